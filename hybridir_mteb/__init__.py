@@ -1,0 +1,72 @@
+"""Multilingual dense retrieval inside MTEB and BEIR: encoders, collections, language bias.
+
+Importing the package loads neither torch nor mteb and touches no network; the names below are
+resolved at first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hybridir_mteb._bootstrap import install as install_autoload
+    from hybridir_mteb.collection import LanguagePart, ParallelCollection, Passage, Query
+    from hybridir_mteb.hookspecs import hookimpl
+    from hybridir_mteb.metrics.measure import Measure, RankTable
+    from hybridir_mteb.pocket.model import load_pocket
+    from hybridir_mteb.readers.jsonl import read_jsonl
+    from hybridir_mteb.settings import Setting
+    from hybridir_mteb.specs import CollectionCard, CollectionSpec, TrainingMethod
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "CollectionCard": "hybridir_mteb.specs",
+    "CollectionSpec": "hybridir_mteb.specs",
+    "LanguagePart": "hybridir_mteb.collection",
+    "Measure": "hybridir_mteb.metrics.measure",
+    "ParallelCollection": "hybridir_mteb.collection",
+    "Passage": "hybridir_mteb.collection",
+    "Query": "hybridir_mteb.collection",
+    "RankTable": "hybridir_mteb.metrics.measure",
+    "Setting": "hybridir_mteb.settings",
+    "TrainingMethod": "hybridir_mteb.specs",
+    "hookimpl": "hybridir_mteb.hookspecs",
+    "install_autoload": "hybridir_mteb._bootstrap",
+    "load_pocket": "hybridir_mteb.pocket.model",
+    "read_jsonl": "hybridir_mteb.readers.jsonl",
+}
+_RENAMED = {"install_autoload": "install"}
+
+__all__ = [
+    "CollectionCard",
+    "CollectionSpec",
+    "LanguagePart",
+    "Measure",
+    "ParallelCollection",
+    "Passage",
+    "Query",
+    "RankTable",
+    "Setting",
+    "TrainingMethod",
+    "hookimpl",
+    "install_autoload",
+    "load_pocket",
+    "read_jsonl",
+]
+
+if not (Path(__file__).parent / "tasks").is_dir():
+    # In a checkout tasks/ lies beside the package, in a wheel inside it.
+    __path__.append(str(Path(__file__).parent.parent))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), _RENAMED.get(name, name))
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,94 @@
+"""The autoload hook: registers the plugin when, and only when, mteb is imported.
+
+Runs at every interpreter start, so it imports nothing that is not loaded anyway; even the
+annotations are left out for that. Installed by a ``.pth`` file up to Python 3.14 and by a ``.start``
+file (PEP 829) from 3.15 on; both call :func:`install`.
+"""
+
+import sys
+from _thread import get_ident
+
+_MTEB = "mteb"
+_BENCHMARKS = "mteb.benchmarks.benchmarks"
+
+
+def after_import(name):  # type: ignore[no-untyped-def]
+    """Register with the module that was just imported; never raises, mteb must always work."""
+    try:
+        if name == _MTEB:
+            from hybridir_mteb.adapters.mteb_registry import register
+
+            register()
+        else:
+            from hybridir_mteb.adapters.mteb_benchmark import add_benchmarks
+
+            add_benchmarks()
+    except BaseException as error:  # a broken plugin must not break mteb
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        sys.stderr.write(f"hybridir-mteb: not registered: {type(error).__name__}: {error}\n")
+
+
+class _Finder:
+    """Finds nothing itself: wraps the loader that another finder gives for two names."""
+
+    def __init__(self):  # type: ignore[no-untyped-def]
+        self._active = set()
+
+    def find_spec(self, name, path=None, target=None):  # type: ignore[no-untyped-def]
+        if name != _MTEB and name != _BENCHMARKS:
+            return None
+        key = (get_ident(), name)  # two such finders asking each other must not loop
+        if key in self._active:
+            return None
+        self._active.add(key)
+        try:
+            spec = self._ask_others(name, path, target)
+        finally:
+            self._active.discard(key)
+        if spec is not None and hasattr(spec.loader, "exec_module"):
+            self._wrap(spec.loader, name)
+        return spec
+
+    def _ask_others(self, name, path, target):  # type: ignore[no-untyped-def]
+        for finder in list(sys.meta_path):
+            find = None if finder is self else getattr(finder, "find_spec", None)
+            spec = find(name, path, target) if find else None
+            if spec is not None:
+                return spec
+        return None
+
+    @staticmethod
+    def _wrap(loader, name):  # type: ignore[no-untyped-def]
+        run = loader.exec_module
+
+        def exec_module(module):  # type: ignore[no-untyped-def]
+            del loader.exec_module  # back to the class's own method
+            run(module)
+            after_import(name)
+
+        try:
+            loader.exec_module = exec_module
+        except AttributeError:  # a loader with slots cannot be hooked
+            pass
+
+
+def install():  # type: ignore[no-untyped-def]
+    """Switch autoloading on in this process; harmless if it already is.
+
+    Public for environments that ignore startup files (``python -S``, ``PYTHONPATH``,
+    ``pip install --target``). If mteb is already imported, registers at once.
+    """
+    import os
+
+    if os.environ.get("HYBRIDIR_AUTOLOAD") == "0":
+        return
+    if any(type(finder).__name__ == "_Finder" and type(finder).__module__ == __name__
+           for finder in sys.meta_path):
+        return
+    sys.meta_path.insert(0, _Finder())
+    for name in (_MTEB, _BENCHMARKS):
+        module = sys.modules.get(name)
+        spec = getattr(module, "__spec__", None)
+        if module is not None and not getattr(spec, "_initializing", False):
+            after_import(name)

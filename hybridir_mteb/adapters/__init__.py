@@ -1,0 +1,1 @@
+"""Toolkits meet the package here and nowhere else; modules that import mteb do so at first use."""

@@ -1,0 +1,183 @@
+"""Embeddings of any MTEB encoder, each distinct text encoded once."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from mteb._create_dataloaders import create_dataloader
+from mteb.abstasks.task_metadata import TaskMetadata
+from mteb.models.abs_encoder import AbsEncoder
+from mteb.types import PromptType
+
+from datasets import Dataset
+from hybridir_mteb import paths
+from hybridir_mteb.embedding_store import EmbeddingStore, Namespace
+from hybridir_mteb.encode_once import BatchEncoder, EncodeOnce, FloatMatrix, encode_once_for
+from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.fingerprint import module_fingerprint
+from hybridir_mteb.rank import IntArray
+from hybridir_mteb.scoring import DenseScorer, FunctionScorer, Similarity, check_embeddings
+
+logger = logging.getLogger(__name__)
+
+CHUNK_TEXTS = 1024  # texts for one call of a foreign encode: what a kill can cost
+_NOT_IN_KEY = {"batch_size", "show_progress_bar"}  # they change speed, not embeddings
+
+
+@dataclass(frozen=True)
+class EncodeCall:
+    """What MTEB passes along with the texts."""
+
+    metadata: TaskMetadata
+    split: str
+    subset: str
+    encode_kwargs: Mapping[str, Any]
+
+    @property
+    def variant(self) -> str:
+        """The encode arguments that change embeddings."""
+        relevant = {k: v for k, v in self.encode_kwargs.items() if k not in _NOT_IN_KEY}
+        return json.dumps(relevant, sort_keys=True, default=repr) if relevant else ""
+
+
+def embed(
+    model: Any, texts: Sequence[str], role: PromptType, call: EncodeCall
+) -> tuple[FloatMatrix, IntArray]:
+    """Embeddings of texts in one role.
+
+    Args:
+        model: An MTEB encoder.
+        texts: Texts as the model gets them, repetitions allowed.
+        role: Query or document.
+        call: MTEB's arguments.
+
+    Returns:
+        A (n_distinct, dimension) float32 matrix and the row of each text.
+    """
+    once = encode_once_of(model, call)
+    batches = getattr(model, "text_batches", None)
+    encode: BatchEncoder = (
+        (lambda missing: batches(missing, role)) if batches else _foreign(model, role, call)
+    )
+    label = f"{call.metadata.name} {call.subset} {role.value}"
+    return once.embed(texts, prompt_signature(model, role, call), encode, label)
+
+
+def encode_once_of(model: Any, call: EncodeCall) -> EncodeOnce:
+    """The memory of a model object; the same for all tasks of a run."""
+    return encode_once_for(model, call.variant, lambda: _open_store(model, call.variant))
+
+
+def scorer(
+    model: Any,
+    queries: tuple[FloatMatrix, IntArray],
+    passages: tuple[FloatMatrix, IntArray],
+) -> DenseScorer | FunctionScorer:
+    """Scores by the model's similarity: cosine and dot product in float64, others by the model."""
+    query_vectors = queries[0][queries[1]]
+    meta = getattr(model, "mteb_model_meta", None)
+    name = getattr(getattr(meta, "similarity_fn_name", None), "value", None)
+    standard = type(model).similarity is AbsEncoder.similarity or hasattr(model, "text_batches")
+    if standard and name in {similarity.value for similarity in Similarity}:
+        return DenseScorer(query_vectors, *passages, similarity=Similarity(name))
+    check_embeddings(query_vectors, "query")
+    check_embeddings(passages[0], "passage", query_vectors.shape[1])
+    return FunctionScorer(query_vectors, *passages, function=model.similarity)
+
+
+def prompt_signature(model: Any, role: PromptType, call: EncodeCall) -> str:
+    """Everything besides text and weights that an embedding depends on, as one string."""
+    if hasattr(model, "text_batches"):
+        return f"{role.value}|{model.prompt(role)}"
+    if isinstance(model, AbsEncoder):
+        metadata = call.metadata
+        name = model.get_prompt_name(metadata, role)
+        parts = [
+            name,
+            (model.model_prompts or {}).get(name) if name else None,
+            model.get_task_instruction(metadata, role),
+            metadata.type,
+        ]
+        return json.dumps([role.value, *parts])
+    # Nothing is known of what the model makes of the task: embeddings are shared between the
+    # settings of one data set only.
+    return json.dumps([role.value, call.metadata.dataset["path"], call.metadata.revision])
+
+
+def _foreign(model: Any, role: PromptType, call: EncodeCall) -> BatchEncoder:
+    """Encode through MTEB's own protocol, in chunks sorted by length."""
+
+    def encode(texts: Sequence[str]) -> Iterator[tuple[Sequence[int], FloatMatrix, int]]:
+        order = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
+        for start in range(0, len(order), CHUNK_TEXTS):
+            positions = order[start : start + CHUNK_TEXTS]
+            vectors = _call_encode(model, [texts[at] for at in positions], role, call)
+            yield positions, vectors, sum(len(texts[at]) for at in positions)
+
+    return encode
+
+
+def _call_encode(
+    model: Any, texts: list[str], role: PromptType, call: EncodeCall
+) -> FloatMatrix:
+    ids = [str(at) for at in range(len(texts))]
+    arguments = dict(call.encode_kwargs)
+    loader = create_dataloader(
+        Dataset.from_dict({"id": ids, "text": texts}),
+        task_metadata=call.metadata,
+        prompt_type=role,
+        batch_size=arguments.get("batch_size", 32),
+    )
+    output = model.encode(
+        loader,
+        task_metadata=call.metadata,
+        hf_split=call.split,
+        hf_subset=call.subset,
+        prompt_type=role,
+        **arguments,
+    )
+    if isinstance(output, torch.Tensor):
+        output = output.detach().float().cpu().numpy()
+    try:
+        vectors = np.asarray(output, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise EmbeddingError(
+            f"{type(model).__name__}.encode returned {type(output).__name__}; these tasks need one "
+            "vector of one length for each text"
+        ) from error
+    check_embeddings(vectors, f"{role.value} text")
+    if len(vectors) != len(texts):
+        raise EmbeddingError(
+            f"{type(model).__name__}.encode returned {len(vectors)} embeddings for {len(texts)} texts"
+        )
+    return vectors
+
+
+def _open_store(model: Any, variant: str) -> EmbeddingStore | None:
+    """The store for a model whose weights can be seen; None for others, or if switched off."""
+    if not paths.embedding_store_enabled():
+        return None
+    module = next(
+        (m for m in (model, getattr(model, "model", None)) if isinstance(m, torch.nn.Module)), None
+    )
+    name = str(getattr(getattr(model, "mteb_model_meta", None), "name", None) or "nameless")
+    if module is None:
+        logger.info("%s has no weights to fingerprint: embeddings are kept in memory only", name)
+        return None
+    first = next(module.parameters(), None)
+    engine = getattr(model, "engine", None)
+    precision = getattr(engine, "precision", "")
+    namespace = Namespace(
+        fingerprint=getattr(model, "weights_fingerprint", None) or module_fingerprint(module),
+        max_length=int(getattr(module, "max_seq_length", None) or 0),
+        dtype="/".join(filter(None, [str(first.dtype if first is not None else ""), precision, variant])),
+        label=name,
+    )
+    return EmbeddingStore(paths.embedding_store_dir(), namespace, paths.embedding_store_limit())
+

@@ -1,0 +1,76 @@
+"""A sentence-transformers model as an MTEB encoder, batched by token budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from mteb.models.abs_encoder import AbsEncoder
+from mteb.types import PromptType
+
+from hybridir_mteb.encode import Precision, TokenBudgetEncoder
+
+if TYPE_CHECKING:
+    from mteb.abstasks.task_metadata import TaskMetadata
+    from sentence_transformers import SentenceTransformer
+    from torch.utils.data import DataLoader
+
+FloatMatrix = npt.NDArray[np.float32]
+
+
+def torch_device(device: str | int | None) -> str | None:
+    """MTEB's device argument, which is an int when ``--device`` is given, as torch wants it."""
+    return f"cuda:{device}" if isinstance(device, int) else device
+
+
+class SentenceEncoder(AbsEncoder):
+    """MTEB encoder over a sentence-transformers model.
+
+    Args:
+        model: The model; its ``prompts`` name the prefixes of ``query`` and ``document``.
+        fingerprint: Fingerprint of the weights, the key of stored embeddings.
+        precision: Arithmetic of the forward pass.
+        token_budget: Largest batch in tokens, padding included.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        *,
+        fingerprint: str,
+        precision: str = "fp32",
+        token_budget: int | None = None,
+    ) -> None:
+        self.model = model
+        self.model_prompts = {key: prompt for key, prompt in model.prompts.items() if prompt}
+        self.weights_fingerprint = fingerprint
+        self.engine = TokenBudgetEncoder(
+            model, precision=Precision(precision), token_budget=token_budget
+        )
+
+    def prompt(self, prompt_type: PromptType | None) -> str:
+        """The prefix of a role; symmetric tasks, which have no role, use the query's."""
+        role = (prompt_type or PromptType.query).value
+        return self.model_prompts.get(role, "")
+
+    def text_batches(
+        self, texts: Sequence[str], prompt_type: PromptType | None
+    ) -> Iterator[tuple[Sequence[int], FloatMatrix, int]]:
+        """Embeddings batch by batch, in the order in which they are computed."""
+        return self.engine.batches(texts, self.prompt(prompt_type))
+
+    def encode(
+        self,
+        inputs: DataLoader[Any],
+        *,
+        task_metadata: TaskMetadata,
+        hf_split: str,
+        hf_subset: str,
+        prompt_type: PromptType | None = None,
+        **encode_kwargs: Any,
+    ) -> FloatMatrix:
+        """(n, dimension) float32 embeddings in input order; MTEB's batch size is not used."""
+        texts = [text for batch in inputs for text in batch["text"]]
+        return self.engine.encode(texts, self.prompt(prompt_type))

@@ -1,0 +1,285 @@
+"""Collections as MTEB retrieval tasks: one task for each setting, one subset for each score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+from mteb.abstasks.retrieval import AbsTaskRetrieval
+from mteb.abstasks.task_metadata import TaskMetadata
+from mteb.models import EncoderProtocol, SearchProtocol
+from mteb.timing import TimingStack
+from mteb.types import PromptType
+
+from datasets import Dataset
+from hybridir_mteb.adapters import mteb_embed
+from hybridir_mteb.collection import ParallelCollection
+from hybridir_mteb.languages import language
+from hybridir_mteb.metrics.measure import Measure, RankTable, evaluate_measures
+from hybridir_mteb.rank import Relevance, Scorer, Ties, exact_ranks, tie_order, top_passages
+from hybridir_mteb.scoring import RunScorer
+from hybridir_mteb.settings import Context, Setting, Subset, judged_queries, passage_text, subsets
+from hybridir_mteb.specs import CollectionSpec
+
+MAIN_SCORE = "map"
+PREDICTION_DEPTH = 100
+SEARCH_DEPTH = 1000  # models that only search give no full ranking
+PREDICTION_BLOCK = 256
+STATISTICS_DIR = Path(__file__).parent.parent / "data" / "descriptive_stats"
+_SETTING_NAME = {
+    Setting.MONOLINGUAL: "Monolingual",
+    Setting.CROSS_LINGUAL: "CrossLingual",
+    Setting.MULTILINGUAL: "Multilingual",
+}
+_SETTING_TEXT = {
+    Setting.MONOLINGUAL: "Queries and candidate passages are in the same language.",
+    Setting.CROSS_LINGUAL: "Queries are in one language, all candidate passages in another.",
+    Setting.MULTILINGUAL: (
+        "One pool holds the candidate passages of all languages, and a query's relevant passages "
+        "are those in every language; language bias is measured beside effectiveness."
+    ),
+}
+_CONTEXT_TEXT = {
+    Context.SENTENCE: "A candidate is one sentence.",
+    Context.SENTENCE_AND_PARAGRAPH: "A candidate is one sentence followed by its paragraph.",
+}
+
+
+class CollectionTaskMetadata(TaskMetadata):
+    """MTEB's metadata, with descriptive statistics that ship in this package."""
+
+    @property
+    def descriptive_stat_path(self) -> Path:
+        """Where the descriptive statistics are."""
+        return STATISTICS_DIR / f"{self.name}.json"
+
+
+def task_name(collection: str, setting: Setting, context: Context) -> str:
+    """Name of a task; the context is part of it, since MTEB keys results by task name."""
+    infix = "" if context is Context.SENTENCE else "InContext"
+    return f"{collection}{_SETTING_NAME[setting]}{infix}Retrieval"
+
+
+def task_metadata(spec: CollectionSpec, setting: Setting, context: Context) -> TaskMetadata:
+    """The metadata of one task."""
+    card = spec.card
+    codes = {code: language(code).mteb_code for code in spec.languages}
+    description = f"{card.description} {_SETTING_TEXT[setting]} {_CONTEXT_TEXT[context]}"
+    return CollectionTaskMetadata(
+        name=task_name(spec.name, setting, context),
+        description=description,
+        reference=card.reference,
+        dataset={"path": card.dataset, "revision": card.revision},
+        type="Retrieval",
+        category="t2t",
+        modalities=["text"],
+        eval_splits=[spec.split],
+        eval_langs={
+            subset.name: [codes[code] for code in subset.languages]
+            for subset in subsets(spec.languages, setting)
+        },
+        main_score=MAIN_SCORE,
+        date=card.date,
+        domains=list(cast("Any", card.domains)),
+        task_subtypes=["Question answering"],
+        license=cast("Any", card.license),
+        annotations_creators=cast("Any", card.annotations_creators),
+        dialect=[],
+        sample_creation=cast("Any", card.sample_creation),
+        bibtex_citation=card.citation,
+        adapted_from=list(card.adapted_from) or None,
+    )
+
+
+class CollectionTask(AbsTaskRetrieval):
+    """One setting of one collection. Subclasses are made by :func:`make_task`.
+
+    Args:
+        context: ``"sentence"`` or ``"sentence+paragraph"``; the task's name tells which.
+        **kwargs: MTEB's own arguments.
+    """
+
+    spec: ClassVar[CollectionSpec]
+    setting: ClassVar[Setting]
+    default_context: ClassVar[Context] = Context.SENTENCE
+    measures: ClassVar[Sequence[Measure]] = ()
+    k_values: Sequence[int] = (1, 5, 10, 20, 100)
+
+    def __init__(self, context: str | None = None, **kwargs: Any) -> None:
+        self.context = Context(context) if context is not None else self.default_context
+        if self.context is not self.default_context:
+            self.metadata = task_metadata(self.spec, self.setting, self.context)
+        super().__init__(**kwargs)
+
+    def load_data(
+        self, num_proc: int | None = None, *, timer: TimingStack | None = None, **kwargs: Any
+    ) -> None:
+        """Fill ``dataset`` with the subsets asked for, reading only their languages."""
+        if self.data_loaded:
+            return
+        wanted = [s for s in subsets(self.spec.languages, self.setting) if s.name in self.hf_subsets]
+        needed = sorted({code for subset in wanted for code in subset.languages})
+        collection = self.spec.load(needed)
+        pools: dict[tuple[str, ...], Dataset] = {}
+        self.dataset = {
+            subset.name: {
+                split: cast("Any", self._split(collection, subset, pools))
+                for split in self.eval_splits
+            }
+            for subset in wanted
+        }
+        self.data_loaded = True
+
+    def _split(
+        self,
+        collection: ParallelCollection,
+        subset: Subset,
+        pools: dict[tuple[str, ...], Dataset],
+    ) -> dict[str, Any]:
+        """One subset as MTEB lays it out; pools are shared between subsets."""
+        if subset.passage_languages not in pools:
+            parts = [collection.part(code) for code in subset.passage_languages]
+            pools[subset.passage_languages] = Dataset.from_list(
+                [
+                    {"id": part.passage_id(at), "text": passage_text(part, at, self.context)}
+                    for part in parts
+                    for at in range(len(part.passages))
+                ]
+            )
+        queries = collection.part(subset.query_language)
+        judged = list(judged_queries(collection, subset))
+        return {
+            "queries": Dataset.from_list(
+                [{"id": queries.query_id(at), "text": queries.queries[at].text} for at, _ in judged]
+            ),
+            "corpus": pools[subset.passage_languages],
+            "relevant_docs": {
+                queries.query_id(at): dict.fromkeys(relevant, 1) for at, relevant in judged
+            },
+            "top_ranked": None,
+        }
+
+    def _evaluate_subset(
+        self,
+        model: Any,
+        data_split: Any,
+        *,
+        encode_kwargs: Any,
+        hf_split: str,
+        hf_subset: str,
+        prediction_folder: Path | None = None,
+        num_proc: int | None = None,
+        timer: TimingStack,
+        **kwargs: Any,
+    ) -> Any:
+        """Scores of one subset, from exact ranks over its whole pool."""
+        query_ids: list[str] = list(data_split["queries"]["id"])
+        passage_ids: list[str] = list(data_split["corpus"]["id"])
+        column = {identifier: at for at, identifier in enumerate(passage_ids)}
+        relevant: Mapping[str, Mapping[str, int]] = data_split["relevant_docs"]
+        relevance = Relevance.from_lists(
+            [
+                [column[passage] for passage, grade in relevant[query].items() if grade > 0]
+                for query in query_ids
+            ]
+        )
+        call = mteb_embed.EncodeCall(self.metadata, hf_split, hf_subset, encode_kwargs)
+        with timer("Encoding", split=hf_split, subset=hf_subset):
+            scorer = self._scorer(model, data_split, call, num_proc)
+        with timer("Scoring", split=hf_split, subset=hf_subset):
+            order = tie_order(passage_ids, Ties.HASH)
+            ranks = exact_ranks(scorer, relevance, order)
+            table = RankTable.build(relevance, ranks, len(passage_ids))
+            scores = evaluate_measures(self.measures, table, self.setting)
+            if prediction_folder is not None:
+                run = _predictions(scorer, order, query_ids, passage_ids)
+                self._save_task_predictions(
+                    run, model, prediction_folder, hf_split=hf_split, hf_subset=hf_subset
+                )
+        return {**scores, "n_queries": len(query_ids), "n_passages": len(passage_ids)}
+
+    def _scorer(
+        self, model: Any, data_split: Any, call: mteb_embed.EncodeCall, num_proc: int | None
+    ) -> Scorer:
+        if isinstance(model, SearchProtocol):
+            return _search(model, data_split, call, num_proc)
+        if not isinstance(model, EncoderProtocol):
+            raise TypeError(
+                f"{self.metadata.name} needs an encoder or a search model, got "
+                f"{type(model).__name__}"
+            )
+        passages = mteb_embed.embed(
+            model, list(data_split["corpus"]["text"]), PromptType.document, call
+        )
+        queries = mteb_embed.embed(
+            model, list(data_split["queries"]["text"]), PromptType.query, call
+        )
+        return mteb_embed.scorer(model, queries, passages)
+
+
+def _search(
+    model: SearchProtocol, data_split: Any, call: mteb_embed.EncodeCall, num_proc: int | None
+) -> Scorer:
+    """Scores of a model that brings its own index, to its own depth."""
+    arguments: dict[str, Any] = {
+        "task_metadata": call.metadata,
+        "hf_split": call.split,
+        "hf_subset": call.subset,
+        "encode_kwargs": cast("Any", call.encode_kwargs),
+        "num_proc": num_proc,
+    }
+    model.index(data_split["corpus"], **arguments)
+    depth = min(SEARCH_DEPTH, len(data_split["corpus"]))
+    run = model.search(data_split["queries"], top_k=depth, **arguments)
+    return RunScorer(run, list(data_split["queries"]["id"]), list(data_split["corpus"]["id"]))
+
+
+def _predictions(
+    scorer: Scorer, order: Any, query_ids: Sequence[str], passage_ids: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """The top of each ranking, for MTEB's prediction files."""
+    run: dict[str, dict[str, float]] = {}
+    names = np.array(passage_ids, dtype=object)
+    for start in range(0, len(query_ids), PREDICTION_BLOCK):
+        ids = query_ids[start : start + PREDICTION_BLOCK]
+        columns, values = top_passages(
+            scorer.block(start, start + len(ids)), order, PREDICTION_DEPTH
+        )
+        for row, identifier in enumerate(ids):
+            run[identifier] = dict(zip(names[columns[row]], values[row].tolist(), strict=True))
+    return run
+
+
+def make_task(
+    spec: CollectionSpec,
+    setting: Setting,
+    context: Context,
+    measures: Sequence[Measure],
+) -> type[CollectionTask]:
+    """A task class for one setting and context of a collection."""
+    metadata = task_metadata(spec, setting, context)
+    return type(
+        metadata.name,
+        (CollectionTask,),
+        {
+            "__doc__": metadata.description,
+            "__module__": __name__,
+            "metadata": metadata,
+            "spec": spec,
+            "setting": setting,
+            "default_context": context,
+            "measures": tuple(measures),
+        },
+    )
+
+
+def make_tasks(spec: CollectionSpec, measures: Sequence[Measure]) -> list[type[CollectionTask]]:
+    """All tasks of a collection: each setting, with sentences alone and in context."""
+    contexts = list(Context) if spec.has_paragraphs else [Context.SENTENCE]
+    return [
+        make_task(spec, setting, context, measures)
+        for context in contexts
+        for setting in spec.settings
+    ]

@@ -1,0 +1,140 @@
+"""Parallel retrieval collections: queries, passages and relevance in several languages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+from hybridir_mteb.errors import DataFormatError, UnknownNameError
+from hybridir_mteb.languages import language as check_language
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query in one language.
+
+    Attributes:
+        parallel_id: The id that its translations share.
+        text: The query.
+        relevant: Positions of its relevant passages among the passages of the same language.
+    """
+
+    parallel_id: str
+    text: str
+    relevant: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One candidate passage.
+
+    Attributes:
+        local_id: Id within its language.
+        text: The passage.
+        context: The text around it, for ``context="sentence+paragraph"``; may be empty.
+    """
+
+    local_id: str
+    text: str
+    context: str = ""
+
+
+@dataclass(frozen=True)
+class LanguagePart:
+    """The queries and candidate passages of one language, in file order."""
+
+    language: str
+    queries: tuple[Query, ...]
+    passages: tuple[Passage, ...]
+
+    def __post_init__(self) -> None:
+        check_language(self.language)
+        self._check_unique("query", [query.parallel_id for query in self.queries])
+        self._check_unique("passage", [passage.local_id for passage in self.passages])
+        for query in self.queries:
+            outside = [at for at in query.relevant if not 0 <= at < len(self.passages)]
+            if outside or not query.text.strip():
+                fault = "its text is empty" if not outside else f"no passage {outside[0]}"
+                raise DataFormatError(f"{self.language}: query {query.parallel_id!r}: {fault}")
+        for passage in self.passages:
+            if not passage.text.strip():
+                raise DataFormatError(f"{self.language}: passage {passage.local_id!r} is empty")
+
+    def _check_unique(self, what: str, ids: Sequence[str]) -> None:
+        seen: set[str] = set()
+        for identifier in ids:
+            if identifier in seen:
+                raise DataFormatError(f"{self.language}: {what} id {identifier!r} occurs twice")
+            seen.add(identifier)
+
+    def query_id(self, position: int) -> str:
+        """Id with role and language, so that no two ids of a collection collide."""
+        return f"q:{self.language}:{self.queries[position].parallel_id}"
+
+    def passage_id(self, position: int) -> str:
+        """Id with role and language, so that no two ids of a collection collide."""
+        return f"p:{self.language}:{self.passages[position].local_id}"
+
+    @cached_property
+    def relevant_by_parallel_id(self) -> Mapping[str, tuple[int, ...]]:
+        """Parallel id -> positions of the relevant passages of this language."""
+        return MappingProxyType({query.parallel_id: query.relevant for query in self.queries})
+
+
+@dataclass(frozen=True)
+class ParallelCollection:
+    """Queries that exist in several languages under one id, each with passages in each language.
+
+    Partly parallel collections are fine: a query need not exist in every language.
+
+    Attributes:
+        name: Name of the collection, PascalCase.
+        parts: Language code -> its queries and passages.
+
+    Raises:
+        DataFormatError: No language, an id that occurs twice, an empty text, a relevant passage
+            that does not exist, or a query that has no relevant passage in any language.
+    """
+
+    name: str
+    parts: Mapping[str, LanguagePart] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise DataFormatError(f"collection {self.name} has no language")
+        object.__setattr__(self, "parts", MappingProxyType(dict(self.parts)))
+        for code, part in self.parts.items():
+            if code != part.language:
+                raise DataFormatError(f"{self.name}: part {code!r} holds language {part.language}")
+        answered = {
+            query.parallel_id
+            for part in self.parts.values()
+            for query in part.queries
+            if query.relevant
+        }
+        for part in self.parts.values():
+            for query in part.queries:
+                if query.parallel_id not in answered:
+                    raise DataFormatError(
+                        f"{self.name}: query {query.parallel_id!r} has no relevant passage in any "
+                        "language; give it one or leave the query out"
+                    )
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Language codes, sorted."""
+        return tuple(sorted(self.parts))
+
+    def part(self, language: str) -> LanguagePart:
+        """One language's queries and passages.
+
+        Raises:
+            UnknownNameError: The collection does not have the language.
+        """
+        if language not in self.parts:
+            raise UnknownNameError(
+                f"{self.name} has no language {language!r}, only {', '.join(self.languages)}"
+            )
+        return self.parts[language]

@@ -1,0 +1,227 @@
+"""Embeddings kept on disk across runs, one SQLite file for each encoder and precision.
+
+SQLite gives atomic commits, locking between processes and recovery after a kill. Each row carries a
+checksum: a damaged row is encoded again, a damaged file is set aside and started anew; neither is
+ever trusted. Oldest files go first when the store outgrows its limit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from json import dumps
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+SUFFIX = ".sqlite"
+BUSY_TIMEOUT_S = 60.0
+QUERY_KEYS = 500  # below SQLite's limit of 999 parameters
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS embedding (
+    key BLOB PRIMARY KEY, vector BLOB NOT NULL, checksum INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """What all embeddings in one file have in common; any difference is another file.
+
+    Attributes:
+        fingerprint: Fingerprint of the weights.
+        max_length: Longest input in tokens; 0 if unknown.
+        dtype: Type of the weights and arithmetic, such as ``float32``.
+        label: Name of the model, for people; not part of the identity.
+    """
+
+    fingerprint: str
+    max_length: int
+    dtype: str
+    label: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """File name of the namespace."""
+        identity = dumps([FORMAT, self.fingerprint, self.max_length, self.dtype])
+        return hashlib.sha256(identity.encode()).hexdigest()[:32] + SUFFIX
+
+
+def text_key(prompt: str, text: str) -> bytes:
+    """Key of one text under one prompt (the prompt stands for role and instruction)."""
+    digest = hashlib.blake2b(digest_size=20)
+    digest.update(len(prompt).to_bytes(4, "little") + prompt.encode())
+    digest.update(text.encode("utf-8", "surrogatepass"))
+    return digest.digest()
+
+
+@dataclass(frozen=True)
+class StoreFile:
+    """One file of the store, as ``hybridir cache info`` shows it."""
+
+    path: Path
+    label: str
+    entries: int
+    bytes: int
+    used: float
+
+
+class EmbeddingStore:
+    """The embeddings of one namespace.
+
+    Args:
+        folder: The store; made if missing.
+        namespace: Whose embeddings.
+        limit_bytes: Largest size of the whole store.
+    """
+
+    def __init__(self, folder: Path, namespace: Namespace, limit_bytes: int) -> None:
+        self.path = folder / namespace.file_name
+        self._namespace, self._limit = namespace, limit_bytes
+        self._broken = False
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            self.path.touch()  # most recently used goes last when space is needed
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
+        """Stored vectors by key; missing and damaged ones are absent."""
+        if self._broken or not self.path.exists():
+            return {}
+        found: dict[bytes, npt.NDArray[np.float32]] = {}
+        damaged = 0
+        try:
+            with self._connect() as connection:
+                for key, vector, checksum in self._rows(connection, keys):
+                    if zlib.crc32(key + vector) == checksum and len(vector) % 4 == 0:
+                        found[key] = np.frombuffer(vector, "<f4")
+                    else:
+                        damaged += 1
+        except sqlite3.DatabaseError as error:
+            self._recover(error)
+            return {}
+        if damaged:
+            logger.warning("%s: %d damaged embeddings are encoded again", self.path, damaged)
+        return found
+
+    @staticmethod
+    def _rows(
+        connection: sqlite3.Connection, keys: Sequence[bytes]
+    ) -> Iterator[tuple[bytes, bytes, int]]:
+        for start in range(0, len(keys), QUERY_KEYS):
+            part = keys[start : start + QUERY_KEYS]
+            marks = ",".join("?" * len(part))
+            yield from connection.execute(
+                f"SELECT key, vector, checksum FROM embedding WHERE key IN ({marks})",  # noqa: S608 -- only question marks
+                part,
+            )
+
+    def put(self, items: Iterable[tuple[bytes, npt.NDArray[np.float32]]]) -> None:
+        """Add vectors in one transaction; a kill leaves all of them or none."""
+        if self._broken:
+            return
+        rows = []
+        for key, vector in items:
+            data = np.ascontiguousarray(vector, "<f4").tobytes()
+            rows.append((key, data, zlib.crc32(key + data)))
+        try:
+            self._make_room(sum(len(data) for _, data, _ in rows))
+            with self._connect() as connection, connection:
+                connection.executemany("INSERT OR REPLACE INTO embedding VALUES (?, ?, ?)", rows)
+        except sqlite3.OperationalError as error:
+            self._broken = True  # a full disk or a read-only folder must not end the run
+            logger.warning(
+                "%s cannot be written (%s): embeddings are kept in memory only. Free some space, "
+                "or set HYBRIDIR_CACHE_DIR to another folder",
+                self.path,
+                error,
+            )
+        except sqlite3.DatabaseError as error:
+            self._recover(error)
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S)) as connection:
+            connection.executescript(_SCHEMA)
+            connection.execute(
+                "INSERT OR IGNORE INTO meta VALUES ('namespace', ?)",
+                (dumps(asdict(self._namespace)),),
+            )
+            connection.commit()
+            yield connection
+
+    def _recover(self, error: sqlite3.DatabaseError) -> None:
+        logger.warning(
+            "%s is damaged (%s): it is discarded and its embeddings are encoded again",
+            self.path,
+            error,
+        )
+        _delete(self.path)
+
+    def _make_room(self, n_bytes: int) -> None:
+        files = sorted(_files(self.path.parent), key=lambda path: path.stat().st_mtime)
+        total = sum(path.stat().st_size for path in files) + n_bytes
+        for path in files:
+            if total <= self._limit:
+                return
+            if path != self.path:
+                total -= path.stat().st_size
+                logger.info("the embedding store is over its limit: %s is removed", path)
+                _delete(path)
+        if total > self._limit:
+            self._broken = True
+            logger.warning(
+                "the embedding store is full (%.1f GB): further embeddings are kept in memory "
+                "only. Raise HYBRIDIR_EMBEDDING_STORE_GB or run: hybridir cache clear",
+                self._limit / 1e9,
+            )
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
+
+
+def _delete(path: Path) -> None:
+    for name in (path, path.with_name(path.name + "-journal")):
+        name.unlink(missing_ok=True)
+
+
+def store_files(folder: Path) -> list[StoreFile]:
+    """Every file of a store, most recently used first; a damaged one has no entries."""
+    found = []
+    for path in _files(folder):
+        stat = path.stat()
+        label, entries = "(damaged)", 0
+        try:
+            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+                (entries,) = connection.execute("SELECT COUNT(*) FROM embedding").fetchone()
+                (label,) = connection.execute(
+                    "SELECT json_extract(value, '$.label') FROM meta WHERE key = 'namespace'"
+                ).fetchone()
+        except (sqlite3.DatabaseError, TypeError):
+            logger.warning("%s cannot be read", path)
+        found.append(StoreFile(path, label or "?", entries, stat.st_size, stat.st_mtime))
+    return sorted(found, key=lambda file: -file.used)
+
+
+def clear_store(folder: Path) -> int:
+    """Delete every file of a store.
+
+    Returns:
+        Bytes freed.
+    """
+    freed = 0
+    for path in _files(folder):
+        freed += path.stat().st_size
+        _delete(path)
+    return freed

@@ -1,0 +1,38 @@
+"""Exceptions that users of the package may meet; each message says what to do next."""
+
+from __future__ import annotations
+
+
+class HybridIRError(Exception):
+    """Base class of every error that this package raises on purpose."""
+
+
+class DataFormatError(HybridIRError, ValueError):
+    """A file does not hold what its format promises; the message names file and place."""
+
+
+class DataUnavailableError(HybridIRError, FileNotFoundError):
+    """A data file is in no source: not in the mirror, not in the cache, not downloadable."""
+
+
+class ChecksumError(HybridIRError, ValueError):
+    """A file's sha256 differs from the pinned one; such a file is never used."""
+
+
+class EmbeddingError(HybridIRError, ValueError):
+    """Embeddings that cannot be ranked: NaN, infinite, or of the wrong shape."""
+
+
+class UnknownNameError(HybridIRError, KeyError):
+    """A name that no plugin registered; the message lists close matches."""
+
+    def __str__(self) -> str:  # KeyError would print the repr, with escaped quotes
+        return str(self.args[0]) if self.args else ""
+
+
+class PluginError(HybridIRError):
+    """A plugin could not be loaded, or offered something unusable."""
+
+
+class PluginCollisionError(PluginError):
+    """Two plugins register the same name; the message names both."""

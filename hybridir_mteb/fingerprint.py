@@ -1,0 +1,26 @@
+"""Fingerprints of weights: what embeddings in a store are keyed by."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+
+def module_fingerprint(module: torch.nn.Module) -> str:
+    """Hex digest of a network: its structure and the bytes of all parameters and buffers.
+
+    Two modules with equal fingerprints give equal embeddings for equal input; a retrained or
+    merged model differs, whatever name or revision it carries.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(repr(module).encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        if not isinstance(tensor, torch.Tensor):
+            digest.update(f"{name}={tensor!r}".encode())
+            continue
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+        for part in flat.split(1 << 26):  # a large model leaves the GPU in pieces
+            digest.update(part.cpu().numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Measures of effectiveness and of language bias, computed from ranks."""

@@ -1,0 +1,12 @@
+"""Help with mistyped names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """``". Did you mean …?"`` for the closest known names, or an empty string."""
+    matches = get_close_matches(name, list(known), n=3)
+    return f". Did you mean {' or '.join(matches)}?" if matches else ""

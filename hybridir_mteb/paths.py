@@ -1,0 +1,57 @@
+"""Where data and caches live; the environment is read here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+DATA_DIR_VARIABLE = "HYBRIDIR_DATA_DIR"
+CACHE_DIR_VARIABLE = "HYBRIDIR_CACHE_DIR"
+STORE_VARIABLE = "HYBRIDIR_EMBEDDING_STORE"
+STORE_LIMIT_VARIABLE = "HYBRIDIR_EMBEDDING_STORE_GB"
+DEFAULT_STORE_LIMIT_GB = 10.0
+
+
+def mirror_dir() -> Path | None:
+    """The local mirror of the data, if ``HYBRIDIR_DATA_DIR`` names one."""
+    value = os.environ.get(DATA_DIR_VARIABLE)
+    return Path(value).expanduser() if value else None
+
+
+def cache_dir() -> Path:
+    """The package's cache: ``HYBRIDIR_CACHE_DIR``, else the platform's place for caches."""
+    value = os.environ.get(CACHE_DIR_VARIABLE)
+    return Path(value).expanduser() if value else Path(platformdirs.user_cache_dir("hybridir-mteb"))
+
+
+def data_cache_dir() -> Path:
+    """Downloaded data files."""
+    return cache_dir() / "data"
+
+
+def embedding_store_dir() -> Path:
+    """The on-disk embedding store."""
+    return cache_dir() / "embeddings"
+
+
+def embedding_store_enabled() -> bool:
+    """Whether embeddings are kept on disk; ``HYBRIDIR_EMBEDDING_STORE=0`` switches it off."""
+    return os.environ.get(STORE_VARIABLE, "1").lower() not in {"0", "false", "off", "no"}
+
+
+def embedding_store_limit() -> int:
+    """Largest size of the embedding store in bytes (``HYBRIDIR_EMBEDDING_STORE_GB``).
+
+    Raises:
+        ValueError: The variable does not hold a positive number.
+    """
+    raw = os.environ.get(STORE_LIMIT_VARIABLE, str(DEFAULT_STORE_LIMIT_GB))
+    try:
+        gigabytes = float(raw)
+    except ValueError:
+        gigabytes = -1.0
+    if not gigabytes > 0:
+        raise ValueError(f"{STORE_LIMIT_VARIABLE}={raw!r}: expected a positive number of gigabytes")
+    return int(gigabytes * 1e9)
