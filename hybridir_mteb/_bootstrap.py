@@ -1,8 +1,8 @@
 """The autoload hook: registers the plugin when, and only when, mteb is imported.
 
 Runs at every interpreter start, so it imports nothing that is not loaded anyway; even the
-annotations are left out for that. Installed by a ``.pth`` file up to Python 3.14 and by a ``.start``
-file (PEP 829) from 3.15 on; both call :func:`install`.
+annotations are left out for that. Installed by a ``.pth`` file up to Python 3.14 and by a
+``.start`` file (PEP 829) from 3.15 on; both call :func:`install`.
 """
 
 import sys
@@ -12,7 +12,7 @@ _MTEB = "mteb"
 _BENCHMARKS = "mteb.benchmarks.benchmarks"
 
 
-def after_import(name):  # type: ignore[no-untyped-def]
+def after_import(name):
     """Register with the module that was just imported; never raises, mteb must always work."""
     try:
         if name == _MTEB:
@@ -32,10 +32,10 @@ def after_import(name):  # type: ignore[no-untyped-def]
 class _Finder:
     """Finds nothing itself: wraps the loader that another finder gives for two names."""
 
-    def __init__(self):  # type: ignore[no-untyped-def]
+    def __init__(self):
         self._active = set()
 
-    def find_spec(self, name, path=None, target=None):  # type: ignore[no-untyped-def]
+    def find_spec(self, name, path=None, target=None):
         if name != _MTEB and name != _BENCHMARKS:
             return None
         key = (get_ident(), name)  # two such finders asking each other must not loop
@@ -50,7 +50,7 @@ class _Finder:
             self._wrap(spec.loader, name)
         return spec
 
-    def _ask_others(self, name, path, target):  # type: ignore[no-untyped-def]
+    def _ask_others(self, name, path, target):
         for finder in list(sys.meta_path):
             find = None if finder is self else getattr(finder, "find_spec", None)
             spec = find(name, path, target) if find else None
@@ -59,10 +59,10 @@ class _Finder:
         return None
 
     @staticmethod
-    def _wrap(loader, name):  # type: ignore[no-untyped-def]
+    def _wrap(loader, name):
         run = loader.exec_module
 
-        def exec_module(module):  # type: ignore[no-untyped-def]
+        def exec_module(module):
             del loader.exec_module  # back to the class's own method
             run(module)
             after_import(name)
@@ -73,7 +73,7 @@ class _Finder:
             pass
 
 
-def install():  # type: ignore[no-untyped-def]
+def install():
     """Switch autoloading on in this process; harmless if it already is.
 
     Public for environments that ignore startup files (``python -S``, ``PYTHONPATH``,
@@ -83,8 +83,10 @@ def install():  # type: ignore[no-untyped-def]
 
     if os.environ.get("HYBRIDIR_AUTOLOAD") == "0":
         return
-    if any(type(finder).__name__ == "_Finder" and type(finder).__module__ == __name__
-           for finder in sys.meta_path):
+    if any(
+        type(finder).__name__ == "_Finder" and type(finder).__module__ == __name__
+        for finder in sys.meta_path
+    ):
         return
     sys.meta_path.insert(0, _Finder())
     for name in (_MTEB, _BENCHMARKS):

@@ -1,4 +1,4 @@
-"""Each distinct (prompt, text) is encoded once, within a process and, through the store, across runs.
+"""Each distinct (prompt, text) is encoded once: within a process and, by the store, across runs.
 
 One :class:`EncodeOnce` belongs to one model object. It keeps a matrix of all vectors seen so far,
 asks the store for those it lacks, and has only the rest encoded.
@@ -77,7 +77,7 @@ class EncodeOnce:
     ) -> None:
         pending: dict[bytes, FloatMatrix] = {}
         flushed = time.monotonic()
-        with tqdm(total=len(texts), desc=label, unit="text", mininterval=0.5) as bar:
+        with tqdm(total=len(texts), desc=label, unit="text", leave=False) as bar:
             try:
                 for positions, vectors, amount in encode(texts):
                     pending.update((keys[at], vectors[i]) for i, at in enumerate(positions))
@@ -119,7 +119,9 @@ class EncodeOnce:
 _OF_MODEL: dict[tuple[int, str], EncodeOnce] = {}
 
 
-def encode_once_for(model: object, variant: str, make_store: Callable[[], EmbeddingStore | None]) -> EncodeOnce:
+def encode_once_for(
+    model: object, variant: str, make_store: Callable[[], EmbeddingStore | None]
+) -> EncodeOnce:
     """The :class:`EncodeOnce` of a model object, made at first use and freed with the model.
 
     Args:

@@ -6,6 +6,8 @@ import hashlib
 
 import torch
 
+PIECE_BYTES = 64 << 20  # a large model leaves the GPU in pieces
+
 
 def module_fingerprint(module: torch.nn.Module) -> str:
     """Hex digest of a network: its structure and the bytes of all parameters and buffers.
@@ -21,6 +23,6 @@ def module_fingerprint(module: torch.nn.Module) -> str:
             continue
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
         flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
-        for part in flat.split(1 << 26):  # a large model leaves the GPU in pieces
-            digest.update(part.cpu().numpy().data)
+        for start in range(0, len(flat), PIECE_BYTES):
+            digest.update(flat[start : start + PIECE_BYTES].cpu().numpy().data)
     return digest.hexdigest()

@@ -47,7 +47,9 @@ class Relevance:
         """From the columns of the relevant passages of each query."""
         lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
         flat = [column for row in rows for column in row]
-        return cls(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), np.array(flat, np.int64))
+        return cls(
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), np.array(flat, np.int64)
+        )
 
     @property
     def n_queries(self) -> int:
@@ -137,7 +139,7 @@ def exact_ranks(
             f"given for {relevance.n_queries} queries and tie places for {len(order)} passages"
         )
     if len(relevance.passages) and not (
-        0 <= relevance.passages.min() and relevance.passages.max() < n_passages
+        relevance.passages.min() >= 0 and relevance.passages.max() < n_passages
     ):
         raise EmbeddingError(f"a relevant passage lies outside the pool of {n_passages}")
     ranks = np.empty(len(relevance.passages), np.int64)
@@ -178,13 +180,17 @@ def _count(
         above = torch.count_nonzero(block > mine, dim=1)  # four times as fast as a sum of booleans
         tied = (torch.count_nonzero(block == mine, dim=1) > 1).nonzero().squeeze(1)
         if len(tied):
-            earlier = (block[tied] == mine[tied]) & (places < places[columns[at[tied]]].unsqueeze(1))
+            earlier = (block[tied] == mine[tied]) & (
+                places < places[columns[at[tied]]].unsqueeze(1)
+            )
             above[tied] += earlier.sum(dim=1)
         ranks[at] = above + 1
     return ranks
 
 
-def top_passages(scores: torch.Tensor, order: IntArray, k: int) -> tuple[IntArray, npt.NDArray[np.float64]]:
+def top_passages(
+    scores: torch.Tensor, order: IntArray, k: int
+) -> tuple[IntArray, npt.NDArray[np.float64]]:
     """The best k passages of each query under the tie rule, best first.
 
     Args:

@@ -12,8 +12,10 @@ REPOSITORY = "google-research-datasets/lareqa"
 REFERENCE = "https://aclanthology.org/2020.emnlp-main.477/"
 CITATION = r"""
 @inproceedings{roy-etal-2020-lareqa,
-  author = {Roy, Uma and Constant, Noah and Al-Rfou, Rami and Barua, Aditya and Phillips, Aaron and Yang, Yinfei},
-  booktitle = {Proceedings of the 2020 Conference on Empirical Methods in Natural Language Processing (EMNLP)},
+  author = {Roy, Uma and Constant, Noah and Al-Rfou, Rami and Barua, Aditya and
+            Phillips, Aaron and Yang, Yinfei},
+  booktitle = {Proceedings of the 2020 Conference on Empirical Methods in Natural Language
+               Processing (EMNLP)},
   pages = {5919--5930},
   title = {{LAR}e{QA}: Language-Agnostic Answer Retrieval from a Multilingual Pool},
   year = {2020},

@@ -16,6 +16,16 @@ _LABELS = {
     Setting.MULTILINGUAL: "Multilingual",
 }
 
+CITATION = r"""
+@article{elmahdy2024synergistic,
+  author = {Elmahdy, Adel and Lin, Sheng-Chieh and Ahmad, Amin},
+  journal = {arXiv preprint arXiv:2408.10536},
+  title = {Synergistic Approach for Simultaneous Optimization of Monolingual, Cross-lingual, and
+           Multilingual Information Retrieval},
+  year = {2024},
+}
+"""
+
 
 def build_benchmark() -> Any:
     """The ``mteb.Benchmark`` object."""
@@ -39,8 +49,8 @@ def build_benchmark() -> Any:
         tasks=[task for tasks in groups.values() for task in tasks],
         description=(
             "Zero-shot multilingual answer retrieval on XQuAD-R and MLQA-R in three settings, mAP "
-            "over the full ranking. The means of the settings are reported apart: 152 cross-lingual "
-            "scores would drown the others in one mean."
+            "over the full ranking. The means of the settings are reported apart: 152 cross-"
+            "lingual scores would drown the others in one mean."
         ),
         reference="https://arxiv.org/abs/2408.10536",
         citation=CITATION,
@@ -52,16 +62,6 @@ def build_benchmark() -> Any:
             ),
         ),
     )
-
-
-CITATION = r"""
-@article{elmahdy2024synergistic,
-  author = {Elmahdy, Adel and Lin, Sheng-Chieh and Ahmad, Amin},
-  journal = {arXiv preprint arXiv:2408.10536},
-  title = {Synergistic Approach for Simultaneous Optimization of Monolingual, Cross-lingual, and Multilingual Information Retrieval},
-  year = {2024},
-}
-"""
 
 
 def add_benchmarks() -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from mteb._create_dataloaders import create_dataloader
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.types import PromptType
 
-from datasets import Dataset
 from hybridir_mteb import paths
 from hybridir_mteb.embedding_store import EmbeddingStore, Namespace
 from hybridir_mteb.encode_once import BatchEncoder, EncodeOnce, FloatMatrix, encode_once_for
@@ -123,9 +123,7 @@ def _foreign(model: Any, role: PromptType, call: EncodeCall) -> BatchEncoder:
     return encode
 
 
-def _call_encode(
-    model: Any, texts: list[str], role: PromptType, call: EncodeCall
-) -> FloatMatrix:
+def _call_encode(model: Any, texts: list[str], role: PromptType, call: EncodeCall) -> FloatMatrix:
     ids = [str(at) for at in range(len(texts))]
     arguments = dict(call.encode_kwargs)
     loader = create_dataloader(
@@ -154,7 +152,8 @@ def _call_encode(
     check_embeddings(vectors, f"{role.value} text")
     if len(vectors) != len(texts):
         raise EmbeddingError(
-            f"{type(model).__name__}.encode returned {len(vectors)} embeddings for {len(texts)} texts"
+            f"{type(model).__name__}.encode returned {len(vectors)} embeddings for "
+            f"{len(texts)} texts"
         )
     return vectors
 
@@ -176,8 +175,9 @@ def _open_store(model: Any, variant: str) -> EmbeddingStore | None:
     namespace = Namespace(
         fingerprint=getattr(model, "weights_fingerprint", None) or module_fingerprint(module),
         max_length=int(getattr(module, "max_seq_length", None) or 0),
-        dtype="/".join(filter(None, [str(first.dtype if first is not None else ""), precision, variant])),
+        dtype="/".join(
+            filter(None, [str(first.dtype if first is not None else ""), precision, variant])
+        ),
         label=name,
     )
     return EmbeddingStore(paths.embedding_store_dir(), namespace, paths.embedding_store_limit())
-

@@ -44,7 +44,8 @@ class SentenceEncoder(AbsEncoder):
         token_budget: int | None = None,
     ) -> None:
         self.model = model
-        self.model_prompts = {key: prompt for key, prompt in model.prompts.items() if prompt}
+        self._prompts = {key: prompt for key, prompt in model.prompts.items() if prompt}
+        self.model_prompts = self._prompts
         self.weights_fingerprint = fingerprint
         self.engine = TokenBudgetEncoder(
             model, precision=Precision(precision), token_budget=token_budget
@@ -53,7 +54,7 @@ class SentenceEncoder(AbsEncoder):
     def prompt(self, prompt_type: PromptType | None) -> str:
         """The prefix of a role; symmetric tasks, which have no role, use the query's."""
         role = (prompt_type or PromptType.query).value
-        return self.model_prompts.get(role, "")
+        return self._prompts.get(role, "")
 
     def text_batches(
         self, texts: Sequence[str], prompt_type: PromptType | None

@@ -14,6 +14,8 @@ _registered: list[Plugins] = []
 
 def register() -> Plugins:
     """Give mteb our models and tasks, once for the process; later calls return the same."""
+    import mteb  # noqa: F401 -- its import may run the autoload hook, which registers
+
     if not _registered:
         plugins = installed_plugins()
         _registered.append(plugins)

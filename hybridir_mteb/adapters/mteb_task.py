@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
+from datasets import Dataset
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.models import EncoderProtocol, SearchProtocol
 from mteb.timing import TimingStack
 from mteb.types import PromptType
 
-from datasets import Dataset
 from hybridir_mteb.adapters import mteb_embed
 from hybridir_mteb.collection import ParallelCollection
 from hybridir_mteb.languages import language
@@ -119,7 +119,9 @@ class CollectionTask(AbsTaskRetrieval):
         """Fill ``dataset`` with the subsets asked for, reading only their languages."""
         if self.data_loaded:
             return
-        wanted = [s for s in subsets(self.spec.languages, self.setting) if s.name in self.hf_subsets]
+        wanted = [
+            s for s in subsets(self.spec.languages, self.setting) if s.name in self.hf_subsets
+        ]
         needed = sorted({code for subset in wanted for code in subset.languages})
         collection = self.spec.load(needed)
         pools: dict[tuple[str, ...], Dataset] = {}

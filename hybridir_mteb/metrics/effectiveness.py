@@ -71,7 +71,9 @@ def recall(table: RankTable, depth: int) -> Values:
 
 
 EFFECTIVENESS: tuple[Measure, ...] = (
-    Measure("map", average_precision, "Mean average precision, full depth; 0 to 1, higher is better"),
+    Measure(
+        "map", average_precision, "Mean average precision, full depth; 0 to 1, higher is better"
+    ),
     Measure("mrr", reciprocal_rank, "Mean reciprocal rank, full depth; 0 to 1, higher is better"),
     Measure(
         "mrr_at_10",

@@ -49,7 +49,9 @@ def rank_distance_norm(table: RankTable) -> Values:
     """
     spare = (table.pool_size - table.counts).astype(np.float64)
     excess = rank_distance(table) - (table.counts - 1)
-    return np.divide(excess, spare, out=np.full(table.n_queries, np.nan), where=spare > 0)
+    norm = np.full(table.n_queries, np.nan)
+    np.divide(excess, spare, out=norm, where=spare > 0)
+    return norm
 
 
 _MULTILINGUAL = frozenset({Setting.MULTILINGUAL})

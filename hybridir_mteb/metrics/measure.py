@@ -60,12 +60,15 @@ class RankTable:
 
     @property
     def place_in_query(self) -> IntArray:
-        """(n_entries,) 1 for the best-ranked relevant passage of a query, 2 for the next, …"""
+        """(n_entries,) Place among the query's relevant passages: 1 for the best-ranked."""
         return np.arange(len(self.ranks)) - np.repeat(self.indptr[:-1], self.counts) + 1
 
     def sum_by_query(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(n_queries,) sums of a value per entry; 0 for queries without entries."""
-        return np.bincount(self.query_of_entry, values, self.n_queries)
+        sums: npt.NDArray[np.float64] = np.bincount(
+            self.query_of_entry, values, self.n_queries
+        ).astype(np.float64)
+        return sums
 
 
 PerQuery = Callable[[RankTable], npt.NDArray[np.float64]]
@@ -106,7 +109,8 @@ def evaluate_measures(
         values = np.asarray(measure.compute(table), np.float64)
         if values.shape != (table.n_queries,):
             raise ValueError(
-                f"measure {measure.name} returned shape {values.shape} for {table.n_queries} queries"
+                f"measure {measure.name} returned shape {values.shape} for {table.n_queries} "
+                "queries"
             )
         defined = values[~np.isnan(values)]
         scores[measure.name] = float(defined.mean()) if len(defined) else None

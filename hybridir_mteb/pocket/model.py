@@ -6,10 +6,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.models import Normalize, Pooling, Transformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from transformers import BertConfig, BertModel
 from transformers.utils import logging as transformers_logging
 
@@ -86,8 +87,7 @@ def build_bert(file: WeightFile) -> BertModel:
     positions = torch.arange(file.header.positions).unsqueeze(0)
     embeddings.register_buffer("position_ids", positions, persistent=False)
     embeddings.register_buffer("token_type_ids", torch.zeros_like(positions), persistent=False)
-    model.requires_grad_(True)
-    return model.eval()
+    return model
 
 
 def load_pocket(
@@ -134,7 +134,7 @@ def _transformer_module(file: WeightFile) -> Transformer:
     with tempfile.TemporaryDirectory(prefix="hybridir-") as name, quiet_transformers():
         BertModel(skeleton).save_pretrained(name)
         save_tokenizer(file.vocabulary, Path(name), file.header.positions)
-        transformer = Transformer(name, processor_kwargs={"local_files_only": True})
+        transformer: Transformer = Transformer(name, processor_kwargs={"local_files_only": True})
     transformer.model = build_bert(file)
     return transformer
 
@@ -142,13 +142,13 @@ def _transformer_module(file: WeightFile) -> Transformer:
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """No progress bars and load reports of transformers within the block."""
-    verbosity = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    settings: Any = transformers_logging
+    verbosity, bars = settings.get_verbosity(), settings.is_progress_bar_enabled()
+    settings.set_verbosity_error()
+    settings.disable_progress_bar()
     try:
         yield
     finally:
-        transformers_logging.set_verbosity(verbosity)
+        settings.set_verbosity(verbosity)
         if bars:
-            transformers_logging.enable_progress_bar()
+            settings.enable_progress_bar()

