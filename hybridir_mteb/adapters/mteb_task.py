@@ -15,6 +15,7 @@ from mteb.timing import TimingStack
 from mteb.types import PromptType
 
 from hybridir_mteb.adapters import mteb_embed
+from hybridir_mteb.errors import UnknownNameError
 from hybridir_mteb.collection import ParallelCollection
 from hybridir_mteb.languages import language
 from hybridir_mteb.metrics.measure import Measure, RankTable, evaluate_measures
@@ -116,9 +117,19 @@ class CollectionTask(AbsTaskRetrieval):
     def load_data(
         self, num_proc: int | None = None, *, timer: TimingStack | None = None, **kwargs: Any
     ) -> None:
-        """Fill ``dataset`` with the subsets asked for, reading only their languages."""
+        """Fill ``dataset`` with the subsets asked for, reading only their languages.
+
+        Raises:
+            UnknownNameError: A split was asked for that the collection does not have.
+        """
         if self.data_loaded:
             return
+        unknown = set(self.eval_splits) - set(self.metadata.eval_splits)
+        if unknown:
+            raise UnknownNameError(
+                f"{self.metadata.name} has no split {', '.join(sorted(unknown))}, only "
+                f"{', '.join(self.metadata.eval_splits)}"
+            )
         wanted = [
             s for s in subsets(self.spec.languages, self.setting) if s.name in self.hf_subsets
         ]
