@@ -4,13 +4,14 @@ Importing the package loads neither torch nor mteb and touches no network; the n
 resolved at first use.
 """
 
-from __future__ import annotations
+# Runs at every interpreter start, through the autoload hook: nothing is imported that is not
+# loaded anyway, not even typing or pathlib.
+from os.path import dirname, isdir, join
 
-from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from hybridir_mteb._bootstrap import install as install_autoload
     from hybridir_mteb.collection import LanguagePart, ParallelCollection, Passage, Query
     from hybridir_mteb.hookspecs import hookimpl
@@ -57,16 +58,18 @@ __all__ = [
     "read_jsonl",
 ]
 
-if not (Path(__file__).parent / "tasks").is_dir():
+if not isdir(join(dirname(__file__), "tasks")):
     # In a checkout tasks/ lies beside the package, in a wheel inside it.
-    __path__.append(str(Path(__file__).parent.parent))
+    __path__.append(dirname(dirname(__file__)))
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: "str") -> "Any":
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_PUBLIC[name]), _RENAMED.get(name, name))
 
 
-def __dir__() -> list[str]:
+def __dir__() -> "list[str]":
     return sorted([*globals(), *__all__])

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from hybridir_mteb.embedding_store import EmbeddingStore, text_key
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.rank import IntArray
+from hybridir_mteb.relevance import IntArray
 
 FloatMatrix = npt.NDArray[np.float32]
 # Texts -> (positions, their vectors, tokens or texts done), batch by batch in any order.

@@ -8,19 +8,22 @@ language. No ranking is ever sorted.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.relevance import IntArray, Relevance
 
-IntArray = npt.NDArray[np.int64]
-DEFAULT_BLOCK_BYTES = 16 << 20  # a block and its comparisons stay near the processor
+DEFAULT_BLOCK_BYTES = 16 << 20
+COMPARISON_BYTES = 1 << 20  # comparisons of one query stay in the processor's own cache
+
+ScoreBlock = npt.NDArray[np.float64]
 
 
 class Ties(StrEnum):
@@ -28,43 +31,6 @@ class Ties(StrEnum):
 
     HASH = "hash"
     TREC_EVAL = "trec_eval"
-
-
-@dataclass(frozen=True)
-class Relevance:
-    """Relevant passages of each query, in compressed sparse rows.
-
-    Attributes:
-        indptr: (n_queries + 1,) int64; the entries of query i are ``indptr[i]:indptr[i + 1]``.
-        passages: (n_entries,) int64, columns of the pool.
-    """
-
-    indptr: IntArray
-    passages: IntArray
-
-    @classmethod
-    def from_lists(cls, rows: Sequence[Sequence[int]]) -> Relevance:
-        """From the columns of the relevant passages of each query."""
-        lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
-        flat = [column for row in rows for column in row]
-        return cls(
-            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), np.array(flat, np.int64)
-        )
-
-    @property
-    def n_queries(self) -> int:
-        """Number of queries, those without a relevant passage included."""
-        return len(self.indptr) - 1
-
-    @property
-    def counts(self) -> IntArray:
-        """(n_queries,) number of relevant passages."""
-        return np.diff(self.indptr)
-
-    @property
-    def query_of_entry(self) -> IntArray:
-        """(n_entries,) the query of each entry."""
-        return np.repeat(np.arange(self.n_queries), self.counts)
 
 
 class Scorer(Protocol):
@@ -80,7 +46,7 @@ class Scorer(Protocol):
         """Size of the pool."""
         ...
 
-    def block(self, start: int, stop: int) -> torch.Tensor:
+    def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) scores, higher is better; equal texts score equally."""
         ...
 
@@ -130,6 +96,31 @@ def exact_ranks(
     Raises:
         EmbeddingError: A score is NaN or infinite, the pool is empty, or sizes do not fit.
     """
+    _check_sizes(scorer, relevance, order)
+    ranks = np.empty(len(relevance.passages), np.int64)
+    step = max(1, block_bytes // (8 * scorer.n_passages))
+    with ThreadPoolExecutor(_threads()) as pool:  # NumPy's comparisons release the lock
+        for start in range(0, relevance.n_queries, step):
+            stop = min(start + step, relevance.n_queries)
+            if relevance.indptr[start] == relevance.indptr[stop]:
+                continue
+            scores = scorer.block(start, stop)
+            _check_scores(scores, start)
+
+            def rank_query(query: int, scores: ScoreBlock = scores, start: int = start) -> None:
+                entries = slice(relevance.indptr[query], relevance.indptr[query + 1])
+                ranks[entries] = _rank(scores[query - start], relevance.passages[entries], order)
+
+            for _ in pool.map(rank_query, range(start, stop)):
+                pass
+    return ranks
+
+
+def _threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_sizes(scorer: Scorer, relevance: Relevance, order: IntArray) -> None:
     n_passages = scorer.n_passages
     if n_passages == 0:
         raise EmbeddingError("the pool of passages is empty: there is nothing to rank")
@@ -138,59 +129,38 @@ def exact_ranks(
             f"{scorer.n_queries} queries and {n_passages} passages have scores, but relevance is "
             f"given for {relevance.n_queries} queries and tie places for {len(order)} passages"
         )
-    if len(relevance.passages) and not (
-        relevance.passages.min() >= 0 and relevance.passages.max() < n_passages
-    ):
+    passages = relevance.passages
+    if len(passages) and not (passages.min() >= 0 and passages.max() < n_passages):
         raise EmbeddingError(f"a relevant passage lies outside the pool of {n_passages}")
-    ranks = np.empty(len(relevance.passages), np.int64)
-    places = torch.from_numpy(order)
-    step = max(1, block_bytes // (8 * n_passages))
-    for start in range(0, relevance.n_queries, step):
-        stop = min(start + step, relevance.n_queries)
-        entries = slice(relevance.indptr[start], relevance.indptr[stop])
-        if entries.start == entries.stop:
-            continue
-        scores = scorer.block(start, stop)
-        if not torch.isfinite(scores).all():
-            row = start + int((~torch.isfinite(scores).all(dim=1)).nonzero()[0])
-            raise EmbeddingError(
-                f"the scores of query {row} are NaN or infinite: an embedding or the similarity "
-                "function is broken"
-            )
-        rows = torch.from_numpy(relevance.query_of_entry[entries] - start)
-        columns = torch.from_numpy(relevance.passages[entries])
-        ranks[entries] = _count(scores, rows, columns, places.to(scores.device)).cpu().numpy()
+
+
+def _check_scores(scores: ScoreBlock, start: int) -> None:
+    finite = np.isfinite(scores)
+    if not finite.all():
+        row = start + int(np.flatnonzero(~finite.all(axis=1))[0])
+        raise EmbeddingError(
+            f"the scores of query {row} are NaN or infinite: an embedding or the similarity "
+            "function is broken"
+        )
+
+
+def _rank(row: npt.NDArray[np.float64], relevant: IntArray, order: IntArray) -> IntArray:
+    """Ranks of the relevant passages of one query; no loop over passages."""
+    ranks = np.empty(len(relevant), np.int64)
+    step = max(1, COMPARISON_BYTES // len(row))
+    for start in range(0, len(relevant), step):
+        columns = relevant[start : start + step]
+        own = row[columns, None]
+        above = np.count_nonzero(row > own, axis=1)
+        tied = np.count_nonzero(row == own, axis=1) > 1
+        for at in np.flatnonzero(tied):
+            earlier = order[row == own[at]] < order[columns[at]]
+            above[at] += np.count_nonzero(earlier)
+        ranks[start : start + step] = above + 1
     return ranks
 
 
-def _count(
-    scores: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, places: torch.Tensor
-) -> torch.Tensor:
-    """Ranks of the passages ``columns`` for the queries ``rows`` of a block."""
-    rows, columns = rows.to(scores.device), columns.to(scores.device)
-    own = scores[rows, columns]
-    ranks = torch.empty(len(rows), dtype=torch.int64, device=scores.device)
-    # The k-th relevant passage of every query of the block at once: as many passes as the query
-    # with the most of them has.
-    slot = torch.arange(len(rows), device=rows.device) - torch.searchsorted(rows, rows)
-    for k in range(int(slot.max()) + 1):
-        at = (slot == k).nonzero().squeeze(1)
-        block = scores if len(at) == len(scores) else scores[rows[at]]
-        mine = own[at].unsqueeze(1)
-        above = torch.count_nonzero(block > mine, dim=1)  # four times as fast as a sum of booleans
-        tied = (torch.count_nonzero(block == mine, dim=1) > 1).nonzero().squeeze(1)
-        if len(tied):
-            earlier = (block[tied] == mine[tied]) & (
-                places < places[columns[at[tied]]].unsqueeze(1)
-            )
-            above[tied] += earlier.sum(dim=1)
-        ranks[at] = above + 1
-    return ranks
-
-
-def top_passages(
-    scores: torch.Tensor, order: IntArray, k: int
-) -> tuple[IntArray, npt.NDArray[np.float64]]:
+def top_passages(scores: ScoreBlock, order: IntArray, k: int) -> tuple[IntArray, ScoreBlock]:
     """The best k passages of each query under the tie rule, best first.
 
     Args:
@@ -201,8 +171,8 @@ def top_passages(
     Returns:
         Columns (n_queries, k) and their scores.
     """
-    k = min(k, scores.shape[1])
     # Columns in tie order, then a stable sort: equal scores keep that order.
-    by_place = torch.from_numpy(np.argsort(order)).to(scores.device)
-    values, at = torch.sort(scores[:, by_place], dim=1, descending=True, stable=True)
-    return by_place[at[:, :k]].cpu().numpy(), values[:, :k].double().cpu().numpy()
+    by_place = np.argsort(order)
+    best = np.argsort(-scores[:, by_place], axis=1, kind="stable")[:, :k]
+    columns = by_place[best]
+    return columns, np.take_along_axis(scores, columns, axis=1)

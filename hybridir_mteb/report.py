@@ -26,13 +26,18 @@ class ResultRow:
         collection: Name of the collection, with ``InContext`` if passages had their paragraph.
         encoder: Model name, with the experiment if there is one.
         means: Setting -> measure -> mean over its subsets.
-        subsets: Setting -> number of subsets that have scores.
+        scores: Setting -> the scores of its subsets, as MTEB stores them.
     """
 
     collection: str
     encoder: str
     means: dict[str, dict[str, float]] = field(default_factory=dict)
-    subsets: dict[str, int] = field(default_factory=dict)
+    scores: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def subsets(self) -> dict[str, int]:
+        """Setting -> number of subsets that have scores."""
+        return {setting: len(scores) for setting, scores in self.scores.items()}
 
     def cells(self) -> list[str]:
         """The row as text; the only place that rounds."""
@@ -73,7 +78,7 @@ def summarise(folder: Path, collection: str | None = None) -> list[ResultRow]:
         encoder = _encoder_of(path)
         row = rows.setdefault((name, encoder), ResultRow(name, encoder))
         scores = _read_scores(path)
-        row.subsets[setting] = len(scores)
+        row.scores[setting] = scores
         row.means[setting] = _means(scores)
     if not rows:
         raise DataUnavailableError(

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.rank import IntArray
+from hybridir_mteb.rank import ScoreBlock
+from hybridir_mteb.relevance import IntArray
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -79,9 +80,8 @@ class DenseScorer:
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._queries = self._prepare(queries, similarity)
         self._passages = self._prepare(passages, similarity)
-        self._columns = None
-        if columns is not None and not np.array_equal(columns, np.arange(len(passages))):
-            self._columns = torch.from_numpy(columns).to(self._device)
+        own = columns is None or np.array_equal(columns, np.arange(len(passages)))
+        self._columns = None if own else columns
 
     def _prepare(self, vectors: FloatArray, similarity: Similarity) -> torch.Tensor:
         tensor = torch.from_numpy(np.asarray(vectors, np.float64)).to(self._device)
@@ -99,9 +99,9 @@ class DenseScorer:
         """Size of the pool, repeated texts included."""
         return len(self._passages if self._columns is None else self._columns)
 
-    def block(self, start: int, stop: int) -> torch.Tensor:
+    def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) float64 scores."""
-        scores = self._queries[start:stop] @ self._passages.T
+        scores: ScoreBlock = (self._queries[start:stop] @ self._passages.T).cpu().numpy()
         return scores if self._columns is None else scores[:, self._columns]
 
 
@@ -123,7 +123,7 @@ class FunctionScorer:
         function: Callable[[FloatArray, FloatArray], object],
     ) -> None:
         self._queries, self._passages = queries, passages
-        self._columns = torch.from_numpy(columns)
+        self._columns = columns
         self._function = function
 
     @property
@@ -136,7 +136,7 @@ class FunctionScorer:
         """Size of the pool, repeated texts included."""
         return len(self._columns)
 
-    def block(self, start: int, stop: int) -> torch.Tensor:
+    def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) scores."""
         scores = torch.as_tensor(self._function(self._queries[start:stop], self._passages))
         expected = (stop - start, len(self._passages))
@@ -144,7 +144,8 @@ class FunctionScorer:
             raise EmbeddingError(
                 f"the model's similarity returned shape {tuple(scores.shape)}, expected {expected}"
             )
-        return scores.cpu().double()[:, self._columns]
+        block: ScoreBlock = scores.double().cpu().numpy()
+        return block[:, self._columns]
 
 
 class RunScorer:
@@ -172,7 +173,7 @@ class RunScorer:
         """Size of the pool."""
         return len(self._column)
 
-    def block(self, start: int, stop: int) -> torch.Tensor:
+    def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) scores."""
         scores = np.full((stop - start, self.n_passages), np.nan)
         for row, identifier in enumerate(self._query_ids[start:stop]):
@@ -184,4 +185,4 @@ class RunScorer:
                 scores[row, self._column[passage]] = score
             missing = np.isnan(scores[row])
             scores[row, missing] = scores[row].min(initial=0.0, where=~missing) - 1.0
-        return torch.from_numpy(scores)
+        return scores

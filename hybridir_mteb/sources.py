@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-
-import requests
-from filelock import FileLock
-from tqdm import tqdm
+from typing import TYPE_CHECKING
 
 from hybridir_mteb import paths
 from hybridir_mteb.errors import ChecksumError, DataUnavailableError
 from hybridir_mteb.files import sha256_of
+
+if TYPE_CHECKING:
+    import requests
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,9 @@ def fetch(file: DataFile) -> Path:
         return found
     target = paths.data_cache_dir() / file.path
     target.parent.mkdir(parents=True, exist_ok=True)
+    import requests  # here, because registering a collection must not load it
+    from filelock import FileLock
+
     with FileLock(f"{target}.lock"):
         found = locate(file)  # another process may have fetched it while this one waited
         if found is not None:
@@ -94,6 +97,8 @@ def _download(file: DataFile, target: Path) -> None:
     part = target.with_name(f".{target.name}.{file.sha256[:12]}.part")
     have = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
+    import requests
+
     with requests.get(file.url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
         complete = response.status_code == requests.codes.requested_range_not_satisfiable
         if not complete:
@@ -112,6 +117,8 @@ def _download(file: DataFile, target: Path) -> None:
 
 
 def _append(response: requests.Response, part: Path, have: int, name: str) -> None:
+    from tqdm import tqdm
+
     length = response.headers.get("Content-Length")
     total = have + int(length) if length else None
     with (

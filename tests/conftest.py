@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from hybridir_mteb.collection import LanguagePart, ParallelCollection, Passage, Query
+
+# Deadlines would fail tests on a busy machine without saying anything about the code.
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -79,3 +84,9 @@ def toy_collection() -> ParallelCollection:
 def toy() -> ParallelCollection:
     """The toy collection."""
     return toy_collection()
+
+
+@pytest.fixture
+def hash_embed() -> Callable[[str], np.ndarray]:
+    """The embedding function of tests that need no real encoder."""
+    return hash_embedding

@@ -21,7 +21,7 @@ from hybridir_mteb.embedding_store import EmbeddingStore, Namespace
 from hybridir_mteb.encode_once import BatchEncoder, EncodeOnce, FloatMatrix, encode_once_for
 from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.fingerprint import module_fingerprint
-from hybridir_mteb.rank import IntArray
+from hybridir_mteb.relevance import IntArray
 from hybridir_mteb.scoring import DenseScorer, FunctionScorer, Similarity, check_embeddings
 
 logger = logging.getLogger(__name__)

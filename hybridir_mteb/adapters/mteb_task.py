@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-import numpy as np
 from datasets import Dataset
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.task_metadata import TaskMetadata
-from mteb.models import EncoderProtocol, SearchProtocol
 from mteb.timing import TimingStack
-from mteb.types import PromptType
 
-from hybridir_mteb.adapters import mteb_embed
-from hybridir_mteb.errors import UnknownNameError
 from hybridir_mteb.collection import ParallelCollection
+from hybridir_mteb.errors import UnknownNameError
 from hybridir_mteb.languages import language
-from hybridir_mteb.metrics.measure import Measure, RankTable, evaluate_measures
-from hybridir_mteb.rank import Relevance, Scorer, Ties, exact_ranks, tie_order, top_passages
-from hybridir_mteb.scoring import RunScorer
+from hybridir_mteb.metrics.measure import Measure
 from hybridir_mteb.settings import Context, Setting, Subset, judged_queries, passage_text, subsets
 from hybridir_mteb.specs import CollectionSpec
 
 MAIN_SCORE = "map"
-PREDICTION_DEPTH = 100
-SEARCH_DEPTH = 1000  # models that only search give no full ranking
-PREDICTION_BLOCK = 256
 STATISTICS_DIR = Path(__file__).parent.parent / "data" / "descriptive_stats"
 _SETTING_NAME = {
     Setting.MONOLINGUAL: "Monolingual",
@@ -188,81 +179,22 @@ class CollectionTask(AbsTaskRetrieval):
         **kwargs: Any,
     ) -> Any:
         """Scores of one subset, from exact ranks over its whole pool."""
-        query_ids: list[str] = list(data_split["queries"]["id"])
-        passage_ids: list[str] = list(data_split["corpus"]["id"])
-        column = {identifier: at for at, identifier in enumerate(passage_ids)}
-        relevant: Mapping[str, Mapping[str, int]] = data_split["relevant_docs"]
-        relevance = Relevance.from_lists(
-            [
-                [column[passage] for passage, grade in relevant[query].items() if grade > 0]
-                for query in query_ids
-            ]
-        )
-        call = mteb_embed.EncodeCall(self.metadata, hf_split, hf_subset, encode_kwargs)
+        from hybridir_mteb.adapters.mteb_evaluation import SubsetEvaluation
+
+        evaluation = SubsetEvaluation(self, data_split, hf_split, hf_subset)
         with timer("Encoding", split=hf_split, subset=hf_subset):
-            scorer = self._scorer(model, data_split, call, num_proc)
+            scorer = evaluation.scorer(model, encode_kwargs, num_proc)
         with timer("Scoring", split=hf_split, subset=hf_subset):
-            order = tie_order(passage_ids, Ties.HASH)
-            ranks = exact_ranks(scorer, relevance, order)
-            table = RankTable.build(relevance, ranks, len(passage_ids))
-            scores = evaluate_measures(self.measures, table, self.setting)
-            if prediction_folder is not None:
-                run = _predictions(scorer, order, query_ids, passage_ids)
-                self._save_task_predictions(
-                    run, model, prediction_folder, hf_split=hf_split, hf_subset=hf_subset
-                )
-        return {**scores, "n_queries": len(query_ids), "n_passages": len(passage_ids)}
-
-    def _scorer(
-        self, model: Any, data_split: Any, call: mteb_embed.EncodeCall, num_proc: int | None
-    ) -> Scorer:
-        if isinstance(model, SearchProtocol):
-            return _search(model, data_split, call, num_proc)
-        if not isinstance(model, EncoderProtocol):
-            raise TypeError(
-                f"{self.metadata.name} needs an encoder or a search model, got "
-                f"{type(model).__name__}"
+            scores = evaluation.scores(scorer)
+        if prediction_folder is not None:
+            self._save_task_predictions(
+                evaluation.predictions(scorer),
+                model,
+                prediction_folder,
+                hf_split=hf_split,
+                hf_subset=hf_subset,
             )
-        passages = mteb_embed.embed(
-            model, list(data_split["corpus"]["text"]), PromptType.document, call
-        )
-        queries = mteb_embed.embed(
-            model, list(data_split["queries"]["text"]), PromptType.query, call
-        )
-        return mteb_embed.scorer(model, queries, passages)
-
-
-def _search(
-    model: SearchProtocol, data_split: Any, call: mteb_embed.EncodeCall, num_proc: int | None
-) -> Scorer:
-    """Scores of a model that brings its own index, to its own depth."""
-    arguments: dict[str, Any] = {
-        "task_metadata": call.metadata,
-        "hf_split": call.split,
-        "hf_subset": call.subset,
-        "encode_kwargs": cast("Any", call.encode_kwargs),
-        "num_proc": num_proc,
-    }
-    model.index(data_split["corpus"], **arguments)
-    depth = min(SEARCH_DEPTH, len(data_split["corpus"]))
-    run = model.search(data_split["queries"], top_k=depth, **arguments)
-    return RunScorer(run, list(data_split["queries"]["id"]), list(data_split["corpus"]["id"]))
-
-
-def _predictions(
-    scorer: Scorer, order: Any, query_ids: Sequence[str], passage_ids: Sequence[str]
-) -> dict[str, dict[str, float]]:
-    """The top of each ranking, for MTEB's prediction files."""
-    run: dict[str, dict[str, float]] = {}
-    names = np.array(passage_ids, dtype=object)
-    for start in range(0, len(query_ids), PREDICTION_BLOCK):
-        ids = query_ids[start : start + PREDICTION_BLOCK]
-        columns, values = top_passages(
-            scorer.block(start, start + len(ids)), order, PREDICTION_DEPTH
-        )
-        for row, identifier in enumerate(ids):
-            run[identifier] = dict(zip(names[columns[row]], values[row].tolist(), strict=True))
-    return run
+        return scores
 
 
 def make_task(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.rank import IntArray, Relevance
+from hybridir_mteb.relevance import IntArray, Relevance
 from hybridir_mteb.settings import Setting
 
 ALL_SETTINGS = frozenset(Setting)

@@ -1,0 +1,105 @@
+"""Evaluation of one subset of a task: scores, exact ranks, measures. Loaded at first use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from mteb.models import EncoderProtocol, SearchProtocol
+from mteb.types import PromptType
+
+from hybridir_mteb.adapters import mteb_embed
+from hybridir_mteb.metrics.measure import RankTable, evaluate_measures
+from hybridir_mteb.rank import Scorer, Ties, exact_ranks, tie_order, top_passages
+from hybridir_mteb.relevance import Relevance
+from hybridir_mteb.scoring import RunScorer
+
+PREDICTION_DEPTH = 100
+PREDICTION_BLOCK = 256
+SEARCH_DEPTH = 1000  # models that only search give no full ranking
+
+
+class SubsetEvaluation:
+    """The queries and the pool of one subset, as MTEB laid them out.
+
+    Args:
+        task: A :class:`~hybridir_mteb.adapters.mteb_task.CollectionTask`.
+        data_split: MTEB's queries, corpus and relevance.
+        split: Name of the split.
+        subset: Name of the subset.
+    """
+
+    def __init__(self, task: Any, data_split: Any, split: str, subset: str) -> None:
+        self._task, self._data = task, data_split
+        self._split, self._subset = split, subset
+        self._query_ids: list[str] = list(data_split["queries"]["id"])
+        self._passage_ids: list[str] = list(data_split["corpus"]["id"])
+        self._order = tie_order(self._passage_ids, Ties.HASH)
+
+    def scorer(self, model: Any, encode_kwargs: Mapping[str, Any], num_proc: int | None) -> Scorer:
+        """Where the scores come from: embeddings, or a model's own search.
+
+        Raises:
+            TypeError: The model is neither an encoder nor a search model.
+        """
+        call = mteb_embed.EncodeCall(self._task.metadata, self._split, self._subset, encode_kwargs)
+        if isinstance(model, SearchProtocol):
+            return self._search(model, call, num_proc)
+        if not isinstance(model, EncoderProtocol):
+            raise TypeError(
+                f"{self._task.metadata.name} needs an encoder or a search model, got "
+                f"{type(model).__name__}"
+            )
+        passages = mteb_embed.embed(
+            model, list(self._data["corpus"]["text"]), PromptType.document, call
+        )
+        queries = mteb_embed.embed(
+            model, list(self._data["queries"]["text"]), PromptType.query, call
+        )
+        return mteb_embed.scorer(model, queries, passages)
+
+    def _search(
+        self, model: SearchProtocol, call: mteb_embed.EncodeCall, num_proc: int | None
+    ) -> Scorer:
+        """Scores of a model that brings its own index, to its own depth."""
+        arguments: dict[str, Any] = {
+            "task_metadata": call.metadata,
+            "hf_split": call.split,
+            "hf_subset": call.subset,
+            "encode_kwargs": cast("Any", call.encode_kwargs),
+            "num_proc": num_proc,
+        }
+        model.index(self._data["corpus"], **arguments)
+        depth = min(SEARCH_DEPTH, len(self._passage_ids))
+        run = model.search(self._data["queries"], top_k=depth, **arguments)
+        return RunScorer(run, self._query_ids, self._passage_ids)
+
+    def scores(self, scorer: Scorer) -> dict[str, float | int | None]:
+        """All measures of the task's setting, from exact ranks over the whole pool."""
+        column = {identifier: at for at, identifier in enumerate(self._passage_ids)}
+        judged: Mapping[str, Mapping[str, int]] = self._data["relevant_docs"]
+        relevance = Relevance.from_lists(
+            [
+                [column[passage] for passage, grade in judged[query].items() if grade > 0]
+                for query in self._query_ids
+            ]
+        )
+        ranks = exact_ranks(scorer, relevance, self._order)
+        table = RankTable.build(relevance, ranks, len(self._passage_ids))
+        return {
+            **evaluate_measures(self._task.measures, table, self._task.setting),
+            "n_queries": len(self._query_ids),
+            "n_passages": len(self._passage_ids),
+        }
+
+    def predictions(self, scorer: Scorer) -> dict[str, dict[str, float]]:
+        """The top of each ranking, best first, for MTEB's prediction files."""
+        run: dict[str, dict[str, float]] = {}
+        for start in range(0, len(self._query_ids), PREDICTION_BLOCK):
+            ids = self._query_ids[start : start + PREDICTION_BLOCK]
+            block = scorer.block(start, start + len(ids))
+            columns, values = top_passages(block, self._order, PREDICTION_DEPTH)
+            for identifier, row, found in zip(ids, columns, values, strict=True):
+                names = (self._passage_ids[column] for column in row)
+                run[identifier] = dict(zip(names, found.tolist(), strict=True))
+        return run

@@ -1,0 +1,47 @@
+"""Which passages are relevant to which query, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """Relevant passages of each query, in compressed sparse rows.
+
+    Attributes:
+        indptr: (n_queries + 1,) int64; the entries of query i are ``indptr[i]:indptr[i + 1]``.
+        passages: (n_entries,) int64, columns of the pool.
+    """
+
+    indptr: IntArray
+    passages: IntArray
+
+    @classmethod
+    def from_lists(cls, rows: Sequence[Sequence[int]]) -> Relevance:
+        """From the columns of the relevant passages of each query."""
+        lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
+        flat = [column for row in rows for column in row]
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return cls(indptr, np.array(flat, np.int64))
+
+    @property
+    def n_queries(self) -> int:
+        """Number of queries, those without a relevant passage included."""
+        return len(self.indptr) - 1
+
+    @property
+    def counts(self) -> IntArray:
+        """(n_queries,) number of relevant passages."""
+        return np.diff(self.indptr)
+
+    @property
+    def query_of_entry(self) -> IntArray:
+        """(n_entries,) the query of each entry."""
+        return np.repeat(np.arange(self.n_queries), self.counts)

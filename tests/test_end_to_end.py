@@ -1,0 +1,247 @@
+"""The stock ``mteb`` command in subprocesses, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+
+from hybridir_mteb.embedding_store import store_files
+
+pytestmark = pytest.mark.usefixtures("pocket_weights")
+
+SETTINGS = ("Monolingual", "CrossLingual", "Multilingual")
+POCKET_TASKS = [f"PocketQAR{setting}Retrieval" for setting in SETTINGS]
+RESULTS = Path(__file__).parent.parent / "docs" / "results"
+MTEB = str(Path(sys.executable).with_name("mteb"))
+LARGEST_FILE = 10 * 2**20
+
+
+@dataclass
+class Workplace:
+    """A folder for results and a cache of its own."""
+
+    folder: Path
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "out"
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "cache" / "embeddings"
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        own = {"HYBRIDIR_CACHE_DIR": str(self.folder / "cache"), "HF_HUB_OFFLINE": "1"}
+        return {**os.environ, **own, **extra}
+
+    def run(self, *command: str, output: Path | None = None, **extra: str) -> str:
+        """Run a command; its stderr, or a failure that shows it."""
+        done = subprocess.run(
+            [*command, "--output-folder", str(output or self.output)],
+            env=self.environment(**extra),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stderr + done.stdout
+
+
+def scores(folder: Path, task: str) -> dict[str, dict[str, Any]]:
+    (file,) = folder.rglob(f"{task}.json")
+    (split,) = json.loads(file.read_text())["scores"].values()
+    return {score["hf_subset"]: score for score in split}
+
+
+@pytest.fixture(scope="module")
+def pocket_run(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """The README's main job: pocket-base on PocketQA-R, all three settings."""
+    place = Workplace(tmp_path_factory.mktemp("pocket"))
+    place.run(MTEB, "run", "-m", "hybridir/pocket-base", "-t", *POCKET_TASKS)
+    return place
+
+
+def test_the_main_job_gives_the_committed_scores(pocket_run: Workplace) -> None:
+    committed = json.loads((RESULTS / "pocketqa-r.json").read_text())["settings"]
+    for setting, task in zip(("mono", "cross", "multi"), POCKET_TASKS, strict=True):
+        found = scores(pocket_run.output, task)
+        assert len(found) == committed[setting]["subsets"]
+        mean = fmean(score["map"] for score in found.values())
+        assert mean == pytest.approx(committed[setting]["map"], abs=2e-4)
+
+
+def test_a_repeated_run_encodes_nothing_and_gives_the_same_scores(pocket_run: Workplace) -> None:
+    second = pocket_run.folder / "second"
+    log = pocket_run.run(
+        MTEB, "run", "-m", "hybridir/pocket-base", "-t", *POCKET_TASKS, output=second
+    )
+    assert "text/s" not in log
+    for task in POCKET_TASKS:
+        assert scores(second, task) == scores(pocket_run.output, task)
+
+
+def test_the_store_holds_each_distinct_text_once(pocket_run: Workplace) -> None:
+    (file,) = store_files(pocket_run.store)
+    statistics = scores(pocket_run.output, "PocketQARMultilingualRetrieval")
+    queries = sum(score["n_queries"] for score in statistics.values())
+    assert file.label == "hybridir/pocket-base"
+    assert file.entries == queries + statistics["de"]["n_passages"]
+
+
+def test_python_m_does_the_same_where_startup_files_are_ignored(pocket_run: Workplace) -> None:
+    third = pocket_run.folder / "third"
+    pocket_run.run(
+        *(sys.executable, "-m", "hybridir_mteb", "mteb", "run", "-m", "hybridir/pocket-base"),
+        *("-t", POCKET_TASKS[0]),
+        output=third,
+        HYBRIDIR_AUTOLOAD="0",
+    )
+    assert scores(third, POCKET_TASKS[0]) == scores(pocket_run.output, POCKET_TASKS[0])
+
+
+def test_results_keep_the_rules_of_the_results_repository(pocket_run: Workplace) -> None:
+    (meta_file,) = pocket_run.output.rglob("model_meta.json")
+    folder = meta_file.parent
+    meta = json.loads(meta_file.read_text())
+    assert folder.name == meta["revision"]
+    assert folder.parent.name == meta["name"].replace("/", "__") == "hybridir__pocket-base"
+    covered = set()
+    for line in (folder / "run_settings.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        for split, subsets in _splits_of(entry):
+            covered |= {(entry["task_name"], split, subset) for subset in subsets}
+    for task in POCKET_TASKS:
+        file = folder / f"{task}.json"
+        content = json.loads(file.read_text())
+        assert content["task_name"] == file.stem
+        assert file.stat().st_size < LARGEST_FILE
+        for score in content["scores"]["test"]:
+            major, minor = map(int, score["mteb_version"].split(".")[:2])
+            assert (major, minor) >= (2, 14)
+            assert (task, "test", score["hf_subset"]) in covered
+
+
+def _splits_of(entry: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """What one line of run_settings.jsonl covers, in the layout of the installed mteb."""
+    if isinstance(entry.get("splits"), dict):
+        return list(entry["splits"].items())
+    return [(entry["split"], [entry["subset"]] if "subset" in entry else entry["subsets"])]
+
+
+def git(*arguments: str, cwd: Path) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    return subprocess.run(
+        ["git", *identity, *arguments], cwd=cwd, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_submit_results_makes_its_branch_and_commit(pocket_run: Workplace, tmp_path: Path) -> None:
+    upstream = tmp_path / "upstream"
+    (upstream / "results").mkdir(parents=True)
+    (upstream / "results" / "README.md").write_text("results\n")
+    git("init", "-q", "-b", "main", cwd=upstream)
+    git("add", "-A", cwd=upstream)
+    git("commit", "-q", "-m", "start", cwd=upstream)
+    environment = {
+        "GIT_CONFIG_COUNT": "3",
+        "GIT_CONFIG_KEY_0": f"url.file://{upstream}.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/embeddings-benchmark/results",
+        "GIT_CONFIG_KEY_1": "user.name",
+        "GIT_CONFIG_VALUE_1": "t",
+        "GIT_CONFIG_KEY_2": "user.email",
+        "GIT_CONFIG_VALUE_2": "t@example.org",
+    }
+    pocket_run.run(MTEB, "submit-results", "-m", "hybridir/pocket-base", **environment)
+    clone = pocket_run.output / "remote"
+    assert git("branch", "--show-current", cwd=clone).strip() != "main"
+    changed = git("show", "--name-only", "--format=%s", "HEAD", cwd=clone)
+    for task in POCKET_TASKS:
+        assert f"results/hybridir__pocket-base/{_revision(pocket_run)}/{task}.json" in changed
+
+
+def _revision(place: Workplace) -> str:
+    (meta_file,) = place.output.rglob("model_meta.json")
+    return str(meta_file.parent.name)
+
+
+@pytest.fixture(scope="module")
+def xquad_slice(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Workplace:
+    """Three languages of XQuAD-R, monolingual, by the command line's language filter."""
+    place = Workplace(tmp_path_factory.mktemp("xquad"))
+    log = place.run(
+        *(MTEB, "run", "-m", "hybridir/pocket-base", "-t", "XQuADRMonolingualRetrieval"),
+        *("-l", "deu", "eng", "tha"),
+        HYBRIDIR_DATA_DIR=str(data_dir),
+    )
+    assert "text/s" in log
+    return place
+
+
+def test_a_slice_of_xquad_r_gives_the_committed_scores(xquad_slice: Workplace) -> None:
+    committed = json.loads((RESULTS / "xquad-r.json").read_text())["scores"]["mono"]
+    found = scores(xquad_slice.output, "XQuADRMonolingualRetrieval")
+    assert set(found) == {"de", "en", "th"}
+    for subset, score in found.items():
+        assert score["map"] == pytest.approx(committed[subset]["map"], abs=2e-4)
+
+
+def test_other_settings_of_the_slice_reuse_its_embeddings(
+    xquad_slice: Workplace, data_dir: Path
+) -> None:
+    """Cross-lingual scores between the three languages, from the store alone."""
+    code = (
+        "import mteb, sys\n"
+        "task = mteb.get_task('XQuADRCrossLingualRetrieval', languages=['deu', 'eng', 'tha'],\n"
+        "                     exclusive_language_filter=True)\n"
+        "mteb.evaluate(mteb.get_model('hybridir/pocket-base'), [task],\n"
+        "              cache=mteb.ResultCache(sys.argv[-1]), co2_tracker=False)\n"
+    )
+    log = xquad_slice.run(sys.executable, "-c", code, HYBRIDIR_DATA_DIR=str(data_dir))
+    assert "text/s" not in log
+    committed = json.loads((RESULTS / "xquad-r.json").read_text())["scores"]["cross"]
+    found = scores(xquad_slice.output, "XQuADRCrossLingualRetrieval")
+    assert set(found) == {"de-en", "de-th", "en-de", "en-th", "th-de", "th-en"}
+    for subset, score in found.items():
+        assert score["map"] == pytest.approx(committed[subset]["map"], abs=2e-4)
+
+
+def test_a_killed_run_goes_on_from_what_was_encoded(tmp_path: Path, data_dir: Path) -> None:
+    place = Workplace(tmp_path)
+    command = [MTEB, "run", "-m", "hybridir/pocket-base", "-t", "XQuADRMonolingualRetrieval"]
+    command += ["-l", "ell"]
+    environment = {"HYBRIDIR_DATA_DIR": str(data_dir)}
+    process = subprocess.Popen(
+        [*command, "--output-folder", str(place.output)],
+        env=place.environment(**environment),
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 300
+    while sum(file.entries for file in store_files(place.store)) == 0:
+        assert process.poll() is None, "the run ended before anything was stored"
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = sum(file.entries for file in store_files(place.store))
+    log = place.run(*command, **environment)
+    total = sum(file.entries for file in store_files(place.store))
+    encoded = {label: int(n) for label, n in re.findall(r"(document|query):.*?/(\d+) \[", log)}
+    assert sum(encoded.values()) == total - kept
+    committed = json.loads((RESULTS / "xquad-r.json").read_text())["scores"]["mono"]["el"]
+    found = scores(place.output, "XQuADRMonolingualRetrieval")["el"]
+    assert found["map"] == pytest.approx(committed["map"], abs=2e-4)

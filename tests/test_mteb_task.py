@@ -1,0 +1,276 @@
+"""Collections as MTEB tasks, evaluated by mteb itself with small encoders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mteb
+import numpy as np
+import pytest
+import torch
+from mteb.models.abs_encoder import AbsEncoder
+from mteb.models.model_meta import ModelMeta, ScoringFunction
+
+from hybridir_mteb.adapters.mteb_registry import register
+from hybridir_mteb.adapters.mteb_task import make_task
+from hybridir_mteb.errors import EmbeddingError, UnknownNameError
+from hybridir_mteb.settings import Context, Setting
+from hybridir_mteb.specs import CollectionCard, CollectionSpec
+
+CARD = CollectionCard(
+    description="Toy.",
+    reference="https://example.org",
+    dataset="toy/toy",
+    revision="1",
+    license="cc0-1.0",
+    date=("2026-01-01", "2026-01-02"),
+    domains=("Written",),
+)
+
+
+def meta(name: str = "test/hash") -> ModelMeta:
+    return ModelMeta.create_empty(
+        {"name": name, "revision": "1", "similarity_fn_name": ScoringFunction.COSINE}
+    )
+
+
+class HashEncoder(AbsEncoder):
+    """Embeds by a function of the text; counts what it is asked to encode."""
+
+    def __init__(self, embed: Any) -> None:
+        self.embed = embed
+        self.seen: list[tuple[str | None, str]] = []
+        self.mteb_model_meta = meta()
+
+    def encode(self, inputs: Any, *, prompt_type: Any = None, **kwargs: Any) -> np.ndarray:
+        texts = [text for batch in inputs for text in batch["text"]]
+        self.seen += [(prompt_type.value if prompt_type else None, text) for text in texts]
+        return np.stack([self.embed(text) for text in texts])
+
+
+@pytest.fixture
+def encoder(hash_embed: Any) -> HashEncoder:
+    return HashEncoder(hash_embed)
+
+
+@pytest.fixture
+def make(toy: Any) -> Any:
+    """Makes a task of the toy collection."""
+    measures = [measure for _, measure in register().measures.items()]
+    spec = CollectionSpec("Toy", ("de", "en", "fr"), lambda languages: toy, CARD)
+    return lambda setting, **kwargs: make_task(spec, setting, Context.SENTENCE, measures)(**kwargs)
+
+
+def evaluate(model: Any, tasks: Any, tmp_path: Path, **kwargs: Any) -> Any:
+    cache = mteb.ResultCache(tmp_path)
+    return mteb.evaluate(
+        model, tasks, cache=cache, co2_tracker=False, show_progress_bar=False, **kwargs
+    )
+
+
+def scores_of(result: Any, at: int = 0) -> dict[str, dict[str, Any]]:
+    return {score["hf_subset"]: score for score in result.task_results[at].scores["test"]}
+
+
+def test_each_setting_has_its_subsets_and_all_its_measures(
+    encoder: HashEncoder, make: Any, tmp_path: Path
+) -> None:
+    tasks = [make(setting) for setting in Setting]
+    result = evaluate(encoder, tasks, tmp_path)
+    mono, cross, multi = (scores_of(result, at) for at in range(3))
+    assert set(mono) == {"de", "en", "fr"}
+    assert set(cross) == {"de-en", "de-fr", "en-de", "en-fr", "fr-de", "fr-en"}
+    assert set(multi) == {"de", "en", "fr"}
+    effectiveness = {"map", "mrr", "mrr_at_10", "ndcg_at_10"} | {
+        f"recall_at_{depth}" for depth in (1, 5, 10, 20, 100)
+    }
+    assert effectiveness <= set(mono["de"])
+    assert "rank_distance" not in mono["de"]
+    assert effectiveness | {"rank_distance", "rank_distance_norm"} <= set(multi["de"])
+    assert mono["de"]["main_score"] == mono["de"]["map"]
+    assert cross["de-fr"]["n_queries"] == 2  # the third fact is missing in French
+    assert (multi["de"]["n_queries"], multi["de"]["n_passages"]) == (3, 16)
+
+
+def test_scores_equal_a_slow_computation_from_the_definition(
+    encoder: HashEncoder, make: Any, toy: Any, tmp_path: Path, hash_embed: Any
+) -> None:
+    found = scores_of(evaluate(encoder, [make(Setting.MULTILINGUAL)], tmp_path))
+    pool = [(code, p) for code in ("de", "en", "fr") for p in toy.part(code).passages]
+    vectors = np.stack([hash_embed(p.text) for _, p in pool]).astype(np.float64)
+    precisions, distances = [], []
+    for query in toy.part("de").queries:
+        similarity = vectors @ hash_embed(query.text).astype(np.float64)
+        ranking = np.argsort(-similarity, kind="stable").tolist()
+        relevant = [
+            at
+            for at, (code, p) in enumerate(pool)
+            if p.local_id == f"{query.parallel_id[1:]}.0" and code in toy.parts
+        ]
+        ranks = sorted(ranking.index(at) + 1 for at in relevant)
+        precisions.append(np.mean([(i + 1) / rank for i, rank in enumerate(ranks)]))
+        distances.append(ranks[-1] - ranks[0])
+    assert found["de"]["map"] == pytest.approx(np.mean(precisions), abs=1e-6)
+    assert found["de"]["rank_distance"] == pytest.approx(np.mean(distances), abs=1e-6)
+
+
+def test_all_tasks_of_a_run_encode_each_distinct_text_once(
+    encoder: HashEncoder, make: Any, toy: Any, tmp_path: Path
+) -> None:
+    evaluate(encoder, [make(setting) for setting in Setting], tmp_path)
+    expected = {("query", q.text) for part in toy.parts.values() for q in part.queries} | {
+        ("document", p.text) for part in toy.parts.values() for p in part.passages
+    }
+    assert len(encoder.seen) == len(expected)
+    assert set(encoder.seen) == expected
+
+
+def test_another_model_object_is_encoded_anew(
+    encoder: HashEncoder, make: Any, tmp_path: Path, hash_embed: Any
+) -> None:
+    evaluate(encoder, [make(Setting.MONOLINGUAL)], tmp_path / "a")
+    other = HashEncoder(lambda text: -hash_embed(text[::-1]))
+    evaluate(other, [make(Setting.MONOLINGUAL)], tmp_path / "b")
+    assert len(other.seen) == len(encoder.seen)
+
+
+def test_languages_filter_subsets_and_what_is_encoded(
+    encoder: HashEncoder, make: Any, tmp_path: Path
+) -> None:
+    task = make(Setting.CROSS_LINGUAL).filter_languages(["fra"])
+    assert set(scores_of(evaluate(encoder, [task], tmp_path))) == {
+        "de-fr",
+        "en-fr",
+        "fr-de",
+        "fr-en",
+    }
+    only = make(Setting.MONOLINGUAL).filter_languages(["deu"])
+    other = HashEncoder(encoder.embed)
+    assert set(scores_of(evaluate(other, [only], tmp_path))) == {"de"}
+    assert all("Katze" in t or "Hund" in t or "Vogel" in t for _, t in other.seen)
+
+
+def test_only_missing_subsets_are_run_again_and_merged(
+    encoder: HashEncoder, make: Any, tmp_path: Path
+) -> None:
+    evaluate(encoder, [make(Setting.MONOLINGUAL).filter_languages(["deu"])], tmp_path)
+    file = next(tmp_path.rglob("ToyMonolingualRetrieval.json"))
+    before = json.loads(file.read_text())["scores"]["test"]
+    result = evaluate(encoder, [make(Setting.MONOLINGUAL)], tmp_path)
+    after = {s["hf_subset"]: s for s in json.loads(file.read_text())["scores"]["test"]}
+    assert set(after) == {"de", "en", "fr"} == set(scores_of(result))
+    assert after["de"] == before[0]
+
+
+def test_an_unknown_split_names_the_splits_there_are(
+    encoder: HashEncoder, make: Any, tmp_path: Path
+) -> None:
+    known = make(Setting.MONOLINGUAL).filter_eval_splits(["test"])
+    assert set(scores_of(evaluate(encoder, [known], tmp_path / "a"))) == {"de", "en", "fr"}
+    with pytest.raises(UnknownNameError, match="no split dev, only test"):
+        evaluate(encoder, [make(Setting.MONOLINGUAL).filter_eval_splits(["dev"])], tmp_path / "b")
+
+
+def test_context_changes_text_and_name(encoder: HashEncoder, make: Any, tmp_path: Path) -> None:
+    task = make(Setting.MONOLINGUAL, context="sentence+paragraph")
+    assert task.metadata.name == "ToyMonolingualInContextRetrieval"
+    evaluate(encoder, [task], tmp_path)
+    assert ("document", "the cat sleeps. the cat sleeps. the cat sleeps elsewhere.") in encoder.seen
+    with pytest.raises(ValueError, match="paragraph only"):
+        make(Setting.MONOLINGUAL, context="paragraph only")
+
+
+def test_predictions_are_saved_best_first(encoder: HashEncoder, make: Any, tmp_path: Path) -> None:
+    evaluate(encoder, [make(Setting.MONOLINGUAL)], tmp_path / "r", prediction_folder=tmp_path / "p")
+    saved = json.loads((tmp_path / "p" / "ToyMonolingualRetrieval_predictions.json").read_text())
+    run = saved["en"]["test"]["q:en:f0"]
+    assert len(run) == 6
+    assert list(run.values()) == sorted(run.values(), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (lambda v: np.full_like(v, np.nan), "holds NaN or infinity"),
+        (lambda v: np.full_like(v, np.inf), "holds NaN or infinity"),
+        (lambda v: v[:-1], "embeddings for"),
+        (lambda v: v[:, :, None], "have shape"),
+    ],
+)
+def test_broken_embeddings_are_one_clear_error(
+    make: Any, tmp_path: Path, hash_embed: Any, fault: Any, message: str
+) -> None:
+    class Broken(HashEncoder):
+        def encode(self, *args: Any, **kwargs: Any) -> np.ndarray:
+            return fault(super().encode(*args, **kwargs))
+
+    with pytest.raises(EmbeddingError, match=message):
+        evaluate(Broken(hash_embed), [make(Setting.MONOLINGUAL)], tmp_path)
+
+
+def test_a_models_own_similarity_decides_the_ranks(
+    make: Any, tmp_path: Path, hash_embed: Any
+) -> None:
+    class Reversed(HashEncoder):
+        def similarity(self, a: Any, b: Any) -> torch.Tensor:
+            return -(torch.as_tensor(a) @ torch.as_tensor(b).T)
+
+    normal = scores_of(
+        evaluate(HashEncoder(hash_embed), [make(Setting.MONOLINGUAL)], tmp_path / "a")
+    )
+    reverse = scores_of(evaluate(Reversed(hash_embed), [make(Setting.MONOLINGUAL)], tmp_path / "b"))
+    assert reverse["en"]["mrr"] < normal["en"]["mrr"]
+
+
+def test_torch_tensors_in_low_precision_are_welcome(
+    make: Any, tmp_path: Path, hash_embed: Any
+) -> None:
+    class HalfPrecision(HashEncoder):
+        def encode(self, *args: Any, **kwargs: Any) -> Any:
+            return torch.from_numpy(super().encode(*args, **kwargs)).bfloat16()
+
+    result = evaluate(HalfPrecision(hash_embed), [make(Setting.MONOLINGUAL)], tmp_path)
+    assert scores_of(result)["de"]["map"] > 0.5
+
+
+class WordSearch:
+    """A model that only searches: counts shared words, returns at most one passage."""
+
+    mteb_model_meta = meta("test/search")
+
+    def index(self, corpus: Any, **kwargs: Any) -> None:
+        self.corpus = {row["id"]: set(row["text"].lower().rstrip(".").split()) for row in corpus}
+
+    def search(self, queries: Any, *, top_k: int, **kwargs: Any) -> dict[str, dict[str, float]]:
+        run = {}
+        for row in queries:
+            words = set(row["text"].lower().rstrip("?").split())
+            scored = {i: float(len(words & found)) for i, found in self.corpus.items()}
+            best = max(sorted(scored), key=scored.__getitem__)
+            run[row["id"]] = {best: scored[best]}
+        return run
+
+
+def test_a_search_model_is_scored_and_what_it_does_not_return_ranks_last(
+    make: Any, tmp_path: Path
+) -> None:
+    scores = scores_of(evaluate(WordSearch(), [make(Setting.MONOLINGUAL)], tmp_path))
+    assert scores["en"]["recall_at_1"] == 1.0
+    multi = scores_of(evaluate(WordSearch(), [make(Setting.MULTILINGUAL)], tmp_path))
+    assert multi["en"]["recall_at_1"] == pytest.approx((1 / 3 + 1 / 3 + 1 / 2) / 3)
+    assert 0 < multi["en"]["map"] < 1
+
+
+def test_values_in_the_result_file_are_strict_json(
+    encoder: HashEncoder, make: Any, tmp_path: Path
+) -> None:
+    evaluate(encoder, [make(Setting.MULTILINGUAL)], tmp_path)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    json.loads(
+        next(tmp_path.rglob("ToyMultilingualRetrieval.json")).read_text(), parse_constant=refuse
+    )
