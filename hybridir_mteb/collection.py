@@ -54,13 +54,20 @@ class LanguagePart:
         self._check_unique("query", [query.parallel_id for query in self.queries])
         self._check_unique("passage", [passage.local_id for passage in self.passages])
         for query in self.queries:
-            outside = [at for at in query.relevant if not 0 <= at < len(self.passages)]
-            if outside or not query.text.strip():
-                fault = "its text is empty" if not outside else f"no passage {outside[0]}"
+            fault = self._fault(query)
+            if fault:
                 raise DataFormatError(f"{self.language}: query {query.parallel_id!r}: {fault}")
         for passage in self.passages:
             if not passage.text.strip():
                 raise DataFormatError(f"{self.language}: passage {passage.local_id!r} is empty")
+
+    def _fault(self, query: Query) -> str | None:
+        outside = [at for at in query.relevant if not 0 <= at < len(self.passages)]
+        if outside:
+            return f"no passage {outside[0]}"
+        if len(set(query.relevant)) < len(query.relevant):
+            return "a relevant passage is given twice"
+        return None if query.text.strip() else "its text is empty"
 
     def _check_unique(self, what: str, ids: Sequence[str]) -> None:
         seen: set[str] = set()

@@ -19,6 +19,10 @@ class ChecksumError(HybridIRError, ValueError):
     """A file's sha256 differs from the pinned one; such a file is never used."""
 
 
+class SettingError(HybridIRError, ValueError):
+    """An environment variable or option has a value that makes no sense."""
+
+
 class EmbeddingError(HybridIRError, ValueError):
     """Embeddings that cannot be ranked: NaN, infinite, or of the wrong shape."""
 

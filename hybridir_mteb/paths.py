@@ -7,6 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
+from hybridir_mteb.errors import SettingError
+
 DATA_DIR_VARIABLE = "HYBRIDIR_DATA_DIR"
 CACHE_DIR_VARIABLE = "HYBRIDIR_CACHE_DIR"
 STORE_VARIABLE = "HYBRIDIR_EMBEDDING_STORE"
@@ -45,13 +47,15 @@ def embedding_store_limit() -> int:
     """Largest size of the embedding store in bytes (``HYBRIDIR_EMBEDDING_STORE_GB``).
 
     Raises:
-        ValueError: The variable does not hold a positive number.
+        SettingError: The variable does not hold a positive number.
     """
     raw = os.environ.get(STORE_LIMIT_VARIABLE, str(DEFAULT_STORE_LIMIT_GB))
     try:
         gigabytes = float(raw)
     except ValueError:
         gigabytes = -1.0
-    if not gigabytes > 0:
-        raise ValueError(f"{STORE_LIMIT_VARIABLE}={raw!r}: expected a positive number of gigabytes")
+    if not 0 < gigabytes < float("inf"):
+        raise SettingError(
+            f"{STORE_LIMIT_VARIABLE}={raw!r}: expected a positive number of gigabytes"
+        )
     return int(gigabytes * 1e9)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -69,23 +69,35 @@ def summarise(folder: Path, collection: str | None = None) -> list[ResultRow]:
         DataUnavailableError: There is no result of our tasks below the folder.
         DataFormatError: A result file cannot be read.
     """
-    rows: dict[tuple[str, str], ResultRow] = {}
-    for path in sorted(folder.rglob("*Retrieval.json")):
+    rows: dict[tuple[str, Path], ResultRow] = {}
+    for path in sorted(folder.absolute().rglob("*Retrieval.json")):
         named = _parse_task_name(path.stem)
         if named is None or (collection is not None and named[0] != collection):
             continue
         name, setting = named
         encoder = _encoder_of(path)
-        row = rows.setdefault((name, encoder), ResultRow(name, encoder))
         scores = _read_scores(path)
+        if not any("n_passages" in score for score in scores):
+            continue  # another task of such a name, as mteb's own VDRMultilingualRetrieval
+        row = rows.setdefault((name, path.parent), ResultRow(name, encoder))
         row.scores[setting] = scores
         row.means[setting] = _means(scores)
+    _tell_revisions_apart(rows)
     if not rows:
         raise DataUnavailableError(
             f"{folder} holds no results of this package's tasks. Make some: mteb run "
             f"-m hybridir/pocket-base -b HybridIR --output-folder {folder}"
         )
     return list(rows.values())
+
+
+def _tell_revisions_apart(rows: dict[tuple[str, Path], ResultRow]) -> None:
+    """Add the revision's start to encoders that have results of several revisions."""
+    seen = Counter((row.collection, row.encoder) for row in rows.values())
+    for (_, folder), row in rows.items():
+        if seen[row.collection, row.encoder] > 1:
+            revision = folder.parts[-3] if "experiments" in folder.parts[-2:] else folder.name
+            row.encoder += f" @{revision[:8]}"
 
 
 def _parse_task_name(task: str) -> tuple[str, str] | None:
@@ -109,8 +121,8 @@ def _encoder_of(path: Path) -> str:
 def _read_scores(path: Path) -> list[dict[str, Any]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return [score for split in content["scores"].values() for score in split]
-    except (json.JSONDecodeError, KeyError, AttributeError) as error:
+        return [dict(score) for split in content["scores"].values() for score in split]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataFormatError(
             f"{path}: not an MTEB result file ({error}); remove it and run the task again"
         ) from error

@@ -58,7 +58,7 @@ def passage_text(part: LanguagePart, position: int, context: Context) -> str:
     Stripped, as MTEB strips every document.
     """
     passage = part.passages[position]
-    if context is Context.SENTENCE or not passage.context:
+    if context is Context.SENTENCE or not passage.context.strip():
         return passage.text.strip()
     return f"{passage.text.strip()} {passage.context.strip()}"
 

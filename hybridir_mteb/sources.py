@@ -65,19 +65,20 @@ def fetch(file: DataFile) -> Path:
     found = locate(file)
     if found is not None:
         return found
-    target = paths.data_cache_dir() / file.path
-    target.parent.mkdir(parents=True, exist_ok=True)
     import requests  # here, because registering a collection must not load it
     from filelock import FileLock
 
-    with FileLock(f"{target}.lock"):
-        found = locate(file)  # another process may have fetched it while this one waited
-        if found is not None:
-            return found
-        try:
+    target = paths.data_cache_dir() / file.path
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{target}.lock"):
+            found = locate(file)  # another process may have fetched it while this one waited
+            if found is not None:
+                return found
             _download(file, target)
-        except (requests.RequestException, OSError) as error:
-            raise DataUnavailableError(_unavailable(file, error)) from error
+    except (requests.RequestException, OSError) as error:
+        raise DataUnavailableError(_unavailable(file, error)) from error
     return target
 
 
@@ -94,11 +95,13 @@ def _unavailable(file: DataFile, error: Exception) -> str:
 
 def _download(file: DataFile, target: Path) -> None:
     """Fetch into a ``.part`` file that a later try continues, verify, then rename."""
-    part = target.with_name(f".{target.name}.{file.sha256[:12]}.part")
-    have = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
     import requests
 
+    part = target.with_name(f".{target.name}.{file.sha256[:12]}.part")
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"}  # ranges of a compressed answer would not fit
+    if have:
+        headers["Range"] = f"bytes={have}-"
     with requests.get(file.url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
         complete = response.status_code == requests.codes.requested_range_not_satisfiable
         if not complete:
@@ -129,4 +132,3 @@ def _append(response: requests.Response, part: Path, have: int, name: str) -> No
         for chunk in response.iter_content(CHUNK_BYTES):
             stream.write(chunk)
             bar.update(len(chunk))
-        stream.truncate()

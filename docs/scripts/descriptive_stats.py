@@ -1,7 +1,7 @@
 """Compute the descriptive statistics of our tasks with mteb's own code: ``make stats``.
 
-``AbsTask.calculate_descriptive_statistics`` would write into the installed mteb; this writes what it
-computes into our package.
+``AbsTask.calculate_descriptive_statistics`` would write into the installed mteb; this writes what
+it computes into our package.
 """
 
 from __future__ import annotations

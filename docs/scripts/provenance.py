@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import platform
 import subprocess
@@ -28,7 +28,7 @@ def provenance(command: str) -> dict[str, Any]:
     """Command, date, commit, machine and versions."""
     return {
         "command": command,
-        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "commit": _commit(),
         "machine": {
             "processor": _processor(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 from typing import Any
 
 from hybridir_mteb.settings import Context, Setting
@@ -66,11 +66,9 @@ def build_benchmark() -> Any:
 
 def add_benchmarks() -> None:
     """Put the benchmark where mteb scans for them; called when mteb's own are loaded."""
-    from mteb.benchmarks import get_benchmark as lookup_module  # noqa: F401
-
-    module = sys.modules["mteb.benchmarks.benchmarks"]
+    module = import_module("mteb.benchmarks.benchmarks")
     if not hasattr(module, _ATTRIBUTE):
         setattr(module, _ATTRIBUTE, build_benchmark())
-    lookup: Any = sys.modules["mteb.benchmarks.get_benchmark"]
+    lookup: Any = import_module("mteb.benchmarks.get_benchmark")
     lookup._build_registry.cache_clear()
     lookup._build_aliases_registry.cache_clear()

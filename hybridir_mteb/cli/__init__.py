@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from rich.console import Console
+from rich.markup import escape
 
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.errors import HybridIRError
@@ -15,5 +16,7 @@ def main() -> None:
     try:
         app()
     except HybridIRError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        Console(stderr=True, soft_wrap=True).print(
+            "[bold red]error:[/]", escape(str(error)), highlight=False
+        )
         sys.exit(1)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import hybridir_mteb
@@ -49,7 +50,7 @@ def _print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column in UNBROKEN)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     console.print(table)
 
 
@@ -187,7 +188,7 @@ def doctor() -> None:
     for title, rows in report.sections:
         _print_table(title, ("", ""), rows)
     for problem in report.problems:
-        console.print(f"[bold red]problem:[/] {problem}", highlight=False)
+        console.print(f"[bold red]problem:[/] {escape(problem)}", highlight=False)
     if report.problems:
         raise typer.Exit(1)
     console.print("[green]no problems found[/]")

@@ -41,6 +41,13 @@ def _read_part(language: str, folder: Path) -> LanguagePart:
     path = folder / f"{language}.jsonl"
     if not path.is_file():
         raise DataUnavailableError(f"{path}: no such file; the folder needs one for {language!r}")
+    try:
+        return _parse_part(language, path)
+    except UnicodeDecodeError as error:
+        raise DataFormatError(f"{path}: not UTF-8: {error}. Save the file as UTF-8") from error
+
+
+def _parse_part(language: str, path: Path) -> LanguagePart:
     passages: list[Passage] = []
     queries: list[Query] = []
     with path.open(encoding="utf-8") as stream:
@@ -56,7 +63,10 @@ def _read_part(language: str, folder: Path) -> LanguagePart:
                 Passage(f"{item['id']}.{at}", sentence, paragraph)
                 for at, sentence in enumerate(item["sentences"])
             ]
-    return LanguagePart(language, tuple(queries), tuple(passages))
+    try:
+        return LanguagePart(language, tuple(queries), tuple(passages))
+    except DataFormatError as error:
+        raise DataFormatError(f"{path}: {error}") from error
 
 
 def _parse(line: str, where: str) -> Mapping[str, Any]:

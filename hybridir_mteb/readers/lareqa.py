@@ -42,16 +42,18 @@ def _read_part(language: str, path: Path) -> LanguagePart:
         for article_index, article in enumerate(document["data"]):
             for paragraph_index, paragraph in enumerate(article["paragraphs"]):
                 where = f"{article_index}.{paragraph_index}"
-                queries += _queries(paragraph, len(passages), f"{path}: paragraph {where}")
+                queries += _queries(paragraph, len(passages), f"paragraph {where}")
                 passages += [
                     Passage(f"{where}.{at}", sentence, paragraph["context"])
                     for at, sentence in enumerate(paragraph["sentences"])
                 ]
-    except (KeyError, TypeError) as error:
+        return LanguagePart(language, tuple(queries), tuple(passages))
+    except DataFormatError as error:
+        raise DataFormatError(f"{path}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataFormatError(
             f"{path}: not in the LAReQA layout, missing or misplaced: {error}"
         ) from error
-    return LanguagePart(language, tuple(queries), tuple(passages))
 
 
 def _queries(paragraph: Mapping[str, Any], offset: int, where: str) -> list[Query]:

@@ -1,0 +1,57 @@
+# Everything runs in one virtual environment; `make demo` and `make test` make it first.
+VENV ?= .venv
+PYTHON ?= python3
+BIN = $(abspath $(VENV))/bin
+RESULTS ?= results
+POCKET_TASKS = PocketQARMonolingualRetrieval PocketQARCrossLingualRetrieval PocketQARMultilingualRetrieval
+INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
+
+.PHONY: demo test lint docs bench xquad stats clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable ".[embedded]"
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable ".[dev]"
+	touch $@ $(VENV)/.demo
+
+## demo: set up, then pocket-base on PocketQA-R, all three settings, offline
+demo: $(VENV)/.demo
+	$(BIN)/mteb run -m hybridir/pocket-base -t $(POCKET_TASKS) --output-folder $(RESULTS)
+	$(BIN)/hybridir report $(RESULTS) --collection PocketQAR
+
+## test: set up and run all tests; XQuAD-R and MLQA-R tests need HYBRIDIR_DATA_DIR
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+## lint: style, types
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+## docs: build the documentation, warnings are errors
+docs: $(VENV)/.dev
+	$(BIN)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml --site-dir $(abspath site)
+
+## xquad: pocket-base on all of XQuAD-R and MLQA-R, and docs/results/*.json
+xquad: $(VENV)/.dev
+	$(BIN)/mteb run -m hybridir/pocket-base -b HybridIR --output-folder $(RESULTS)
+	$(BIN)/mteb run -m hybridir/pocket-base -t $(POCKET_TASKS) --output-folder $(RESULTS)
+	$(BIN)/python docs/scripts/collect_results.py $(RESULTS) "make xquad" \
+		XQuADR:xquad-r MLQAR:mlqa-r PocketQAR:pocketqa-r
+
+## bench: speed and memory side by side, docs/results/bench.json
+bench: $(VENV)/.dev
+	$(BIN)/python docs/scripts/bench.py
+
+## stats: recompute the descriptive statistics of our tasks
+stats: $(VENV)/.dev
+	$(BIN)/python docs/scripts/descriptive_stats.py
+
+clean:
+	rm -rf $(VENV) $(RESULTS) site build dist

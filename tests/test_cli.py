@@ -1,0 +1,343 @@
+"""The command line: what it prints, and that errors are one message."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+import hybridir_mteb
+from hybridir_mteb import cli, doctor
+from hybridir_mteb.cli.app import app
+from hybridir_mteb.embedding_store import EmbeddingStore, Namespace, text_key
+from hybridir_mteb.paths import embedding_store_dir
+
+
+@pytest.fixture(autouse=True)
+def _piped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Output as into a pipe, also where pytest writes to a terminal or CI asks for colours."""
+    for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
+        monkeypatch.delenv(variable, raising=False)
+    module = import_module("hybridir_mteb.cli.app")  # hybridir_mteb.cli.app is the Typer object
+    monkeypatch.setattr(module, "console", Console(width=120))
+
+
+def run(*arguments: str) -> str:
+    """Output of a command that succeeds."""
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def rows(table: str) -> list[list[str]]:
+    """The cells of a printed table."""
+    return [
+        [cell.strip() for cell in line.strip("│").split("│")]
+        for line in table.splitlines()
+        if line.startswith("│")
+    ]
+
+
+@dataclass
+class Failure:
+    """How a command failed."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Failure]:
+    """Run a command that fails, as the entry point runs it."""
+
+    def invoke(*arguments: str) -> Failure:
+        monkeypatch.setattr(sys, "argv", ["hybridir", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        assert isinstance(caught.value.code, int)
+        return Failure(caught.value.code, *capsys.readouterr())
+
+    return invoke
+
+
+@pytest.fixture
+def mirror(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(data_dir))
+    return data_dir
+
+
+@pytest.fixture
+def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No mirror, and a download goes to a proxy that is not there."""
+    monkeypatch.delenv("HYBRIDIR_DATA_DIR", raising=False)
+    for variable in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+
+
+def test_the_version_is_shown():
+    assert run("--version") == f"hybridir-mteb {hybridir_mteb.__version__}\n"
+
+
+def test_the_package_runs_as_a_module():
+    result = subprocess.run(
+        [sys.executable, "-m", "hybridir_mteb", "--version"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"hybridir-mteb {hybridir_mteb.__version__}\n"
+
+
+def test_help_names_every_command():
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", run("--help"))  # typer decides on colours at import
+    for command in ("models", "tasks", "data", "cache", "doctor", "report"):
+        assert f"│ {command} " in shown
+
+
+def test_models_are_listed_with_their_plugin():
+    (pocket,) = [row for row in rows(run("models")) if row[0] == "hybridir/pocket-base"]
+    name, parameters, dimensions, revision, plugin = pocket
+    assert (name, parameters, dimensions) == ("hybridir/pocket-base", "118 M", "384")
+    assert re.fullmatch("[0-9a-f]{12}", revision)
+    assert plugin == "hybridir-mteb:models"
+
+
+def test_tasks_are_listed_with_their_number_of_subsets():
+    """Three settings of three collections, with sentences alone and in context."""
+    found = {row[0]: row[1:] for row in rows(run("tasks")) if row[-1] == "hybridir-mteb:tasks"}
+    expected = {}
+    for collection, split, licence, counts in (
+        ("PocketQAR", "test", "cc0-1.0", ("11", "110", "11")),
+        ("XQuADR", "validation", "cc-by-sa-4.0", ("11", "110", "11")),
+        ("MLQAR", "validation", "cc-by-nc-4.0", ("7", "42", "7")),
+    ):
+        for context in ("", "InContext"):
+            settings = ("Monolingual", "CrossLingual", "Multilingual")
+            for setting, count in zip(settings, counts, strict=True):
+                name = f"{collection}{setting}{context}Retrieval"
+                expected[name] = [count, split, "map", licence, "hybridir-mteb:tasks"]
+    assert found == expected
+
+
+def cells_joined(table: str, column: int) -> str:
+    """A column's text, also where it was folded over several lines."""
+    return "".join(row[column] for row in rows(table))
+
+
+def test_data_list_shows_where_each_file_is(mirror):
+    shown = run("data", "list")
+    assert cells_joined(shown, 0).count("XQuADR") == 11
+    assert cells_joined(shown, 0).count("MLQAR") == 7
+    for path in ("xquad-r/th.json", "mlqa-r/vi.json"):
+        assert path in cells_joined(shown, 1)
+        assert str(mirror / path) in cells_joined(shown, 2)
+    assert "hybridir data fetch" not in cells_joined(shown, 2)
+
+
+def test_data_list_says_how_to_get_what_is_not_here(no_network):
+    shown = run("data", "list")
+    assert cells_joined(shown, 2).count("hybridir data fetch XQuADR") == 11
+    assert cells_joined(shown, 2).count("hybridir data fetch MLQAR") == 7
+
+
+def test_data_fetch_names_each_file_and_where_it_is(mirror):
+    shown = run("data", "fetch", "MLQAR", "PocketQAR")
+    for code in ("ar", "de", "en", "es", "hi", "vi", "zh"):
+        assert f"mlqa-r/{code}.json: {mirror}/mlqa-r/{code}.json" in shown
+    assert "PocketQAR ships with its package: nothing to fetch" in shown
+
+
+def test_data_verify_counts_what_is_there(mirror):
+    lines = run("data", "verify").splitlines()
+    assert len(lines) == 11 + 11 + 7
+    assert "PocketQAR th: 48 queries, 144 passages" in lines
+    assert "XQuADR th: 1190 queries, 852 passages" in lines
+    assert "MLQAR en: 1148 queries, 6264 passages" in lines
+
+
+def test_data_verify_refuses_a_wrong_file(mirror, tmp_path, monkeypatch, failure):
+    for source in mirror.glob("xquad-r/*.json"):
+        target = tmp_path / "xquad-r" / source.name
+        target.parent.mkdir(exist_ok=True)
+        target.symlink_to(source)
+    (tmp_path / "xquad-r" / "th.json").unlink()
+    (tmp_path / "xquad-r" / "th.json").write_text("{}")
+    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(tmp_path))
+    failed = failure("data", "verify")
+    assert failed.code == 1
+    assert "XQuADR: xquad-r/th.json missing or with a wrong checksum" in failed.stderr
+    assert "hybridir data fetch XQuADR" in " ".join(failed.stderr.split())
+
+
+def fill_store(label: str, n_texts: int) -> EmbeddingStore:
+    store = EmbeddingStore(embedding_store_dir(), Namespace("f" * 8, 512, "float32", label), 10**9)
+    vector = np.arange(4, dtype=np.float32)
+    store.put([(text_key("", f"text {at}"), vector) for at in range(n_texts)])
+    return store
+
+
+def test_cache_info_shows_encoders_and_their_embeddings():
+    store = fill_store("org/model", 3)
+    shown = run("cache", "info")
+    (row,) = [row for row in rows(shown) if row[0] == "org/model"]
+    assert row[1] == "3"
+    assert store.path.name.startswith(row[3])
+    assert "of 10.000 GB" in shown
+
+
+def test_cache_clear_empties_the_store():
+    store = fill_store("org/model", 3)
+    assert run("cache", "clear").startswith("freed 0.000 GB")
+    assert not store.path.exists()
+    assert rows(run("cache", "info")) == []
+
+
+@pytest.mark.parametrize("command", ["info", "clear"])
+def test_a_store_that_was_never_used_is_empty(command):
+    assert not embedding_store_dir().exists()
+    assert "0.000 GB" in run("cache", command)
+
+
+@pytest.fixture
+def examined(monkeypatch: pytest.MonkeyPatch) -> doctor.Report:
+    """What the doctor finds; a test may add to it."""
+    report = doctor.Report([("Versions", [("Python", "3.11.7")])])
+    monkeypatch.setattr(doctor, "examine", lambda: report)
+    return report
+
+
+def test_the_doctor_shows_versions_plugins_places_and_machine(mirror):
+    titles = {title: dict(found) for title, found in doctor.examine().sections}
+    assert list(titles) == ["Versions", "Plugins", "Data and caches", "Machine"]
+    assert titles["Versions"]["hybridir-mteb"] == hybridir_mteb.__version__
+    assert "XQuADR" in titles["Plugins"]["collections"]
+    assert titles["Data and caches"]["HYBRIDIR_DATA_DIR"] == str(mirror)
+    assert int(titles["Machine"]["torch threads"]) >= 1
+
+
+def test_the_doctor_finds_nothing_wrong_here(mirror):
+    assert doctor.examine().problems == []
+    assert run("doctor").endswith("no problems found\n")
+
+
+def test_the_doctor_finds_a_missing_mirror(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(tmp_path / "absent"))
+    assert f"names {tmp_path / 'absent'}, which is no folder" in doctor.examine().problems[0]
+
+
+def test_the_doctor_finds_a_missing_package(monkeypatch):
+    monkeypatch.setattr(doctor, "PACKAGES", ("mteb", "no-such-package", "nor-this"))
+    monkeypatch.setattr(doctor, "REQUIRED", frozenset({"mteb", "no-such-package"}))
+    report = doctor.examine()
+    assert dict(report.sections[0][1])["nor-this"] == "not installed"
+    assert [one for one in report.problems if "is missing" in one] == [
+        "no-such-package is missing: pip install no-such-package"
+    ]
+
+
+def test_the_doctor_fails_where_something_is_wrong(examined):
+    examined.problems.append("the roof leaks")
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 1
+    assert "problem: the roof leaks" in result.stdout
+    assert "no problems found" not in result.stdout
+
+
+def test_square_brackets_in_a_problem_are_shown(examined):
+    """Rich would take them for markup."""
+    examined.problems.append('pip install "hybridir-mteb[embedded]"')
+    result = CliRunner().invoke(app, ["doctor"])
+    assert 'pip install "hybridir-mteb[embedded]"' in result.stdout
+
+
+def put_result(folder: Path) -> Path:
+    path = folder / "org__model" / "0123abc" / "XQuADRMonolingualRetrieval.json"
+    path.parent.mkdir(parents=True)
+    score = {"map": 0.8766, "n_queries": 1, "n_passages": 2, "hf_subset": "de"}
+    path.write_text(json.dumps({"scores": {"validation": [score]}}))
+    return path
+
+
+def test_a_report_has_a_row_for_each_encoder(tmp_path):
+    put_result(tmp_path)
+    shown = rows(run("report", str(tmp_path)))
+    assert shown == [["XQuADR", "org/model", "87.7", "-", "-", "-", "-"]]
+
+
+def test_a_report_shows_square_brackets_in_an_experiments_name(tmp_path):
+    path = put_result(tmp_path)
+    target = path.parent / "experiments" / "dims_[small]" / path.name
+    target.parent.mkdir(parents=True)
+    path.rename(target)
+    assert "org/model (dims_[small])" in run("report", str(tmp_path))
+
+
+def assert_one_message(failed: Failure, *mentioned: str) -> None:
+    assert failed.code == 1
+    assert failed.stdout == ""
+    assert failed.stderr.startswith("error: ")
+    assert failed.stderr.count("error:") == 1
+    assert "Traceback" not in failed.stderr
+    for text in mentioned:
+        assert text in failed.stderr, "in one piece, to be copied"
+
+
+def test_an_unknown_collection_is_an_error_with_close_matches(failure):
+    assert_one_message(
+        failure("data", "fetch", "XQuAD"), "unknown collection 'XQuAD'", "Did you mean XQuADR"
+    )
+
+
+def test_a_folder_without_results_is_an_error_that_names_it(failure, tmp_path):
+    folder = tmp_path / "a folder" / ("x" * 100)
+    assert_one_message(failure("report", str(folder)), f"{folder} holds no results", "mteb run")
+
+
+@pytest.mark.parametrize("name", ["results[old]", "results[/old]"])
+def test_square_brackets_in_an_error_are_shown(failure, tmp_path, name):
+    assert_one_message(failure("report", str(tmp_path / name)), name)
+
+
+def test_a_broken_result_is_an_error_that_names_it(failure, tmp_path):
+    path = put_result(tmp_path)
+    path.write_text("{")
+    assert_one_message(failure("report", str(tmp_path)), str(path))
+
+
+def test_data_that_cannot_be_had_are_an_error_with_both_ways_out(failure, no_network):
+    assert_one_message(
+        failure("data", "fetch", "XQuADR"),
+        "xquad-r/ar.json is needed and not here",
+        "connect to the network",
+        "HYBRIDIR_DATA_DIR=<folder>",
+    )
+
+
+@pytest.mark.parametrize("limit", ["much", "0", "-1", "nan", "inf"])
+def test_a_store_limit_that_is_no_number_is_an_error_that_names_the_variable(
+    failure, monkeypatch, limit
+):
+    monkeypatch.setenv("HYBRIDIR_EMBEDDING_STORE_GB", limit)
+    assert_one_message(failure("cache", "info"), f"HYBRIDIR_EMBEDDING_STORE_GB='{limit}'")
+
+
+def test_an_unknown_command_is_a_usage_error(failure):
+    failed = failure("frobnicate")
+    assert failed.code == 2
+    assert "frobnicate" in failed.stderr
+    assert "Traceback" not in failed.stderr

@@ -1,0 +1,139 @@
+"""Fingerprints: equal for equal weights, different for anything that changes embeddings."""
+
+from __future__ import annotations
+
+import copy
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from hybridir_mteb import fingerprint
+from hybridir_mteb.fingerprint import module_fingerprint
+
+BUILD = """
+import torch
+from torch import nn
+
+def build():
+    network = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.LayerNorm(3))
+    with torch.no_grad():
+        for at, parameter in enumerate(network.parameters()):
+            parameter.copy_(torch.arange(parameter.numel()).reshape(parameter.shape) / (at + 7))
+    return network
+"""
+
+
+def build() -> nn.Sequential:
+    names: dict[str, object] = {}
+    exec(BUILD, names)
+    return names["build"]()  # type: ignore[operator,no-any-return]
+
+
+def test_a_deep_copy_has_the_same_fingerprint() -> None:
+    network = build()
+    assert module_fingerprint(copy.deepcopy(network)) == module_fingerprint(network)
+
+
+def test_reading_weights_back_gives_the_same_fingerprint() -> None:
+    network, other = build(), build()
+    nn.init.zeros_(other[0].weight)
+    assert module_fingerprint(other) != module_fingerprint(network)
+    other.load_state_dict(network.state_dict())
+    assert module_fingerprint(other) == module_fingerprint(network)
+
+
+@pytest.mark.parametrize("name", sorted(build().state_dict()))
+def test_the_last_bit_of_any_weight_counts(name: str) -> None:
+    network = build()
+    before = module_fingerprint(network)
+    flat = network.state_dict()[name].view(-1)
+    flat[-1] = torch.nextafter(flat[-1], torch.tensor(torch.inf))
+    assert module_fingerprint(network) != before
+
+
+def test_the_type_of_the_weights_counts() -> None:
+    prints = {
+        module_fingerprint(build().to(dtype))
+        for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+    }
+    assert len(prints) == 4
+
+
+def test_bfloat16_weights_have_a_fingerprint_of_their_own_values() -> None:
+    one, same, other = (build().to(torch.bfloat16) for _ in range(3))
+    with torch.no_grad():
+        other[0].bias[0] += 1
+    assert module_fingerprint(one) == module_fingerprint(same)
+    assert module_fingerprint(one) != module_fingerprint(other)
+
+
+def test_the_structure_counts_where_the_weights_are_equal() -> None:
+    network = build()
+    changed = nn.Sequential(network[0], nn.Tanh(), network[2])
+    assert network.state_dict().keys() == changed.state_dict().keys()
+    assert module_fingerprint(network) != module_fingerprint(changed)
+
+
+def test_exchanged_weights_of_two_equal_layers_count() -> None:
+    one, two = nn.Linear(3, 3), nn.Linear(3, 3)
+    assert module_fingerprint(nn.Sequential(one, two)) != module_fingerprint(
+        nn.Sequential(two, one)
+    )
+
+
+def test_the_layout_in_memory_does_not_count() -> None:
+    network = build()
+    before = module_fingerprint(network)
+    network[0].weight = nn.Parameter(network[0].weight.detach().T.contiguous().T)
+    assert not network[0].weight.is_contiguous()
+    assert module_fingerprint(network) == before
+
+
+class Buffers(nn.Module):
+    """A scalar, an empty tensor, booleans, and state that is no tensor."""
+
+    def __init__(self, scalar: float, mask: bool, extra: str) -> None:
+        super().__init__()
+        self.register_buffer("scalar", torch.tensor(scalar))
+        self.register_buffer("empty", torch.empty(0))
+        self.register_buffer("mask", torch.tensor([True, mask]))
+        self.extra = extra
+
+    def get_extra_state(self) -> str:
+        return self.extra
+
+    def set_extra_state(self, state: str) -> None:
+        self.extra = state
+
+
+def test_buffers_of_every_kind_count() -> None:
+    settings = [(1.0, True, "x"), (2.0, True, "x"), (1.0, False, "x"), (1.0, True, "y")]
+    assert len({module_fingerprint(Buffers(*setting)) for setting in settings}) == 4
+    assert module_fingerprint(Buffers(*settings[0])) == module_fingerprint(Buffers(*settings[0]))
+
+
+@pytest.mark.parametrize("size", [1, 5, 8, 10**6])
+def test_the_size_of_the_pieces_does_not_count(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    expected = module_fingerprint(build())
+    monkeypatch.setattr(fingerprint, "PIECE_BYTES", size)
+    assert module_fingerprint(build()) == expected
+
+
+def test_another_process_computes_the_same_fingerprint() -> None:
+    script = (
+        f"{BUILD}\nfrom hybridir_mteb.fingerprint import module_fingerprint\n"
+        "print(module_fingerprint(build()))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert result.stdout.strip() == module_fingerprint(build())
