@@ -148,7 +148,10 @@ def _load_one(plugins: Plugins, point: EntryPoint, strict: bool) -> None:
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     try:
-        manager.register(point.load(), name=owner)
+        plugin = point.load()
+        if getattr(getattr(plugin, "__spec__", None), "_initializing", False):
+            raise PluginError("it was imported before mteb, which it imports: import mteb first")
+        manager.register(plugin, name=owner)
         manager.check_pending()
     except (Exception, SystemExit) as error:
         if strict:

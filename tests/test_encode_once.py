@@ -159,13 +159,13 @@ def test_a_text_that_the_model_forgets_is_an_error() -> None:
 def test_another_dimension_than_before_is_an_error() -> None:
     once = EncodeOnce(None)
     once.embed(["a"], "", Recorder(dimension=4))
-    with pytest.raises(EmbeddingError, match=r"dimension 5 .* 4"):
+    with pytest.raises(EmbeddingError, match=r"dimension.*(4.*5|5.*4)"):
         once.embed(["b"], "", Recorder(dimension=5))
 
 
 def test_another_dimension_than_in_the_store_is_an_error(tmp_path: Path) -> None:
     EncodeOnce(open_store(tmp_path)).embed(["a"], "", Recorder(dimension=4))
-    with pytest.raises(EmbeddingError, match=r"dimension 5 .* 4"):
+    with pytest.raises(EmbeddingError, match=r"dimension.*(4.*5|5.*4)"):
         EncodeOnce(open_store(tmp_path)).embed(["a", "b"], "", Recorder(dimension=5))
 
 

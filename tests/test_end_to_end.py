@@ -61,7 +61,7 @@ class Workplace:
 
 
 def scores(folder: Path, task: str) -> dict[str, dict[str, Any]]:
-    (file,) = folder.rglob(f"{task}.json")
+    (file,) = (folder / "results").rglob(f"{task}.json")
     (split,) = json.loads(file.read_text())["scores"].values()
     return {score["hf_subset"]: score for score in split}
 
@@ -113,7 +113,7 @@ def test_python_m_does_the_same_where_startup_files_are_ignored(pocket_run: Work
 
 
 def test_results_keep_the_rules_of_the_results_repository(pocket_run: Workplace) -> None:
-    (meta_file,) = pocket_run.output.rglob("model_meta.json")
+    (meta_file,) = (pocket_run.output / "results").rglob("model_meta.json")
     folder = meta_file.parent
     meta = json.loads(meta_file.read_text())
     assert folder.name == meta["revision"]
@@ -121,8 +121,11 @@ def test_results_keep_the_rules_of_the_results_repository(pocket_run: Workplace)
     covered = set()
     for line in (folder / "run_settings.jsonl").read_text().splitlines():
         entry = json.loads(line)
-        for split, subsets in _splits_of(entry):
-            covered |= {(entry["task_name"], split, subset) for subset in subsets}
+        covered |= {
+            (entry["task"], split, subset)
+            for split in entry["splits"]
+            for subset in entry["subsets"]
+        }
     for task in POCKET_TASKS:
         file = folder / f"{task}.json"
         content = json.loads(file.read_text())
@@ -132,13 +135,6 @@ def test_results_keep_the_rules_of_the_results_repository(pocket_run: Workplace)
             major, minor = map(int, score["mteb_version"].split(".")[:2])
             assert (major, minor) >= (2, 14)
             assert (task, "test", score["hf_subset"]) in covered
-
-
-def _splits_of(entry: dict[str, Any]) -> list[tuple[str, list[str]]]:
-    """What one line of run_settings.jsonl covers, in the layout of the installed mteb."""
-    if isinstance(entry.get("splits"), dict):
-        return list(entry["splits"].items())
-    return [(entry["split"], [entry["subset"]] if "subset" in entry else entry["subsets"])]
 
 
 def git(*arguments: str, cwd: Path) -> str:
@@ -173,7 +169,7 @@ def test_submit_results_makes_its_branch_and_commit(pocket_run: Workplace, tmp_p
 
 
 def _revision(place: Workplace) -> str:
-    (meta_file,) = place.output.rglob("model_meta.json")
+    (meta_file,) = (place.output / "results").rglob("model_meta.json")
     return str(meta_file.parent.name)
 
 

@@ -113,7 +113,7 @@ def test_a_collision_names_both_plugins_and_the_first_stays(
     assert "two:plugin" in problem
     assert plugins.measures.owner("same") == "one:plugin"
     assert capsys.readouterr().err.count("\n") == 1
-    with pytest.raises(PluginCollisionError, match="one:plugin.*two:plugin"):
+    with pytest.raises(PluginCollisionError, match=r"one:plugin.*two:plugin"):
         load_plugins(points, strict=True)
 
 
@@ -145,3 +145,13 @@ def test_an_unknown_name_shows_close_ones() -> None:
     plugins = load_plugins([point(OneMeasure("ndcg_at_10"))])
     with pytest.raises(UnknownNameError, match="Did you mean ndcg_at_10"):
         plugins.measures["ndcg_at10"]
+
+
+def test_a_plugin_module_that_is_still_being_imported_is_reported(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Imported before mteb by its own tests, it has no hooks yet when the autoload hook asks."""
+    half = SimpleNamespace(__spec__=SimpleNamespace(_initializing=True))
+    assert load_plugins([point(half, "early-dist")]).loaded == []
+    assert "early-dist" in (line := capsys.readouterr().err)
+    assert "import mteb first" in line

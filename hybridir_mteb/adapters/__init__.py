@@ -1,1 +1,7 @@
-"""Toolkits meet the package here and nowhere else; modules that import mteb do so at first use."""
+"""Toolkits meet the package here and nowhere else.
+
+mteb is imported first: its import triggers the autoload hook, which imports the modules of this
+folder, and would find the one that is being imported half-initialised.
+"""
+
+import mteb  # noqa: F401

@@ -1,0 +1,157 @@
+"""Any MTEB model through encode-once: the same vectors, the same keys, the same scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mteb
+import numpy as np
+import pytest
+from mteb.abstasks.retrieval import AbsTaskRetrieval
+from mteb.models.abs_encoder import AbsEncoder
+from mteb.models.model_meta import ModelMeta, ScoringFunction
+from mteb.timing import TimingStack
+from mteb.types import PromptType
+from sentence_transformers import SentenceTransformer
+
+from hybridir_mteb import paths
+from hybridir_mteb.adapters.mteb_embed import EncodeCall, encode_once_of, prompt_signature
+from hybridir_mteb.embedding_store import store_files
+from hybridir_mteb.pocket.model import load_pocket
+
+pytestmark = pytest.mark.usefixtures("pocket_weights")
+TASK = "PocketQARMonolingualRetrieval"
+
+
+@pytest.fixture(scope="module")
+def pocket() -> SentenceTransformer:
+    """The pocket network, loaded once."""
+    return load_pocket()
+
+
+def stock(model: SentenceTransformer) -> Any:
+    """MTEB's own wrapper, as for ``mteb run -m sentence-transformers/…``."""
+    wrapper = mteb.SentenceTransformerEncoderWrapper(model)
+    wrapper.mteb_model_meta = ModelMeta.create_empty(
+        {
+            "name": "test/stock",
+            "revision": "1",
+            "similarity_fn_name": ScoringFunction.COSINE,
+        }
+    )
+    return wrapper
+
+
+def evaluate(model: Any, folder: Path, *languages: str) -> dict[str, float]:
+    task = mteb.get_task(TASK, languages=list(languages))
+    (result,) = mteb.evaluate(
+        model, [task], cache=mteb.ResultCache(folder), co2_tracker=False
+    ).task_results
+    return {score["hf_subset"]: score["map"] for score in result.scores["test"]}
+
+
+def call(**encode_kwargs: Any) -> EncodeCall:
+    return EncodeCall(mteb.get_task(TASK).metadata, "test", "en", encode_kwargs)
+
+
+def test_a_foreign_model_is_stored_by_the_content_of_its_weights(
+    pocket: SentenceTransformer, tmp_path: Path
+) -> None:
+    first = stock(pocket)
+    scores = evaluate(first, tmp_path / "a", "eng")
+    assert encode_once_of(first, call(batch_size=32)).encoded == 48 + 144
+    again = stock(pocket)  # another object, equal weights
+    assert evaluate(again, tmp_path / "b", "eng") == scores
+    assert encode_once_of(again, call(batch_size=32)).encoded == 0
+    (file,) = store_files(paths.embedding_store_dir())
+    assert (file.label, file.entries) == ("test/stock", 192)
+
+
+def test_a_foreign_model_scores_as_it_does_through_our_adapter(
+    pocket: SentenceTransformer, tmp_path: Path
+) -> None:
+    ours = evaluate(mteb.get_model("hybridir/pocket-base"), tmp_path / "a", "eng", "hin")
+    theirs = evaluate(stock(pocket), tmp_path / "b", "eng", "hin")
+    assert theirs == pytest.approx(ours, abs=1e-6)
+
+
+def test_the_store_can_be_switched_off(
+    pocket: SentenceTransformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(paths.STORE_VARIABLE, "0")
+    evaluate(stock(pocket), tmp_path, "eng")
+    assert store_files(paths.embedding_store_dir()) == []
+
+
+def test_a_model_without_weights_to_see_is_kept_in_memory_only(tmp_path: Path) -> None:
+    class Remote(AbsEncoder):
+        mteb_model_meta = ModelMeta.create_empty(
+            {"name": "test/api", "revision": "1", "similarity_fn_name": ScoringFunction.DOT_PRODUCT}
+        )
+
+        def encode(self, inputs: Any, **kwargs: Any) -> np.ndarray:
+            texts = [text for batch in inputs for text in batch["text"]]
+            return np.array([[len(text), text.count("a")] for text in texts], float)
+
+    evaluate(Remote(), tmp_path, "eng")
+    assert store_files(paths.embedding_store_dir()) == []
+
+
+def test_other_arguments_of_encode_are_other_embeddings(pocket: SentenceTransformer) -> None:
+    model = stock(pocket)
+    plain = encode_once_of(model, call(batch_size=32))
+    assert encode_once_of(model, call(batch_size=8, show_progress_bar=True)) is plain
+    assert encode_once_of(model, call(normalize_embeddings=False)) is not plain
+
+
+def test_the_prompt_is_part_of_the_key() -> None:
+    class Instructed(AbsEncoder):
+        model_prompts = {"query": "find: "}  # noqa: RUF012
+        instruction_template = "Instruct: {instruction}"
+
+        def encode(self, inputs: Any, **kwargs: Any) -> np.ndarray:
+            raise AssertionError
+
+    model = Instructed()
+    query = prompt_signature(model, PromptType.query, call())
+    assert "find: " in query
+    assert query != prompt_signature(model, PromptType.document, call())
+    model.model_prompts = {"query": "other: "}
+    assert prompt_signature(model, PromptType.query, call()) != query
+
+
+def test_bf16_results_are_kept_apart(tmp_path: Path) -> None:
+    model = mteb.get_model("hybridir/pocket-base", precision="bf16")
+    scores = evaluate(model, tmp_path, "eng")
+    exact = evaluate(mteb.get_model("hybridir/pocket-base"), tmp_path, "eng")
+    assert scores["en"] == pytest.approx(exact["en"], abs=0.02)
+    files = sorted(path.parent.name for path in tmp_path.rglob(f"{TASK}.json"))
+    assert files[-1] == "precision_bf16"
+    assert len(files) == 2
+    assert len(store_files(paths.embedding_store_dir())) == 2
+
+
+def test_an_argument_that_nobody_reads_is_refused() -> None:
+    with pytest.raises(TypeError, match="precison"):
+        mteb.get_model("hybridir/pocket-base", precison="bf16")
+
+
+def test_mtebs_own_evaluation_gives_the_same_scores(
+    pocket: SentenceTransformer, tmp_path: Path
+) -> None:
+    """The stock path (its search, its metrics) on the same task and model."""
+    task = mteb.get_task("PocketQARMultilingualRetrieval", hf_subsets=["en"])
+    task.load_data()
+    theirs = AbsTaskRetrieval._evaluate_subset(
+        task,
+        stock(pocket),
+        task.dataset["en"]["test"],
+        encode_kwargs={"batch_size": 32},
+        hf_split="test",
+        hf_subset="en",
+        timer=TimingStack(),
+    )
+    (ours,) = task.evaluate(stock(pocket), "test", encode_kwargs={"batch_size": 32}).values()
+    for name in ("ndcg_at_10", "mrr_at_10", "recall_at_5", "recall_at_100"):
+        assert ours[name] == pytest.approx(theirs[name], abs=2e-5), name
