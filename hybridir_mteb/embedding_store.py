@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from json import dumps
 from pathlib import Path
@@ -27,11 +28,27 @@ SUFFIX = ".sqlite"
 BUSY_TIMEOUT_S = 60.0
 QUERY_KEYS = 500  # below SQLite's limit of 999 parameters
 
+# Errors that say nothing against the file: locked, read-only, no space. It must not be discarded.
+_ENVIRONMENT = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+}
+
+_FAILURES = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter from quoting a damaged file
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS embedding (
     key BLOB PRIMARY KEY, vector BLOB NOT NULL, checksum INTEGER NOT NULL
-) WITHOUT ROWID;
+);
 """
 
 
@@ -42,7 +59,8 @@ class Namespace:
     Attributes:
         fingerprint: Fingerprint of the weights.
         max_length: Longest input in tokens; 0 if unknown.
-        dtype: Type of the weights and arithmetic, such as ``float32``.
+        dtype: Type of the weights, such as ``float32``.
+        variant: Whatever else changes embeddings: precision, truncation, encode arguments.
         label: Name of the model, for people; not part of the identity.
     """
 
@@ -50,11 +68,12 @@ class Namespace:
     max_length: int
     dtype: str
     label: str = ""
+    variant: str = ""
 
     @property
     def file_name(self) -> str:
         """File name of the namespace."""
-        identity = dumps([FORMAT, self.fingerprint, self.max_length, self.dtype])
+        identity = dumps([FORMAT, self.fingerprint, self.max_length, self.dtype, self.variant])
         return hashlib.sha256(identity.encode()).hexdigest()[:32] + SUFFIX
 
 
@@ -89,26 +108,31 @@ class EmbeddingStore:
     def __init__(self, folder: Path, namespace: Namespace, limit_bytes: int) -> None:
         self.path = folder / namespace.file_name
         self._namespace, self._limit = namespace, limit_bytes
-        self._broken = False
-        folder.mkdir(parents=True, exist_ok=True)
-        if self.path.exists():
-            self.path.touch()  # most recently used goes last when space is needed
+        self._no_writing = self._no_reading = False
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if self.path.exists():
+                self.path.touch()  # most recently used goes last when space is needed
+        except OSError as error:
+            self._no_reading = True
+            self._give_up(error)
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
         """Stored vectors by key; missing and damaged ones are absent."""
-        if self._broken or not self.path.exists():
+        if self._no_reading or not self.path.exists():
             return {}
         found: dict[bytes, npt.NDArray[np.float32]] = {}
         damaged = 0
         try:
             with self._connect() as connection:
                 for key, vector, checksum in self._rows(connection, keys):
-                    if zlib.crc32(key + vector) == checksum and len(vector) % 4 == 0:
+                    if isinstance(vector, bytes) and zlib.crc32(key + vector) == checksum:
                         found[key] = np.frombuffer(vector, "<f4")
                     else:
                         damaged += 1
-        except sqlite3.DatabaseError as error:
-            self._recover(error)
+        except _FAILURES as error:
+            self._handle(error)
+            self._no_reading = self._no_writing
             return {}
         if damaged:
             logger.warning("%s: %d damaged embeddings are encoded again", self.path, damaged)
@@ -128,30 +152,45 @@ class EmbeddingStore:
 
     def put(self, items: Iterable[tuple[bytes, npt.NDArray[np.float32]]]) -> None:
         """Add vectors in one transaction; a kill leaves all of them or none."""
-        if self._broken:
+        if self._no_writing:
             return
         rows = []
         for key, vector in items:
             data = np.ascontiguousarray(vector, "<f4").tobytes()
             rows.append((key, data, zlib.crc32(key + data)))
         try:
-            self._make_room(sum(len(data) for _, data, _ in rows))
+            self._make_room(16384 + sum(2 * len(data) + 100 for _, data, _ in rows))
+            if self._no_writing:
+                return
             with self._connect() as connection, connection:
                 connection.executemany("INSERT OR REPLACE INTO embedding VALUES (?, ?, ?)", rows)
-        except sqlite3.OperationalError as error:
-            self._broken = True  # a full disk or a read-only folder must not end the run
-            logger.warning(
-                "%s cannot be written (%s): embeddings are kept in memory only. Free some space, "
-                "or set HYBRIDIR_CACHE_DIR to another folder",
-                self.path,
-                error,
-            )
-        except sqlite3.DatabaseError as error:
+        except _FAILURES as error:
+            self._handle(error)
+
+    def _handle(self, error: Exception) -> None:
+        """Keep a sound file that cannot be used now; discard a damaged one."""
+        if isinstance(error, UnicodeDecodeError):
+            code = sqlite3.SQLITE_CORRUPT
+        else:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_FULL)
+        if code & 0xFF in _ENVIRONMENT:
+            self._give_up(error)
+        else:
             self._recover(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self._no_writing = True  # a full disk or a read-only folder must not end the run
+        logger.warning(
+            "%s cannot be used (%s): embeddings are kept in memory only. Free some space, "
+            "or set HYBRIDIR_CACHE_DIR to another folder",
+            self.path,
+            error,
+        )
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S)) as connection:
+            connection.text_factory = bytes
             connection.executescript(_SCHEMA)
             connection.execute(
                 "INSERT OR IGNORE INTO meta VALUES ('namespace', ?)",
@@ -160,7 +199,7 @@ class EmbeddingStore:
             connection.commit()
             yield connection
 
-    def _recover(self, error: sqlite3.DatabaseError) -> None:
+    def _recover(self, error: Exception) -> None:
         logger.warning(
             "%s is damaged (%s): it is discarded and its embeddings are encoded again",
             self.path,
@@ -169,17 +208,17 @@ class EmbeddingStore:
         _delete(self.path)
 
     def _make_room(self, n_bytes: int) -> None:
-        files = sorted(_files(self.path.parent), key=lambda path: path.stat().st_mtime)
-        total = sum(path.stat().st_size for path in files) + n_bytes
-        for path in files:
+        files = sorted(_files(self.path.parent), key=lambda file: file[1].st_mtime)
+        total = sum(stat.st_size for _, stat in files) + n_bytes
+        for path, stat in files:
             if total <= self._limit:
                 return
             if path != self.path:
-                total -= path.stat().st_size
+                total -= stat.st_size
                 logger.info("the embedding store is over its limit: %s is removed", path)
                 _delete(path)
         if total > self._limit:
-            self._broken = True
+            self._no_writing = True
             logger.warning(
                 "the embedding store is full (%.1f GB): further embeddings are kept in memory "
                 "only. Raise HYBRIDIR_EMBEDDING_STORE_GB or run: hybridir cache clear",
@@ -187,8 +226,12 @@ class EmbeddingStore:
             )
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
+def _files(folder: Path) -> list[tuple[Path, os.stat_result]]:
+    found = []
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        with suppress(FileNotFoundError):  # another process makes room meanwhile
+            found.append((path, path.stat()))
+    return found
 
 
 def _delete(path: Path) -> None:
@@ -199,16 +242,17 @@ def _delete(path: Path) -> None:
 def store_files(folder: Path) -> list[StoreFile]:
     """Every file of a store, most recently used first; a damaged one has no entries."""
     found = []
-    for path in _files(folder):
-        stat = path.stat()
+    for path, stat in _files(folder):
         label, entries = "(damaged)", 0
         try:
-            with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            with closing(
+                sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+            ) as connection:
                 (entries,) = connection.execute("SELECT COUNT(*) FROM embedding").fetchone()
                 (label,) = connection.execute(
                     "SELECT json_extract(value, '$.label') FROM meta WHERE key = 'namespace'"
                 ).fetchone()
-        except (sqlite3.DatabaseError, TypeError):
+        except (*_FAILURES, TypeError):
             logger.warning("%s cannot be read", path)
         found.append(StoreFile(path, label or "?", entries, stat.st_size, stat.st_mtime))
     return sorted(found, key=lambda file: -file.used)
@@ -221,7 +265,7 @@ def clear_store(folder: Path) -> int:
         Bytes freed.
     """
     freed = 0
-    for path in _files(folder):
-        freed += path.stat().st_size
+    for path, stat in _files(folder):
+        freed += stat.st_size
         _delete(path)
     return freed

@@ -102,14 +102,14 @@ class EncodeOnce:
     def _remember(self, vectors: dict[bytes, FloatMatrix]) -> None:
         if not vectors:
             return
+        dimensions = {len(vector) for vector in vectors.values()}
+        if self._matrix is not None:
+            dimensions.add(self._matrix.shape[1])
+        if len(dimensions) > 1:
+            raise EmbeddingError(f"embeddings of dimensions {sorted(dimensions)} from one model")
         new = np.stack(list(vectors.values()))
         if self._matrix is None:
             self._matrix = new
-        elif new.shape[1] != self._matrix.shape[1]:
-            raise EmbeddingError(
-                f"embeddings of dimension {new.shape[1]} and of {self._matrix.shape[1]} from one "
-                "model"
-            )
         else:
             self._matrix = np.concatenate([self._matrix, new])
         start = len(self._matrix) - len(new)

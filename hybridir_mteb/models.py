@@ -51,9 +51,7 @@ def load_pocket_base(
     if revision not in (None, FILE_SHA256):
         raise ValueError(f"{model_name} has only the revision {FILE_SHA256}, not {revision}")
     model = load_pocket(device=torch_device(device))
-    return SentenceEncoder(
-        model, fingerprint=FILE_SHA256, precision=precision, token_budget=token_budget
-    )
+    return SentenceEncoder(model, precision=precision, token_budget=token_budget)
 
 
 def pocket_base_meta() -> ModelMeta:

@@ -80,6 +80,7 @@ def exact_ranks(
     relevance: Relevance,
     order: IntArray,
     *,
+    ties: Ties = Ties.HASH,
     block_bytes: int = DEFAULT_BLOCK_BYTES,
 ) -> IntArray:
     """1-based ranks of all relevant passages.
@@ -88,6 +89,7 @@ def exact_ranks(
         scorer: Scores, block by block.
         relevance: The relevant passages of each query.
         order: From :func:`tie_order`.
+        ties: ``TREC_EVAL`` compares scores in float32, as trec_eval does.
         block_bytes: Memory for one block of scores; does not change the result.
 
     Returns:
@@ -106,6 +108,8 @@ def exact_ranks(
                 continue
             scores = scorer.block(start, stop)
             _check_scores(scores, start)
+            if ties is Ties.TREC_EVAL:
+                scores = scores.astype(np.float32)
 
             def rank_query(query: int, scores: ScoreBlock = scores, start: int = start) -> None:
                 entries = slice(relevance.indptr[query], relevance.indptr[query + 1])

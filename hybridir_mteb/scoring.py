@@ -184,5 +184,6 @@ class RunScorer:
                     raise EmbeddingError(f"query {identifier}: score of {passage} is {score}")
                 scores[row, self._column[passage]] = score
             missing = np.isnan(scores[row])
-            scores[row, missing] = scores[row].min(initial=0.0, where=~missing) - 1.0
+            lowest = scores[row].min(initial=0.0, where=~missing)
+            scores[row, missing] = min(lowest - 1.0, np.nextafter(lowest, -np.inf))
         return scores

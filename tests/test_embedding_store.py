@@ -204,7 +204,7 @@ def test_a_damaged_schema_is_discarded_and_rebuilt(
     items = rows(0, 5)
     path = stored(tmp_path, items)
     # SQLite quotes the schema in its error; Python then fails to decode that message.
-    flip(path, path.read_bytes().index(b"embedding (") + 3, 0x80)
+    flip(path, path.read_bytes().index(b"CREATE TABLE embedding") + 5, 0x80)
     (file,) = store_files(tmp_path)
     assert (file.label, file.entries) == ("(damaged)", 0)
     store = EmbeddingStore(tmp_path, BASE, ROOMY)
@@ -461,7 +461,7 @@ def test_a_disk_that_refuses_is_reported_once_and_the_run_goes_on(
         store.put(rows(start, start + 100).items())
     assert path.read_bytes() == before
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "cannot be written" in caplog.text
+    assert "cannot be used" in caplog.text
     assert "HYBRIDIR_CACHE_DIR" in caplog.text
 
 

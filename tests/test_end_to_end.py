@@ -241,3 +241,21 @@ def test_a_killed_run_goes_on_from_what_was_encoded(tmp_path: Path, data_dir: Pa
     committed = json.loads((RESULTS / "xquad-r.json").read_text())["scores"]["mono"]["el"]
     found = scores(place.output, "XQuADRMonolingualRetrieval")["el"]
     assert found["map"] == pytest.approx(committed["map"], abs=2e-4)
+
+
+def test_every_kind_of_text_task_runs(tmp_path: Path) -> None:
+    """``mteb mock-run``: classification, clustering, STS and the rest, not retrieval alone."""
+    done = subprocess.run(
+        [MTEB, "mock-run", "-m", "hybridir/pocket-base"],
+        env=Workplace(tmp_path).environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    table = (tmp_path / "mteb_mock_run_results.md").read_text()
+    rows = [line for line in table.splitlines() if "| text |" in line]
+    assert len(rows) >= 20
+    assert [row for row in rows if "✓" not in row] == []

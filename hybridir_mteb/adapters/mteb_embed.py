@@ -39,11 +39,15 @@ class EncodeCall:
     subset: str
     encode_kwargs: Mapping[str, Any]
 
-    @property
-    def variant(self) -> str:
-        """The encode arguments that change embeddings."""
-        relevant = {k: v for k, v in self.encode_kwargs.items() if k not in _NOT_IN_KEY}
-        return json.dumps(relevant, sort_keys=True, default=repr) if relevant else ""
+    def variant(self, model: Any) -> str:
+        """What changes embeddings besides weights, prompt and text, as one string."""
+        settings = {k: v for k, v in self.encode_kwargs.items() if k not in _NOT_IN_KEY}
+        settings["wrapper"] = f"{type(model).__module__}.{type(model).__qualname__}"
+        module = _module_of(model)
+        for name in ("truncate_dim", "default_prompt_name", "max_seq_length"):
+            settings[name] = getattr(module, name, None)
+        settings["precision"] = getattr(getattr(model, "engine", None), "precision", None)
+        return json.dumps(settings, sort_keys=True, default=repr)
 
 
 def embed(
@@ -71,7 +75,8 @@ def embed(
 
 def encode_once_of(model: Any, call: EncodeCall) -> EncodeOnce:
     """The memory of a model object; the same for all tasks of a run."""
-    return encode_once_for(model, call.variant, lambda: _open_store(model, call.variant))
+    variant = call.variant(model)
+    return encode_once_for(model, variant, lambda: _open_store(model, variant))
 
 
 def scorer(
@@ -162,22 +167,23 @@ def _open_store(model: Any, variant: str) -> EmbeddingStore | None:
     """The store for a model whose weights can be seen; None for others, or if switched off."""
     if not paths.embedding_store_enabled():
         return None
-    module = next(
-        (m for m in (model, getattr(model, "model", None)) if isinstance(m, torch.nn.Module)), None
-    )
+    module = _module_of(model)
     name = str(getattr(getattr(model, "mteb_model_meta", None), "name", None) or "nameless")
     if module is None:
         logger.info("%s has no weights to fingerprint: embeddings are kept in memory only", name)
         return None
     first = next(module.parameters(), None)
-    engine = getattr(model, "engine", None)
-    precision = getattr(engine, "precision", "")
     namespace = Namespace(
-        fingerprint=getattr(model, "weights_fingerprint", None) or module_fingerprint(module),
+        fingerprint=module_fingerprint(module),
         max_length=int(getattr(module, "max_seq_length", None) or 0),
-        dtype="/".join(
-            filter(None, [str(first.dtype if first is not None else ""), precision, variant])
-        ),
+        dtype=str(first.dtype) if first is not None else "",
+        variant=variant,
         label=name,
     )
     return EmbeddingStore(paths.embedding_store_dir(), namespace, paths.embedding_store_limit())
+
+
+def _module_of(model: Any) -> torch.nn.Module | None:
+    """The network behind a model, if it can be seen."""
+    candidates = (model, getattr(model, "model", None))
+    return next((found for found in candidates if isinstance(found, torch.nn.Module)), None)

@@ -30,7 +30,6 @@ class SentenceEncoder(AbsEncoder):
 
     Args:
         model: The model; its ``prompts`` name the prefixes of ``query`` and ``document``.
-        fingerprint: Fingerprint of the weights, the key of stored embeddings.
         precision: Arithmetic of the forward pass.
         token_budget: Largest batch in tokens, padding included.
     """
@@ -39,14 +38,12 @@ class SentenceEncoder(AbsEncoder):
         self,
         model: SentenceTransformer,
         *,
-        fingerprint: str,
         precision: str = "fp32",
         token_budget: int | None = None,
     ) -> None:
         self.model = model
         self._prompts = {key: prompt for key, prompt in model.prompts.items() if prompt}
         self.model_prompts = self._prompts
-        self.weights_fingerprint = fingerprint
         self.engine = TokenBudgetEncoder(
             model, precision=Precision(precision), token_budget=token_budget
         )

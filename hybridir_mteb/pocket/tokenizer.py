@@ -12,13 +12,32 @@ from hybridir_mteb.pocket.weights import Vocabulary
 
 MASK = "<mask>"
 
+# XLM-R's own map normalises code point by code point: it neither reorders combining marks nor
+# turns the full-width tilde into "~", and its vocabulary has pieces that only exist that way
+# (shadda + vowel, dagesh + vowel, Myanmar). NFKC does both, so a noncharacter holds such marks
+# apart, and another stands in for the tilde, while NFKC runs.
+_BARRIER, _TILDE = "\ufdd0", "\ufdd1"
+_REORDERED = (
+    "(?<=\u0651)(?=[\u064b-\u0650])"
+    "|(?<=[\u05bc\u05bf\u05c1\u05c2])(?=[\u05b0-\u05bc\u05bf])"
+    "|(?<=[\u1039\u103a])(?=\u1037)"
+)
+
 
 def build_tokenizer(vocabulary: Vocabulary) -> Tokenizer:
     """``<s> text </s>`` over Unigram pieces, with metaspace and NMT + NFKC normalisation."""
     scored = list(zip(vocabulary.pieces, vocabulary.scores.tolist(), strict=True))
     tokenizer = Tokenizer(Unigram(scored, unk_id=vocabulary.unk, byte_fallback=False))
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]
+        [
+            normalizers.Nmt(),
+            normalizers.Replace("\uff5e", _TILDE),
+            normalizers.Replace(Regex(_REORDERED), _BARRIER),
+            normalizers.NFKC(),
+            normalizers.Replace(_BARRIER, ""),
+            normalizers.Replace(_TILDE, "\uff5e"),
+            normalizers.Replace(Regex(" {2,}"), " "),
+        ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")

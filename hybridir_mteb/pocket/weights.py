@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import struct
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -189,6 +190,10 @@ class WeightFile:
             pieces = [blob[a:b].decode() for a, b in pairwise(ends)]
         except UnicodeDecodeError as error:
             raise DataFormatError(f"{self.path}: vocabulary is not UTF-8: {error}") from error
+        if count > self.header.vocabulary or not all(
+            0 <= special < count for special in (bos, eos, pad, unk)
+        ):
+            raise DataFormatError(f"{self.path}: ids outside the vocabulary of {count} pieces")
         return Vocabulary(pieces, scores, bos, eos, pad, unk)
 
     def _read_normalisation(self, cursor: _Cursor) -> dict[int, str]:
@@ -198,6 +203,8 @@ class WeightFile:
         for _ in range(count):
             code_point, length = cursor.ints("IB", "normalisation map")
             outputs = cursor.ints(f"{length}I", "normalisation map")
+            if max(outputs, default=0) > sys.maxunicode:
+                raise DataFormatError(f"{self.path}: no code points in the normalisation map")
             table[code_point] = "".join(map(chr, outputs))
         if cursor.at != end:
             raise DataFormatError(f"{self.path}: the normalisation map has a wrong length")
@@ -208,10 +215,15 @@ class WeightFile:
         directory: dict[str, TensorEntry] = {}
         for _ in range(count):
             (length,) = cursor.ints("H", "tensor directory")
-            name = cursor.take(length, "tensor directory").decode()
+            raw_name = cursor.take(length, "tensor directory")
+            try:
+                name = raw_name.decode()
+            except UnicodeDecodeError as error:
+                raise DataFormatError(f"{self.path}: tensor directory is not UTF-8") from error
             dtype, size, offset, n_bytes = cursor.ints("BIQQ", "tensor directory")
             expected = 4 * size if dtype == FLOAT32 else size // BLOCK * BLOCK_BYTES
-            if dtype not in (FLOAT32, Q4_0) or n_bytes != expected:
+            whole = dtype == FLOAT32 or (dtype == Q4_0 and size % BLOCK == 0)
+            if not whole or n_bytes != expected:
                 raise DataFormatError(f"{self.path}: tensor {name} has an unknown type or size")
             if offset + n_bytes > len(self._data):
                 raise DataFormatError(

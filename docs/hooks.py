@@ -1,0 +1,446 @@
+"""MkDocs hook: replaces ``{{ kind:argument }}`` in the pages by what the code and the results say.
+
+No number of a page is typed by hand. A marker that cannot be resolved ends the build.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+DOCS = Path(__file__).parent
+RESULTS = DOCS / "results"
+PACKAGE = DOCS.parent / "hybridir_mteb"
+MARKER = re.compile(r"\{\{ *([a-z]+)(?::([^{}]*?))? *\}\}")
+README_TABLE = re.compile(r"(<!-- table:([\w -]+?) -->)\n(.*?)(<!-- /table -->)", re.DOTALL)
+SETTINGS = {"mono": "monolingual", "cross": "cross-lingual", "multi": "multilingual"}
+HELP_WIDTH = 88
+
+
+class MarkerError(Exception):
+    """A marker that cannot be resolved."""
+
+
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Called by MkDocs for every page."""
+    from mkdocs.exceptions import PluginError
+
+    try:
+        return render(markdown)
+    except MarkerError as error:
+        raise PluginError(f"{page.file.src_path}: {error}") from error
+
+
+def render(markdown: str) -> str:
+    """The text with every marker replaced.
+
+    Raises:
+        MarkerError: A marker is unknown, or what it refers to is missing.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        kind, argument = match.group(1), (match.group(2) or "").strip()
+        if kind not in MARKERS:
+            raise MarkerError(f"unknown marker {match.group(0)}; known: {', '.join(MARKERS)}")
+        return MARKERS[kind](argument)
+
+    return MARKER.sub(replace, markdown)
+
+
+# --- Results ---
+
+
+def load(name: str) -> dict[str, Any]:
+    """One file of ``docs/results``."""
+    path = RESULTS / f"{name}.json"
+    if not path.is_file():
+        made_by = "make bench" if name == "bench" else "make demo or make xquad"
+        raise MarkerError(f"docs/results/{path.name} is missing; {made_by} writes it")
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def pick(content: Mapping[str, Any], path: str, name: str) -> Any:
+    """The value at a dotted path of a results file."""
+    found: Any = content
+    for key in path.split("."):
+        if not isinstance(found, Mapping) or key not in found:
+            raise MarkerError(f"docs/results/{name}.json has no {path!r}; run again what makes it")
+        found = found[key]
+    return found
+
+
+def markdown_table(columns: list[str], rows: list[list[str]], *, left: int = 1) -> str:
+    """A table whose first columns are text and the others numbers."""
+    rule = ["---" if at < left else "--:" for at in range(len(columns))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [columns, rule, *rows])
+
+
+def made_by(content: Mapping[str, Any]) -> str:
+    """How a file was made, in one line of italics."""
+    made = content["made_by"]
+    machine = made["machine"]
+    versions = ", ".join(f"{package} {number}" for package, number in made["versions"].items())
+    return (
+        f"*Made by `{made['command']}` on {made['date']}, commit {made['commit']}: "
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
+        f"{machine['platform']}, Python {machine['python']}; {versions}.*"
+    )
+
+
+def result_table(names: str) -> str:
+    """The table that ``hybridir report`` prints, from ``docs/results/<name>.json``, as Markdown.
+
+    Args:
+        names: One name, or several with spaces between them; each is a row.
+
+    Returns:
+        Lines without a newline at the end: columns, rule, rows.
+    """
+    from hybridir_mteb.report import ResultRow
+
+    columns = ["collection", "encoder", "mono", "cross", "multi", "rank distance", "normalised"]
+    rows = []
+    for name in names.split():
+        content = load(name)
+        means = pick(content, "settings", name)
+        rows.append(ResultRow(content["collection"], content["encoder"], means).cells())
+    return markdown_table(columns, rows, left=2)
+
+
+def fill_tables(markdown: str) -> str:
+    """A text whose tables between ``<!-- table:NAME -->`` and ``<!-- /table -->`` are renewed."""
+
+    def renew(match: re.Match[str]) -> str:
+        return f"{match.group(1)}\n{result_table(match.group(2))}\n{match.group(4)}"
+
+    return README_TABLE.sub(renew, markdown)
+
+
+def _table(names: str) -> str:
+    return f"{result_table(names)}\n\n{made_by(load(names.split(maxsplit=1)[0]))}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _settings(name: str) -> str:
+    """Means of each setting."""
+    content = load(name)
+    effectiveness = ["map", "mrr", "ndcg_at_10", "recall_at_1", "recall_at_100"]
+    rows = []
+    for key, label in SETTINGS.items():
+        means = pick(content, f"settings.{key}", name)
+        rows.append(
+            [
+                label,
+                str(means["subsets"]),
+                *(_percent(means[measure]) for measure in effectiveness),
+                _number(means.get("rank_distance"), 1),
+                _number(means.get("rank_distance_norm"), 3),
+            ]
+        )
+    columns = ["setting", "subsets", *(f"`{m}`" for m in effectiveness)]
+    columns += ["`rank_distance`", "`rank_distance_norm`"]
+    return f"{markdown_table(columns, rows)}\n\n{made_by(content)}"
+
+
+def _languages(name: str) -> str:
+    """Scores of each language; the cross-lingual ones as means over the other languages."""
+    from hybridir_mteb.languages import LANGUAGES
+
+    content = load(name)
+    scores = content["scores"]
+    rows = []
+    for code, multi in scores["multi"].items():
+        pairs = {pair: score["map"] for pair, score in scores["cross"].items()}
+        asked = fmean(value for pair, value in pairs.items() if pair.startswith(f"{code}-"))
+        found = fmean(value for pair, value in pairs.items() if pair.endswith(f"-{code}"))
+        rows.append(
+            [
+                f"{LANGUAGES[code].name} (`{code}`)",
+                _percent(scores["mono"][code]["map"]),
+                _percent(asked),
+                _percent(found),
+                _percent(multi["map"]),
+                _number(multi["rank_distance"], 1),
+                _number(multi["rank_distance_norm"], 3),
+            ]
+        )
+    columns = ["language", "mono", "cross, as query", "cross, as passage", "multi"]
+    columns += ["rank distance", "normalised"]
+    return f"{markdown_table(columns, rows)}\n\n{made_by(content)}"
+
+
+def _value(argument: str) -> str:
+    """``value:xquad-r settings.cross.subsets``."""
+    name, path = argument.split()
+    return str(pick(load(name), path, name))
+
+
+def _share(argument: str) -> str:
+    """``percent:xquad-r settings.multi.map``."""
+    name, path = argument.split()
+    return _percent(float(pick(load(name), path, name)))
+
+
+# --- Speed: part -> quantity -> (label, limit) ---
+
+AT_MOST, AT_LEAST = "at most", "at least"
+Limit = tuple[str, str, float]  # direction, path, factor from the limit's unit to the quantity's
+BENCH: dict[str, dict[str, tuple[str, Limit | None]]] = {
+    "startup": {
+        "startup_ms_by_importtime": (
+            "hook at interpreter start, ms",
+            (AT_MOST, "limits_ms.startup", 1),
+        ),
+        "registration_ms_within_import_mteb": (
+            "registration when mteb is imported, ms",
+            (AT_MOST, "limits_ms.import_mteb", 1),
+        ),
+        "import_mteb_ms_with_plugin_by_importtime": ("`import mteb` with the plugin, ms", None),
+        "import_mteb_ms_without_plugin_by_importtime": (
+            "`import mteb` with `HYBRIDIR_AUTOLOAD=0`, ms",
+            None,
+        ),
+    },
+    "load": {
+        "seconds": ("time to load, s", (AT_MOST, "limits.seconds", 1)),
+        "peak_mib_of_imports": ("peak memory of the imports, MiB", None),
+        "peak_mib_added": (
+            "peak memory added by the model, MiB",
+            (AT_MOST, "limits.gb", 1e9 / 2**20),
+        ),
+    },
+    "encode": {
+        "texts": ("texts", None),
+        "median_seconds.sentence_transformers_batch_32": (
+            "`SentenceTransformer.encode`, batches of 32, s",
+            None,
+        ),
+        "median_seconds.ours_fp32": ("token budget, fp32, s", None),
+        "median_seconds.ours_bf16": ("token budget, bf16, s", None),
+        "times_as_fast_as_batch_32.ours_fp32": (
+            "times as fast, fp32",
+            (AT_LEAST, "limits.times_as_fast", 1),
+        ),
+        "times_as_fast_as_batch_32.ours_bf16": ("times as fast, bf16", None),
+        "largest_difference_fp32": (
+            "largest difference of a component, fp32",
+            (AT_MOST, "limits.largest_difference", 1),
+        ),
+        "smallest_cosine_bf16": ("smallest cosine between bf16 and fp32", None),
+    },
+    "rank": {
+        "queries": ("queries", None),
+        "passages": ("passages in the pool", None),
+        "seconds": ("products, exact ranks and all measures, s", None),
+        "peak_mib": ("peak memory, MiB", (AT_MOST, "limits.gb", 1e9 / 2**20)),
+        "pytrec_eval_seconds_extrapolated": ("pytrec_eval, extrapolated from a sample, s", None),
+        "times_as_fast_as_pytrec_eval": (
+            "times as fast",
+            (AT_LEAST, "limits.times_as_fast", 1),
+        ),
+        "largest_difference_of_average_precision": (
+            "largest difference of average precision",
+            None,
+        ),
+    },
+    "overhead": {
+        "distinct_texts": ("distinct texts", None),
+        "one_pass_seconds": ("one encoding pass, s", None),
+        "three_tasks_seconds": ("`mteb.evaluate` of the three tasks, s", None),
+        "three_tasks_over_one_pass": (
+            "three tasks over one pass",
+            (AT_MOST, "limits.three_tasks_over_one_pass", 1),
+        ),
+        "texts_stock_mteb_would_encode": ("texts if each subset were encoded on its own", None),
+        "stock_over_ours": ("that over the distinct texts", None),
+    },
+}
+
+
+def _bench(part: str) -> str:
+    report = load("bench")
+    if part not in report:
+        raise MarkerError(
+            f"docs/results/bench.json has no part {part!r}: "
+            f"python docs/scripts/bench.py {part} measures it"
+        )
+    found = report[part]
+    table = _precision_table(found) if part == "bf16" else _limit_table(found, part)
+    return f"{table}\n\n{made_by(found if 'made_by' in found else report)}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _limit_table(found: Mapping[str, Any], part: str) -> str:
+    if part not in BENCH:
+        raise MarkerError(f"docs/hooks.py does not know how to show the part {part!r}")
+    rows = []
+    for path, (label, limit) in BENCH[part].items():
+        value = pick(found, path, "bench")
+        target = ""
+        if limit is not None:
+            direction, where, factor = limit
+            bound = pick(found, where, "bench") * factor
+            met = value <= bound if direction == AT_MOST else value >= bound
+            target = f"{direction} {bound:.4g}: {'met' if met else '**missed**'}"
+        rows.append([label, _plain(value), target])
+    if part == "startup":  # noisier than the registration measured alone, so both are shown
+        with_plugin, without = (found[path] for path in list(BENCH[part])[-2:])
+        rows.append(["difference of these two, ms", _plain(with_plugin - without), ""])
+    return markdown_table(["quantity", "measured", "target"], rows)
+
+
+def _precision_table(found: Mapping[str, Any]) -> str:
+    rows = []
+    for key, values in found.items():
+        if isinstance(values, Mapping) and {"fp32", "bf16"} <= values.keys():
+            setting, measure = key.split("_", 1)
+            difference = f"{values['bf16'] - values['fp32']:+.4f}"
+            rows.append(
+                [
+                    f"{SETTINGS[setting]} `{measure}`",
+                    f"{values['fp32']:.4f}",
+                    f"{values['bf16']:.4f}",
+                    difference,
+                ]
+            )
+    return markdown_table(["mean", "fp32", "bf16", "difference"], rows)
+
+
+# --- Code ---
+
+
+def _file(argument: str) -> str:
+    """A file below ``docs``, fenced."""
+    path = DOCS / argument
+    if not path.is_file():
+        raise MarkerError(f"docs/{argument} does not exist")
+    return f"```{path.suffix[1:]}\n{path.read_text(encoding='utf-8').rstrip()}\n```"
+
+
+def _constant(argument: str) -> str:
+    """``const:encode.py CPU_TOKEN_BUDGET``: a literal of the package, read without importing."""
+    file, name = argument.split()
+    for node in ast.parse((PACKAGE / file).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == [name]:
+            value = ast.literal_eval(node.value)
+            return f"{value:g}" if isinstance(value, float) else str(value)
+    raise MarkerError(f"hybridir_mteb/{file} defines no {name}")
+
+
+def _measures(_: str) -> str:
+    """Every built-in measure with the sentence that its code gives."""
+    from hybridir_mteb.metrics.effectiveness import EFFECTIVENESS
+    from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
+    from hybridir_mteb.metrics.measure import ALL_SETTINGS
+
+    rows = [
+        [
+            f"`{measure.name}`",
+            measure.description,
+            "all" if measure.settings == ALL_SETTINGS else ", ".join(sorted(measure.settings)),
+        ]
+        for measure in (*EFFECTIVENESS, *LANGUAGE_BIAS)
+    ]
+    return markdown_table(["measure", "what it is", "settings"], rows, left=3)
+
+
+def _collections(_: str) -> str:
+    """Size of every built-in collection, from its descriptive statistics."""
+    from hybridir_mteb.tasks import MLQA_R, POCKETQA_R, XQUAD_R
+
+    rows = []
+    for spec in (POCKETQA_R, XQUAD_R, MLQA_R):
+        path = PACKAGE / "data" / "descriptive_stats" / f"{spec.name}MultilingualRetrieval.json"
+        statistics = json.loads(path.read_text(encoding="utf-8"))[spec.split]
+        subsets = statistics["hf_subset_descriptive_stats"]
+        pools = {subset["num_documents"] for subset in subsets.values()}
+        relevant = [s["relevant_docs_statistics"] for s in subsets.values()]
+        least = min(s["min_relevant_docs_per_query"] for s in relevant)
+        most = max(s["max_relevant_docs_per_query"] for s in relevant)
+        rows.append(
+            [
+                f"`{spec.name}`",
+                spec.card.license,
+                str(len(spec.languages)),
+                str(statistics["num_queries"]),
+                " to ".join(str(pool) for pool in sorted(pools)),
+                str(least) if least == most else f"{least} to {most}",
+            ]
+        )
+    columns = ["collection", "licence", "languages", "queries", "passages", "relevant per query"]
+    return markdown_table(columns, rows, left=2)
+
+
+# --- Command line ---
+
+
+def command_group() -> Any:
+    """The command ``hybridir`` without the boxes that rich draws around help texts."""
+    from typer.main import get_command
+
+    from hybridir_mteb.cli.app import app
+
+    group = get_command(app)
+    for command in [group, *(command for _, command in walk(group))]:
+        command.rich_markup_mode = None  # type: ignore[attr-defined]
+    return group
+
+
+def walk(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Name and object of every command and group below a group."""
+    for name, command in getattr(group, "commands", {}).items():
+        yield f"{prefix}{name}", command
+        yield from walk(command, f"{prefix}{name} ")
+
+
+def _help(argument: str) -> str:
+    group = command_group()
+    if argument and argument not in dict(walk(group)):
+        raise MarkerError(f"there is no command 'hybridir {argument}'")
+    out = io.StringIO()
+    with redirect_stdout(out):
+        group.main(
+            [*argument.split(), "--help"],
+            prog_name="hybridir",
+            standalone_mode=False,
+            terminal_width=HELP_WIDTH,
+        )
+    return out.getvalue().strip()
+
+
+MARKERS: dict[str, Callable[[str], str]] = {
+    "bench": _bench,
+    "collections": _collections,
+    "const": _constant,
+    "file": _file,
+    "help": _help,
+    "languages": _languages,
+    "measures": _measures,
+    "percent": _share,
+    "settings": _settings,
+    "table": _table,
+    "value": _value,
+}
+
+
+if __name__ == "__main__":  # renews the tables of the README
+    README = DOCS.parent / "README.md"
+    README.write_text(fill_tables(README.read_text(encoding="utf-8")), encoding="utf-8")

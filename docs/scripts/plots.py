@@ -1,0 +1,115 @@
+"""Draw ``docs/pages/img/*.svg`` from ``docs/results``: run again whenever results change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+
+DOCS = Path(__file__).parent.parent
+RESULTS = DOCS / "results"
+IMAGES = DOCS / "pages" / "img"
+STYLE = {
+    "font.size": 10,
+    "figure.facecolor": "white",
+    "svg.hashsalt": "hybridir",  # the same file for the same data
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+COLOURS = {"xquad-r": "#00306f", "mlqa-r": "#c9ae3c"}  # both from cividis
+TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R"}
+
+
+def scores(name: str) -> dict[str, Any]:
+    """Setting -> subset -> measure -> value."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())["scores"]
+    return found
+
+
+def digest() -> str:
+    """Checksum of everything that is drawn; a test compares it with that in the pictures."""
+    data = json.dumps([scores(name) for name in TITLES], sort_keys=True)
+    return hashlib.sha256(data.encode()).hexdigest()
+
+
+def _save(figure: Any, name: str, folder: Path) -> Path:
+    path = folder / f"{name}.svg"
+    metadata = {"Date": None, "Creator": None, "Description": f"data sha256 {digest()}"}
+    figure.savefig(path, metadata=metadata)
+    plt.close(figure)
+    return path
+
+
+def heat_map(folder: Path) -> Path:
+    """Draw the mAP of XQuAD-R by query and passage language; the diagonal is monolingual."""
+    data = scores("xquad-r")
+    codes = sorted(data["mono"])
+    values = np.array(
+        [
+            [100 * (data["mono"][a] if a == b else data["cross"][f"{a}-{b}"])["map"] for b in codes]
+            for a in codes
+        ]
+    )
+    figure, axes = plt.subplots(figsize=(7.2, 6.0), layout="constrained")
+    image = axes.imshow(values, cmap="cividis")
+    middle = (values.min() + values.max()) / 2
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if value < middle else "black"
+        weight = "bold" if row == column else "normal"
+        axes.text(
+            column, row, f"{value:.0f}", ha="center", va="center", color=colour, weight=weight
+        )
+    axes.set_xticks(range(len(codes)), codes)
+    axes.set_yticks(range(len(codes)), codes)
+    axes.set_xlabel("passage language")
+    axes.set_ylabel("query language")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    figure.colorbar(image, label="mAP in percent", shrink=0.85)
+    return _save(figure, "crosslingual-xquad-r", folder)
+
+
+def language_bars(folder: Path) -> Path:
+    """Draw multilingual mAP and normalised rank distance of each query language."""
+    codes = sorted(scores("xquad-r")["multi"])
+    panels = (("map", "mAP in percent", 100), ("rank_distance_norm", "normalised rank distance", 1))
+    figure, rows = plt.subplots(2, 1, figsize=(7.2, 5.4), sharex=True, layout="constrained")
+    for axes, (measure, label, factor) in zip(rows, panels, strict=True):
+        for at, name in enumerate(TITLES):
+            found = scores(name)["multi"]
+            places = [place for place, code in enumerate(codes) if code in found]
+            heights = [factor * found[codes[place]][measure] for place in places]
+            axes.bar(
+                [place + (at - 0.5) * 0.4 for place in places],
+                heights,
+                width=0.38,
+                color=COLOURS[name],
+                label=TITLES[name],
+            )
+        axes.set_ylabel(label)
+        axes.grid(axis="y", alpha=0.3)
+        axes.set_axisbelow(True)
+    rows[0].legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2, frameon=False)
+    rows[1].set_xticks(range(len(codes)), codes)
+    rows[1].set_xlabel("query language")
+    return _save(figure, "multilingual", folder)
+
+
+def main() -> None:
+    """Draw every picture."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(STYLE):
+        for draw in (heat_map, language_bars):
+            print(draw(IMAGES).relative_to(DOCS))
+
+
+if __name__ == "__main__":
+    main()
