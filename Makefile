@@ -36,14 +36,16 @@ lint: $(VENV)/.dev
 
 ## docs: build the documentation, warnings are errors
 docs: $(VENV)/.dev
-	$(BIN)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml --site-dir $(abspath site)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml --site-dir $(abspath site)
 
-## xquad: pocket-base on all of XQuAD-R and MLQA-R, and docs/results/*.json
+## xquad: pocket-base on all of XQuAD-R and MLQA-R, and docs/results/*.json, pictures and README tables
 xquad: $(VENV)/.dev
 	$(BIN)/mteb run -m hybridir/pocket-base -b HybridIR --output-folder $(RESULTS)
 	$(BIN)/mteb run -m hybridir/pocket-base -t $(POCKET_TASKS) --output-folder $(RESULTS)
 	$(BIN)/python docs/scripts/collect_results.py $(RESULTS) "make xquad" \
 		XQuADR:xquad-r MLQAR:mlqa-r PocketQAR:pocketqa-r
+	$(BIN)/python docs/scripts/plots.py
+	$(BIN)/python docs/hooks.py
 
 ## bench: speed and memory side by side, docs/results/bench.json
 bench: $(VENV)/.dev

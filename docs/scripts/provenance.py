@@ -42,8 +42,14 @@ def provenance(command: str) -> dict[str, Any]:
 
 
 def _commit() -> str:
+    """Short hash, marked if the code that made the numbers differs from it."""
+    changed = _git("status", "--porcelain", "--", "hybridir_mteb", "tasks", "docs/scripts")
+    return _git("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
+
+
+def _git(*arguments: str) -> str:
     done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+        ["git", *arguments], capture_output=True, text=True, check=False, cwd=RESULTS.parent.parent
     )
     return done.stdout.strip()
 
