@@ -206,14 +206,15 @@ BENCH: dict[str, dict[str, tuple[str, Limit | None]]] = {
             "hook at interpreter start, ms",
             (AT_MOST, "limits_ms.startup", 1),
         ),
-        "registration_ms_within_import_mteb": (
-            "registration when mteb is imported, ms",
-            (AT_MOST, "limits_ms.import_mteb", 1),
-        ),
+        "registration_ms_within_import_mteb": ("registration, timed inside the process, ms", None),
         "import_mteb_ms_with_plugin_by_importtime": ("`import mteb` with the plugin, ms", None),
         "import_mteb_ms_without_plugin_by_importtime": (
             "`import mteb` with `HYBRIDIR_AUTOLOAD=0`, ms",
             None,
+        ),
+        "import_mteb_ms_added_by_importtime": (
+            "median difference of the two, run by turns, ms",
+            (AT_MOST, "limits_ms.import_mteb", 1),
         ),
     },
     "load": {
@@ -301,9 +302,6 @@ def _limit_table(found: Mapping[str, Any], part: str) -> str:
             met = value <= bound if direction == AT_MOST else value >= bound
             target = f"{direction} {bound:.4g}: {'met' if met else '**missed**'}"
         rows.append([label, _plain(value), target])
-    if part == "startup":  # noisier than the registration measured alone, so both are shown
-        with_plugin, without = (found[path] for path in list(BENCH[part])[-2:])
-        rows.append(["difference of these two, ms", _plain(with_plugin - without), ""])
     return markdown_table(["quantity", "measured", "target"], rows)
 
 
