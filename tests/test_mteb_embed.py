@@ -8,6 +8,7 @@ from typing import Any
 import mteb
 import numpy as np
 import pytest
+import torch
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.models.model_meta import ModelMeta, ScoringFunction
@@ -16,9 +17,10 @@ from mteb.types import PromptType
 from sentence_transformers import SentenceTransformer
 
 from hybridir_mteb import paths
-from hybridir_mteb.adapters.mteb_embed import EncodeCall, encode_once_of, prompt_signature
+from hybridir_mteb.adapters.mteb_embed import EncodeCall, encode_once_of, prompt_signature, scorer
 from hybridir_mteb.embedding_store import store_files
 from hybridir_mteb.pocket.model import load_pocket
+from hybridir_mteb.scoring import DenseScorer, FunctionScorer
 
 pytestmark = pytest.mark.usefixtures("pocket_weights")
 TASK = "PocketQARMonolingualRetrieval"
@@ -84,8 +86,13 @@ def test_the_store_can_be_switched_off(
     assert store_files(paths.embedding_store_dir()) == []
 
 
-def test_a_model_without_weights_to_see_is_kept_in_memory_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fingerprint", [None, "v1"])
+def test_a_class_of_its_own_is_stored_only_if_it_names_its_fingerprint(
+    fingerprint: str | None, tmp_path: Path
+) -> None:
     class Remote(AbsEncoder):
+        model = torch.nn.Linear(1, 1)  # what else it does with its network is unknown
+        embedding_fingerprint = fingerprint
         mteb_model_meta = ModelMeta.create_empty(
             {"name": "test/api", "revision": "1", "similarity_fn_name": ScoringFunction.DOT_PRODUCT}
         )
@@ -95,7 +102,7 @@ def test_a_model_without_weights_to_see_is_kept_in_memory_only(tmp_path: Path) -
             return np.array([[len(text), text.count("a")] for text in texts], float)
 
     evaluate(Remote(), tmp_path, "eng")
-    assert store_files(paths.embedding_store_dir()) == []
+    assert len(store_files(paths.embedding_store_dir())) == (0 if fingerprint is None else 1)
 
 
 def test_other_arguments_of_encode_are_other_embeddings(pocket: SentenceTransformer) -> None:
@@ -103,6 +110,17 @@ def test_other_arguments_of_encode_are_other_embeddings(pocket: SentenceTransfor
     plain = encode_once_of(model, call(batch_size=32))
     assert encode_once_of(model, call(batch_size=8, show_progress_bar=True)) is plain
     assert encode_once_of(model, call(normalize_embeddings=False)) is not plain
+
+
+def test_the_usual_wrapper_is_scored_in_float64(pocket: SentenceTransformer) -> None:
+    vectors = (np.eye(3, dtype=np.float32), np.arange(3))
+    model = stock(pocket)
+    assert isinstance(scorer(model, vectors, vectors), DenseScorer)
+    pocket.similarity_fn_name = "euclidean"
+    try:
+        assert isinstance(scorer(model, vectors, vectors), FunctionScorer)
+    finally:
+        pocket.similarity_fn_name = "cosine"
 
 
 def test_truncated_embeddings_are_never_the_full_ones(

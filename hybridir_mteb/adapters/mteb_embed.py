@@ -14,6 +14,7 @@ from datasets import Dataset
 from mteb._create_dataloaders import create_dataloader
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.models.abs_encoder import AbsEncoder
+from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 from mteb.types import PromptType
 
 from hybridir_mteb import paths
@@ -47,6 +48,11 @@ class EncodeCall:
         for name in ("truncate_dim", "default_prompt_name", "max_seq_length"):
             settings[name] = getattr(module, name, None)
         settings["precision"] = getattr(getattr(model, "engine", None), "precision", None)
+        meta = getattr(model, "mteb_model_meta", None)
+        for name in ("loader_kwargs", "experiment_kwargs"):
+            settings[name] = {
+                k: v for k, v in (getattr(meta, name, None) or {}).items() if k != "device"
+            }
         return json.dumps(settings, sort_keys=True, default=repr)
 
 
@@ -86,14 +92,23 @@ def scorer(
 ) -> DenseScorer | FunctionScorer:
     """Scores by the model's similarity: cosine and dot product in float64, others by the model."""
     query_vectors = queries[0][queries[1]]
-    meta = getattr(model, "mteb_model_meta", None)
-    name = getattr(getattr(meta, "similarity_fn_name", None), "value", None)
-    standard = type(model).similarity is AbsEncoder.similarity or hasattr(model, "text_batches")
-    if standard and name in {similarity.value for similarity in Similarity}:
+    name = _similarity_name(model)
+    if name in {similarity.value for similarity in Similarity}:
         return DenseScorer(query_vectors, *passages, similarity=Similarity(name))
     check_embeddings(query_vectors, "query")
     check_embeddings(passages[0], "passage", query_vectors.shape[1])
     return FunctionScorer(query_vectors, *passages, function=model.similarity)
+
+
+def _similarity_name(model: Any) -> str | None:
+    """The similarity function of a model that does not bring code of its own for it."""
+    method = type(model).similarity
+    if method is SentenceTransformerEncoderWrapper.similarity:
+        return getattr(model.model, "similarity_fn_name", None)
+    if method is AbsEncoder.similarity:
+        meta = getattr(model, "mteb_model_meta", None)
+        return getattr(getattr(meta, "similarity_fn_name", None), "value", None)
+    return None
 
 
 def prompt_signature(model: Any, role: PromptType, call: EncodeCall) -> str:
@@ -164,23 +179,38 @@ def _call_encode(model: Any, texts: list[str], role: PromptType, call: EncodeCal
 
 
 def _open_store(model: Any, variant: str) -> EmbeddingStore | None:
-    """The store for a model whose weights can be seen; None for others, or if switched off."""
+    """The store, if all that the embeddings depend on can be seen; else None: memory only."""
     if not paths.embedding_store_enabled():
         return None
-    module = _module_of(model)
     name = str(getattr(getattr(model, "mteb_model_meta", None), "name", None) or "nameless")
-    if module is None:
-        logger.info("%s has no weights to fingerprint: embeddings are kept in memory only", name)
+    fingerprint = _fingerprint(model)
+    if fingerprint is None:
+        logger.info("%s has no fingerprint: its embeddings are kept in memory only", name)
         return None
-    first = next(module.parameters(), None)
+    module = _module_of(model)
+    first = next(module.parameters(), None) if module is not None else None
     namespace = Namespace(
-        fingerprint=module_fingerprint(module),
+        fingerprint=fingerprint,
         max_length=int(getattr(module, "max_seq_length", None) or 0),
         dtype=str(first.dtype) if first is not None else "",
         variant=variant,
         label=name,
     )
     return EmbeddingStore(paths.embedding_store_dir(), namespace, paths.embedding_store_limit())
+
+
+def _fingerprint(model: Any) -> str | None:
+    """What tells a model from every other that embeds differently; None if that is unknown.
+
+    A class of somebody else's may do anything with the network's output, so its network's weights
+    are not enough: it says so itself, in the attribute ``embedding_fingerprint``.
+    """
+    own = getattr(model, "embedding_fingerprint", None)
+    if isinstance(own, str) and own:
+        return own
+    module = _module_of(model)
+    known = type(model).__module__.split(".")[0] in {"mteb", "hybridir_mteb"}
+    return module_fingerprint(module) if known and module is not None else None
 
 
 def _module_of(model: Any) -> torch.nn.Module | None:

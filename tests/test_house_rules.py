@@ -1,0 +1,56 @@
+"""Rules of the house that no linter knows."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+SOURCES = sorted([*(REPOSITORY / "hybridir_mteb").rglob("*.py"), *REPOSITORY.glob("tasks/*.py")])
+LONGEST_MODULE = 300
+MACHINE_PATH = re.compile(r"(?<![\w.:/])/(work|tmp|root|home|Users)/\w")
+
+
+def tracked() -> list[Path]:
+    done = subprocess.run(
+        ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip("not a git checkout")
+    return [REPOSITORY / name for name in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_a_module_has_one_job_and_fits_on_a_few_screens(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_MODULE
+
+
+def test_no_file_names_a_machine_path() -> None:
+    named = [
+        f"{path.name}: {match.group()}"
+        for path in tracked()
+        if path.suffix in {".py", ".md", ".toml", ".json", ".txt", ".yml"}
+        and path.is_file()
+        and path != Path(__file__)
+        for match in [MACHINE_PATH.search(path.read_text(encoding="utf-8"))]
+        if match
+    ]
+    assert named == []
+
+
+def test_toolkits_are_imported_in_their_adapters_only() -> None:
+    """Measures, ranks and collections know nothing of mteb, beir or the hub's data sets."""
+    free = {"metrics", "readers", "pocket"}
+    core = [
+        path
+        for path in (REPOSITORY / "hybridir_mteb").rglob("*.py")
+        if path.parent.name in free or path.name in {"rank.py", "scoring.py", "collection.py"}
+    ]
+    assert len(core) > 10
+    for path in core:
+        assert not re.search(
+            r"^\s*(from|import) (mteb|beir|datasets)\b", path.read_text(encoding="utf-8"), re.M
+        ), path
