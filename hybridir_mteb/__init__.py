@@ -1,4 +1,4 @@
-"""Multilingual dense retrieval inside MTEB and BEIR: encoders, collections, language bias.
+"""Multilingual dense retrieval inside MTEB: encoders, collections, language bias.
 
 Importing the package loads neither torch nor mteb and touches no network; the names below are
 resolved at first use.

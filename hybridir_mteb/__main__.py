@@ -20,13 +20,11 @@ def main() -> None:
 
 
 def _run_mteb(arguments: list[str]) -> None:
+    from hybridir_mteb import install_autoload
+
+    install_autoload(force=True)
     from mteb.cli import main as mteb_main
 
-    from hybridir_mteb.adapters.mteb_benchmark import add_benchmarks
-    from hybridir_mteb.adapters.mteb_registry import register
-
-    register()
-    add_benchmarks()
     sys.argv = ["mteb", *arguments]
     mteb_main()
 

@@ -73,15 +73,17 @@ class _Finder:
             pass
 
 
-def install():
+def install(force=False):
     """Switch autoloading on in this process; harmless if it already is.
+
+    With ``force``, also where ``HYBRIDIR_AUTOLOAD=0``.
 
     Public for environments that ignore startup files (``python -S``, ``PYTHONPATH``,
     ``pip install --target``). If mteb is already imported, registers at once.
     """
     import os
 
-    if os.environ.get("HYBRIDIR_AUTOLOAD") == "0":
+    if not force and os.environ.get("HYBRIDIR_AUTOLOAD") == "0":
         return
     if any(
         type(finder).__name__ == "_Finder" and type(finder).__module__ == __name__

@@ -101,8 +101,8 @@ class ParallelCollection:
         parts: Language code -> its queries and passages.
 
     Raises:
-        DataFormatError: No language, an id that occurs twice, an empty text, a relevant passage
-            that does not exist, or a query that has no relevant passage in any language.
+        DataFormatError: No language, an id that occurs twice, an empty text, or a relevant passage
+            that does not exist.
     """
 
     name: str
@@ -115,6 +115,13 @@ class ParallelCollection:
         for code, part in self.parts.items():
             if code != part.language:
                 raise DataFormatError(f"{self.name}: part {code!r} holds language {part.language}")
+
+    def check_answered(self) -> None:
+        """Check that each query has a relevant passage; for collections that are loaded whole.
+
+        Raises:
+            DataFormatError: A query has no relevant passage in any of the languages loaded.
+        """
         answered = {
             query.parallel_id
             for part in self.parts.values()

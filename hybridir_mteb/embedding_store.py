@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,12 +21,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
 SUFFIX = ".sqlite"
 BUSY_TIMEOUT_S = 60.0
+ROW_BYTES = 1024  # generous share of keys, pages and index for one embedding
 QUERY_KEYS = 500  # below SQLite's limit of 999 parameters
 
 # Errors that say nothing against the file: locked, read-only, no space. It must not be discarded.
@@ -42,7 +45,9 @@ _ENVIRONMENT = {
     sqlite3.SQLITE_PROTOCOL,
 }
 
-_FAILURES = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter from quoting a damaged file
+# UnicodeDecodeError: SQLite quotes a damaged file in its message.
+_FAILURES = (sqlite3.DatabaseError, UnicodeDecodeError, OSError)
+_FILE_NAME = re.compile(r"[0-9a-f]{32}\.sqlite")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -124,7 +129,7 @@ class EmbeddingStore:
         found: dict[bytes, npt.NDArray[np.float32]] = {}
         damaged = 0
         try:
-            with self._connect() as connection:
+            with self._lock(), self._connect() as connection:
                 for key, vector, checksum in self._rows(connection, keys):
                     if isinstance(vector, bytes) and zlib.crc32(key + vector) == checksum:
                         found[key] = np.frombuffer(vector, "<f4")
@@ -159,16 +164,26 @@ class EmbeddingStore:
             data = np.ascontiguousarray(vector, "<f4").tobytes()
             rows.append((key, data, zlib.crc32(key + data)))
         try:
-            self._make_room(16384 + sum(2 * len(data) + 100 for _, data, _ in rows))
-            if self._no_writing:
-                return
-            with self._connect() as connection, connection:
-                connection.executemany("INSERT OR REPLACE INTO embedding VALUES (?, ?, ?)", rows)
+            with self._lock():
+                self._make_room(sum(2 * len(data) + ROW_BYTES for _, data, _ in rows))
+                if not self._no_writing:
+                    self._insert(rows)
         except _FAILURES as error:
             self._handle(error)
 
+    def _insert(self, rows: list[tuple[bytes, bytes, int]]) -> None:
+        with self._connect() as connection, connection:
+            connection.executemany("INSERT OR REPLACE INTO embedding VALUES (?, ?, ?)", rows)
+
+    def _lock(self) -> FileLock:
+        """One process at a time: no file is deleted that another process has open."""
+        return FileLock(self.path.parent / "store.lock", timeout=BUSY_TIMEOUT_S)
+
     def _handle(self, error: Exception) -> None:
         """Keep a sound file that cannot be used now; discard a damaged one."""
+        if isinstance(error, OSError):
+            self._give_up(error)
+            return
         if isinstance(error, UnicodeDecodeError):
             code = sqlite3.SQLITE_CORRUPT
         else:
@@ -205,7 +220,11 @@ class EmbeddingStore:
             self.path,
             error,
         )
-        _delete(self.path)
+        try:
+            with self._lock():
+                _delete(self.path)
+        except OSError as refused:
+            self._give_up(refused)
 
     def _make_room(self, n_bytes: int) -> None:
         files = sorted(_files(self.path.parent), key=lambda file: file[1].st_mtime)
@@ -230,7 +249,8 @@ def _files(folder: Path) -> list[tuple[Path, os.stat_result]]:
     found = []
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         with suppress(FileNotFoundError):  # another process makes room meanwhile
-            found.append((path, path.stat()))
+            if _FILE_NAME.fullmatch(path.name):  # nobody else's file is ever deleted
+                found.append((path, path.stat()))
     return found
 
 

@@ -12,18 +12,16 @@ from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from sentence_transformers import SentenceTransformer
 
+from hybridir_mteb.relevance import FloatMatrix
 from hybridir_mteb.scoring import check_embeddings
 
 CPU_TOKEN_BUDGET = 1024
 GPU_TOKEN_BUDGET = 32768
 MAX_BATCH = 1024
 CHUNK_TEXTS = 4096  # texts tokenised at a time: bounded memory for millions of passages
-
-FloatMatrix = npt.NDArray[np.float32]
 
 
 class Precision(StrEnum):
@@ -82,8 +80,8 @@ class TokenBudgetEncoder:
 
     def batches(
         self, texts: Sequence[str], prompt: str = ""
-    ) -> Iterator[tuple[list[int], FloatMatrix, int]]:
-        """Positions, embeddings and number of tokens of one batch after the other.
+    ) -> Iterator[tuple[list[int], FloatMatrix]]:
+        """Positions and embeddings of one batch after the other.
 
         Raises:
             EmbeddingError: An embedding is not finite.
@@ -94,13 +92,13 @@ class TokenBudgetEncoder:
             for batch in length_batches(lengths, self.token_budget):
                 vectors = self._forward([chunk[at] for at in batch], prompt)
                 check_embeddings(vectors, "text")
-                yield [start + at for at in batch], vectors, sum(lengths[at] for at in batch)
+                yield [start + at for at in batch], vectors
 
     def encode(self, texts: Sequence[str], prompt: str = "") -> FloatMatrix:
         """(n, dimension) float32 embeddings in input order."""
         dimension = self.model.get_embedding_dimension() or 0
         out = np.empty((len(texts), dimension), np.float32)
-        for positions, vectors, _ in self.batches(texts, prompt):
+        for positions, vectors in self.batches(texts, prompt):
             out[positions] = vectors
         return out
 

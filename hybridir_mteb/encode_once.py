@@ -9,18 +9,17 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
 from hybridir_mteb.embedding_store import EmbeddingStore, text_key
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.relevance import IntArray
+from hybridir_mteb.relevance import FloatMatrix, IntArray
 
-FloatMatrix = npt.NDArray[np.float32]
-# Texts -> (positions, their vectors, tokens or texts done), batch by batch in any order.
-BatchEncoder = Callable[[Sequence[str]], Iterator[tuple[Sequence[int], FloatMatrix, int]]]
+# Texts -> positions and their vectors, batch by batch in any order.
+BatchEncoder = Callable[[Sequence[str]], Iterator[tuple[Sequence[int], FloatMatrix]]]
 
 FLUSH_S = 10.0
 
@@ -76,14 +75,17 @@ class EncodeOnce:
         self, keys: list[bytes], texts: list[str], encode: BatchEncoder, label: str
     ) -> None:
         pending: dict[bytes, FloatMatrix] = {}
-        flushed = time.monotonic()
-        with tqdm(total=len(texts), desc=label, unit="text", leave=False) as bar:
+        flushed, done = time.monotonic(), 0
+        # Long texts come first; counting characters keeps the time left honest.
+        work = sum(map(len, texts))
+        with tqdm(total=work, desc=label, unit="char", unit_scale=True, leave=False) as bar:
             try:
-                for positions, vectors, amount in encode(texts):
+                for positions, vectors in encode(texts):
                     pending.update((keys[at], vectors[i]) for i, at in enumerate(positions))
                     self.encoded += len(positions)
-                    bar.update(len(positions))
-                    bar.set_postfix(tokens=amount, refresh=False)
+                    done += len(positions)
+                    bar.set_postfix_str(f"texts={done}/{len(texts)}", refresh=False)
+                    bar.update(sum(len(texts[at]) for at in positions))
                     if time.monotonic() - flushed > FLUSH_S:
                         self._keep(pending)
                         pending, flushed = {}, time.monotonic()
@@ -116,21 +118,30 @@ class EncodeOnce:
         self._row.update((key, start + i) for i, key in enumerate(vectors))
 
 
-_OF_MODEL: dict[tuple[int, str], EncodeOnce] = {}
+@dataclass
+class _Memory:
+    stamp: str
+    once: EncodeOnce
+
+
+_OF_MODEL: dict[int, dict[str, _Memory]] = {}
 
 
 def encode_once_for(
-    model: object, variant: str, make_store: Callable[[], EmbeddingStore | None]
+    model: object, variant: str, stamp: str, make_store: Callable[[], EmbeddingStore | None]
 ) -> EncodeOnce:
     """The :class:`EncodeOnce` of a model object, made at first use and freed with the model.
 
     Args:
         model: The model; anything that can be weakly referenced.
         variant: Settings of the call that change the embeddings.
-        make_store: Opens the store, called once.
+        stamp: State of the weights; vectors made in another state are forgotten.
+        make_store: Opens the store, called once for each state.
     """
-    key = (id(model), variant)
-    if key not in _OF_MODEL:
-        _OF_MODEL[key] = EncodeOnce(make_store())
-        weakref.finalize(model, _OF_MODEL.pop, key, None)
-    return _OF_MODEL[key]
+    if id(model) not in _OF_MODEL:
+        _OF_MODEL[id(model)] = {}
+        weakref.finalize(model, _OF_MODEL.pop, id(model), None)
+    memories = _OF_MODEL[id(model)]
+    if variant not in memories or memories[variant].stamp != stamp:
+        memories[variant] = _Memory(stamp, EncodeOnce(make_store()))
+    return memories[variant].once

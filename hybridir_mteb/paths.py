@@ -1,4 +1,4 @@
-"""Where data and caches live; the environment is read here and nowhere else."""
+"""Where data and caches live, by environment variable or by the platform's custom."""
 
 from __future__ import annotations
 

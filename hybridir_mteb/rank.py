@@ -139,9 +139,11 @@ def _check_sizes(scorer: Scorer, relevance: Relevance, order: IntArray) -> None:
 
 
 def _check_scores(scores: ScoreBlock, start: int) -> None:
-    finite = np.isfinite(scores)
-    if not finite.all():
-        row = start + int(np.flatnonzero(~finite.all(axis=1))[0])
+    if np.isfinite(scores.sum()):  # one pass; whatever is not finite makes the sum so
+        return
+    broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+    if len(broken):
+        row = start + int(broken[0])
         raise EmbeddingError(
             f"the scores of query {row} are NaN or infinite: an embedding or the similarity "
             "function is broken"

@@ -1,4 +1,4 @@
-"""Which passages are relevant to which query, as arrays."""
+"""Which passages are relevant to which query, as arrays; the array types of the package."""
 
 from __future__ import annotations
 
@@ -9,18 +9,43 @@ import numpy as np
 import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
+FloatMatrix = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Relevance:
-    """Relevant passages of each query, in compressed sparse rows.
+class QueryRows:
+    """Compressed sparse rows: any number of entries for each query.
 
     Attributes:
         indptr: (n_queries + 1,) int64; the entries of query i are ``indptr[i]:indptr[i + 1]``.
-        passages: (n_entries,) int64, columns of the pool.
     """
 
     indptr: IntArray
+
+    @property
+    def n_queries(self) -> int:
+        """Number of queries, those without entries included."""
+        return len(self.indptr) - 1
+
+    @property
+    def counts(self) -> IntArray:
+        """(n_queries,) number of entries."""
+        return np.diff(self.indptr)
+
+    @property
+    def query_of_entry(self) -> IntArray:
+        """(n_entries,) the query of each entry."""
+        return np.repeat(np.arange(self.n_queries), self.counts)
+
+
+@dataclass(frozen=True)
+class Relevance(QueryRows):
+    """Relevant passages of each query.
+
+    Attributes:
+        passages: (n_entries,) int64, columns of the pool.
+    """
+
     passages: IntArray
 
     @classmethod
@@ -30,18 +55,3 @@ class Relevance:
         flat = [column for row in rows for column in row]
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return cls(indptr, np.array(flat, np.int64))
-
-    @property
-    def n_queries(self) -> int:
-        """Number of queries, those without a relevant passage included."""
-        return len(self.indptr) - 1
-
-    @property
-    def counts(self) -> IntArray:
-        """(n_queries,) number of relevant passages."""
-        return np.diff(self.indptr)
-
-    @property
-    def query_of_entry(self) -> IntArray:
-        """(n_entries,) the query of each entry."""
-        return np.repeat(np.arange(self.n_queries), self.counts)

@@ -10,12 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
-
-_TASK_ENDINGS = {
-    "Monolingual": "mono",
-    "CrossLingual": "cross",
-    "Multilingual": "multi",
-}
+from hybridir_mteb.settings import Setting
 
 
 @dataclass
@@ -45,12 +40,10 @@ class ResultRow:
         return [
             self.collection,
             self.encoder,
-            *(
-                _percent(self.means.get(setting, {}).get("map"))
-                for setting in _TASK_ENDINGS.values()
-            ),
+            *(_percent(self.means.get(setting.short, {}).get("map")) for setting in Setting),
             f"{multi['rank_distance']:.1f}" if "rank_distance" in multi else "-",
             f"{multi['rank_distance_norm']:.3f}" if "rank_distance_norm" in multi else "-",
+            "/".join(str(self.subsets.get(setting.short, 0)) for setting in Setting),
         ]
 
 
@@ -70,7 +63,10 @@ def summarise(folder: Path, collection: str | None = None) -> list[ResultRow]:
         DataFormatError: A result file cannot be read.
     """
     rows: dict[tuple[str, Path], ResultRow] = {}
-    for path in sorted(folder.absolute().rglob("*Retrieval.json")):
+    folder = folder.absolute()
+    for path in sorted(folder.rglob("*Retrieval.json")):
+        if path.relative_to(folder).parts[0] == "remote":
+            continue  # mteb's clone of the public results, which submit-results makes
         named = _parse_task_name(path.stem)
         if named is None or (collection is not None and named[0] != collection):
             continue
@@ -103,10 +99,10 @@ def _tell_revisions_apart(rows: dict[tuple[str, Path], ResultRow]) -> None:
 def _parse_task_name(task: str) -> tuple[str, str] | None:
     """Collection and setting of a task name; None for other people's tasks."""
     for infix in ("InContext", ""):
-        for ending, setting in _TASK_ENDINGS.items():
-            suffix = f"{ending}{infix}Retrieval"
+        for setting in Setting:
+            suffix = f"{setting.in_task_name}{infix}Retrieval"
             if task.endswith(suffix) and task != suffix:
-                return task.removesuffix(suffix) + infix, setting
+                return task.removesuffix(suffix) + infix, setting.short
     return None
 
 

@@ -16,6 +16,16 @@ class Setting(StrEnum):
     CROSS_LINGUAL = "cross-lingual"
     MULTILINGUAL = "multilingual"
 
+    @property
+    def in_task_name(self) -> str:
+        """As task names have it: ``CrossLingual``."""
+        return self.value.title().replace("-", "")
+
+    @property
+    def short(self) -> str:
+        """As tables have it: ``mono``, ``cross``, ``multi``."""
+        return self.value.removesuffix("lingual").removesuffix("-")
+
 
 class Context(StrEnum):
     """What a passage consists of: the sentence alone, or with the paragraph around it."""

@@ -9,8 +9,6 @@ from hybridir_mteb.collection import ParallelCollection
 from hybridir_mteb.settings import Setting
 from hybridir_mteb.sources import DataFile
 
-ALL_SETTINGS = (Setting.MONOLINGUAL, Setting.CROSS_LINGUAL, Setting.MULTILINGUAL)
-
 
 @dataclass(frozen=True)
 class CollectionCard:
@@ -64,7 +62,7 @@ class CollectionSpec:
     card: CollectionCard
     files: tuple[DataFile, ...] = ()
     split: str = "test"
-    settings: tuple[Setting, ...] = ALL_SETTINGS
+    settings: tuple[Setting, ...] = tuple(Setting)
     has_paragraphs: bool = True
 
 

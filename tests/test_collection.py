@@ -82,8 +82,9 @@ def test_a_part_under_another_languages_key_is_refused():
 
 def test_a_query_without_a_relevant_passage_in_any_language_is_refused():
     unanswered = [Query("f0", "who?", (0,)), Query("f1", "what?", ())]
+    collection = ParallelCollection("Toy", {"en": part(queries=unanswered), "de": part("de")})
     with pytest.raises(DataFormatError, match="Toy: query 'f1' has no relevant passage in any"):
-        ParallelCollection("Toy", {"en": part(queries=unanswered), "de": part("de")})
+        collection.check_answered()
 
 
 def test_a_query_may_have_its_relevant_passage_in_another_language():

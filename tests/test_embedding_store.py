@@ -548,3 +548,25 @@ def test_clear_store_deletes_all_files_and_says_how_much(tmp_path: Path) -> None
     assert clear_store(tmp_path) == size
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     assert clear_store(tmp_path) == 0
+
+
+def test_files_of_others_in_the_folder_are_left_alone(tmp_path: Path) -> None:
+    foreign = tmp_path / "mine.sqlite"
+    foreign.write_bytes(b"precious")
+    assert clear_store(tmp_path) == 0
+    assert store_files(tmp_path) == []
+    assert foreign.read_bytes() == b"precious"
+
+
+def test_a_file_that_cannot_be_deleted_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = EmbeddingStore(tmp_path, Namespace("a", 1, "float32"), 10**9)
+    store.path.write_bytes(b"not a database" * 100)
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert store.get([text_key("", "x")]) == {}
+    assert "kept in memory only" in caplog.text

@@ -35,7 +35,7 @@ class Recorder:
         self.prompt, self.batch, self.dimension = prompt, batch, dimension
         self.seen: list[str] = []
 
-    def __call__(self, texts: Sequence[str]) -> Iterator[tuple[Sequence[int], np.ndarray, int]]:
+    def __call__(self, texts: Sequence[str]) -> Iterator[tuple[Sequence[int], np.ndarray]]:
         positions = list(range(len(texts)))[::-1]
         for start in range(0, len(positions), self.batch):
             part = positions[start : start + self.batch]
@@ -43,7 +43,6 @@ class Recorder:
             yield (
                 part,
                 np.stack([vector(texts[at], self.prompt, self.dimension) for at in part]),
-                len(part),
             )
 
 
@@ -118,7 +117,7 @@ def test_flushing_changes_nothing_but_the_time(
 
 
 def interrupted_after_two_batches(recorder: Recorder):
-    def encode(texts: Sequence[str]) -> Iterator[tuple[Sequence[int], np.ndarray, int]]:
+    def encode(texts: Sequence[str]) -> Iterator[tuple[Sequence[int], np.ndarray]]:
         for number, batch in enumerate(recorder(texts)):
             if number == 2:
                 raise KeyboardInterrupt
@@ -149,8 +148,8 @@ def test_an_interrupted_call_keeps_what_it_had_in_the_store(tmp_path: Path) -> N
 
 
 def test_a_text_that_the_model_forgets_is_an_error() -> None:
-    def forgetful(texts: Sequence[str]) -> Iterator[tuple[Sequence[int], np.ndarray, int]]:
-        yield [0, 1], np.stack([vector(text) for text in texts[:2]]), 2
+    def forgetful(texts: Sequence[str]) -> Iterator[tuple[Sequence[int], np.ndarray]]:
+        yield [0, 1], np.stack([vector(text) for text in texts[:2]])
 
     with pytest.raises(EmbeddingError, match="1 of 3 texts"):
         EncodeOnce(None).embed(["a", "b", "c"], "", forgetful)
@@ -170,9 +169,9 @@ def test_another_dimension_than_in_the_store_is_an_error(tmp_path: Path) -> None
 
 
 def test_two_dimensions_in_one_call_are_an_error() -> None:
-    def uneven(texts: Sequence[str]) -> Iterator[tuple[Sequence[int], np.ndarray, int]]:
+    def uneven(texts: Sequence[str]) -> Iterator[tuple[Sequence[int], np.ndarray]]:
         for at, text in enumerate(texts):
-            yield [at], vector(text, dimension=4 + at)[None], 1
+            yield [at], vector(text, dimension=4 + at)[None]
 
     with pytest.raises(EmbeddingError, match="dimension"):
         EncodeOnce(None).embed(["a", "b"], "", uneven)
@@ -201,16 +200,16 @@ def test_a_model_object_keeps_one_memory_for_each_variant() -> None:
     def make_store() -> None:
         opened.append("store")
 
-    once = encode_once_for(model, "", make_store)
-    assert encode_once_for(model, "", make_store) is once
+    once = encode_once_for(model, "", "s", make_store)
+    assert encode_once_for(model, "", "s", make_store) is once
     assert opened == ["store"]
-    assert encode_once_for(model, "normalize=False", make_store) is not once
-    assert encode_once_for(other, "", make_store) is not once
+    assert encode_once_for(model, "normalize=False", "s", make_store) is not once
+    assert encode_once_for(other, "", "s", make_store) is not once
 
 
 def test_the_memory_is_freed_with_the_model() -> None:
     model = Model()
-    memories = [weakref.ref(encode_once_for(model, name, lambda: None)) for name in ("a", "b")]
+    memories = [weakref.ref(encode_once_for(model, name, "s", lambda: None)) for name in ("a", "b")]
     gc.collect()
     assert all(memory() is not None for memory in memories)
     gone = weakref.ref(model)
@@ -218,3 +217,9 @@ def test_the_memory_is_freed_with_the_model() -> None:
     gc.collect()
     assert gone() is None
     assert [memory() for memory in memories] == [None, None]
+
+
+def test_weights_in_another_state_start_a_new_memory() -> None:
+    model = Model()
+    before = encode_once_for(model, "", "epoch 1", lambda: None)
+    assert encode_once_for(model, "", "epoch 2", lambda: None) is not before

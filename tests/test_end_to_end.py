@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from hybridir_mteb.embedding_store import store_files
+from hybridir_mteb.report import summarise
 
 pytestmark = pytest.mark.usefixtures("pocket_weights")
 
@@ -88,7 +90,7 @@ def test_a_repeated_run_encodes_nothing_and_gives_the_same_scores(pocket_run: Wo
     log = pocket_run.run(
         MTEB, "run", "-m", "hybridir/pocket-base", "-t", *POCKET_TASKS, output=second
     )
-    assert "text/s" not in log
+    assert "char/s" not in log
     for task in POCKET_TASKS:
         assert scores(second, task) == scores(pocket_run.output, task)
 
@@ -144,6 +146,14 @@ def git(*arguments: str, cwd: Path) -> str:
     ).stdout
 
 
+def test_a_report_counts_the_submitted_copy_no_second_time(pocket_run: Workplace) -> None:
+    copy = pocket_run.output / "remote" / "results"
+    if not copy.exists():
+        shutil.copytree(pocket_run.output / "results", copy)
+    assert len(summarise(pocket_run.output)) == 1
+    shutil.rmtree(pocket_run.output / "remote")
+
+
 def test_submit_results_makes_its_branch_and_commit(pocket_run: Workplace, tmp_path: Path) -> None:
     upstream = tmp_path / "upstream"
     (upstream / "results").mkdir(parents=True)
@@ -182,7 +192,7 @@ def xquad_slice(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Wor
         *("-l", "deu", "eng", "tha"),
         HYBRIDIR_DATA_DIR=str(data_dir),
     )
-    assert "text/s" in log
+    assert "char/s" in log
     return place
 
 
@@ -206,7 +216,7 @@ def test_other_settings_of_the_slice_reuse_its_embeddings(
         "              cache=mteb.ResultCache(sys.argv[-1]), co2_tracker=False)\n"
     )
     log = xquad_slice.run(sys.executable, "-c", code, HYBRIDIR_DATA_DIR=str(data_dir))
-    assert "text/s" not in log
+    assert "char/s" not in log
     committed = json.loads((RESULTS / "xquad-r.json").read_text())["scores"]["cross"]
     found = scores(xquad_slice.output, "XQuADRCrossLingualRetrieval")
     assert set(found) == {"de-en", "de-th", "en-de", "en-th", "th-de", "th-en"}
@@ -236,8 +246,8 @@ def test_a_killed_run_goes_on_from_what_was_encoded(tmp_path: Path, data_dir: Pa
     kept = sum(file.entries for file in store_files(place.store))
     log = place.run(*command, **environment)
     total = sum(file.entries for file in store_files(place.store))
-    encoded = {label: int(n) for label, n in re.findall(r"(document|query):.*?/(\d+) \[", log)}
-    assert sum(encoded.values()) == total - kept
+    encoded = dict(re.findall(r"(document|query): .*?texts=\d+/(\d+)", log))
+    assert sum(map(int, encoded.values())) == total - kept
     committed = json.loads((RESULTS / "xquad-r.json").read_text())["scores"]["mono"]["el"]
     found = scores(place.output, "XQuADRMonolingualRetrieval")["el"]
     assert found["map"] == pytest.approx(committed["map"], abs=2e-4)

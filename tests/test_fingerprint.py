@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from hybridir_mteb import fingerprint
-from hybridir_mteb.fingerprint import module_fingerprint
+from hybridir_mteb.fingerprint import module_fingerprint, weights_stamp
 
 BUILD = """
 import torch
@@ -125,7 +125,7 @@ def test_the_size_of_the_pieces_does_not_count(monkeypatch: pytest.MonkeyPatch, 
 
 def test_another_process_computes_the_same_fingerprint() -> None:
     script = (
-        f"{BUILD}\nfrom hybridir_mteb.fingerprint import module_fingerprint\n"
+        f"{BUILD}\nfrom hybridir_mteb.fingerprint import module_fingerprint, weights_stamp\n"
         "print(module_fingerprint(build()))"
     )
     result = subprocess.run(
@@ -137,3 +137,22 @@ def test_another_process_computes_the_same_fingerprint() -> None:
         timeout=120,
     )
     assert result.stdout.strip() == module_fingerprint(build())
+
+
+def test_a_setting_that_is_in_no_parameter_changes_the_fingerprint() -> None:
+    """The number of attention heads: same shapes, same weights, other embeddings."""
+    from transformers import BertConfig, BertModel
+
+    sizes = {"vocab_size": 11, "hidden_size": 8, "num_hidden_layers": 1, "intermediate_size": 8}
+    few = BertModel(BertConfig(num_attention_heads=2, **sizes))
+    many = BertModel(BertConfig(num_attention_heads=4, **sizes))
+    many.load_state_dict(few.state_dict())
+    assert module_fingerprint(few) != module_fingerprint(many)
+
+
+def test_a_stamp_sees_training_and_is_otherwise_the_same() -> None:
+    module = torch.nn.Linear(50, 50)
+    before = weights_stamp(module)
+    assert weights_stamp(module) == before
+    module.weight.data += 1e-3  # as a merge does, past every version counter
+    assert weights_stamp(module) != before

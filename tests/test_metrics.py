@@ -132,6 +132,18 @@ def test_an_undefined_measure_is_none_and_undefined_queries_leave_its_mean() -> 
     assert both["rank_distance"] == 3
 
 
+@pytest.mark.parametrize("name", ["main_score", "n_queries", "Success", "p@5", ""])
+def test_a_name_that_result_files_cannot_hold_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="use lower-case letters"):
+        Measure(name, lambda ranks: ranks.counts * 1.0, "")
+
+
+def test_an_infinite_value_is_refused_because_it_is_no_json() -> None:
+    broken = Measure("broken", lambda ranks: np.full(ranks.n_queries, np.inf), "")
+    with pytest.raises(ValueError, match="measure broken returned an infinite value"):
+        evaluate_measures([broken], table([1]), Setting.MONOLINGUAL)
+
+
 def test_a_measure_of_the_wrong_shape_is_refused_by_name() -> None:
     broken = Measure("broken", lambda ranks: np.zeros(ranks.n_queries + 1), "")
     with pytest.raises(ValueError, match="measure broken returned shape"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -38,6 +39,20 @@ def test_the_benchmark_lookups_are_caches_over_the_module() -> None:
     lookup: Any = sys.modules["mteb.benchmarks.get_benchmark"]
     assert hasattr(lookup._build_registry, "cache_clear"), why()
     assert hasattr(lookup._build_aliases_registry, "cache_clear"), why()
+
+
+def test_the_methods_that_tasks_override_and_call_are_there() -> None:
+    from mteb._create_dataloaders import create_dataloader
+    from mteb.abstasks.retrieval import AbsTaskRetrieval
+
+    expected = {"model", "data_split", "encode_kwargs", "hf_split", "hf_subset", "timer"}
+    found = inspect.signature(AbsTaskRetrieval._evaluate_subset).parameters
+    assert expected <= set(found), why()
+    assert callable(AbsTaskRetrieval._save_task_predictions), why()
+    assert callable(AbsTaskRetrieval._calculate_descriptive_statistics_from_split), why()
+    assert {"task_metadata", "prompt_type", "batch_size"} <= set(
+        inspect.signature(create_dataloader).parameters
+    ), why()
 
 
 def test_mteb_finds_models_tasks_and_benchmark() -> None:

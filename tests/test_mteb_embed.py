@@ -132,7 +132,7 @@ def test_truncated_embeddings_are_never_the_full_ones(
     try:
         short = evaluate(model, tmp_path / "short", "deu")
         vectors, _ = encode_once_of(model, call(batch_size=32)).embed(
-            ["q"], "test", lambda texts: iter([([0], pocket.encode(["q"]), 1)])
+            ["q"], "test", lambda texts: iter([([0], pocket.encode(["q"]))])
         )
     finally:
         pocket.truncate_dim = None
@@ -190,3 +190,35 @@ def test_mtebs_own_evaluation_gives_the_same_scores(
     (ours,) = task.evaluate(stock(pocket), "test", encode_kwargs={"batch_size": 32}).values()
     for name in ("ndcg_at_10", "mrr_at_10", "recall_at_5", "recall_at_100"):
         assert ours[name] == pytest.approx(theirs[name], abs=2e-5), name
+
+
+def test_weights_changed_in_place_are_encoded_anew(
+    pocket: SentenceTransformer, tmp_path: Path
+) -> None:
+    """A callback that evaluates the same object after each epoch."""
+    model = stock(pocket)
+    evaluate(model, tmp_path / "before", "eng")
+    parameter = next(pocket.parameters())
+    original = parameter.detach().clone()
+    try:
+        with torch.no_grad():
+            parameter.copy_(torch.randn(parameter.shape, generator=torch.manual_seed(0)))
+        evaluate(model, tmp_path / "after", "eng")
+        assert encode_once_of(model, call(batch_size=32)).encoded == 192
+    finally:
+        with torch.no_grad():
+            parameter.copy_(original)
+
+
+def test_a_subclass_of_mtebs_wrapper_is_not_trusted_to_be_its_network(
+    pocket: SentenceTransformer, tmp_path: Path
+) -> None:
+    class Centred(mteb.SentenceTransformerEncoderWrapper):
+        def encode(self, *args: Any, **kwargs: Any) -> np.ndarray:
+            vectors = np.asarray(super().encode(*args, **kwargs))
+            return vectors - vectors.mean(axis=0)
+
+    model = Centred(pocket)
+    model.mteb_model_meta = stock(pocket).mteb_model_meta
+    evaluate(model, tmp_path, "eng")
+    assert store_files(paths.embedding_store_dir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mteb.models.model_meta import ModelMeta, ScoringFunction
 
 from hybridir_mteb.adapters.mteb_registry import register
 from hybridir_mteb.adapters.mteb_task import make_task
+from hybridir_mteb.collection import ParallelCollection, Query
 from hybridir_mteb.errors import EmbeddingError, UnknownNameError
 from hybridir_mteb.settings import Context, Setting
 from hybridir_mteb.specs import CollectionCard, CollectionSpec
@@ -178,8 +180,26 @@ def test_context_changes_text_and_name(encoder: HashEncoder, make: Any, tmp_path
     assert task.metadata.name == "ToyMonolingualInContextRetrieval"
     evaluate(encoder, [task], tmp_path)
     assert ("document", "the cat sleeps. the cat sleeps. the cat sleeps elsewhere.") in encoder.seen
-    with pytest.raises(ValueError, match="paragraph only"):
+    with pytest.raises(ValueError, match="'paragraph only': Toy offers 'sentence', 'sentence"):
         make(Setting.MONOLINGUAL, context="paragraph only")
+
+
+def test_one_language_of_a_collection_that_is_answered_elsewhere_can_be_run(
+    encoder: HashEncoder, make: Any, toy: Any, tmp_path: Path
+) -> None:
+    asked_only = replace(toy.part("de"), queries=(Query("x", "only in German?", ()),))
+    english = replace(toy.part("en"), queries=(Query("x", "the cat?", (0,)),))
+    whole = {"de": asked_only, "en": english}
+
+    def load(languages: Any) -> ParallelCollection:
+        return ParallelCollection("Toy", {code: whole[code] for code in languages})
+
+    task = make(Setting.MONOLINGUAL).__class__
+    spec = replace(task.spec, languages=("de", "en"), load=load)
+    mono = make_task(spec, Setting.MONOLINGUAL, Context.SENTENCE, task.measures)
+    cross = make_task(spec, Setting.CROSS_LINGUAL, Context.SENTENCE, task.measures)
+    assert set(scores_of(evaluate(encoder, [mono(hf_subsets=None)], tmp_path))) == {"de", "en"}
+    assert scores_of(evaluate(encoder, [cross()], tmp_path))["de-en"]["n_queries"] == 1
 
 
 def test_predictions_are_saved_best_first(encoder: HashEncoder, make: Any, tmp_path: Path) -> None:

@@ -13,15 +13,16 @@ from typing import Any
 from provenance import RESULTS, provenance
 
 from hybridir_mteb.files import write_text
+from hybridir_mteb.metrics.effectiveness import EFFECTIVENESS
+from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.report import ResultRow, summarise
 
-MEASURES = ("map", "mrr", "mrr_at_10", "ndcg_at_10", "recall_at_1", "recall_at_100")
-BIAS = ("rank_distance", "rank_distance_norm")
+ENCODER = "hybridir/pocket-base"
+KEPT = tuple(measure.name for measure in (*EFFECTIVENESS, *LANGUAGE_BIAS))
 
 
 def collect(row: ResultRow, command: str) -> dict[str, Any]:
     """Means of each setting, and the scores of every subset."""
-    kept = (*MEASURES, *BIAS)
     return {
         "made_by": provenance(command),
         "collection": row.collection,
@@ -29,13 +30,13 @@ def collect(row: ResultRow, command: str) -> dict[str, Any]:
         "settings": {
             setting: {
                 "subsets": row.subsets[setting],
-                **{key: round(means[key], 6) for key in kept if key in means},
+                **{key: round(means[key], 6) for key in KEPT if key in means},
             }
             for setting, means in row.means.items()
         },
         "scores": {
             setting: {
-                score["hf_subset"]: {key: score[key] for key in kept if key in score}
+                score["hf_subset"]: {key: score[key] for key in KEPT if key in score}
                 for score in sorted(scores, key=lambda score: score["hf_subset"])
             }
             for setting, scores in row.scores.items()
@@ -48,7 +49,10 @@ def main() -> None:
     folder, command, *targets = sys.argv[1:]
     for target in targets:
         collection, name = target.split(":")
-        (row,) = summarise(Path(folder), collection)
+        rows = [row for row in summarise(Path(folder), collection) if row.encoder == ENCODER]
+        if len(rows) != 1:
+            sys.exit(f"{folder}: {len(rows)} result folders of {ENCODER} on {collection}, need one")
+        (row,) = rows
         path = RESULTS / f"{name}.json"
         write_text(path, json.dumps(collect(row, command), indent=1) + "\n")
         print(path)

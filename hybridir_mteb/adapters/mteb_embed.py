@@ -18,11 +18,12 @@ from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderW
 from mteb.types import PromptType
 
 from hybridir_mteb import paths
+from hybridir_mteb.adapters.mteb_encoder import SentenceEncoder
 from hybridir_mteb.embedding_store import EmbeddingStore, Namespace
-from hybridir_mteb.encode_once import BatchEncoder, EncodeOnce, FloatMatrix, encode_once_for
+from hybridir_mteb.encode_once import BatchEncoder, EncodeOnce, encode_once_for
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.fingerprint import module_fingerprint
-from hybridir_mteb.relevance import IntArray
+from hybridir_mteb.fingerprint import module_fingerprint, weights_stamp
+from hybridir_mteb.relevance import FloatMatrix, IntArray
 from hybridir_mteb.scoring import DenseScorer, FunctionScorer, Similarity, check_embeddings
 
 logger = logging.getLogger(__name__)
@@ -48,11 +49,6 @@ class EncodeCall:
         for name in ("truncate_dim", "default_prompt_name", "max_seq_length"):
             settings[name] = getattr(module, name, None)
         settings["precision"] = getattr(getattr(model, "engine", None), "precision", None)
-        meta = getattr(model, "mteb_model_meta", None)
-        for name in ("loader_kwargs", "experiment_kwargs"):
-            settings[name] = {
-                k: v for k, v in (getattr(meta, name, None) or {}).items() if k != "device"
-            }
         return json.dumps(settings, sort_keys=True, default=repr)
 
 
@@ -81,8 +77,9 @@ def embed(
 
 def encode_once_of(model: Any, call: EncodeCall) -> EncodeOnce:
     """The memory of a model object; the same for all tasks of a run."""
-    variant = call.variant(model)
-    return encode_once_for(model, variant, lambda: _open_store(model, variant))
+    variant, module = call.variant(model), _module_of(model)
+    stamp = weights_stamp(module) if module is not None else ""
+    return encode_once_for(model, variant, stamp, lambda: _open_store(model, variant))
 
 
 def scorer(
@@ -133,12 +130,11 @@ def prompt_signature(model: Any, role: PromptType, call: EncodeCall) -> str:
 def _foreign(model: Any, role: PromptType, call: EncodeCall) -> BatchEncoder:
     """Encode through MTEB's own protocol, in chunks sorted by length."""
 
-    def encode(texts: Sequence[str]) -> Iterator[tuple[Sequence[int], FloatMatrix, int]]:
+    def encode(texts: Sequence[str]) -> Iterator[tuple[Sequence[int], FloatMatrix]]:
         order = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
         for start in range(0, len(order), CHUNK_TEXTS):
             positions = order[start : start + CHUNK_TEXTS]
-            vectors = _call_encode(model, [texts[at] for at in positions], role, call)
-            yield positions, vectors, sum(len(texts[at]) for at in positions)
+            yield positions, _call_encode(model, [texts[at] for at in positions], role, call)
 
     return encode
 
@@ -160,11 +156,11 @@ def _call_encode(model: Any, texts: list[str], role: PromptType, call: EncodeCal
         prompt_type=role,
         **arguments,
     )
-    if isinstance(output, torch.Tensor):
-        output = output.detach().float().cpu().numpy()
     try:
+        if isinstance(output, torch.Tensor):
+            output = output.detach().float().cpu().numpy()
         vectors = np.asarray(output, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise EmbeddingError(
             f"{type(model).__name__}.encode returned {type(output).__name__}; these tasks need one "
             "vector of one length for each text"
@@ -202,14 +198,14 @@ def _open_store(model: Any, variant: str) -> EmbeddingStore | None:
 def _fingerprint(model: Any) -> str | None:
     """What tells a model from every other that embeds differently; None if that is unknown.
 
-    A class of somebody else's may do anything with the network's output, so its network's weights
-    are not enough: it says so itself, in the attribute ``embedding_fingerprint``.
+    Any other class than these two may do anything with the network's output, so its network's
+    weights are not enough: it says so itself, in the attribute ``embedding_fingerprint``.
     """
     own = getattr(model, "embedding_fingerprint", None)
     if isinstance(own, str) and own:
         return own
     module = _module_of(model)
-    known = type(model).__module__.split(".")[0] in {"mteb", "hybridir_mteb"}
+    known = type(model) in {SentenceEncoder, SentenceTransformerEncoderWrapper}
     return module_fingerprint(module) if known and module is not None else None
 
 

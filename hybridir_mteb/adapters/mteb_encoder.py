@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.types import PromptType
 
 from hybridir_mteb.encode import Precision, TokenBudgetEncoder
+from hybridir_mteb.relevance import FloatMatrix
 
 if TYPE_CHECKING:
     from mteb.abstasks.task_metadata import TaskMetadata
     from sentence_transformers import SentenceTransformer
     from torch.utils.data import DataLoader
-
-FloatMatrix = npt.NDArray[np.float32]
 
 
 def torch_device(device: str | int | None) -> str | None:
@@ -42,8 +39,7 @@ class SentenceEncoder(AbsEncoder):
         token_budget: int | None = None,
     ) -> None:
         self.model = model
-        self._prompts = {key: prompt for key, prompt in model.prompts.items() if prompt}
-        self.model_prompts = self._prompts
+        self.model_prompts = {key: prompt for key, prompt in model.prompts.items() if prompt}
         self.engine = TokenBudgetEncoder(
             model, precision=Precision(precision), token_budget=token_budget
         )
@@ -51,11 +47,11 @@ class SentenceEncoder(AbsEncoder):
     def prompt(self, prompt_type: PromptType | None) -> str:
         """The prefix of a role; symmetric tasks, which have no role, use the query's."""
         role = (prompt_type or PromptType.query).value
-        return self._prompts.get(role, "")
+        return (self.model_prompts or {}).get(role, "")
 
     def text_batches(
         self, texts: Sequence[str], prompt_type: PromptType | None
-    ) -> Iterator[tuple[Sequence[int], FloatMatrix, int]]:
+    ) -> Iterator[tuple[Sequence[int], FloatMatrix]]:
         """Embeddings batch by batch, in the order in which they are computed."""
         return self.engine.batches(texts, self.prompt(prompt_type))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+import numpy as np
 from mteb.models import EncoderProtocol, SearchProtocol
 from mteb.types import PromptType
 
@@ -78,14 +79,14 @@ class SubsetEvaluation:
         """All measures of the task's setting, from exact ranks over the whole pool."""
         column = {identifier: at for at, identifier in enumerate(self._passage_ids)}
         judged: Mapping[str, Mapping[str, int]] = self._data["relevant_docs"]
-        relevance = Relevance.from_lists(
-            [
-                [column[passage] for passage, grade in judged[query].items() if grade > 0]
-                for query in self._query_ids
-            ]
-        )
+        rows = [
+            [(column[passage], grade) for passage, grade in judged[query].items() if grade > 0]
+            for query in self._query_ids
+        ]
+        relevance = Relevance.from_lists([[at for at, _ in row] for row in rows])
+        gains = np.array([grade for row in rows for _, grade in row], np.float64)
         ranks = exact_ranks(scorer, relevance, self._order)
-        table = RankTable.build(relevance, ranks, len(self._passage_ids))
+        table = RankTable.build(relevance, ranks, len(self._passage_ids), gains)
         return {
             **evaluate_measures(self._task.measures, table, self._task.setting),
             "n_queries": len(self._query_ids),

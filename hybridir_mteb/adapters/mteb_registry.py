@@ -1,4 +1,4 @@
-"""The one module that writes to mteb's registries; internal names, checked by a contract test."""
+"""Writes models and tasks to mteb's registries: internal names, checked by a contract test."""
 
 from __future__ import annotations
 

@@ -20,11 +20,6 @@ from hybridir_mteb.specs import CollectionSpec
 
 MAIN_SCORE = "map"
 STATISTICS_DIR = Path(__file__).parent.parent / "data" / "descriptive_stats"
-_SETTING_NAME = {
-    Setting.MONOLINGUAL: "Monolingual",
-    Setting.CROSS_LINGUAL: "CrossLingual",
-    Setting.MULTILINGUAL: "Multilingual",
-}
 _SETTING_TEXT = {
     Setting.MONOLINGUAL: "Queries and candidate passages are in the same language.",
     Setting.CROSS_LINGUAL: "Queries are in one language, all candidate passages in another.",
@@ -51,7 +46,7 @@ class CollectionTaskMetadata(TaskMetadata):
 def task_name(collection: str, setting: Setting, context: Context) -> str:
     """Name of a task; the context is part of it, since MTEB keys results by task name."""
     infix = "" if context is Context.SENTENCE else "InContext"
-    return f"{collection}{_SETTING_NAME[setting]}{infix}Retrieval"
+    return f"{collection}{setting.in_task_name}{infix}Retrieval"
 
 
 def task_metadata(spec: CollectionSpec, setting: Setting, context: Context) -> TaskMetadata:
@@ -100,10 +95,25 @@ class CollectionTask(AbsTaskRetrieval):
     k_values: Sequence[int] = (1, 5, 10, 20, 100)
 
     def __init__(self, context: str | None = None, **kwargs: Any) -> None:
-        self.context = Context(context) if context is not None else self.default_context
+        self.context = self._context(context)
         if self.context is not self.default_context:
             self.metadata = task_metadata(self.spec, self.setting, self.context)
         super().__init__(**kwargs)
+
+    def _context(self, context: str | None) -> Context:
+        """The context asked for.
+
+        Raises:
+            ValueError: There is no such context, or the collection does not offer it.
+        """
+        offered = contexts_of(self.spec)
+        if context is None:
+            return self.default_context
+        if context not in offered:
+            raise ValueError(
+                f"context {context!r}: {self.spec.name} offers {', '.join(map(repr, offered))}"
+            )
+        return Context(context)
 
     def load_data(
         self, num_proc: int | None = None, *, timer: TimingStack | None = None, **kwargs: Any
@@ -220,11 +230,15 @@ def make_task(
     )
 
 
+def contexts_of(spec: CollectionSpec) -> list[str]:
+    """The values that the option ``context`` takes for a collection."""
+    return [str(c) for c in Context] if spec.has_paragraphs else [str(Context.SENTENCE)]
+
+
 def make_tasks(spec: CollectionSpec, measures: Sequence[Measure]) -> list[type[CollectionTask]]:
     """All tasks of a collection: each setting, with sentences alone and in context."""
-    contexts = list(Context) if spec.has_paragraphs else [Context.SENTENCE]
     return [
-        make_task(spec, setting, context, measures)
-        for context in contexts
+        make_task(spec, setting, Context(context), measures)
+        for context in contexts_of(spec)
         for setting in spec.settings
     ]

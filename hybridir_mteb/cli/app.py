@@ -18,7 +18,7 @@ from hybridir_mteb import paths
 UNBROKEN = {"name", "encoder", "collection"}
 
 app = typer.Typer(
-    help="Zero-shot multilingual retrieval inside MTEB and BEIR.",
+    help="Zero-shot multilingual retrieval inside MTEB.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -42,7 +42,7 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Zero-shot multilingual retrieval inside MTEB and BEIR."""
+    """Zero-shot multilingual retrieval inside MTEB."""
 
 
 def _print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
@@ -135,7 +135,7 @@ def data_fetch(
 
 @data_app.command("verify")
 def data_verify() -> None:
-    """Check every file that is here against its pinned sha256, and every collection's content."""
+    """Check every collection's files against their pinned sha256, and its content."""
     from hybridir_mteb.errors import DataUnavailableError
     from hybridir_mteb.plugins import installed_plugins
     from hybridir_mteb.sources import locate
@@ -148,6 +148,7 @@ def data_verify() -> None:
                 f"hybridir data fetch {name}"
             )
         collection = spec.load(spec.languages)
+        collection.check_answered()
         for code in collection.languages:
             part = collection.part(code)
             console.print(
@@ -207,6 +208,15 @@ def report(
     rows = summarise(folder, collection)
     _print_table(
         "mAP in percent by setting; language bias as rank distance (lower is better)",
-        ("collection", "encoder", "mono", "cross", "multi", "rank distance", "normalised"),
+        (
+            "collection",
+            "encoder",
+            "mono",
+            "cross",
+            "multi",
+            "rank distance",
+            "normalised",
+            "subsets",
+        ),
         (row.cells() for row in rows),
     )

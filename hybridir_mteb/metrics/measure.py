@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.relevance import IntArray, Relevance
+from hybridir_mteb.relevance import IntArray, QueryRows, Relevance
 from hybridir_mteb.settings import Setting
 
-ALL_SETTINGS = frozenset(Setting)
+# Keys that result files use for other things.
+RESERVED = frozenset(
+    {"main_score", "hf_subset", "languages", "mteb_version", "n_queries", "n_passages"}
+)
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
-class RankTable:
+class RankTable(QueryRows):
     """The ranks of all relevant passages of a set of queries: everything a measure sees.
 
     Attributes:
-        indptr: (n_queries + 1,) int64; the entries of query i are ``indptr[i]:indptr[i + 1]``.
         ranks: (n_entries,) int64, 1-based, ascending within a query.
         pool_size: Number of candidates.
         gains: (n_entries,) float64 relevance grades, aligned with ``ranks``; 1 by default.
     """
 
-    indptr: IntArray
     ranks: IntArray
     pool_size: int
     gains: npt.NDArray[np.float64]
@@ -42,21 +45,6 @@ class RankTable:
         order = np.lexsort((ranks, relevance.query_of_entry))
         grades = np.ones(len(ranks)) if gains is None else gains
         return cls(relevance.indptr, ranks[order], pool_size, grades[order])
-
-    @property
-    def n_queries(self) -> int:
-        """Number of queries."""
-        return len(self.indptr) - 1
-
-    @property
-    def counts(self) -> IntArray:
-        """(n_queries,) number of relevant passages."""
-        return np.diff(self.indptr)
-
-    @property
-    def query_of_entry(self) -> IntArray:
-        """(n_entries,) the query of each entry."""
-        return np.repeat(np.arange(self.n_queries), self.counts)
 
     @property
     def place_in_query(self) -> IntArray:
@@ -83,12 +71,22 @@ class Measure:
         compute: Ranks -> (n_queries,) float64; NaN where the measure is undefined for a query.
         description: One sentence: range, direction, source.
         settings: Settings in which it is reported.
+
+    Raises:
+        ValueError: The name is not lower case, or is a key that result files use otherwise.
     """
 
     name: str
     compute: PerQuery
     description: str
-    settings: frozenset[Setting] = field(default=ALL_SETTINGS)
+    settings: frozenset[Setting] = field(default=frozenset(Setting))
+
+    def __post_init__(self) -> None:
+        if self.name in RESERVED or not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"measure name {self.name!r}: use lower-case letters, digits and underscores, and "
+                f"none of {', '.join(sorted(RESERVED))}"
+            )
 
 
 def evaluate_measures(
@@ -100,7 +98,7 @@ def evaluate_measures(
     mean, and a measure that is undefined for all of them is None.
 
     Raises:
-        ValueError: A measure returned something else than one number a query.
+        ValueError: A measure returned something else than one finite number, or NaN, a query.
     """
     scores: dict[str, float | None] = {}
     for measure in measures:
@@ -113,5 +111,7 @@ def evaluate_measures(
                 "queries"
             )
         defined = values[~np.isnan(values)]
+        if not np.isfinite(defined).all():
+            raise ValueError(f"measure {measure.name} returned an infinite value")
         scores[measure.name] = float(defined.mean()) if len(defined) else None
     return scores

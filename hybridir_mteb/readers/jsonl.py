@@ -34,7 +34,10 @@ def read_jsonl(
     codes = sorted(path.stem for path in folder.glob("*.jsonl")) if languages is None else languages
     if not codes:
         raise DataUnavailableError(f"{folder}: no <language>.jsonl file there")
-    return ParallelCollection(name, {code: _read_part(code, folder) for code in codes})
+    collection = ParallelCollection(name, {code: _read_part(code, folder) for code in codes})
+    if languages is None:
+        collection.check_answered()
+    return collection
 
 
 def _read_part(language: str, folder: Path) -> LanguagePart:
