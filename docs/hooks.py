@@ -104,15 +104,15 @@ def result_table(names: str) -> str:
     Returns:
         Lines without a newline at the end: columns, rule, rows.
     """
-    from hybridir_mteb.report import ResultRow
+    from hybridir_mteb.report import COLUMNS, ResultRow
 
-    columns = ["collection", "encoder", "mono", "cross", "multi", "rank distance", "normalised"]
     rows = []
     for name in names.split():
         content = load(name)
         means = pick(content, "settings", name)
-        rows.append(ResultRow(content["collection"], content["encoder"], means).cells())
-    return markdown_table(columns, rows, left=2)
+        scores = {key: list(found.values()) for key, found in content["scores"].items()}
+        rows.append(ResultRow(content["collection"], content["encoder"], means, scores).cells())
+    return markdown_table(list(COLUMNS), rows, left=2)
 
 
 def fill_tables(markdown: str) -> str:

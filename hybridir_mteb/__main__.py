@@ -7,6 +7,7 @@ ignored.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 
 def main() -> None:
@@ -22,7 +23,8 @@ def main() -> None:
 def _run_mteb(arguments: list[str]) -> None:
     from hybridir_mteb import install_autoload
 
-    install_autoload(force=True)
+    install: Callable[..., None] = install_autoload
+    install(force=True)
     from mteb.cli import main as mteb_main
 
     sys.argv = ["mteb", *arguments]

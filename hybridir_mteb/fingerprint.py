@@ -70,7 +70,7 @@ def _tokenizer_settings(module: torch.nn.Module) -> dict[str, Any] | None:
 def _configurations(module: torch.nn.Module) -> Iterator[dict[str, Any]]:
     """Settings that are in no parameter: number of heads, activation, base of the positions."""
     for _, part in sorted(module.named_modules()):
-        config = getattr(part, "config", None)
+        config: Any = getattr(part, "config", None)
         if hasattr(config, "to_dict"):
             found = config.to_dict()
             yield {key: value for key, value in found.items() if key not in _NOT_IN_CONFIG}

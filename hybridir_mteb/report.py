@@ -12,6 +12,15 @@ from typing import Any
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
 from hybridir_mteb.settings import Setting
 
+COLUMNS = (
+    "collection",
+    "encoder",
+    *(setting.short for setting in Setting),
+    "rank distance",
+    "normalised",
+    "subsets",
+)
+
 
 @dataclass
 class ResultRow:

@@ -276,7 +276,7 @@ def put_result(folder: Path) -> Path:
 def test_a_report_has_a_row_for_each_encoder(tmp_path):
     put_result(tmp_path)
     shown = rows(run("report", str(tmp_path)))
-    assert shown == [["XQuADR", "org/model", "87.7", "-", "-", "-", "-"]]
+    assert shown == [["XQuADR", "org/model", "87.7", "-", "-", "-", "-", "1/0/0"]]
 
 
 def test_a_report_shows_square_brackets_in_an_experiments_name(tmp_path):

@@ -522,7 +522,7 @@ def test_store_files_lists_the_most_recently_used_first(tmp_path: Path) -> None:
 
 
 def test_store_files_shows_a_damaged_file_as_such(tmp_path: Path) -> None:
-    path = tmp_path / f"x{embedding_store.SUFFIX}"
+    path = tmp_path / f"{'0' * 32}{embedding_store.SUFFIX}"
     path.write_bytes(b"no database" * 500)
     (file,) = store_files(tmp_path)
     assert (file.path, file.label, file.entries) == (path, "(damaged)", 0)
@@ -546,7 +546,7 @@ def test_clear_store_deletes_all_files_and_says_how_much(tmp_path: Path) -> None
     size = sum(file.bytes for file in store_files(tmp_path))
     assert size > 0
     assert clear_store(tmp_path) == size
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "store.lock"]
     assert clear_store(tmp_path) == 0
 
 

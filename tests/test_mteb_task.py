@@ -17,7 +17,7 @@ from mteb.models.model_meta import ModelMeta, ScoringFunction
 from hybridir_mteb.adapters.mteb_registry import register
 from hybridir_mteb.adapters.mteb_task import make_task
 from hybridir_mteb.collection import ParallelCollection, Query
-from hybridir_mteb.errors import EmbeddingError, UnknownNameError
+from hybridir_mteb.errors import DataFormatError, EmbeddingError, UnknownNameError
 from hybridir_mteb.settings import Context, Setting
 from hybridir_mteb.specs import CollectionCard, CollectionSpec
 
@@ -198,7 +198,10 @@ def test_one_language_of_a_collection_that_is_answered_elsewhere_can_be_run(
     spec = replace(task.spec, languages=("de", "en"), load=load)
     mono = make_task(spec, Setting.MONOLINGUAL, Context.SENTENCE, task.measures)
     cross = make_task(spec, Setting.CROSS_LINGUAL, Context.SENTENCE, task.measures)
-    assert set(scores_of(evaluate(encoder, [mono(hf_subsets=None)], tmp_path))) == {"de", "en"}
+    english_only = mono().filter_languages(["eng"])
+    assert set(scores_of(evaluate(encoder, [english_only], tmp_path))) == {"en"}
+    with pytest.raises(DataFormatError, match="subset de: no query has a relevant passage"):
+        evaluate(encoder, [mono()], tmp_path / "all")
     assert scores_of(evaluate(encoder, [cross()], tmp_path))["de-en"]["n_queries"] == 1
 
 

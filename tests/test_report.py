@@ -67,9 +67,11 @@ def test_cells_are_rounded_percentages_and_a_dash_where_nothing_was_run():
             "mono": {"map": 0.87654},
             "multi": {"map": 0.5, "rank_distance": 123.456, "rank_distance_norm": 0.12345},
         },
+        {"mono": [{}] * 11, "multi": [{}] * 2},
     )
-    assert row.cells() == ["XQuADR", "org/model", "87.7", "-", "50.0", "123.5", "0.123"]
-    assert ResultRow("XQuADR", "org/model").cells() == ["XQuADR", "org/model", *["-"] * 5]
+    shown = ["XQuADR", "org/model", "87.7", "-", "50.0", "123.5", "0.123", "11/0/2"]
+    assert row.cells() == shown
+    assert ResultRow("XQuADR", "org/model").cells() == ["XQuADR", "org/model", *["-"] * 5, "0/0/0"]
 
 
 def test_sentences_in_context_have_a_row_of_their_own(tmp_path):

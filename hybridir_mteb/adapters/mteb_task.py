@@ -12,7 +12,7 @@ from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.timing import TimingStack
 
 from hybridir_mteb.collection import ParallelCollection
-from hybridir_mteb.errors import UnknownNameError
+from hybridir_mteb.errors import DataFormatError, UnknownNameError
 from hybridir_mteb.languages import language
 from hybridir_mteb.metrics.measure import Measure
 from hybridir_mteb.settings import Context, Setting, Subset, judged_queries, passage_text, subsets
@@ -122,6 +122,7 @@ class CollectionTask(AbsTaskRetrieval):
 
         Raises:
             UnknownNameError: A split was asked for that the collection does not have.
+            DataFormatError: A subset in which no query has a relevant passage.
         """
         if self.data_loaded:
             return
@@ -164,6 +165,11 @@ class CollectionTask(AbsTaskRetrieval):
             )
         queries = collection.part(subset.query_language)
         judged = list(judged_queries(collection, subset))
+        if not judged:
+            raise DataFormatError(
+                f"{self.metadata.name}, subset {subset.name}: no query has a relevant passage in "
+                "the pool, so there is nothing to score; leave the subset out with hf_subsets=[…]"
+            )
         return {
             "queries": Dataset.from_list(
                 [{"id": queries.query_id(at), "text": queries.queries[at].text} for at, _ in judged]

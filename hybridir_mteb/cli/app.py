@@ -203,20 +203,11 @@ def report(
     collection: Annotated[str | None, typer.Option(help="Show only this collection.")] = None,
 ) -> None:
     """Show the results of a folder: the three settings and the language bias of each encoder."""
-    from hybridir_mteb.report import summarise
+    from hybridir_mteb.report import COLUMNS, summarise
 
     rows = summarise(folder, collection)
     _print_table(
         "mAP in percent by setting; language bias as rank distance (lower is better)",
-        (
-            "collection",
-            "encoder",
-            "mono",
-            "cross",
-            "multi",
-            "rank distance",
-            "normalised",
-            "subsets",
-        ),
+        COLUMNS,
         (row.cells() for row in rows),
     )
