@@ -356,13 +356,13 @@ def _measures(_: str) -> str:
     """Every built-in measure with the sentence that its code gives."""
     from hybridir_mteb.metrics.effectiveness import EFFECTIVENESS
     from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
-    from hybridir_mteb.metrics.measure import ALL_SETTINGS
+    from hybridir_mteb.settings import Setting
 
     rows = [
         [
             f"`{measure.name}`",
             measure.description,
-            "all" if measure.settings == ALL_SETTINGS else ", ".join(sorted(measure.settings)),
+            "all" if measure.settings == set(Setting) else ", ".join(sorted(measure.settings)),
         ]
         for measure in (*EFFECTIVENESS, *LANGUAGE_BIAS)
     ]

@@ -101,7 +101,8 @@ def exact_ranks(
     _check_sizes(scorer, relevance, order)
     ranks = np.empty(len(relevance.passages), np.int64)
     step = max(1, block_bytes // (8 * scorer.n_passages))
-    with ThreadPoolExecutor(_threads()) as pool:  # NumPy's comparisons release the lock
+    threads = _threads()
+    with ThreadPoolExecutor(threads) as pool:  # NumPy's comparisons release the lock
         for start in range(0, relevance.n_queries, step):
             stop = min(start + step, relevance.n_queries)
             if relevance.indptr[start] == relevance.indptr[stop]:
@@ -111,12 +112,17 @@ def exact_ranks(
             if ties is Ties.TREC_EVAL:
                 scores = scores.astype(np.float32)
 
-            def rank_query(query: int, scores: ScoreBlock = scores, start: int = start) -> None:
-                entries = slice(relevance.indptr[query], relevance.indptr[query + 1])
-                ranks[entries] = _rank(scores[query - start], relevance.passages[entries], order)
+            def rank_queries(
+                queries: range, scores: ScoreBlock = scores, start: int = start
+            ) -> None:
+                for query in queries:
+                    entries = slice(relevance.indptr[query], relevance.indptr[query + 1])
+                    passages = relevance.passages[entries]
+                    ranks[entries] = _rank(scores[query - start], passages, order)
 
-            for _ in pool.map(rank_query, range(start, stop)):
-                pass
+            share = -(-(stop - start) // threads)
+            shares = [range(at, min(at + share, stop)) for at in range(start, stop, share)]
+            list(pool.map(rank_queries, shares))
     return ranks
 
 
