@@ -206,6 +206,7 @@ class EmbeddingStore:
     def _connect(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S)) as connection:
             connection.text_factory = bytes
+            connection.execute("PRAGMA synchronous = NORMAL")  # rows have checksums of their own
             connection.executescript(_SCHEMA)
             connection.execute(
                 "INSERT OR IGNORE INTO meta VALUES ('namespace', ?)",

@@ -156,12 +156,12 @@ class CollectionTask(AbsTaskRetrieval):
         """One subset as MTEB lays it out; pools are shared between subsets."""
         if subset.passage_languages not in pools:
             parts = [collection.part(code) for code in subset.passage_languages]
-            pools[subset.passage_languages] = Dataset.from_list(
-                [
-                    {"id": part.passage_id(at), "text": passage_text(part, at, self.context)}
-                    for part in parts
-                    for at in range(len(part.passages))
-                ]
+            members = [(part, at) for part in parts for at in range(len(part.passages))]
+            pools[subset.passage_languages] = Dataset.from_dict(
+                {
+                    "id": [part.passage_id(at) for part, at in members],
+                    "text": [passage_text(part, at, self.context) for part, at in members],
+                }
             )
         queries = collection.part(subset.query_language)
         judged = list(judged_queries(collection, subset))
@@ -171,8 +171,11 @@ class CollectionTask(AbsTaskRetrieval):
                 "the pool, so there is nothing to score; leave the subset out with hf_subsets=[…]"
             )
         return {
-            "queries": Dataset.from_list(
-                [{"id": queries.query_id(at), "text": queries.queries[at].text} for at, _ in judged]
+            "queries": Dataset.from_dict(
+                {
+                    "id": [queries.query_id(at) for at, _ in judged],
+                    "text": [queries.queries[at].text for at, _ in judged],
+                }
             ),
             "corpus": pools[subset.passage_languages],
             "relevant_docs": {
