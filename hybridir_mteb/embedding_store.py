@@ -1,7 +1,7 @@
 """Embeddings kept on disk across runs, one SQLite file for each encoder and precision.
 
 SQLite gives atomic commits, locking between processes and recovery after a kill. Each row carries a
-checksum: a damaged row is encoded again, a damaged file is set aside and started anew; neither is
+checksum: a damaged row is encoded again, a damaged file is discarded and started anew; neither is
 ever trusted. Oldest files go first when the store outgrows its limit.
 """
 
