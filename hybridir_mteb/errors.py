@@ -40,3 +40,11 @@ class PluginError(HybridIRError):
 
 class PluginCollisionError(PluginError):
     """Two plugins register the same name; the message names both."""
+
+
+class LeakError(HybridIRError, ValueError):
+    """Training data that occur in an evaluation set."""
+
+
+class TrainingError(HybridIRError):
+    """A training run that cannot start or go on; the message says what to change."""

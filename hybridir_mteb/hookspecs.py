@@ -37,3 +37,8 @@ def register_measures(register: Register) -> None:
 @hookspec
 def register_methods(register: Register) -> None:
     """Register training methods: call ``register(method)`` with a ``TrainingMethod``."""
+
+
+@hookspec
+def register_backbones(register: Register) -> None:
+    """Register backbones to train from: call ``register(backbone)`` with a ``Backbone``."""

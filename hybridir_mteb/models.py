@@ -1,4 +1,4 @@
-"""The built-in encoders, as MTEB model metadata, and the training methods they come from."""
+"""The built-in encoders, as MTEB model metadata."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb.hookspecs import Register, hookimpl
 from hybridir_mteb.pocket.weights import FILE_SHA256
-from hybridir_mteb.specs import TrainingMethod
 
 if TYPE_CHECKING:
     from mteb.models.model_meta import ModelMeta
@@ -17,8 +16,6 @@ POCKET_BACKBONE = "intfloat/multilingual-e5-small"
 POCKET_PARAMETERS = 117_505_920
 POCKET_EMBEDDING_PARAMETERS = 96_014_208
 BYTES_PER_PARAMETER = 4
-
-BASE = TrainingMethod("base", "No training: the backbone as published.", "")
 
 
 def load_pocket_base(
@@ -80,9 +77,3 @@ def pocket_base_meta() -> ModelMeta:
 def register_models(register: Register) -> None:
     """Register the built-in encoders."""
     register(pocket_base_meta())
-
-
-@hookimpl
-def register_methods(register: Register) -> None:
-    """Register the built-in training methods."""
-    register(BASE)

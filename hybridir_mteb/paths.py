@@ -11,6 +11,7 @@ from hybridir_mteb.errors import SettingError
 
 DATA_DIR_VARIABLE = "HYBRIDIR_DATA_DIR"
 CACHE_DIR_VARIABLE = "HYBRIDIR_CACHE_DIR"
+MODEL_STORE_VARIABLE = "HYBRIDIR_MODEL_STORE"
 STORE_VARIABLE = "HYBRIDIR_EMBEDDING_STORE"
 STORE_LIMIT_VARIABLE = "HYBRIDIR_EMBEDDING_STORE_GB"
 DEFAULT_STORE_LIMIT_GB = 10.0
@@ -31,6 +32,14 @@ def cache_dir() -> Path:
 def data_cache_dir() -> Path:
     """Downloaded data files."""
     return cache_dir() / "data"
+
+
+def model_store_dir() -> Path:
+    """Trained encoders: ``HYBRIDIR_MODEL_STORE``, else the platform's place for data."""
+    value = os.environ.get(MODEL_STORE_VARIABLE)
+    if value:
+        return Path(value).expanduser()
+    return Path(platformdirs.user_data_dir("hybridir-mteb")) / "encoders"
 
 
 def embedding_store_dir() -> Path:

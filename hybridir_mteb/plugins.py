@@ -18,7 +18,7 @@ from hybridir_mteb import hookspecs
 from hybridir_mteb.errors import PluginCollisionError, PluginError, UnknownNameError
 from hybridir_mteb.metrics.measure import Measure
 from hybridir_mteb.names import suggest
-from hybridir_mteb.specs import CollectionSpec, TrainingMethod
+from hybridir_mteb.specs import Backbone, CollectionSpec, TrainingMethod
 
 ENTRY_POINT_GROUP = "hybridir_mteb"
 DISTRIBUTION = "hybridir-mteb"
@@ -93,6 +93,7 @@ class Plugins:
     tasks: Registry[Any] = field(default_factory=lambda: Registry("task"))
     measures: Registry[Measure] = field(default_factory=lambda: Registry("measure"))
     methods: Registry[TrainingMethod] = field(default_factory=lambda: Registry("training method"))
+    backbones: Registry[Backbone] = field(default_factory=lambda: Registry("backbone"))
     loaded: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -115,6 +116,7 @@ _TYPES: dict[str, type] = {
     "collection": CollectionSpec,
     "measure": Measure,
     "training method": TrainingMethod,
+    "backbone": Backbone,
 }
 
 
@@ -165,6 +167,7 @@ def _load_one(plugins: Plugins, point: EntryPoint, strict: bool) -> None:
         "register_tasks": plugins.tasks,
         "register_measures": plugins.measures,
         "register_methods": plugins.methods,
+        "register_backbones": plugins.backbones,
     }
     for hook, registry in registries.items():
         for implementation in getattr(manager.hook, hook).get_hookimpls():

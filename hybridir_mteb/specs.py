@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from hybridir_mteb.collection import ParallelCollection
 from hybridir_mteb.settings import Setting
 from hybridir_mteb.sources import DataFile
+
+if TYPE_CHECKING:
+    from hybridir_mteb.training.losses.terms import LossTerm
+    from hybridir_mteb.training.pairs import Source, TextTransform
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,28 @@ class CollectionSpec:
     has_paragraphs: bool = True
 
 
+OptionValue = float | int | str | bool | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MethodContext:
+    """What a training method may build its parts from.
+
+    Attributes:
+        options: The method's options, the recipe's own values put in.
+        languages: Codes of the training data, sorted; positions are language numbers.
+        dimension: Of the embeddings.
+        seed: Of the run.
+        sources: The training data, without the held-out part.
+    """
+
+    options: Mapping[str, OptionValue]
+    languages: tuple[str, ...]
+    dimension: int
+    seed: int
+    sources: Sequence[Source] = ()
+
+
 @dataclass(frozen=True)
 class TrainingMethod:
     """A way to train an encoder; encoders are named ``hybridir/<backbone>-<method>``.
@@ -74,8 +101,54 @@ class TrainingMethod:
         name: Lower case, such as ``hybrid``.
         summary: One sentence: what a batch is, and the loss.
         source: Paper.
+        batches: Kind of batch: ``mono``, ``xx``, ``cross``, ``mixed`` or ``hybrid``; empty for a
+            method that trains nothing.
+        options: Options with their default values; a recipe's ``method_options`` may change them.
+            ``batches``, ``alpha``, ``mixes`` and ``batch_language`` are options of every method.
+        unlabelled: Whether batches carry unlabelled text in random languages.
+        terms: What is added to InfoNCE.
+        transform: Changes query and passage texts.
     """
 
     name: str
     summary: str
     source: str
+    batches: str = ""
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    unlabelled: bool = False
+    terms: Callable[[MethodContext], Sequence[LossTerm]] | None = None
+    transform: Callable[[MethodContext], TextTransform] | None = None
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network that encoders are trained from.
+
+    Attributes:
+        name: First part of encoders' names, such as ``xlmr``.
+        hub_id: ``owner/name`` on the hub.
+        pooling: ``mean``, ``cls`` or ``lasttoken``; empty if the hub's model is a
+            sentence-transformers model, which brings its own.
+        prompts: Prefixes of ``query`` and ``document``.
+        decoder: Left padding, an end-of-text token, causal attention as it is.
+        lora: Whether LoRA is the default instead of full fine-tuning.
+        max_tokens: Longest input in training.
+        revision: Commit on the hub; None takes the one that MTEB pins for the model.
+        loader: Loads the network instead of the hub: ``module:function``, called with ``device``.
+        parameters: Number of parameters, for estimates.
+        layers: Transformer layers, for estimates.
+        hidden: Size of the hidden states, for estimates.
+    """
+
+    name: str
+    hub_id: str
+    pooling: str = ""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    decoder: bool = False
+    lora: bool = False
+    max_tokens: int = 256
+    revision: str | None = None
+    loader: str = ""
+    parameters: int = 0
+    layers: int = 0
+    hidden: int = 0

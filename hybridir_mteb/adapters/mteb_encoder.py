@@ -29,6 +29,8 @@ class SentenceEncoder(AbsEncoder):
         model: The model; its ``prompts`` name the prefixes of ``query`` and ``document``.
         precision: Arithmetic of the forward pass.
         token_budget: Largest batch in tokens, padding included.
+        revision: Fingerprint of the weights, if it is known only once they are loaded; it
+            replaces the one in the metadata that MTEB hands over.
     """
 
     def __init__(
@@ -37,12 +39,20 @@ class SentenceEncoder(AbsEncoder):
         *,
         precision: str = "fp32",
         token_budget: int | None = None,
+        revision: str | None = None,
     ) -> None:
+        self._revision = revision
         self.model = model
         self.model_prompts = {key: prompt for key, prompt in model.prompts.items() if prompt}
         self.engine = TokenBudgetEncoder(
             model, precision=Precision(precision), token_budget=token_budget
         )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # MTEB assigns its metadata after loading and files results under their revision.
+        if name == "mteb_model_meta" and self._revision is not None and value is not None:
+            value = value.model_copy(update={"revision": self._revision})
+        super().__setattr__(name, value)
 
     def prompt(self, prompt_type: PromptType | None) -> str:
         """The prefix of a role; symmetric tasks, which have no role, use the query's."""

@@ -19,6 +19,7 @@ def register() -> Plugins:
     if not _registered:
         plugins = installed_plugins()
         _registered.append(plugins)
+        _register_encoders(plugins)
         _register_models(plugins)
         _register_tasks(plugins)
         if "mteb.benchmarks.benchmarks" in sys.modules:
@@ -26,6 +27,23 @@ def register() -> Plugins:
 
             add_benchmarks()
     return _registered[0]
+
+
+def _register_encoders(plugins: Plugins) -> None:
+    """Trained encoders, and the names of those that could be trained."""
+    from hybridir_mteb.encoders import encoder_metas
+
+    try:
+        metas = encoder_metas(
+            [backbone for _, backbone in plugins.backbones.items()],
+            [method for _, method in plugins.methods.items()],
+        )
+    except Exception as error:
+        plugins.report(f"trained encoders: {type(error).__name__}: {error}")
+        return
+    for meta in metas:
+        if str(meta.name) not in plugins.models:
+            plugins.models.add(str(meta.name), meta, "hybridir-mteb:encoders")
 
 
 def _register_models(plugins: Plugins) -> None:

@@ -14,6 +14,8 @@ from rich.table import Table
 
 import hybridir_mteb
 from hybridir_mteb import paths
+from hybridir_mteb.cli.encoders import models_app
+from hybridir_mteb.cli.train import train
 
 UNBROKEN = {"name", "encoder", "collection"}
 
@@ -24,8 +26,10 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="The collections' data files.", no_args_is_help=True)
 cache_app = typer.Typer(help="The store of embeddings.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
 app.add_typer(cache_app, name="cache")
+app.command()(train)
 # Piped output gets the room that the tables need; a terminal decides for itself.
 console = Console(width=None if sys.stdout.isatty() else 120)
 
@@ -56,28 +60,6 @@ def _print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str
 
 def _gigabytes(n_bytes: int) -> str:
     return f"{n_bytes / 1e9:.3f} GB"
-
-
-@app.command()
-def models() -> None:
-    """List the encoders that plugins registered."""
-    from hybridir_mteb.adapters.mteb_registry import register
-
-    registry = register().models
-    _print_table(
-        "Encoders (mteb run -m NAME)",
-        ("name", "parameters", "dimensions", "revision", "plugin"),
-        (
-            (
-                name,
-                f"{(meta.n_parameters or 0) / 1e6:.0f} M",
-                str(meta.embed_dim),
-                str(meta.revision)[:12],
-                registry.owner(name),
-            )
-            for name, meta in registry.items()
-        ),
-    )
 
 
 @app.command()

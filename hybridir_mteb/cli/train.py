@@ -1,0 +1,147 @@
+"""``hybridir train``: a recipe file, flags, or both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hybridir_mteb.errors import SettingError
+
+if TYPE_CHECKING:
+    from hybridir_mteb.training.plan import Plan
+
+console = Console(soft_wrap=True)
+
+
+def _value(text: str) -> Any:
+    """A method option from the command line: a number if it is one."""
+    if "," in text:
+        return tuple(part.strip() for part in text.split(","))
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _options(pairs: list[str]) -> dict[str, Any] | None:
+    found = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign:
+            raise SettingError(f"--option {pair!r}: expected NAME=VALUE, such as alpha=0.3")
+        found[name] = _value(value)
+    return found or None
+
+
+def train(
+    recipe: Annotated[
+        Path | None, typer.Argument(help="Recipe file, YAML or TOML; flags change its fields.")
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="Name in the table of backbones.")] = None,
+    method: Annotated[str | None, typer.Option(help="Name of a training method.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Local folder or hub id of the backbone's weights.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Commit of weights on the hub.")] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="JSON lines file or folder; may be repeated. Default: NTREX-128."),
+    ] = None,
+    languages: Annotated[
+        str | None, typer.Option(help="Codes, separated by commas. Default: all the data have.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pairs of one device and step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Largest learning rate.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    report_to: Annotated[
+        list[str] | None, typer.Option(help="Where to log besides the record: tensorboard.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="NAME=VALUE of the method, repeatable.")
+    ] = None,
+    allow_leaks: Annotated[
+        bool | None,
+        typer.Option("--allow-leaks", help="Train on evaluation data; written into the metadata."),
+    ] = None,
+    trust_remote_code: Annotated[
+        bool | None,
+        typer.Option("--trust-remote-code", help="Run code that comes with the weights."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print plan, steps and memory; train nothing.")
+    ] = False,
+) -> None:
+    """Train an encoder and put it into the store, where mteb run -m finds it.
+
+    Runs unchanged under accelerate launch and torchrun. A killed run goes on when the same command
+    is given again.
+    """
+    from hybridir_mteb.training.plan import make_plan
+    from hybridir_mteb.training.recipe import make_recipe, read_recipe
+
+    changes: dict[str, Any] = {
+        "backbone": backbone,
+        "method": method,
+        "weights": weights,
+        "revision": revision,
+        "data": [{"kind": "jsonl", "path": str(path)} for path in data or []] or None,
+        "languages": languages.split(",") if languages else None,
+        "steps": steps,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "precision": precision,
+        "seed": seed,
+        "report_to": report_to or None,
+        "method_options": _options(option or []),
+        "allow_leaks": allow_leaks,
+        "trust_remote_code": trust_remote_code,
+    }
+    if recipe is None and not (backbone and method):
+        raise SettingError("give a recipe file, or --backbone and --method")
+    chosen = read_recipe(recipe, **changes) if recipe else make_recipe(changes, "command line")
+    plan = make_plan(chosen)
+    _show(plan)
+    if dry_run:
+        return
+    from hybridir_mteb.training.run import train as run
+
+    encoder = run(plan)
+    if encoder is not None:
+        console.print(f"{encoder.name} {encoder.fingerprint}\n{encoder.path}", highlight=False)
+        console.print(f"Evaluate it: mteb run -m {encoder.name} -t XQuADRMultilingualRetrieval")
+
+
+def _show(plan: Plan) -> None:
+    from hybridir_mteb.training.memory import estimate
+
+    table = Table(title=f"{plan.recipe.name}", title_justify="left", show_header=False)
+    lora = plan.lora
+    rows = {
+        "backbone": plan.recipe.weights or plan.backbone.hub_id,
+        "method": f"{plan.method.name}: {plan.method.summary}",
+        "options": ", ".join(f"{k}={v}" for k, v in plan.options.items() if v != "") or "none",
+        "languages": " ".join(plan.languages),
+        "trained parameters": f"LoRA, rank {lora.rank}" if lora else "all",
+        "steps": str(plan.steps()),
+        "batch": f"{plan.recipe.batch_size} pairs x {plan.recipe.gradient_accumulation} "
+        "accumulated, on each device",
+        "leak check": f"{', '.join(plan.checked) or 'nothing'} compared; "
+        f"{', '.join(plan.unchecked) or 'none'} not at hand",
+        "memory": estimate(plan),
+    }
+    for source in plan.train:
+        held = sum(len(s.items) for s in plan.held_out if s.name == source.name)
+        rows[f"data: {source.name}"] = f"{len(source.items)} items, {held} held out"
+    if plan.leaks:
+        rows["LEAKS, allowed"] = f"{len(plan.leaks)} items occur in evaluation sets"
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console.print(table)

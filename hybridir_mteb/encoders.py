@@ -1,0 +1,183 @@
+"""Trained encoders as MTEB models: those in the store and in the package, and those still to come.
+
+Every combination of backbone and method has a name in MTEB's registry. One that is not on this
+machine is looked for on the hub when it is loaded, and else says how to train it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hybridir_mteb import store
+from hybridir_mteb.errors import DataUnavailableError
+from hybridir_mteb.specs import Backbone, TrainingMethod
+
+if TYPE_CHECKING:
+    from mteb.models.model_meta import ModelMeta
+
+    from hybridir_mteb.adapters.mteb_encoder import SentenceEncoder
+
+BYTES_PER_PARAMETER = 4
+NOT_HERE = "not-on-this-machine"
+TRAINING_CODE = "https://pypi.org/project/hybridir-mteb/"
+# MTEB tasks on the same data as a source of training data, by a word in its origin.
+TASKS_OF_ORIGIN = {
+    "NTREX": {"NTREXBitextMining"},
+    "mmarco": {"MSMARCO"},
+    "msmarco": {"MSMARCO"},
+}
+
+
+def load_encoder(
+    model_name: str,
+    revision: str | None = None,
+    device: str | int | None = None,
+    precision: str = "fp32",
+    token_budget: int | None = None,
+    **kwargs: Any,
+) -> SentenceEncoder:
+    """Loader of every trained encoder: from the store, else the package, else the hub.
+
+    Args:
+        model_name: ``hybridir/<backbone>-<method>``.
+        revision: Fingerprint of the weights, or its first characters.
+        device: Torch device, or MTEB's device number.
+        precision: ``fp32`` or ``bf16``; MTEB keeps the results of each apart.
+        token_budget: Largest batch in tokens, padding included.
+        **kwargs: Refused: an argument that nobody reads would change where results are stored.
+
+    Raises:
+        TypeError: An unknown argument.
+        DataUnavailableError: The encoder is nowhere; the message says how to train it.
+        ChecksumError: The weights are not those of the record.
+    """
+    from hybridir_mteb.adapters.mteb_encoder import SentenceEncoder, torch_device
+    from hybridir_mteb.training.encoder import load_sentence_transformer
+
+    if kwargs:
+        raise TypeError(f"{model_name} does not know the arguments {', '.join(sorted(kwargs))}")
+    wanted = None if revision == NOT_HERE else revision
+    encoder = store.find(model_name, wanted) or from_hub(model_name, wanted)
+    store.verify(encoder)
+    model = load_sentence_transformer(encoder, device=torch_device(device))
+    return SentenceEncoder(
+        model, precision=precision, token_budget=token_budget, revision=encoder.fingerprint
+    )
+
+
+def from_hub(name: str, revision: str | None) -> store.StoredEncoder:
+    """Fetch an encoder from the hub into the store.
+
+    Raises:
+        DataUnavailableError: It is not there, or the hub cannot be reached.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        folder = snapshot_download(name, allow_patterns=[f"*{s}" for s in sorted(store.ALLOWED)])
+    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        backbone, _, method = name.partition("/")[2].rpartition("-")
+        reason = " ".join(str(error).split())[:200]
+        which = f" with revision {revision}" if revision else ""
+        raise DataUnavailableError(
+            f"{name}{which} is not in the store, not in the package, and not on the hub "
+            f"({reason}). Train it: hybridir train --backbone {backbone} --method {method}; or "
+            "take it over from another machine: hybridir models import FILE"
+        ) from error
+    from pathlib import Path
+
+    encoder = store.import_encoder(Path(folder))
+    if not encoder.fingerprint.startswith(revision or ""):
+        raise DataUnavailableError(
+            f"{name}: the hub has the revision {encoder.fingerprint}, not {revision}"
+        )
+    return encoder
+
+
+def to_hub(encoder: store.StoredEncoder, repository: str, *, private: bool) -> str:
+    """Upload an encoder's folder; returns the address of the commit.
+
+    Raises:
+        DataUnavailableError: The hub cannot be reached, or refuses.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    store.verify(encoder)
+    try:
+        api = HfApi()
+        api.create_repo(repository, private=private, exist_ok=True)
+        done = api.upload_folder(repo_id=repository, folder_path=encoder.path)
+    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
+        raise DataUnavailableError(
+            f"{repository}: the upload failed: {' '.join(str(error).split())[:300]}. Check the "
+            "network and your token (hf auth login)"
+        ) from error
+    return str(done)
+
+
+def encoder_metas(backbones: list[Backbone], methods: list[TrainingMethod]) -> list[ModelMeta]:
+    """MTEB metadata of the encoders on this machine and of every other combination."""
+    here: dict[str, store.StoredEncoder] = {}
+    for encoder in store.encoders():
+        here.setdefault(encoder.name, encoder)
+    metas = []
+    by_name = {backbone.name: backbone for backbone in backbones}
+    for encoder in here.values():
+        backbone = by_name.get(encoder.record["backbone"]["name"])
+        if backbone is not None:
+            metas.append(_meta_of(encoder, _template(backbone)))
+    for backbone in backbones:
+        template = _template(backbone)
+        for method in methods:
+            name = f"{store.OWNER}/{backbone.name}-{method.name}"
+            if method.batches and name not in here:
+                metas.append(template.model_copy(update={"name": name}))
+    return metas
+
+
+def _meta_of(encoder: store.StoredEncoder, template: ModelMeta) -> ModelMeta:
+    known = template.training_datasets
+    trained = {
+        task
+        for source in encoder.record["data"]
+        for word, tasks in TASKS_OF_ORIGIN.items()
+        if word.lower() in str(source["origin"] or source["source"]).lower()
+        for task in tasks
+    }
+    return template.model_copy(
+        update={
+            "name": encoder.name,
+            "revision": encoder.fingerprint,
+            "embed_dim": encoder.record["dimension"],
+            "n_parameters": encoder.record["parameters"],
+            "memory_usage_mb": round(encoder.record["parameters"] * BYTES_PER_PARAMETER / 2**20),
+            "release_date": str(encoder.record["created"])[:10],
+            "training_datasets": None if known is None else known | trained,
+            "public_training_data": None,
+        }
+    )
+
+
+def _template(backbone: Backbone) -> ModelMeta:
+    """The backbone's metadata, with what holds for every encoder trained from it."""
+    from mteb.models.model_implementations import MODEL_REGISTRY
+    from mteb.models.model_meta import ModelMeta, ScoringFunction
+
+    update: dict[str, Any] = {
+        "loader": load_encoder,
+        "loader_kwargs": {},
+        "name": f"{store.OWNER}/{backbone.name}",
+        "revision": NOT_HERE,
+        "framework": ["Sentence Transformers", "PyTorch", "safetensors"],
+        "adapted_from": backbone.hub_id,
+        "public_training_code": TRAINING_CODE,
+        "reference": TRAINING_CODE,
+        "similarity_fn_name": ScoringFunction.COSINE,
+        "use_instructions": bool(backbone.prompts),
+    }
+    known = MODEL_REGISTRY.get(backbone.hub_id)
+    if known is not None:
+        return known.model_copy(update=update)
+    return ModelMeta.create_empty(overwrites=update)

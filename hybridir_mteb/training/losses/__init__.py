@@ -1,0 +1,1 @@
+"""Losses: InfoNCE through sentence-transformers, and terms that methods add to it."""

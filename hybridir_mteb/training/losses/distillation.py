@@ -1,0 +1,51 @@
+"""Keep the ranking that the backbone gives within one language.
+
+The teacher is the frozen backbone on the pivot-language version of the batch's items; the student
+must give the same distribution over the batch's passages whatever languages the pairs have. The
+target knows no language of its own, so it does not teach the backbone's language bias.
+Kullback-Leibler divergence between softmaxes at temperature T, times T squared (Hinton et al. 2015).
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F  # noqa: N812 -- torch's own custom
+from torch import Tensor
+
+from hybridir_mteb.training.losses.terms import EmbeddedBatch
+
+
+class Distillation:
+    """The term ``distillation``.
+
+    Args:
+        weight: Factor.
+        temperature: Of both softmaxes.
+    """
+
+    name = "distillation"
+
+    def __init__(self, weight: float = 1.0, temperature: float = 0.05) -> None:
+        self.weight = weight
+        self.temperature = temperature
+        self.metrics: dict[str, float] = {}
+
+    def __call__(self, batch: EmbeddedBatch) -> Tensor:
+        """Weight times the divergence, averaged over queries."""
+        if batch.teacher_queries is None or batch.teacher_passages is None:
+            raise ValueError("distillation needs a teacher: ask for a pivot language")
+        student = _log_softmax(batch.queries, batch.passages, self.temperature)
+        teacher = _log_softmax(batch.teacher_queries, batch.teacher_passages, self.temperature)
+        divergence = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+        return self.weight * divergence
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing: the term has no state."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Nothing to load."""
+
+
+def _log_softmax(queries: Tensor, passages: Tensor, temperature: float) -> Tensor:
+    cosines = F.normalize(queries, dim=1) @ F.normalize(passages, dim=1).T
+    return F.log_softmax(cosines / temperature, dim=1)

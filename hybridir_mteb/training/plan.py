@@ -1,0 +1,200 @@
+"""From a recipe to a plan: method, backbone, data, steps, memory; nothing is trained yet."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybridir_mteb import paths
+from hybridir_mteb.errors import SettingError, TrainingError
+from hybridir_mteb.plugins import installed_plugins
+from hybridir_mteb.specs import Backbone, OptionValue, TrainingMethod
+from hybridir_mteb.training.held_out import split_documents
+from hybridir_mteb.training.leak import EvaluationTexts, check_leaks, evaluation_texts
+from hybridir_mteb.training.pairs import Source
+from hybridir_mteb.training.patterns import Mono, Pattern, pattern
+from hybridir_mteb.training.recipe import (
+    Data,
+    Documents,
+    Hub,
+    JsonLines,
+    Lora,
+    Questions,
+    Recipe,
+)
+from hybridir_mteb.training.sources.documents import inverse_cloze
+from hybridir_mteb.training.sources.hub import HubColumns, HubSet, read_hub
+from hybridir_mteb.training.sources.jsonl import read_jsonl
+from hybridir_mteb.training.sources.ntrex import FILES, ORIGIN, load_ntrex
+from hybridir_mteb.training.sources.questions import read_questions
+
+OF_EVERY_METHOD: dict[str, OptionValue] = {
+    "batches": "",
+    "alpha": 0.5,
+    "mixes": ("mono", "cross"),
+    "batch_language": "",
+}
+PACKAGED = "package:"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before a run.
+
+    Attributes:
+        recipe: The recipe.
+        backbone: Entry of the table.
+        method: The method.
+        options: Its options, the recipe's values put in.
+        train: Training part of the sources.
+        held_out: Held-out part.
+        leaks: Items that occur in evaluation sets; empty unless the recipe allows them.
+        checked: Evaluation sets that the data were compared with.
+        unchecked: Evaluation sets that are not on this machine.
+    """
+
+    recipe: Recipe
+    backbone: Backbone
+    method: TrainingMethod
+    options: dict[str, OptionValue]
+    train: tuple[Source, ...]
+    held_out: tuple[Source, ...]
+    leaks: tuple[str, ...]
+    checked: tuple[str, ...]
+    unchecked: tuple[str, ...]
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Codes of the training data, sorted; the batch labels are positions in it."""
+        return tuple(sorted({c for s in self.train for i in s.items for c in i.examples}))
+
+    @property
+    def lora(self) -> Lora | None:
+        """LoRA's settings, or None for full fine-tuning."""
+        if self.recipe.lora == "none":
+            return None
+        if self.recipe.lora is None:
+            return Lora() if self.backbone.lora else None
+        return self.recipe.lora
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest input in training."""
+        return self.recipe.max_tokens or self.backbone.max_tokens
+
+    def steps(self, devices: int = 1) -> int:
+        """Optimiser steps of the run."""
+        recipe = self.recipe
+        if recipe.steps is not None:
+            return recipe.steps
+        group = recipe.batch_size * devices
+        batches = sum(len(source.items) // group for source in self.train)
+        return max(1, int(batches * recipe.epochs / recipe.gradient_accumulation))
+
+    def pattern(self) -> Pattern:
+        """The kind of batch."""
+        options = self.options
+        name = str(options["batches"]) or self.method.batches
+        language = str(options["batch_language"])
+        if language:
+            if name != "mono" or language not in self.languages:
+                raise SettingError(
+                    f"batch_language {language!r} needs mono batches and training data in that "
+                    f"language (the data have {', '.join(self.languages)})"
+                )
+            return Mono(self.languages.index(language))
+        mixes = options["mixes"]
+        if not isinstance(mixes, tuple) or len(mixes) != 2:
+            raise SettingError(f"mixes names two kinds of batches, not {mixes!r}")
+        return pattern(name, alpha=float(options["alpha"]), mixes=mixes)  # type: ignore[arg-type]
+
+
+def make_plan(recipe: Recipe, *, leak_check: bool = True) -> Plan:
+    """Resolve names, read the data, hold documents out, look for leaks.
+
+    Raises:
+        UnknownNameError: No such backbone, method or language.
+        SettingError: An option that the method does not have.
+        LeakError: Training data occur in an evaluation set.
+        DataFormatError: Malformed data, with file and line.
+    """
+    plugins = installed_plugins()
+    method, backbone = plugins.methods[recipe.method], plugins.backbones[recipe.backbone]
+    if not method.batches:
+        raise TrainingError(f"{method.name} trains nothing; its encoder is the backbone itself")
+    options = _options(method, recipe)
+    sources = [read_source(data, recipe.languages) for data in recipe.data]
+    known = evaluation_texts() if leak_check else EvaluationTexts()
+    leaks = check_leaks(sources, known, allow=recipe.allow_leaks)
+    train, held_out = split_documents(sources, recipe.held_out_every)
+    return Plan(
+        recipe,
+        backbone,
+        method,
+        options,
+        tuple(train),
+        tuple(held_out),
+        tuple(leaks),
+        tuple(known.checked),
+        tuple(known.not_at_hand),
+    )
+
+
+def _options(method: TrainingMethod, recipe: Recipe) -> dict[str, OptionValue]:
+    known = {**OF_EVERY_METHOD, **method.options}
+    unknown = sorted(set(recipe.method_options) - set(known))
+    if unknown:
+        raise SettingError(
+            f"method {method.name} has no option {', '.join(unknown)} "
+            f"(it has {', '.join(sorted(known))})"
+        )
+    return {**known, **recipe.method_options}
+
+
+def read_source(data: Data, languages: Sequence[str]) -> Source:
+    """One entry of a recipe's data."""
+    wanted = tuple(languages)
+    if isinstance(data, JsonLines):
+        return read_jsonl(Path(data.path).expanduser(), wanted)
+    if isinstance(data, Hub):
+        kept = {c: v for c, v in data.configurations.items() if not wanted or c in wanted}
+        columns = HubColumns(data.query, data.passage, data.negatives, data.id)
+        return read_hub(HubSet(data.name, kept, data.split, data.revision, columns))
+    corpus = load_ntrex(wanted or tuple(FILES))
+    if isinstance(data, Questions):
+        return read_questions(packaged_path(data.path), corpus, origin=f"questions about {ORIGIN}")
+    assert isinstance(data, Documents)  # noqa: S101 -- the union has no other member
+    return inverse_cloze(
+        corpus,
+        window=data.window,
+        keep=data.keep,
+        crop=data.crop,
+        min_words=data.min_words,
+        seed=data.seed,
+        origin=ORIGIN,
+    )
+
+
+def packaged_path(path: str) -> Path:
+    """A path of a recipe; ``package:`` stands for the package's own data."""
+    if path.startswith(PACKAGED):
+        return Path(__file__).parent.parent / "data" / path.removeprefix(PACKAGED)
+    return Path(path).expanduser()
+
+
+def content_hash(source: Source) -> str:
+    """Hex digest of all texts of a source, in order."""
+    digest = hashlib.sha256()
+    for item in source.items:
+        for code, example in sorted(item.examples.items()):
+            fields = (item.id, code, example.query, example.passage, *example.negatives)
+            digest.update("\x1f".join(fields).encode() + b"\x1e")
+    return digest.hexdigest()
+
+
+def run_folder(recipe: Recipe) -> Path:
+    """Where checkpoints of this very recipe are: the same recipe resumes, another starts anew."""
+    digest = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()[:16]
+    return paths.model_store_dir() / ".runs" / f"{recipe.backbone}-{recipe.method}-{digest}"

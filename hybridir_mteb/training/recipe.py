@@ -1,0 +1,201 @@
+"""Recipes: everything that a training run depends on, checked before anything is loaded."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hybridir_mteb.errors import DataUnavailableError, SettingError
+
+Value = float | int | str | bool | tuple[str, ...]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Documents(_Strict):
+    """Line-parallel documents, by the inverse cloze task."""
+
+    kind: Literal["documents"] = "documents"
+    corpus: Literal["ntrex-128"] = "ntrex-128"
+    window: int = Field(1, ge=1)
+    keep: float = Field(0.1, ge=0, le=1)
+    crop: float = Field(0.0, ge=0, le=1)
+    min_words: int = Field(5, ge=1)
+    seed: int = 0
+
+
+class Questions(_Strict):
+    """Questions about lines of line-parallel documents."""
+
+    kind: Literal["questions"] = "questions"
+    corpus: Literal["ntrex-128"] = "ntrex-128"
+    path: str
+
+
+class JsonLines(_Strict):
+    """Parallel JSON lines: a file, or a folder of them."""
+
+    kind: Literal["jsonl"] = "jsonl"
+    path: str
+
+
+class Hub(_Strict):
+    """A data set of the hub, or a local copy, one configuration a language."""
+
+    kind: Literal["hub"] = "hub"
+    name: str
+    configurations: dict[str, str]
+    split: str = "train"
+    revision: str | None = None
+    query: str = "query"
+    passage: str = "positive"
+    negatives: tuple[str, ...] = ()
+    id: str | None = None
+
+
+class Lora(_Strict):
+    """LoRA on all linear layers."""
+
+    rank: int = Field(16, ge=1)
+    alpha: float = Field(32.0, gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class Distill(_Strict):
+    """Distillation to the frozen backbone's ranking in the pivot language."""
+
+    weight: float = Field(1.0, gt=0)
+    temperature: float = Field(0.05, gt=0)
+    pivot: str = "en"
+
+
+Data = Documents | Questions | JsonLines | Hub
+
+
+class Recipe(_Strict):
+    """A training run.
+
+    Attributes:
+        backbone: Name in the table of backbones.
+        method: Name of a training method.
+        weights: Local folder or hub id of the backbone's weights, instead of the table's.
+        revision: Commit of weights on the hub.
+        languages: ISO 639-1 codes; empty takes what the data have.
+        data: Where pairs come from.
+        held_out_every: Every n-th document is held out for selection; 0 holds nothing out.
+        steps: Optimiser steps; None trains for ``epochs``.
+        batch_size: Pairs of one device and step of accumulation.
+        mini_batch_size: Texts in memory at once (GradCache); None keeps the batch whole.
+        temperature: Of InfoNCE.
+        sampling_temperature: Of languages and sources: 1 in proportion to size.
+        lora: LoRA's settings; ``none`` trains all parameters; None takes the backbone's default.
+        precision: Of the forward pass in training; ``auto`` is bf16 where the device has it.
+        distillation: None leaves the term out.
+        interpolation: Weights between backbone (0) and trained encoder (1); the best on held-out
+            documents is kept.
+        evaluate_every: Steps between evaluations on held-out documents; 0 evaluates at the end.
+        patience: Stop after so many evaluations without a better one; 0 never.
+        allow_leaks: Train on data that occur in evaluation sets; written into the metadata.
+        trust_remote_code: Run code that comes with the weights.
+        method_options: Options of the method.
+    """
+
+    backbone: str
+    method: str
+    weights: str | None = None
+    revision: str | None = None
+    languages: tuple[str, ...] = ()
+    data: tuple[Data, ...] = Field(default=(Documents(),), min_length=1)
+    held_out_every: int = Field(5, ge=0)
+    held_out_items: int = Field(200, ge=2)
+    steps: int | None = Field(None, ge=1)
+    epochs: float = Field(1.0, gt=0)
+    batch_size: int = Field(32, ge=2)
+    gradient_accumulation: int = Field(1, ge=1)
+    mini_batch_size: int | None = Field(None, ge=1)
+    gather_across_devices: bool = True
+    learning_rate: float = Field(1e-4, gt=0)
+    warmup: float = Field(0.1, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    max_gradient_norm: float = Field(1.0, gt=0)
+    temperature: float = Field(0.03, gt=0)
+    sampling_temperature: float = Field(1.0, gt=0)
+    max_tokens: int | None = Field(None, ge=8)
+    lora: Lora | Literal["none"] | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    gradient_checkpointing: bool = False
+    distillation: Distill | None = None
+    interpolation: tuple[float, ...] = Field(default=(1.0,), min_length=1)
+    evaluate_every: int = Field(0, ge=0)
+    patience: int = Field(0, ge=0)
+    save_every: int = Field(50, ge=1)
+    seed: int = 0
+    report_to: tuple[str, ...] = ()
+    allow_leaks: bool = False
+    trust_remote_code: bool = False
+    method_options: dict[str, Value] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if any(not 0 < weight <= 1 for weight in self.interpolation):
+            raise ValueError("interpolation: weights lie above 0 and at most at 1")
+        chooses = self.patience or self.evaluate_every or len(self.interpolation) > 1
+        if chooses and not self.held_out_every:
+            raise ValueError("choosing on held-out documents needs held_out_every above 0")
+        if self.patience and not self.evaluate_every:
+            raise ValueError("patience counts evaluations: set evaluate_every")
+        return self
+
+    @property
+    def name(self) -> str:
+        """Name of the encoder: ``hybridir/<backbone>-<method>``."""
+        return f"hybridir/{self.backbone}-{self.method}"
+
+
+def read_recipe(path: Path, **changes: Any) -> Recipe:
+    """A recipe from a YAML or TOML file.
+
+    Args:
+        path: ``.yaml``, ``.yml`` or ``.toml``.
+        **changes: Fields that replace those of the file; None leaves the file's.
+
+    Raises:
+        DataUnavailableError: No such file.
+        SettingError: Not YAML or TOML, or a field that is unknown or has an impossible value.
+    """
+    if not path.is_file():
+        raise DataUnavailableError(f"{path}: no such recipe")
+    text = path.read_text(encoding="utf-8")
+    try:
+        fields = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        raise SettingError(f"{path}: {' '.join(str(error).split())}") from error
+    if not isinstance(fields, dict):
+        raise SettingError(f"{path}: a recipe is a table of fields such as 'backbone: pocket'")
+    return make_recipe({**fields, **_given(changes)}, str(path))
+
+
+def make_recipe(fields: dict[str, Any], where: str = "recipe") -> Recipe:
+    """A recipe from its fields.
+
+    Raises:
+        SettingError: A field that is unknown or has an impossible value; all of them at once.
+    """
+    try:
+        return Recipe.model_validate(_given(fields))
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg']}"
+            for fault in error.errors(include_url=False)
+        ]
+        raise SettingError(f"{where}: {'; '.join(faults)}") from error
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,193 @@
+"""Writes a trained encoder's folder: weights, record, model card."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from peft import get_peft_model_state_dict
+from safetensors.torch import save_file
+from sentence_transformers import SentenceTransformer
+
+from hybridir_mteb import __version__
+from hybridir_mteb.files import write_text
+from hybridir_mteb.pocket.model import quiet_transformers
+from hybridir_mteb.pocket.weights import FILE_SHA256
+from hybridir_mteb.store import CARD, FORMAT, MODEL, RECORD, weights_fingerprint
+from hybridir_mteb.training.network import pinned_revision
+from hybridir_mteb.training.plan import Plan, content_hash
+
+if TYPE_CHECKING:
+    from hybridir_mteb.training.run import Outcome
+
+ADAPTER = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+LIBRARIES = ("sentence-transformers", "transformers", "torch", "peft", "accelerate", "datasets")
+
+
+def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome: Outcome) -> None:
+    """Fill a folder with everything that an encoder consists of."""
+    network = model[0].model
+    if plan.lora is not None:
+        _write_adapter(folder, network)
+    else:
+        with quiet_transformers():
+            model.save_pretrained(str(folder / MODEL), create_model_card=False)
+    backbone = backbone_record(plan)
+    record = {
+        "format": FORMAT,
+        "name": plan.recipe.name,
+        "fingerprint": weights_fingerprint(folder, backbone["revision"]),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "backbone": backbone,
+        "method": plan.method.name,
+        "languages": list(plan.languages),
+        "dimension": model.get_embedding_dimension(),
+        "parameters": _parameters(model),
+        "recipe": plan.recipe.model_dump(mode="json"),
+        "options": {k: v for k, v in plan.options.items() if v != ""},
+        "data": _data_record(plan),
+        "leak_check": {
+            "checked": list(plan.checked),
+            "not_at_hand": list(plan.unchecked),
+            "allowed_leaks": list(plan.leaks),
+        },
+        "selection": _selection_record(outcome),
+        "machine": _machine(outcome),
+        "versions": {"hybridir-mteb": __version__, **{name: version(name) for name in LIBRARIES}},
+        "curve": outcome.curve,
+    }
+    write_text(folder / RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_text(folder / CARD, model_card(record))
+
+
+def _parameters(model: SentenceTransformer) -> int:
+    """Parameters of the encoder once its adapter is merged."""
+    return sum(p.numel() for name, p in model.named_parameters() if ".lora_" not in name)
+
+
+def _write_adapter(folder: Path, network: Any) -> None:
+    """The LoRA factors in float16: their rounding is far below what training leaves to chance."""
+    state = get_peft_model_state_dict(network)
+    save_file(
+        {
+            name: value.detach().to("cpu", torch.float16).contiguous()
+            for name, value in state.items()
+        },
+        folder / ADAPTER,
+    )
+    config = network.peft_config["default"].to_dict()
+    plain = {
+        key: sorted(value) if isinstance(value, set) else value for key, value in config.items()
+    }
+    plain["inference_mode"] = True
+    plain["base_model_name_or_path"] = None  # the record says it; a path would be this machine's
+    text = json.dumps(plain, indent=1, default=str, sort_keys=True)
+    write_text(folder / ADAPTER_CONFIG, text + "\n")
+
+
+def backbone_record(plan: Plan) -> dict[str, str | None]:
+    """Which network the encoder was trained from."""
+    recipe, backbone = plan.recipe, plan.backbone
+    if backbone.loader and recipe.weights is None:
+        weights, revision = None, FILE_SHA256
+    else:
+        weights = recipe.weights
+        local = weights is not None and Path(weights).expanduser().is_dir()
+        found = recipe.revision or backbone.revision or pinned_revision(weights or backbone.hub_id)
+        revision = "local" if local or found is None else found
+        weights = str(Path(weights).expanduser().resolve()) if local and weights else weights
+    return {
+        "name": backbone.name,
+        "hub_id": backbone.hub_id,
+        "weights": weights,
+        "revision": revision,
+    }
+
+
+def _data_record(plan: Plan) -> list[dict[str, Any]]:
+    held = {source.name: len(source.items) for source in plan.held_out}
+    return [
+        {
+            "source": source.name,
+            "origin": source.origin,
+            "items": len(source.items),
+            "texts": 2 * sum(len(item.examples) for item in source.items),
+            "held_out_items": held.get(source.name, 0),
+            "sha256": content_hash(source),
+        }
+        for source in plan.train
+    ]
+
+
+def _selection_record(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "backbone": outcome.base_scores.as_dict() if outcome.base_scores else None,
+        "encoder": outcome.scores.as_dict() if outcome.scores else None,
+        "interpolation": outcome.weight,
+        "interpolations_tried": {w: s.as_dict() for w, s in outcome.weights.items()},
+    }
+
+
+def _machine(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "platform": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+        "cores": os.cpu_count(),
+        "processes": outcome.devices,
+        "precision": outcome.precision,
+        "seconds": round(outcome.seconds, 1),
+    }
+
+
+def model_card(record: dict[str, Any]) -> str:
+    """The card in Markdown with the hub's metadata on top, from the record alone."""
+    backbone, selection = record["backbone"], record["selection"]
+    leaks = record["leak_check"]["allowed_leaks"]
+    lines = [
+        "---",
+        "library_name: hybridir-mteb",
+        f"base_model: {backbone['hub_id']}",
+        "pipeline_tag: sentence-similarity",
+        "tags: [mteb, multilingual-retrieval, sentence-transformers]",
+        f"language: [{', '.join(record['languages'])}]",
+        "---",
+        "",
+        f"# {record['name']}",
+        "",
+        f"`{backbone['name']}` ({backbone['hub_id']}) trained with the method "
+        f"`{record['method']}` by hybridir-mteb {record['versions']['hybridir-mteb']}.",
+        "",
+        "```bash",
+        f"mteb run -m {record['name']} -t XQuADRMultilingualRetrieval",
+        "```",
+        "",
+        f"- Weights' fingerprint (MTEB's revision): `{record['fingerprint']}`",
+        *(
+            f"- Trained on {source['items']} items of {source['origin'] or source['source']}; "
+            f"{source['held_out_items']} more held out for selection"
+            for source in record["data"]
+        ),
+        f"- Seed {record['recipe']['seed']}; interpolation weight {selection['interpolation']}, "
+        "chosen on held-out documents",
+        "- Zero-shot: compared with " + (", ".join(record["leak_check"]["checked"]) or "nothing")
+        if not leaks
+        else f"- NOT zero-shot: {len(leaks)} items occur in evaluation sets, which was allowed",
+        "",
+    ]
+    if selection["encoder"] and selection["backbone"]:
+        lines += ["| held-out documents | backbone | this encoder |", "|---|---|---|"]
+        lines += [
+            f"| {name} | {selection['backbone'][name]} | {value} |"
+            for name, value in selection["encoder"].items()
+        ]
+        lines.append("")
+    lines.append(f"Everything about the run is in `{RECORD}`.")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,266 @@
+"""One training run, from plan to stored encoder. The same code for one CPU and many GPUs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import set_seed
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+from transformers.trainer_utils import SaveStrategy
+
+from hybridir_mteb.encode import Precision
+from hybridir_mteb.files import write_text
+from hybridir_mteb.specs import MethodContext
+from hybridir_mteb.store import StoredEncoder, keep
+from hybridir_mteb.training.held_out import HeldOut, HeldOutScores
+from hybridir_mteb.training.losses.contrastive import (
+    BatchLayout,
+    CachedContrastiveLoss,
+    ContrastiveLoss,
+)
+from hybridir_mteb.training.losses.distillation import Distillation
+from hybridir_mteb.training.losses.terms import LossTerm
+from hybridir_mteb.training.network import add_lora, load_backbone
+from hybridir_mteb.training.pairs import NEGATIVE, Columns, PairDataset
+from hybridir_mteb.training.plan import Plan, run_folder
+from hybridir_mteb.training.record import write_encoder
+from hybridir_mteb.training.samplers import batch_sampler
+from hybridir_mteb.training.selection import SelectBest, evaluate, interpolate
+from hybridir_mteb.training.teacher import Teacher
+from hybridir_mteb.training.trainer import EncoderTrainer, last_checkpoint, trained_state
+
+FEWEST_HELD_OUT = 2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run found, for the encoder's record.
+
+    Attributes:
+        base_scores: Held-out scores of the backbone.
+        scores: Held-out scores of the encoder.
+        weight: Interpolation weight that was kept.
+        weights: Held-out scores of every weight tried.
+        curve: Logged values of each step.
+        seconds: Duration of this process's share of the run.
+        devices: Number of processes.
+        precision: Of the forward pass in training.
+    """
+
+    base_scores: HeldOutScores | None
+    scores: HeldOutScores | None
+    weight: float
+    weights: dict[str, HeldOutScores]
+    curve: list[dict[str, Any]]
+    seconds: float
+    devices: int
+    precision: str
+
+
+def bf16_on_cpu() -> bool:
+    """Whether this processor has bf16 instructions."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def training_precision(wanted: str) -> Precision:
+    """``auto`` resolved for this machine."""
+    if wanted != "auto":
+        return Precision(wanted)
+    has = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else bf16_on_cpu()
+    return Precision.BF16 if has else Precision.FP32
+
+
+def train(plan: Plan) -> StoredEncoder | None:
+    """Train, choose on held-out documents, and put the encoder into the store.
+
+    A run that was killed goes on from its last complete checkpoint when the same recipe is trained
+    again; the result is the same as that of an unbroken run.
+
+    Returns:
+        The stored encoder; None on all processes but the first.
+    """
+    state = PartialState()
+    set_seed(plan.recipe.seed)
+    model = _prepare_model(plan, state)
+    started = time.monotonic()
+    folder = run_folder(plan.recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    held_out = _held_out(plan)
+    precision = training_precision(plan.recipe.precision)
+
+    def scores() -> HeldOutScores:
+        if held_out is None:
+            raise ValueError("nothing is held out")
+        return evaluate(model, held_out, precision)
+
+    start = trained_state(model)
+    base = _base_scores(folder, scores) if held_out else None
+    trainer = _trainer(plan, model, folder, precision)
+    selection = None
+    if plan.recipe.evaluate_every and held_out:
+        every, patience = plan.recipe.evaluate_every, plan.recipe.patience
+        selection = SelectBest(model, scores, every, patience, folder)
+        trainer.add_callback(selection)
+    checkpoint = last_checkpoint(folder)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if selection is not None:
+        state.wait_for_everyone()
+        selection.restore()
+    weight, found = interpolate(model, start, plan.recipe.interpolation, scores)
+    final = found.get(str(weight)) or (scores() if held_out else None)
+    if not state.is_main_process:
+        return None
+    outcome = Outcome(
+        base,
+        final,
+        weight,
+        found,
+        trainer.state.log_history,
+        time.monotonic() - started,
+        state.num_processes,
+        precision.value,
+    )
+    with keep(plan.recipe.name) as place:
+        write_encoder(place.folder, model, plan, outcome)
+    shutil.rmtree(folder)
+    assert place.kept is not None  # noqa: S101 -- keep() raises instead
+    return place.kept
+
+
+def _prepare_model(plan: Plan, state: PartialState) -> SentenceTransformer:
+    recipe = plan.recipe
+    lora = plan.lora
+    half = plan.backbone.decoder and state.device.type == "cuda"
+    model = load_backbone(
+        plan.backbone,
+        weights=recipe.weights,
+        revision=recipe.revision,
+        device=str(state.device),
+        dtype=torch.bfloat16 if half else None,
+        trust_remote_code=recipe.trust_remote_code,
+    )
+    model.max_seq_length = min(plan.max_tokens, model.max_seq_length or plan.max_tokens)
+    if lora is not None:
+        add_lora(model, rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout)
+    if recipe.gradient_checkpointing and hasattr(model[0].model, "enable_input_require_grads"):
+        model[0].model.enable_input_require_grads()  # else nothing flows to the adapters
+    return model
+
+
+def _held_out(plan: Plan) -> HeldOut | None:
+    enough = any(len(source.items) >= FEWEST_HELD_OUT for source in plan.held_out)
+    return HeldOut(plan.held_out, plan.recipe.held_out_items) if enough else None
+
+
+def _base_scores(folder: Path, scores: Any) -> HeldOutScores:
+    """The backbone's held-out scores, kept beside the checkpoints for a resumed run."""
+    kept = folder / "base.json"
+    if kept.is_file():
+        return HeldOutScores(**json.loads(kept.read_text(encoding="utf-8")))
+    found: HeldOutScores = scores()
+    write_text(kept, json.dumps(vars(found)))
+    return found
+
+
+def _terms(plan: Plan, model: SentenceTransformer) -> list[LossTerm]:
+    terms: list[LossTerm] = []
+    if plan.method.terms is not None:
+        dimension = model.get_embedding_dimension() or 0
+        terms += plan.method.terms(_context(plan, dimension))
+    if plan.recipe.distillation is not None:
+        settings = plan.recipe.distillation
+        terms.append(Distillation(settings.weight, settings.temperature))
+    return terms
+
+
+def _context(plan: Plan, dimension: int) -> MethodContext:
+    return MethodContext(plan.options, plan.languages, dimension, plan.recipe.seed, plan.train)
+
+
+def _dataset(plan: Plan, dimension: int) -> PairDataset:
+    transform = None
+    if plan.method.transform is not None:
+        transform = plan.method.transform(_context(plan, dimension))
+    pivot = plan.recipe.distillation.pivot if plan.recipe.distillation else None
+    return PairDataset.build(plan.train, Columns(plan.method.unlabelled, pivot, transform))
+
+
+def _trainer(
+    plan: Plan, model: SentenceTransformer, folder: Path, precision: Precision
+) -> EncoderTrainer:
+    recipe = plan.recipe
+    dataset = _dataset(plan, model.get_embedding_dimension() or 0)
+    layout = BatchLayout(plan.method.unlabelled, recipe.distillation is not None)
+    common: dict[str, Any] = {
+        "temperature": recipe.temperature,
+        "layout": layout,
+        "terms": _terms(plan, model),
+        "teacher": Teacher(model) if recipe.distillation else None,
+        "gather_across_devices": recipe.gather_across_devices,
+    }
+    loss = (
+        ContrastiveLoss(model, **common)
+        if recipe.mini_batch_size is None
+        else CachedContrastiveLoss(model, mini_batch_size=recipe.mini_batch_size, **common)
+    )
+    return EncoderTrainer(
+        model=model,
+        args=_arguments(plan, model, folder, precision, dataset),
+        train_dataset=dataset,
+        loss=loss,
+    )
+
+
+def _arguments(
+    plan: Plan,
+    model: SentenceTransformer,
+    folder: Path,
+    precision: Precision,
+    dataset: PairDataset,
+) -> SentenceTransformerTrainingArguments:
+    recipe = plan.recipe
+    steps = plan.steps(PartialState().num_processes)
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation,
+        learning_rate=recipe.learning_rate,
+        warmup_steps=round(recipe.warmup * steps),
+        lr_scheduler_type="linear",
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_gradient_norm,
+        seed=recipe.seed,
+        bf16=precision is Precision.BF16,
+        use_cpu=model.device.type == "cpu",
+        gradient_checkpointing=recipe.gradient_checkpointing,
+        logging_steps=max(1, min(10, steps // 10)),
+        logging_first_step=True,
+        save_strategy=SaveStrategy.STEPS,
+        save_steps=recipe.save_every,
+        save_total_limit=2,
+        report_to=list(recipe.report_to) or "none",
+        prompts=_prompts(model, dataset),
+        batch_sampler=batch_sampler(plan.pattern(), temperature=recipe.sampling_temperature),
+        dataloader_pin_memory=False,
+    )
+
+
+def _prompts(model: SentenceTransformer, dataset: PairDataset) -> dict[str, str]:
+    """The prefix of each column."""
+    query, document = model.prompts.get("query") or "", model.prompts.get("document") or ""
+    negatives = max(dataset.negatives_of_source)
+    passages = ["passage", "text", "pivot_passage"]
+    passages += [f"{NEGATIVE}{at}" for at in range(1, negatives + 1)]
+    prompts = {
+        **dict.fromkeys(("query", "pivot_query"), query),
+        **dict.fromkeys(passages, document),
+    }
+    return {column: prompt for column, prompt in prompts.items() if prompt}

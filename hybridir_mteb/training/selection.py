@@ -1,0 +1,126 @@
+"""Choosing on held-out documents: the best step, when to stop, and how far to interpolate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from torch import Tensor
+from transformers import TrainerCallback
+
+from hybridir_mteb.encode import Precision, TokenBudgetEncoder
+from hybridir_mteb.files import replacing
+from hybridir_mteb.relevance import FloatMatrix
+from hybridir_mteb.training.held_out import HeldOut, HeldOutScores
+from hybridir_mteb.training.trainer import load_trained_state, trained_state
+
+BEST = "best.safetensors"
+
+
+def evaluate(model: SentenceTransformer, held_out: HeldOut, precision: Precision) -> HeldOutScores:
+    """Held-out scores of a model as it is now."""
+    encoder = TokenBudgetEncoder(model, precision=precision)
+    prompts = {role: prompt or "" for role, prompt in model.prompts.items()}
+
+    def embed(texts: Sequence[str], role: str) -> FloatMatrix:
+        return encoder.encode(texts, prompts.get(role, ""))
+
+    was_training = model.training
+    model.eval()
+    try:
+        return held_out.evaluate(embed)
+    finally:
+        model.train(was_training)
+
+
+class SelectBest(TrainerCallback):
+    """Evaluates every so many steps, keeps the best parameters, stops when nothing gets better.
+
+    Args:
+        model: The encoder.
+        scores: Evaluates it.
+        every: Steps between evaluations.
+        patience: Evaluations without a better one before the run stops; 0 never stops it.
+        folder: Where the best parameters are kept while the run goes on.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        scores: Callable[[], HeldOutScores],
+        every: int,
+        patience: int,
+        folder: Path,
+    ) -> None:
+        self._model, self._scores = model, scores
+        self._every, self._patience = every, patience
+        self._file = folder / BEST
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """See :class:`transformers.TrainerCallback`."""
+        if state.global_step % self._every:
+            return
+        values = self._scores().as_dict()
+        past = [row["criterion"] for row in state.log_history if "criterion" in row]
+        state.log_history.append({"step": state.global_step, **values})
+        if state.is_world_process_zero and values["criterion"] > max(past, default=-1.0):
+            with replacing(self._file) as temporary:
+                save_file(trained_state(self._model), temporary)
+        best_at = max(range(len(past) + 1), key=lambda at: [*past, values["criterion"]][at])
+        if self._patience and len(past) - best_at >= self._patience:
+            control.should_training_stop = True
+
+    def restore(self) -> None:
+        """Put the best parameters into the model."""
+        if self._file.is_file():
+            load_trained_state(self._model, load_file(self._file))
+
+
+def interpolate(
+    model: SentenceTransformer,
+    start: dict[str, Tensor],
+    weights: Sequence[float],
+    scores: Callable[[], HeldOutScores],
+) -> tuple[float, dict[str, HeldOutScores]]:
+    """Move a trained model part of the way back to its backbone, as far as held-out scores like it.
+
+    With LoRA the backbone is where the second factor is zero, so the second factor is scaled,
+    which scales the change of the weights; without, parameters are interpolated.
+
+    Args:
+        model: The trained encoder; left with the best weight's parameters.
+        start: Its parameters before training.
+        weights: Candidates, 1 for the trained encoder as it is.
+        scores: Evaluates the model.
+
+    Returns:
+        The best weight and the scores of each.
+    """
+    end = trained_state(model)
+    if len(weights) == 1:
+        load_trained_state(model, blend(start, end, weights[0]))
+        return weights[0], {}
+    found: dict[str, HeldOutScores] = {}
+    for weight in weights:
+        load_trained_state(model, blend(start, end, weight))
+        found[str(weight)] = scores()
+    best = max(weights, key=lambda weight: found[str(weight)].criterion)
+    load_trained_state(model, blend(start, end, best))
+    return best, found
+
+
+def blend(start: dict[str, Tensor], end: dict[str, Tensor], weight: float) -> dict[str, Tensor]:
+    """Parameters between start (0) and end (1)."""
+    blended = {}
+    for name, value in end.items():
+        if ".lora_A." in name:
+            blended[name] = value
+        elif ".lora_B." in name:
+            blended[name] = value * weight
+        else:
+            blended[name] = torch.lerp(start[name], value, weight)
+    return blended

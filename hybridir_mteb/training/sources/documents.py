@@ -1,0 +1,144 @@
+"""Line-parallel documents turned into query-passage pairs.
+
+The inverse cloze task (Lee et al. 2019): the query is a sentence, the passage its neighbours in the
+same document; with a given probability the sentence itself stays in. ``crop`` makes the query a
+part of the sentence instead (Izacard et al. 2022), which is closer to a question's few words.
+Choices are made once for each item and are the same in every language, so items stay parallel.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.training.pairs import Example, Source, TrainingItem
+
+UNSPACED = {"zh", "ja", "th"}  # written without spaces between words
+MIN_CROP = 3
+CHARACTERS_OF_A_WORD = 4  # in unspaced scripts: what a crop counts as a word
+
+
+@dataclass(frozen=True)
+class LineParallel:
+    """Documents whose line i is the same sentence in every language.
+
+    Attributes:
+        name: For messages and metadata.
+        lines: Language code -> sentences, equally many.
+        documents: The document of each line.
+    """
+
+    name: str
+    lines: Mapping[str, Sequence[str]]
+    documents: Sequence[str]
+
+    def window(self, at: int, width: int) -> list[int]:
+        """Lines of the same document within ``width`` of line ``at``, itself included."""
+        around = range(max(0, at - width), min(len(self.documents), at + width + 1))
+        return [other for other in around if self.documents[other] == self.documents[at]]
+
+    def join(self, language: str, lines: Sequence[int]) -> str:
+        """Some lines as running text."""
+        glue = "" if language in {"zh", "ja"} else " "
+        return glue.join(self.lines[language][at].strip() for at in lines)
+
+
+def read_lines(files: Mapping[str, Path], documents: Path, name: str) -> LineParallel:
+    """Read one file a language and the file that names each line's document.
+
+    Raises:
+        DataFormatError: A file that is not UTF-8, or has another number of lines than the others.
+    """
+    ids = _lines(documents)
+    lines = {code: _lines(path) for code, path in files.items()}
+    for code, found in lines.items():
+        if len(found) != len(ids):
+            raise DataFormatError(
+                f"{files[code]}: {len(found)} lines, but {documents} has {len(ids)}: "
+                "line-parallel files must be equally long"
+            )
+    return LineParallel(name, lines, ids)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataFormatError(f"{path}: byte {error.start} is not UTF-8") from error
+    # Not splitlines(): sentences may hold line separators of other kinds.
+    return text.removesuffix("\n").split("\n")
+
+
+def inverse_cloze(
+    corpus: LineParallel,
+    *,
+    window: int = 1,
+    keep: float = 0.1,
+    crop: float = 0.0,
+    min_words: int = 5,
+    seed: int = 0,
+    origin: str = "",
+) -> Source:
+    """One item for each sentence that has at least ``min_words`` words.
+
+    Args:
+        corpus: The documents.
+        window: Neighbours on each side that make up the passage.
+        keep: Probability that the sentence itself stays in the passage.
+        crop: Probability that the query is a part of the sentence, and the passage the sentence.
+        min_words: Shorter sentences become no query; they may still be neighbours.
+        seed: Of all choices.
+        origin: For the record of the run.
+
+    Raises:
+        DataFormatError: No sentence gives a pair.
+    """
+    rng = random.Random(seed)  # noqa: S311 -- not for secrets
+    items = []
+    for at in range(len(corpus.documents)):
+        cropped, kept, spot = rng.random() < crop, rng.random() < keep, rng.random()
+        length = rng.uniform(0.25, 0.6)
+        context = [at] if cropped else corpus.window(at, window)
+        if not (cropped or kept):
+            context = [other for other in context if other != at]
+        examples = {}
+        for code, lines in corpus.lines.items():
+            sentence, passage = lines[at].strip(), corpus.join(code, context).strip()
+            if len(words(sentence, code)) >= min_words and passage:
+                query = crop_words(sentence, code, length, spot) if cropped else sentence
+                examples[code] = Example(query, passage)
+        if examples:
+            document = corpus.documents[at]
+            items.append(TrainingItem(f"{document}:{at + 1}", examples, document))
+    if not items:
+        raise DataFormatError(
+            f"{corpus.name}: no sentence of {min_words} words with a neighbour: nothing to train on"
+        )
+    return Source(corpus.name, tuple(items), origin)
+
+
+def words(text: str, language: str) -> list[str]:
+    """Words, or pieces of a few characters in scripts that do not separate words."""
+    if language not in UNSPACED:
+        return text.split()
+    step = CHARACTERS_OF_A_WORD
+    return [text[at : at + step] for at in range(0, len(text), step)]
+
+
+def crop_words(text: str, language: str, share: float, spot: float) -> str:
+    """A contiguous part of a text.
+
+    Args:
+        text: The text.
+        language: Its language.
+        share: Length of the part, relative to the text; never below three words.
+        spot: Where it starts, from 0 (the beginning) to 1 (as late as it fits).
+    """
+    pieces = words(text, language)
+    length = max(MIN_CROP, round(len(pieces) * share))
+    start = round(max(0, len(pieces) - length) * spot)
+    glue = "" if language in UNSPACED else " "
+    return glue.join(pieces[start : start + length])

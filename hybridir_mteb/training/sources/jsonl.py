@@ -1,0 +1,103 @@
+"""Parallel training data as JSON lines: ``id``, ``language``, ``query``, ``passage``.
+
+Optional: ``negatives``, a list of strings, and ``document``, what is held out together. Lines with
+one ``id`` and different languages are translations of each other; they may be in different files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+from hybridir_mteb.languages import LANGUAGES
+from hybridir_mteb.training.pairs import Example, Source, TrainingItem
+
+REQUIRED = ("id", "language", "query", "passage")
+KNOWN = {*REQUIRED, "negatives", "document"}
+
+
+def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers, from 1, and JSON objects of a file; blank lines are skipped.
+
+    Raises:
+        DataUnavailableError: There is no such file.
+        DataFormatError: Not UTF-8, not JSON, or not an object; with file and line.
+    """
+    if not path.is_file():
+        raise DataUnavailableError(f"{path}: no such file; check the path in the recipe's data")
+    with path.open("rb") as stream:
+        for number, raw in enumerate(stream, 1):
+            if not raw.strip():
+                continue
+            try:
+                row = json.loads(raw.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                raise DataFormatError(f"{path}, line {number}: not UTF-8") from error
+            except json.JSONDecodeError as error:
+                raise DataFormatError(
+                    f"{path}, line {number}, column {error.colno}: not JSON: {error.msg}"
+                ) from error
+            if not isinstance(row, dict):
+                raise DataFormatError(f"{path}, line {number}: expected a JSON object")
+            yield number, row
+
+
+def read_jsonl(place: Path, languages: tuple[str, ...] = (), *, origin: str = "") -> Source:
+    """A file, or all ``*.jsonl`` files of a folder in sorted order.
+
+    Args:
+        place: File or folder.
+        languages: Keep these only; by default all.
+        origin: For the record of the run.
+
+    Raises:
+        DataUnavailableError: No such file, or no ``*.jsonl`` in the folder.
+        DataFormatError: A line that is malformed, lacks a field, has an unknown one, or repeats an
+            id in a language; with file and line.
+    """
+    files = sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
+    if not files:
+        raise DataUnavailableError(f"{place}: the folder holds no *.jsonl file")
+    examples: dict[str, dict[str, Example]] = {}
+    documents: dict[str, str] = {}
+    for path in files:
+        for number, row in read_objects(path):
+            where = f"{path}, line {number}"
+            code, example = _check(row, where)
+            if languages and code not in languages:
+                continue
+            of_item = examples.setdefault(row["id"], {})
+            if code in of_item:
+                raise DataFormatError(f"{where}: id {row['id']!r} occurs twice in {code!r}")
+            of_item[code] = example
+            documents.setdefault(row["id"], row.get("document", ""))
+    items = tuple(TrainingItem(key, found, documents[key]) for key, found in examples.items())
+    if not items:
+        raise DataFormatError(f"{place}: no line in {', '.join(languages) or 'any language'}")
+    return Source(place.stem, items, origin or str(place.name))
+
+
+def _check(row: dict[str, Any], where: str) -> tuple[str, Example]:
+    unknown = sorted(set(row) - KNOWN)
+    if unknown:
+        raise DataFormatError(
+            f"{where}: unknown field {', '.join(unknown)} (known: {', '.join(sorted(KNOWN))})"
+        )
+    for name in REQUIRED:
+        if not isinstance(row.get(name), str) or not row[name].strip():
+            raise DataFormatError(f"{where}: {name!r} must be a non-empty string")
+    if row["language"] not in LANGUAGES:
+        raise DataFormatError(
+            f"{where}: unknown language {row['language']!r}: expected ISO 639-1, one of "
+            f"{', '.join(sorted(LANGUAGES))}"
+        )
+    negatives = row.get("negatives", [])
+    if not isinstance(negatives, list) or not all(isinstance(n, str) and n for n in negatives):
+        raise DataFormatError(f"{where}: 'negatives' must be a list of non-empty strings")
+    if not isinstance(row.get("document", ""), str):
+        raise DataFormatError(f"{where}: 'document' must be a string")
+    example = Example(row["query"].strip(), row["passage"].strip(), tuple(negatives))
+    return row["language"], example

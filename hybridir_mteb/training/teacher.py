@@ -1,0 +1,45 @@
+"""The backbone as it was before training: what distillation compares with."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+from torch import Tensor
+
+
+class Teacher:
+    """Embeds with the frozen backbone.
+
+    A model with LoRA adapters is its own teacher with the adapters switched off; one that is
+    trained whole is copied.
+
+    Args:
+        model: The encoder, before its first step.
+    """
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        self._network = model[0].model
+        self._adapters = hasattr(self._network, "disable_adapter")
+        self._model = model if self._adapters else copy.deepcopy(model).requires_grad_(False)
+
+    def __call__(self, features: dict[str, Any]) -> Tensor:
+        """(n, dimension) float32 embeddings without gradient."""
+        was_training = self._model.training
+        self._model.eval()
+        try:
+            with torch.no_grad():
+                embedding = self._embed(dict(features))
+        finally:
+            self._model.train(was_training)
+        return embedding.float()
+
+    def _embed(self, features: dict[str, Any]) -> Tensor:
+        if not self._adapters:
+            output: Tensor = self._model(features)["sentence_embedding"]
+            return output
+        with self._network.disable_adapter():
+            output = self._model(features)["sentence_embedding"]
+        return output

@@ -1,0 +1,145 @@
+"""``SentenceTransformerTrainer`` with our losses: resumes exactly, saves only what is trained.
+
+Overrides of methods that the base class does not document are all in this module; a contract test
+names the versions they were checked with.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
+from torch import Tensor
+from tqdm import tqdm
+from transformers import TrainerCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from hybridir_mteb.errors import TrainingError
+from hybridir_mteb.files import replacing
+
+TRAINED = "trained.safetensors"
+TERMS = "terms.safetensors"
+COMPLETE = "complete"
+
+
+def trained_state(model: SentenceTransformer) -> dict[str, Tensor]:
+    """The parameters that training changes, on the CPU."""
+    return {
+        name: parameter.detach().cpu().clone()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def load_trained_state(model: SentenceTransformer, state: dict[str, Tensor]) -> None:
+    """Put parameters back.
+
+    Raises:
+        TrainingError: The state is not of this model.
+    """
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if parameters.keys() != state.keys():
+        odd = sorted(parameters.keys() ^ state.keys())[:3]
+        raise TrainingError(
+            f"the checkpoint is of another model: {', '.join(odd)} are in only one of them; "
+            "delete the run's folder to start anew"
+        )
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(state[name])
+
+
+class EncoderTrainer(SentenceTransformerTrainer):  # type: ignore[misc]  # untyped base
+    """Trains with a :class:`ContrastiveLoss`; see the base class for arguments."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.remove_callback(PrinterCallback)
+        if self.pop_callback(ProgressCallback):
+            self.add_callback(TrainingBar())
+        self.add_callback(MarkComplete())
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """None: the card is written from the run's record."""
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Tell the loss how far the run is, then compute it."""
+        self.loss.progress = self.state.global_step / max(1, self.state.max_steps)
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add what the loss and its terms measured last."""
+        if "loss" in logs:
+            logs = {**logs, **{name: round(v, 5) for name, v in self.loss.metrics.items()}}
+        super().log(logs, start_time)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / TRAINED) as temporary:
+            save_file(trained_state(self.model), temporary)
+        terms = {
+            f"{term.name}/{name}": value.detach().cpu().contiguous().clone()
+            for term in self.loss.terms
+            for name, value in term.state_dict().items()
+        }
+        with replacing(folder / TERMS) as temporary:
+            save_file(terms, temporary)
+
+    def _load_from_checkpoint(self, checkpoint_path: str, model: Any = None) -> None:
+        folder = Path(checkpoint_path)
+        load_trained_state(self.model, load_file(folder / TRAINED))
+        state = load_file(folder / TERMS, device=str(self.args.device))
+        for term in self.loss.terms:
+            prefix = f"{term.name}/"
+            mine = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            term.load_state_dict(mine)
+
+
+class MarkComplete(TrainerCallback):
+    """Marks a checkpoint when all of it is written; one without the mark is never resumed."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """See :class:`transformers.TrainerCallback`."""
+        if state.is_world_process_zero:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The latest checkpoint that was written to its end."""
+    found = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
+    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+class TrainingBar(TrainerCallback):
+    """One line: steps, rate, time left, and the last loss."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """See :class:`transformers.TrainerCallback`."""
+        if state.is_world_process_zero:
+            self._bar = tqdm(
+                total=state.max_steps, initial=state.global_step, desc="training", unit="step"
+            )
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """See :class:`transformers.TrainerCallback`."""
+        if self._bar is not None:
+            self._bar.update(state.global_step - self._bar.n)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """See :class:`transformers.TrainerCallback`."""
+        shown = {"loss", "criterion", "discriminator_accuracy"} & set(logs or ())
+        if self._bar is not None and shown:
+            self._bar.set_postfix({name: f"{logs[name]:.3f}" for name in sorted(shown)})
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """See :class:`transformers.TrainerCallback`."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
