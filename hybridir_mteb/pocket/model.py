@@ -139,6 +139,12 @@ def _transformer_module(file: WeightFile) -> Transformer:
     return transformer
 
 
+def network_of(model: SentenceTransformer) -> Any:
+    """The transformers (or peft) network inside a sentence-transformers model."""
+    first: Any = model[0]
+    return first.model
+
+
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """No progress bars and load reports of transformers within the block."""

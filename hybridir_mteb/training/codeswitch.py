@@ -56,7 +56,7 @@ class CodeSwitch:
 
 
 def like_case(word: str, translation: str) -> str:
-    """The translation in the case of the word it replaces; scripts without case stay as they are."""
+    """The translation in the case of the word it replaces; without case it stays as it is."""
     if len(word) > 1 and word.isupper():
         return translation.upper()
     if word[:1].isupper():

@@ -123,7 +123,10 @@ class HeldOut:
             for code in self.languages
         }
         passages = {code: embed(list(self._passages[code]), "document") for code in self.languages}
-        mono, cross, multi, distance = [], [], [], []
+        mono: list[float] = []
+        cross: list[float] = []
+        multi: list[float] = []
+        distance: list[float] = []
         for code in self.languages:
             for other in self.languages:
                 table = self._table(code, (other,), queries[code], passages)

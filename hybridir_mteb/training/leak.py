@@ -73,9 +73,9 @@ def evaluation_texts(beir_folders: Iterable[Path] = ()) -> EvaluationTexts:
         found.add(
             name,
             (
-                record.text
+                text
                 for part in collection.parts.values()
-                for record in (*part.queries, *part.passages)
+                for text in (*(q.text for q in part.queries), *(p.text for p in part.passages))
             ),
         )
     mirror = paths.mirror_dir()

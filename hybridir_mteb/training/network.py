@@ -13,7 +13,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from tokenizers.processors import TemplateProcessing
 
 from hybridir_mteb.errors import DataUnavailableError, SettingError, TrainingError
-from hybridir_mteb.pocket.model import quiet_transformers
+from hybridir_mteb.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.specs import Backbone
 
 
@@ -71,8 +71,9 @@ def load_backbone(
             f"{place}: the weights cannot be loaded: {error}. Connect to the network, or give a "
             "local folder with --weights"
         ) from error
-    if getattr(model[0].model, "pooler", None) is not None:
-        model[0].model.pooler = None  # unused here; untrained parameters would stall DDP
+    network = network_of(model)
+    if getattr(network, "pooler", None) is not None:
+        network.pooler = None  # unused here; untrained parameters would stall DDP
     model.prompts = {**dict.fromkeys(("query", "document"), ""), **backbone.prompts}
     return model
 
@@ -147,7 +148,8 @@ def add_lora(model: SentenceTransformer, *, rank: int, alpha: float, dropout: fl
         target_modules="all-linear",
         bias="none",
     )
-    model[0].model = get_peft_model(model[0].model, config)
+    holder: Any = model[0]
+    holder.model = get_peft_model(holder.model, config)
 
 
 def merge_adapter(model: SentenceTransformer, folder: Path) -> SentenceTransformer:
@@ -156,11 +158,12 @@ def merge_adapter(model: SentenceTransformer, folder: Path) -> SentenceTransform
     Raises:
         DataUnavailableError: The folder holds no adapter, or one that does not fit.
     """
+    holder: Any = model[0]
     try:
         adapted = PeftModel.from_pretrained(
-            model[0].model, str(folder), local_files_only=True, use_safetensors=True
+            holder.model, str(folder), local_files_only=True, use_safetensors=True
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise DataUnavailableError(f"{folder}: the adapter cannot be loaded: {error}") from error
-    model[0].model = adapted.merge_and_unload()
+    holder.model = adapted.merge_and_unload()
     return model.eval()

@@ -61,7 +61,9 @@ class LanguageCounts:
 class Pattern(Protocol):
     """A kind of batch."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Name of the kind."""
 
     def shape(self, rng: np.random.Generator, counts: LanguageCounts) -> Shape:
         """Draw the languages of the next batch.

@@ -23,10 +23,10 @@ class Documents(_Strict):
 
     kind: Literal["documents"] = "documents"
     corpus: Literal["ntrex-128"] = "ntrex-128"
-    window: int = Field(1, ge=1)
-    keep: float = Field(0.1, ge=0, le=1)
-    crop: float = Field(0.0, ge=0, le=1)
-    min_words: int = Field(5, ge=1)
+    window: int = Field(default=1, ge=1)
+    keep: float = Field(default=0.1, ge=0, le=1)
+    crop: float = Field(default=0.0, ge=0, le=1)
+    min_words: int = Field(default=5, ge=1)
     seed: int = 0
 
 
@@ -62,16 +62,16 @@ class Hub(_Strict):
 class Lora(_Strict):
     """LoRA on all linear layers."""
 
-    rank: int = Field(16, ge=1)
-    alpha: float = Field(32.0, gt=0)
-    dropout: float = Field(0.0, ge=0, lt=1)
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Distill(_Strict):
     """Distillation to the frozen backbone's ranking in the pivot language."""
 
-    weight: float = Field(1.0, gt=0)
-    temperature: float = Field(0.05, gt=0)
+    weight: float = Field(default=1.0, gt=0)
+    temperature: float = Field(default=0.05, gt=0)
     pivot: str = "en"
 
 
@@ -112,29 +112,29 @@ class Recipe(_Strict):
     revision: str | None = None
     languages: tuple[str, ...] = ()
     data: tuple[Data, ...] = Field(default=(Documents(),), min_length=1)
-    held_out_every: int = Field(5, ge=0)
-    held_out_items: int = Field(200, ge=2)
-    steps: int | None = Field(None, ge=1)
-    epochs: float = Field(1.0, gt=0)
-    batch_size: int = Field(32, ge=2)
-    gradient_accumulation: int = Field(1, ge=1)
-    mini_batch_size: int | None = Field(None, ge=1)
+    held_out_every: int = Field(default=5, ge=0)
+    held_out_items: int = Field(default=200, ge=2)
+    steps: int | None = Field(default=None, ge=1)
+    epochs: float = Field(default=1.0, gt=0)
+    batch_size: int = Field(default=32, ge=2)
+    gradient_accumulation: int = Field(default=1, ge=1)
+    mini_batch_size: int | None = Field(default=None, ge=1)
     gather_across_devices: bool = True
-    learning_rate: float = Field(1e-4, gt=0)
-    warmup: float = Field(0.1, ge=0, lt=1)
-    weight_decay: float = Field(0.01, ge=0)
-    max_gradient_norm: float = Field(1.0, gt=0)
-    temperature: float = Field(0.03, gt=0)
-    sampling_temperature: float = Field(1.0, gt=0)
-    max_tokens: int | None = Field(None, ge=8)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+    temperature: float = Field(default=0.03, gt=0)
+    sampling_temperature: float = Field(default=1.0, gt=0)
+    max_tokens: int | None = Field(default=None, ge=8)
     lora: Lora | Literal["none"] | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     gradient_checkpointing: bool = False
     distillation: Distill | None = None
     interpolation: tuple[float, ...] = Field(default=(1.0,), min_length=1)
-    evaluate_every: int = Field(0, ge=0)
-    patience: int = Field(0, ge=0)
-    save_every: int = Field(50, ge=1)
+    evaluate_every: int = Field(default=0, ge=0)
+    patience: int = Field(default=0, ge=0)
+    save_every: int = Field(default=50, ge=1)
     seed: int = 0
     report_to: tuple[str, ...] = ()
     allow_leaks: bool = False

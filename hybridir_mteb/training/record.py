@@ -17,7 +17,7 @@ from sentence_transformers import SentenceTransformer
 
 from hybridir_mteb import __version__
 from hybridir_mteb.files import write_text
-from hybridir_mteb.pocket.model import quiet_transformers
+from hybridir_mteb.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.pocket.weights import FILE_SHA256
 from hybridir_mteb.store import CARD, FORMAT, MODEL, RECORD, weights_fingerprint
 from hybridir_mteb.training.network import pinned_revision
@@ -33,7 +33,7 @@ LIBRARIES = ("sentence-transformers", "transformers", "torch", "peft", "accelera
 
 def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome: Outcome) -> None:
     """Fill a folder with everything that an encoder consists of."""
-    network = model[0].model
+    network = network_of(model)
     if plan.lora is not None:
         _write_adapter(folder, network)
     else:
@@ -92,7 +92,7 @@ def _write_adapter(folder: Path, network: Any) -> None:
     write_text(folder / ADAPTER_CONFIG, text + "\n")
 
 
-def backbone_record(plan: Plan) -> dict[str, str | None]:
+def backbone_record(plan: Plan) -> dict[str, Any]:
     """Which network the encoder was trained from."""
     recipe, backbone = plan.recipe, plan.backbone
     if backbone.loader and recipe.weights is None:

@@ -17,6 +17,7 @@ from transformers.trainer_utils import SaveStrategy
 
 from hybridir_mteb.encode import Precision
 from hybridir_mteb.files import write_text
+from hybridir_mteb.pocket.model import network_of
 from hybridir_mteb.specs import MethodContext
 from hybridir_mteb.store import StoredEncoder, keep
 from hybridir_mteb.training.held_out import HeldOut, HeldOutScores
@@ -149,8 +150,9 @@ def _prepare_model(plan: Plan, state: PartialState) -> SentenceTransformer:
     model.max_seq_length = min(plan.max_tokens, model.max_seq_length or plan.max_tokens)
     if lora is not None:
         add_lora(model, rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout)
-    if recipe.gradient_checkpointing and hasattr(model[0].model, "enable_input_require_grads"):
-        model[0].model.enable_input_require_grads()  # else nothing flows to the adapters
+    network = network_of(model)
+    if recipe.gradient_checkpointing and hasattr(network, "enable_input_require_grads"):
+        network.enable_input_require_grads()  # else nothing flows to the adapters
     return model
 
 

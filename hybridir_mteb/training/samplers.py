@@ -23,7 +23,7 @@ from hybridir_mteb.training.patterns import LanguageCounts, Mono, Pattern, Shape
 SALT_BITS = 62
 
 
-class PairBatchSampler(DefaultBatchSampler):  # type: ignore[misc]  # untyped base
+class PairBatchSampler(DefaultBatchSampler):
     """Batches of :class:`Draw` from a :class:`PairDataset`.
 
     The same seed and epoch give the same batches, whatever was drawn before, so a run that is
@@ -66,10 +66,12 @@ class PairBatchSampler(DefaultBatchSampler):  # type: ignore[misc]  # untyped ba
         if temperature <= 0 or batch_size < 1:
             raise SettingError(f"temperature {temperature} and batch size {batch_size}: positive")
         self.dataset = dataset
-        self.pattern: Pattern = pattern or Mono()
+        self.pattern: Pattern = Mono() if pattern is None else pattern
         self.temperature = temperature
         self.world_size = world_size or _world_size()
-        self.sampler = self  # accelerate looks here for set_epoch when devices share the batches
+        self.sampler: Any = (
+            self  # accelerate looks here for set_epoch when devices share the batches
+        )
         self._sizes = np.bincount(dataset.items.source, minlength=len(dataset.items.sources))
         if not len(self):
             raise DataFormatError(
@@ -85,7 +87,7 @@ class PairBatchSampler(DefaultBatchSampler):  # type: ignore[misc]  # untyped ba
     def __len__(self) -> int:
         return int((self._sizes // self.group).sum()) * self.world_size
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[Any]]:
         for _, batch in self.batches():
             yield batch
 

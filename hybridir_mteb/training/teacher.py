@@ -9,6 +9,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
+from hybridir_mteb.pocket.model import network_of
+
 
 class Teacher:
     """Embeds with the frozen backbone.
@@ -21,7 +23,7 @@ class Teacher:
     """
 
     def __init__(self, model: SentenceTransformer) -> None:
-        self._network = model[0].model
+        self._network: Any = network_of(model)
         self._adapters = hasattr(self._network, "disable_adapter")
         self._model = model if self._adapters else copy.deepcopy(model).requires_grad_(False)
 
@@ -31,15 +33,13 @@ class Teacher:
         self._model.eval()
         try:
             with torch.no_grad():
-                embedding = self._embed(dict(features))
+                embedding: Tensor = self._embed(dict(features))
         finally:
             self._model.train(was_training)
         return embedding.float()
 
-    def _embed(self, features: dict[str, Any]) -> Tensor:
+    def _embed(self, features: dict[str, Any]) -> Any:
         if not self._adapters:
-            output: Tensor = self._model(features)["sentence_embedding"]
-            return output
+            return self._model(features)["sentence_embedding"]
         with self._network.disable_adapter():
-            output = self._model(features)["sentence_embedding"]
-        return output
+            return self._model(features)["sentence_embedding"]

@@ -52,8 +52,10 @@ def load_trained_state(model: SentenceTransformer, state: dict[str, Tensor]) -> 
             parameter.copy_(state[name])
 
 
-class EncoderTrainer(SentenceTransformerTrainer):  # type: ignore[misc]  # untyped base
+class EncoderTrainer(SentenceTransformerTrainer):
     """Trains with a :class:`ContrastiveLoss`; see the base class for arguments."""
+
+    loss: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,7 +79,7 @@ class EncoderTrainer(SentenceTransformerTrainer):  # type: ignore[misc]  # untyp
         super().log(logs, start_time)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        folder = Path(output_dir or self.args.output_dir)
+        folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / TRAINED) as temporary:
             save_file(trained_state(self.model), temporary)

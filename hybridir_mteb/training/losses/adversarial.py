@@ -120,7 +120,8 @@ class LanguageAdversary:
             for _ in range(self.steps):
                 logits = self._logits(embeddings)
                 self._optimizer.zero_grad()
-                F.cross_entropy(logits, languages, weight=weights).backward()
+                loss = F.cross_entropy(logits, languages, weight=weights)
+                loss.backward()  # type: ignore[no-untyped-call]
                 self._optimizer.step()
         newest, truth = self._queue[-1]
         with torch.no_grad():

@@ -78,7 +78,8 @@ class _WithTerms:
             labels[:, 1],
             None if text is None else text.float(),
             None if text is None else labels[:, 2],
-            *(self._taught or (None, None)),
+            teacher_queries=self._taught[0] if self._taught else None,
+            teacher_passages=self._taught[1] if self._taught else None,
             progress=self.progress,
             training=self.training,
         )
@@ -91,7 +92,7 @@ class _WithTerms:
         return loss
 
 
-class ContrastiveLoss(_WithTerms, MultipleNegativesRankingLoss):  # type: ignore[misc]
+class ContrastiveLoss(_WithTerms, MultipleNegativesRankingLoss):
     """InfoNCE plus terms; the whole batch is in memory at once.
 
     Args:
@@ -127,7 +128,7 @@ class ContrastiveLoss(_WithTerms, MultipleNegativesRankingLoss):  # type: ignore
             return self._add_terms(loss, full, extra, labels)
 
 
-class CachedContrastiveLoss(_WithTerms, CachedMultipleNegativesRankingLoss):  # type: ignore[misc]
+class CachedContrastiveLoss(_WithTerms, CachedMultipleNegativesRankingLoss):
     """InfoNCE plus terms in mini-batches: large batches on small memory (GradCache).
 
     Args:
@@ -168,9 +169,11 @@ class CachedContrastiveLoss(_WithTerms, CachedMultipleNegativesRankingLoss):  # 
         return loss
 
     def calculate_loss(
-        self, reps: list[list[Tensor]], labels: Tensor, *, with_backward: bool = False
+        self, reps: list[list[Tensor]], labels: Tensor | None = None, *, with_backward: bool = False
     ) -> Tensor:
         """The loss from cached embeddings; gradients stop at the embeddings."""
+        if labels is None:
+            raise ValueError("a batch needs labels: the language numbers of its texts")
         columns = [torch.cat(parts) for parts in reps]
         pairs = columns[:-1] if self.layout.unlabelled else columns
         text = columns[-1] if self.layout.unlabelled else None
@@ -178,13 +181,13 @@ class CachedContrastiveLoss(_WithTerms, CachedMultipleNegativesRankingLoss):  # 
         infonce = super().calculate_loss(of_pairs, labels, with_backward=with_backward)
         loss = self._add_terms(infonce, pairs, text, labels)
         if with_backward and loss.requires_grad:
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             loss = loss.detach()
         return loss
 
 
 @contextmanager
 def _float32(embeddings: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """The embeddings in float32, outside autocast: a softmax at low temperature needs the digits."""
+    """The embeddings in float32, outside autocast: a low temperature needs the digits."""
     with torch.autocast(embeddings[0].device.type, enabled=False):
         yield [embedding.float() for embedding in embeddings]

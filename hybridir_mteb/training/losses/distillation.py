@@ -3,7 +3,7 @@
 The teacher is the frozen backbone on the pivot-language version of the batch's items; the student
 must give the same distribution over the batch's passages whatever languages the pairs have. The
 target knows no language of its own, so it does not teach the backbone's language bias.
-Kullback-Leibler divergence between softmaxes at temperature T, times T squared (Hinton et al. 2015).
+Kullback-Leibler divergence between softmaxes at temperature T, as in Hinton et al. 2015.
 """
 
 from __future__ import annotations

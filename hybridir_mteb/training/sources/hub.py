@@ -67,10 +67,11 @@ def read_hub(data: HubSet) -> Source:
     for code, configuration in data.configurations.items():
         rows = _load(data, configuration)
         wanted = {data.columns.query, data.columns.passage, *data.columns.negatives}
-        missing = sorted((wanted | ({data.columns.id} - {None})) - set(rows.column_names))
+        wanted |= {data.columns.id} if data.columns.id else set()
+        missing = sorted(wanted - set(rows.column_names))
         if missing:
             raise DataFormatError(
-                f"{data.name}, {configuration}: no column {', '.join(map(str, missing))}; it has "
+                f"{data.name}, {configuration}: no column {', '.join(missing)}; it has "
                 f"{', '.join(rows.column_names)}: map them in the recipe's 'columns'"
             )
         for number, row in enumerate(rows):

@@ -1,0 +1,193 @@
+"""Training from command to mteb run, on tiny networks through the same code as real ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from training_data import write_parallel_jsonl, write_tiny_decoder, write_tiny_xlmr
+
+from hybridir_mteb import store
+
+BIN = Path(sys.executable).parent
+STEPS = 4
+METHODS = ("mono", "xx", "cross", "mixed", "hybrid", "adversarial", "codeswitch", "erasure")
+
+
+@pytest.fixture(scope="module")
+def tiny_xlmr(tmp_path_factory: pytest.TempPathFactory, pocket_weights: None) -> Path:
+    return write_tiny_xlmr(tmp_path_factory.mktemp("xlmr"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_parallel_jsonl(tmp_path_factory.mktemp("data") / "tiny.jsonl")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, "HYBRIDIR_MODEL_STORE": str(tmp_path / "store"), "OMP_NUM_THREADS": "1"}
+
+
+def command(weights: Path, data: Path, *extra: str, method: str = "hybrid") -> list[str]:
+    flags = {
+        "--backbone": "xlmr",
+        "--method": method,
+        "--weights": str(weights),
+        "--data": str(data),
+        "--steps": str(STEPS),
+        "--batch-size": "8",
+        "--precision": "fp32",
+    }
+    return [
+        str(BIN / "hybridir"),
+        "train",
+        *(part for flag in flags.items() for part in flag),
+        *extra,
+    ]
+
+
+def run(arguments: list[str], environment: dict[str, str], **kwargs: object) -> str:
+    done = subprocess.run(
+        arguments, env=environment, capture_output=True, text=True, check=False, **kwargs
+    )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout + done.stderr
+
+
+def stored(environment: dict[str, str], name: str) -> store.StoredEncoder:
+    home = Path(environment["HYBRIDIR_MODEL_STORE"]) / name
+    (record,) = home.glob(f"*/{store.RECORD}")
+    return store.read_encoder(record.parent)
+
+
+def test_a_trained_encoder_is_found_by_the_users_command(
+    tiny_xlmr: Path, data: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    run(command(tiny_xlmr, data), environment)
+    encoder = stored(environment, "xlmr-hybrid")
+    arguments = [str(BIN / "mteb"), "run", "-m", "hybridir/xlmr-hybrid"]
+    task = ["-t", "PocketQARMonolingualRetrieval", "-l", "eng", "deu"]
+    run([*arguments, *task, "--output-folder", str(tmp_path / "results")], environment)
+    folder = tmp_path / "results/results/hybridir__xlmr-hybrid" / encoder.fingerprint
+    scores = json.loads((folder / "PocketQARMonolingualRetrieval.json").read_text())
+    assert {row["hf_subset"] for row in scores["scores"]["test"]} == {"de", "en"}
+    meta = json.loads((folder / "model_meta.json").read_text())
+    assert meta["name"] == "hybridir/xlmr-hybrid"
+    assert meta["revision"] == encoder.fingerprint
+    assert meta["adapted_from"] == "FacebookAI/xlm-roberta-base"
+    assert meta["n_parameters"] == encoder.record["parameters"] < 10_000_000
+
+
+def test_every_method_trains_and_differs_from_the_others(
+    tiny_xlmr: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hybridir_mteb.training.plan import make_plan
+    from hybridir_mteb.training.recipe import make_recipe
+    from hybridir_mteb.training.run import train
+
+    monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path))
+    fingerprints = set()
+    for method in METHODS:
+        options = {"batch_language": "en", "probability": 1.0} if method == "codeswitch" else {}
+        recipe = make_recipe(
+            {
+                "backbone": "xlmr",
+                "method": method,
+                "weights": str(tiny_xlmr),
+                "data": [{"kind": "jsonl", "path": str(data)}],
+                "steps": STEPS,
+                "batch_size": 8,
+                "precision": "fp32",
+                "method_options": options,
+                "distillation": {"pivot": "en"} if method == "mixed" else None,
+                "mini_batch_size": 4 if method in {"xx", "erasure"} else None,
+            }
+        )
+        encoder = train(make_plan(recipe, leak_check=False))
+        assert encoder is not None
+        assert encoder.record["curve"][-1]["step"] == STEPS
+        assert encoder.record["data"][0]["held_out_items"] > 0
+        fingerprints.add(encoder.fingerprint)
+    assert len(fingerprints) == len(METHODS)
+    assert not list((tmp_path / ".runs").iterdir())  # checkpoints go when the encoder is stored
+
+
+@pytest.mark.parametrize("method", ["hybrid", "adversarial"])
+def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
+    tiny_xlmr: Path, data: Path, environment: dict[str, str], tmp_path: Path, method: str
+) -> None:
+    recipe = tmp_path / "recipe.json.yaml"
+    recipe.write_text(
+        json.dumps(
+            {
+                "backbone": "xlmr",
+                "method": method,
+                "weights": str(tiny_xlmr),
+                "data": [{"kind": "jsonl", "path": str(data)}],
+                "steps": 40,  # 96 items, batches of 8: killed within a later epoch
+                "save_every": 5,
+                "batch_size": 8,
+                "precision": "fp32",
+                "evaluate_every": 20,
+                "lora": {"rank": 2, "dropout": 0.1},
+            }
+        )
+    )
+    arguments = [str(BIN / "hybridir"), "train", str(recipe)]
+    run(arguments, environment)
+    unbroken = stored(environment, f"xlmr-{method}")
+
+    other = {**environment, "HYBRIDIR_MODEL_STORE": str(tmp_path / "other")}
+    process = subprocess.Popen(
+        arguments, env=other, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    runs = Path(other["HYBRIDIR_MODEL_STORE"]) / ".runs"
+    deadline = time.monotonic() + 120
+    while not list(runs.glob("*/checkpoint-15/complete")):
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list(Path(other["HYBRIDIR_MODEL_STORE"]).glob(f"xlmr-{method}/*/{store.RECORD}"))
+    run(arguments, other)
+    resumed = stored(other, f"xlmr-{method}")
+    assert resumed.fingerprint == unbroken.fingerprint
+    assert resumed.record["selection"] == unbroken.record["selection"]
+
+
+def test_two_processes_train_one_encoder(
+    tiny_xlmr: Path, data: Path, environment: dict[str, str]
+) -> None:
+    hybridir = command(tiny_xlmr, data, "--report-to", "none", method="adversarial")
+    launch = [str(BIN / "torchrun"), "--nproc-per-node", "2", "--no-python"]
+    launch += ["--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+    run([*launch, *hybridir], {**environment, "ACCELERATE_USE_CPU": "true"})
+    encoder = stored(environment, "xlmr-adversarial")
+    assert encoder.record["machine"]["processes"] == 2
+    assert all(torch.isfinite(torch.tensor(row["loss"])) for row in encoder.record["curve"][:-1])
+
+
+@pytest.mark.parametrize("family", ["qwen2", "mistral", "llama"])
+def test_decoders_train_and_evaluate_by_the_same_code(
+    family: str, data: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    backbone = {"qwen2": "qwen2.5-7b", "mistral": "mistral-7b", "llama": "llama3.1-8b"}[family]
+    weights = write_tiny_decoder(tmp_path / family, family)
+    arguments = command(weights, data)
+    arguments[arguments.index("--backbone") + 1] = backbone
+    run(arguments, environment)
+    encoder = stored(environment, f"{backbone}-hybrid")
+    assert encoder.is_adapter
+    mteb = [str(BIN / "mteb"), "run", "-m", f"hybridir/{backbone}-hybrid"]
+    task = ["-t", "PocketQARMonolingualRetrieval", "-l", "eng"]
+    run([*mteb, *task, "--output-folder", str(tmp_path / "results")], environment)
+    assert list(tmp_path.glob(f"results/results/*/{encoder.fingerprint}/PocketQAR*.json"))
