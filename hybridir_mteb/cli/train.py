@@ -41,7 +41,10 @@ def _options(pairs: list[str]) -> dict[str, Any] | None:
 
 def train(
     recipe: Annotated[
-        Path | None, typer.Argument(help="Recipe file, YAML or TOML; flags change its fields.")
+        Path | None,
+        typer.Argument(
+            help="YAML or TOML file, or a recipe of the package, such as pocket-hybrid."
+        ),
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="Name in the table of backbones.")] = None,
     method: Annotated[str | None, typer.Option(help="Name of a training method.")] = None,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hybridir_mteb.errors import DataUnavailableError, SettingError
 
+PACKAGED = Path(__file__).parent.parent / "recipes"
 Value = float | int | str | bool | tuple[str, ...]
 
 
@@ -161,16 +162,41 @@ class Recipe(_Strict):
 def read_recipe(path: Path, **changes: Any) -> Recipe:
     """A recipe from a YAML or TOML file.
 
+    A file may name another one beside it as ``extends``; its own fields replace those of the other.
+
     Args:
-        path: ``.yaml``, ``.yml`` or ``.toml``.
+        path: ``.yaml``, ``.yml`` or ``.toml``; a bare name such as ``pocket-hybrid`` is a recipe of
+            the package.
         **changes: Fields that replace those of the file; None leaves the file's.
 
     Raises:
         DataUnavailableError: No such file.
         SettingError: Not YAML or TOML, or a field that is unknown or has an impossible value.
     """
-    if not path.is_file():
-        raise DataUnavailableError(f"{path}: no such recipe")
+    return make_recipe({**_fields(_locate(path)), **_given(changes)}, str(path))
+
+
+def packaged_recipes() -> list[str]:
+    """Names of the recipes that come with the package and can be trained as they are."""
+    names = (path.stem for path in PACKAGED.glob("*.yaml"))
+    return sorted(name for name in names if not name.startswith("accelerate"))
+
+
+def _locate(path: Path) -> Path:
+    if path.is_file():
+        return path
+    packaged = PACKAGED / f"{path.name}.yaml"
+    if path.name == str(path) and packaged.is_file():
+        return packaged
+    raise DataUnavailableError(
+        f"{path}: no such recipe; those of the package are {', '.join(packaged_recipes())}"
+    )
+
+
+def _fields(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The fields of a file, with those that it extends."""
+    if path in seen:
+        raise SettingError(f"{path}: extends itself")
     text = path.read_text(encoding="utf-8")
     try:
         fields = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
@@ -178,7 +204,13 @@ def read_recipe(path: Path, **changes: Any) -> Recipe:
         raise SettingError(f"{path}: {' '.join(str(error).split())}") from error
     if not isinstance(fields, dict):
         raise SettingError(f"{path}: a recipe is a table of fields such as 'backbone: pocket'")
-    return make_recipe({**fields, **_given(changes)}, str(path))
+    base = fields.pop("extends", None)
+    if base is None:
+        return fields
+    parent = path.parent / str(base)
+    if not parent.is_file():
+        raise DataUnavailableError(f"{path}: extends {parent}, which does not exist")
+    return {**_fields(parent, (*seen, path)), **fields}
 
 
 def make_recipe(fields: dict[str, Any], where: str = "recipe") -> Recipe:
