@@ -1,0 +1,248 @@
+"""Losses: each term does on a toy problem what its paper says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from torch import nn
+from training_data import write_tiny_xlmr
+
+from hybridir_mteb.probe import language_probe_accuracy
+from hybridir_mteb.training.losses.adversarial import LanguageAdversary, ramp, reverse_gradient
+from hybridir_mteb.training.losses.contrastive import (
+    BatchLayout,
+    CachedContrastiveLoss,
+    ContrastiveLoss,
+)
+from hybridir_mteb.training.losses.distillation import Distillation
+from hybridir_mteb.training.losses.erasure import Erasure, cross_covariance
+from hybridir_mteb.training.losses.terms import EmbeddedBatch, LossTerm
+from hybridir_mteb.training.network import add_lora, load_backbone
+from hybridir_mteb.training.teacher import Teacher
+
+DIMENSION, N_LANGUAGES, N_ITEMS, STEPS = 16, 3, 60, 250
+
+
+def toy_texts(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """(languages, items, 2 d) inputs: meaning in one half, language and noise in the other."""
+    generator = torch.Generator().manual_seed(seed)
+    meaning = torch.randn(N_ITEMS, DIMENSION, generator=generator)
+    marks = 2 * torch.randn(N_LANGUAGES, DIMENSION, generator=generator)
+    noise = 0.1 * torch.randn(2, N_LANGUAGES, N_ITEMS, 2 * DIMENSION, generator=generator)
+    inputs = torch.stack([torch.cat([meaning, mark.expand(N_ITEMS, -1)], dim=1) for mark in marks])
+    return inputs + noise[0], inputs + noise[1]
+
+
+def train_toy(terms: list[LossTerm]) -> tuple[float, float]:
+    """Probe accuracy and monolingual recall@1 of a linear encoder after training on mono batches."""
+    torch.manual_seed(0)
+    queries, passages = toy_texts()
+    encoder = nn.Linear(2 * DIMENSION, DIMENSION, bias=False)
+    optimizer = torch.optim.Adam(encoder.parameters(), lr=1e-2)
+    rng = np.random.default_rng(0)
+    for step in range(STEPS):
+        language = int(rng.integers(N_LANGUAGES))
+        rows = torch.from_numpy(rng.permutation(N_ITEMS)[:20])
+        others = torch.from_numpy(rng.integers(N_LANGUAGES, size=30))
+        text = passages[others, torch.from_numpy(rng.integers(N_ITEMS, size=30))]
+        q, p, t = (
+            F.normalize(encoder(x), dim=1)
+            for x in (queries[language, rows], passages[language, rows], text)
+        )
+        loss = F.cross_entropy(q @ p.T / 0.1, torch.arange(20))
+        labels = torch.full((20,), language)
+        batch = EmbeddedBatch(q, p, labels, labels, t, others, progress=step / STEPS)
+        for term in terms:
+            loss = loss + term(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        q, p = (F.normalize(encoder(x), dim=2) for x in toy_texts(1))
+    hits = ((q @ p.transpose(1, 2)).argmax(dim=2) == torch.arange(N_ITEMS)).float().mean()
+    languages = [str(code) for code in range(N_LANGUAGES) for _ in range(N_ITEMS)]
+    items = [str(item) for _ in range(N_LANGUAGES) for item in range(N_ITEMS)]
+    flat = p.reshape(-1, DIMENSION).numpy()
+    return language_probe_accuracy(flat, languages, items), float(hits)
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        LanguageAdversary(DIMENSION, N_LANGUAGES, strength=2.0, hidden=32, learning_rate=1e-2),
+        Erasure(N_LANGUAGES, weight=30.0),
+    ],
+    ids=["adversarial", "erasure"],
+)
+def test_a_fresh_probe_reads_the_language_far_less_well_while_retrieval_holds(
+    term: LossTerm,
+) -> None:
+    plain_probe, plain_hits = train_toy([])
+    probe, hits = train_toy([term])
+    assert plain_probe > 0.95
+    assert probe < 0.7  # chance is 0.33
+    assert hits > plain_hits - 0.05
+
+
+def test_gradient_reversal_is_the_identity_forward_and_minus_strength_backward() -> None:
+    x = torch.tensor([1.0, -2.0], requires_grad=True)
+    y = reverse_gradient(x, 0.3)
+    assert torch.equal(y, x)
+    y.sum().backward()
+    assert torch.allclose(x.grad, torch.tensor([-0.3, -0.3]))
+    assert ramp(0.0) == 0.0
+    assert ramp(0.5) == pytest.approx(0.98661, abs=1e-5)  # 2 / (1 + e^-5) - 1
+
+
+def batch_of(n: int, seed: int = 0, progress: float = 0.5, **kwargs: object) -> EmbeddedBatch:
+    generator = torch.Generator().manual_seed(seed)
+    q, p = (F.normalize(torch.randn(n, DIMENSION, generator=generator), dim=1) for _ in "qp")
+    labels = torch.arange(n) % N_LANGUAGES
+    return EmbeddedBatch(q, p, labels, labels, progress=progress, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: LanguageAdversary(DIMENSION, N_LANGUAGES, hidden=8, seed=1),
+        lambda: Erasure(N_LANGUAGES, queue_batches=3),
+    ],
+    ids=["adversarial", "erasure"],
+)
+def test_a_restored_term_goes_on_exactly(make: object) -> None:
+    one = make()
+    for seed in range(5):
+        one(batch_of(6, seed))
+    other = make()
+    other.load_state_dict({k: v.clone() for k, v in one.state_dict().items()})
+    for seed in range(5, 8):
+        assert torch.equal(one(batch_of(6, seed)), other(batch_of(6, seed)))
+
+
+def test_the_discriminator_does_not_learn_from_held_out_batches() -> None:
+    term = LanguageAdversary(DIMENSION, N_LANGUAGES, hidden=8)
+    before = {k: v.clone() for k, v in term.state_dict().items()}
+    term(batch_of(6, training=False))
+    after = term.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_cross_covariance_by_hand() -> None:
+    embeddings = torch.tensor([[1.0], [1.0], [-1.0], [-1.0]])
+    languages = torch.tensor([0, 0, 1, 1])
+    # Mean 0; E[x * onehot_0] = 0.5, E[x] * E[onehot_0] = 0.
+    assert cross_covariance(embeddings, languages, 2).tolist() == [[0.5, -0.5]]
+    balanced = torch.tensor([0, 1, 0, 1])
+    assert cross_covariance(embeddings, balanced, 2).abs().max() == 0
+
+
+def test_distillation_is_zero_at_the_teacher_and_grows_away_from_it() -> None:
+    batch = batch_of(5)
+    same = EmbeddedBatch(
+        batch.queries,
+        batch.passages,
+        batch.query_language,
+        batch.passage_language,
+        teacher_queries=batch.queries,
+        teacher_passages=batch.passages,
+    )
+    assert float(Distillation()(same)) == pytest.approx(0.0, abs=1e-6)
+    other = batch_of(5, seed=1)
+    away = EmbeddedBatch(
+        other.queries,
+        other.passages,
+        batch.query_language,
+        batch.passage_language,
+        teacher_queries=batch.queries,
+        teacher_passages=batch.passages,
+    )
+    # By the formula: KL(teacher || student), averaged over queries.
+    teacher = F.softmax(batch.queries @ batch.passages.T / 0.05, dim=1)
+    student = F.softmax(other.queries @ other.passages.T / 0.05, dim=1)
+    expected = float((teacher * (teacher / student).log()).sum(dim=1).mean())
+    assert float(Distillation()(away)) == pytest.approx(expected, rel=1e-4)
+    assert float(Distillation(weight=3)(away)) == pytest.approx(3 * expected, rel=1e-4)
+    with pytest.raises(ValueError, match="teacher"):
+        Distillation()(batch)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory, pocket_weights: None) -> SentenceTransformer:
+    from hybridir_mteb.backbones import BACKBONES
+
+    folder = write_tiny_xlmr(tmp_path_factory.mktemp("xlmr"))
+    (backbone,) = [b for b in BACKBONES if b.name == "xlmr"]
+    return load_backbone(backbone, weights=str(folder)).eval()  # eval: no dropout
+
+
+def columns(model: SentenceTransformer) -> list[dict[str, torch.Tensor]]:
+    texts = (
+        ["one two", "three", "four five", "six"],
+        ["uno dos", "tres", "cuatro", "seis siete"],
+        ["neg a", "neg b", "neg c", "neg d"],
+        ["free a", "free b", "free c", "free d"],
+        ["pivot", "query", "of", "each"],
+        ["pivot", "passage", "of", "each"],
+    )
+    return [model.preprocess(list(column)) for column in texts]
+
+
+def gradients(model: SentenceTransformer, loss: torch.Tensor) -> torch.Tensor:
+    model.zero_grad()
+    loss.backward()
+    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+def test_without_terms_it_is_sentence_transformers_own_loss(tiny: SentenceTransformer) -> None:
+    labels = torch.zeros(4, 2, dtype=torch.long)
+    ours = ContrastiveLoss(tiny, temperature=0.05)(columns(tiny)[:3], labels)
+    theirs = MultipleNegativesRankingLoss(tiny, scale=20.0)(columns(tiny)[:3], labels)
+    assert float(ours) == pytest.approx(float(theirs), rel=1e-6)
+
+
+def test_the_cached_loss_has_the_gradients_of_the_plain_one(tiny: SentenceTransformer) -> None:
+    labels = torch.tensor([[0, 1, 2], [1, 1, 0], [2, 0, 1], [0, 0, 0]])
+    found = []
+    for kind, extra in ((ContrastiveLoss, {}), (CachedContrastiveLoss, {"mini_batch_size": 2})):
+        loss = kind(
+            tiny,
+            temperature=0.05,
+            layout=BatchLayout(unlabelled=True, pivot=True),
+            terms=[LanguageAdversary(16, 3, hidden=8), Erasure(3), Distillation()],
+            teacher=Teacher(tiny),
+            **extra,
+        )
+        loss.progress = 0.5
+        value = loss(columns(tiny), labels)
+        found.append((float(value), gradients(tiny, value), dict(loss.metrics)))
+    (plain, plain_gradient, plain_logs), (cached, cached_gradient, cached_logs) = found
+    assert cached == pytest.approx(plain, rel=1e-5)
+    assert torch.allclose(cached_gradient, plain_gradient, atol=1e-5)
+    assert plain_logs.keys() == cached_logs.keys()
+    assert {"infonce", "adversarial", "erasure", "distillation"} <= plain_logs.keys()
+
+
+def test_the_teacher_stays_the_backbone_with_and_without_lora(
+    tmp_path: object, tiny: SentenceTransformer
+) -> None:
+    import copy
+
+    features = columns(tiny)[0]
+    expected = tiny(dict(features))["sentence_embedding"].detach()
+    for lora in (False, True):
+        model = copy.deepcopy(tiny)
+        if lora:
+            add_lora(model, rank=2, alpha=4, dropout=0.0)
+        teacher = Teacher(model)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(0.1 * torch.randn_like(parameter))
+        changed = model(dict(features))["sentence_embedding"].detach()
+        assert not torch.allclose(changed, expected, atol=1e-3)
+        assert torch.allclose(teacher(features), expected, atol=1e-6)
