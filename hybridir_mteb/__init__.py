@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hybridir_mteb.pocket.model import load_pocket
     from hybridir_mteb.readers.jsonl import read_jsonl
     from hybridir_mteb.settings import Setting
-    from hybridir_mteb.specs import CollectionCard, CollectionSpec, TrainingMethod
+    from hybridir_mteb.specs import Backbone, CollectionCard, CollectionSpec, TrainingMethod
 
 __version__ = "0.1.0"
 
@@ -33,6 +33,7 @@ _PUBLIC = {
     "Query": "hybridir_mteb.collection",
     "RankTable": "hybridir_mteb.metrics.measure",
     "Setting": "hybridir_mteb.settings",
+    "Backbone": "hybridir_mteb.specs",
     "TrainingMethod": "hybridir_mteb.specs",
     "hookimpl": "hybridir_mteb.hookspecs",
     "install_autoload": "hybridir_mteb._bootstrap",
@@ -42,6 +43,7 @@ _PUBLIC = {
 _RENAMED = {"install_autoload": "install"}
 
 __all__ = [
+    "Backbone",
     "CollectionCard",
     "CollectionSpec",
     "LanguagePart",

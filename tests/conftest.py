@@ -22,8 +22,9 @@ REPOSITORY = Path(__file__).parent.parent
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's cache; nothing goes to the hub."""
+    """No test reads or writes the user's cache or encoders; nothing goes to the hub."""
     monkeypatch.setenv("HYBRIDIR_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path_factory.mktemp("store")))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 

@@ -110,9 +110,13 @@ def test_help_names_every_command():
 
 
 def test_models_are_listed_with_their_plugin():
-    (pocket,) = [row for row in rows(run("models")) if row[0] == "hybridir/pocket-base"]
-    name, parameters, dimensions, revision, plugin = pocket
-    assert (name, parameters, dimensions) == ("hybridir/pocket-base", "118 M", "384")
+    listed = rows(run("models", "list"))
+    (pocket,) = [row for row in listed if row[0] == "hybridir/pocket-base"]
+    name, parameters, revision, plugin = pocket
+    assert (name, parameters) == ("hybridir/pocket-base", "118 M")
+    assert not [row for row in listed if row[0] == "hybridir/xlmr-hybrid"]
+    trainable = rows(run("models", "list", "--trainable"))
+    assert [row[2] for row in trainable if row[0] == "hybridir/xlmr-hybrid"] == ["not trained here"]
     assert re.fullmatch("[0-9a-f]{12}", revision)
     assert plugin == "hybridir-mteb:models"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from torch import nn
@@ -24,38 +24,37 @@ from hybridir_mteb.training.losses.terms import EmbeddedBatch, LossTerm
 from hybridir_mteb.training.network import add_lora, load_backbone
 from hybridir_mteb.training.teacher import Teacher
 
-DIMENSION, N_LANGUAGES, N_ITEMS, STEPS = 16, 3, 60, 250
+DIMENSION, N_LANGUAGES, N_ITEMS, STEPS, BATCH = 16, 3, 150, 600, 32
 
 
-def toy_texts(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """(languages, items, 2 d) inputs: meaning in one half, language and noise in the other."""
+def toy_texts(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """(languages, items, 2 d) queries and passages: meaning in one half, language in the other."""
     generator = torch.Generator().manual_seed(seed)
+    of_languages = torch.Generator().manual_seed(99)
     meaning = torch.randn(N_ITEMS, DIMENSION, generator=generator)
-    marks = 2 * torch.randn(N_LANGUAGES, DIMENSION, generator=generator)
-    noise = 0.1 * torch.randn(2, N_LANGUAGES, N_ITEMS, 2 * DIMENSION, generator=generator)
+    marks = torch.randn(N_LANGUAGES, DIMENSION, generator=of_languages)
+    noise = 0.3 * torch.randn(2, N_LANGUAGES, N_ITEMS, 2 * DIMENSION, generator=generator)
     inputs = torch.stack([torch.cat([meaning, mark.expand(N_ITEMS, -1)], dim=1) for mark in marks])
     return inputs + noise[0], inputs + noise[1]
 
 
 def train_toy(terms: list[LossTerm]) -> tuple[float, float]:
-    """Probe accuracy and monolingual recall@1 of a linear encoder after training on mono batches."""
+    """Probe accuracy and monolingual recall@1 of a linear encoder on texts that it has not seen.
+
+    Languages are mixed within a batch (X-X): there, knowing the language helps against negatives,
+    so that InfoNCE alone keeps it.
+    """
     torch.manual_seed(0)
-    queries, passages = toy_texts()
+    queries, passages = toy_texts(0)
     encoder = nn.Linear(2 * DIMENSION, DIMENSION, bias=False)
-    optimizer = torch.optim.Adam(encoder.parameters(), lr=1e-2)
+    optimizer = torch.optim.Adam(encoder.parameters(), lr=3e-3)
     rng = np.random.default_rng(0)
     for step in range(STEPS):
-        language = int(rng.integers(N_LANGUAGES))
-        rows = torch.from_numpy(rng.permutation(N_ITEMS)[:20])
-        others = torch.from_numpy(rng.integers(N_LANGUAGES, size=30))
-        text = passages[others, torch.from_numpy(rng.integers(N_ITEMS, size=30))]
-        q, p, t = (
-            F.normalize(encoder(x), dim=1)
-            for x in (queries[language, rows], passages[language, rows], text)
-        )
-        loss = F.cross_entropy(q @ p.T / 0.1, torch.arange(20))
-        labels = torch.full((20,), language)
-        batch = EmbeddedBatch(q, p, labels, labels, t, others, progress=step / STEPS)
+        rows = torch.from_numpy(rng.permutation(N_ITEMS)[:BATCH])
+        labels = torch.from_numpy(rng.integers(N_LANGUAGES, size=BATCH))
+        q, p = (F.normalize(encoder(x[labels, rows]), dim=1) for x in (queries, passages))
+        loss = F.cross_entropy(q @ p.T / 0.1, torch.arange(BATCH))
+        batch = EmbeddedBatch(q, p, labels, labels, progress=step / STEPS)
         for term in terms:
             loss = loss + term(batch)
         optimizer.zero_grad()
@@ -73,8 +72,10 @@ def train_toy(terms: list[LossTerm]) -> tuple[float, float]:
 @pytest.mark.parametrize(
     "term",
     [
-        LanguageAdversary(DIMENSION, N_LANGUAGES, strength=2.0, hidden=32, learning_rate=1e-2),
-        Erasure(N_LANGUAGES, weight=30.0),
+        LanguageAdversary(
+            DIMENSION, N_LANGUAGES, hidden=32, steps=5, queue_batches=4, learning_rate=5e-3
+        ),
+        Erasure(N_LANGUAGES, weight=1.0),
     ],
     ids=["adversarial", "erasure"],
 )
@@ -84,7 +85,7 @@ def test_a_fresh_probe_reads_the_language_far_less_well_while_retrieval_holds(
     plain_probe, plain_hits = train_toy([])
     probe, hits = train_toy([term])
     assert plain_probe > 0.95
-    assert probe < 0.7  # chance is 0.33
+    assert probe < 0.65  # chance is 0.33
     assert hits > plain_hits - 0.05
 
 

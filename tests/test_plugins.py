@@ -43,12 +43,19 @@ class OneMeasure:
 
 def test_built_in_parts_come_through_the_public_entry_point_group() -> None:
     own = {p.value for p in entry_points(group=ENTRY_POINT_GROUP) if p.dist.name == "hybridir-mteb"}
-    assert own == {"hybridir_mteb.metrics.builtin", "hybridir_mteb.models", "hybridir_mteb.tasks"}
+    assert own == {
+        "hybridir_mteb.backbones",
+        "hybridir_mteb.methods",
+        "hybridir_mteb.metrics.builtin",
+        "hybridir_mteb.models",
+        "hybridir_mteb.tasks",
+    }
     plugins = load_plugins([p for p in entry_points(group=ENTRY_POINT_GROUP) if p.value in own])
     assert plugins.problems == []
     assert list(plugins.collections) == ["MLQAR", "PocketQAR", "XQuADR"]
     assert "map" in plugins.measures
-    assert list(plugins.methods) == ["base"]
+    assert {"base", "hybrid", "adversarial"} < set(plugins.methods)
+    assert {"pocket", "xlmr", "llama3.1-70b"} < set(plugins.backbones)
 
 
 def test_a_plugin_registers_any_number_of_things_by_every_hook() -> None:
