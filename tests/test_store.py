@@ -1,0 +1,145 @@
+"""The store of trained encoders, its command line, and what MTEB is told about them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from hybridir_mteb import store
+from hybridir_mteb.backbones import BACKBONES
+from hybridir_mteb.cli.app import app
+from hybridir_mteb.encoders import NOT_HERE, encoder_metas, load_encoder
+from hybridir_mteb.errors import ChecksumError, DataFormatError, SettingError, UnknownNameError
+from hybridir_mteb.methods import METHODS
+
+NAME = "hybridir/xlmr-hybrid"
+
+
+def fill(folder: Path, value: float = 0.0, **changes: object) -> None:
+    """An encoder's folder with a made-up adapter."""
+    save_file({"w": torch.full((2, 2), value)}, folder / "adapter_model.safetensors")
+    record = {
+        "format": store.FORMAT,
+        "name": NAME,
+        "fingerprint": store.weights_fingerprint(folder, "rev"),
+        "created": "2026-01-01T00:00:00+00:00",
+        "backbone": {"name": "xlmr", "hub_id": "x/y", "weights": None, "revision": "rev"},
+        "dimension": 2,
+        "parameters": 4,
+        "data": [{"source": "NTREX-128", "origin": "NTREX-128, pinned"}],
+        **changes,
+    }
+    (folder / store.RECORD).write_text(json.dumps(record))
+    (folder / store.CARD).write_text("# the card\n")
+
+
+def add(value: float = 0.0, **changes: object) -> store.StoredEncoder:
+    with store.keep(NAME) as place:
+        fill(place.folder, value, **changes)
+    assert place.kept is not None
+    return place.kept
+
+
+def test_the_newest_encoder_is_found_unless_a_revision_asks() -> None:
+    old, new = add(1.0), add(2.0, created="2026-02-01T00:00:00+00:00")
+    assert old.fingerprint != new.fingerprint
+    assert store.get(NAME).fingerprint == new.fingerprint
+    assert store.get(NAME, old.fingerprint[:10]).fingerprint == old.fingerprint
+    assert [e.fingerprint for e in store.remove(NAME, old.fingerprint)] == [old.fingerprint]
+    assert store.find(NAME, old.fingerprint) is None
+    with pytest.raises(UnknownNameError, match="Did you mean hybridir/xlmr-hybrid"):
+        store.get("hybridir/xlmr-hybird")
+
+
+def test_nothing_half_written_enters_the_store(tmp_path: Path) -> None:
+    def fails_at_the_end() -> None:
+        with store.keep(NAME) as place:
+            fill(place.folder)
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fails_at_the_end()
+    with pytest.raises(DataFormatError, match=r"no hybridir\.json"), store.keep(NAME):
+        pass
+    with pytest.raises(ChecksumError, match="fingerprint"):
+        add(fingerprint="0" * 64)
+    assert store.encoders() == []
+    with pytest.raises(SettingError, match="named hybridir/"), store.keep("hybridir/../evil"):
+        pass
+
+
+def test_export_and_import_give_the_same_encoder(tmp_path: Path) -> None:
+    encoder = add(3.0)
+    archive = store.export(encoder, tmp_path / "encoder.zip")
+    with pytest.raises(SettingError, match="exists"):
+        store.export(encoder, archive)
+    store.remove(NAME)
+    assert store.import_encoder(archive).fingerprint == encoder.fingerprint
+    folder = store.get(NAME).path
+    copied = tmp_path / "folder"
+    folder.rename(copied)
+    assert store.import_encoder(copied).fingerprint == encoder.fingerprint
+
+
+@pytest.mark.parametrize("name", ["../evil.json", "/evil.json", "weights.bin", "run.py", "a.pkl"])
+def test_an_archive_with_other_files_is_refused(tmp_path: Path, name: str) -> None:
+    archive = store.export(add(), tmp_path / "encoder.zip")
+    with zipfile.ZipFile(archive, "a") as stream:
+        stream.writestr(name, "evil")
+    with pytest.raises(DataFormatError, match=r"outside the archive|safetensors only"):
+        store.import_encoder(archive)
+    assert not list(tmp_path.rglob("evil*"))
+
+
+def test_changed_weights_are_never_used(tmp_path: Path) -> None:
+    encoder = add()
+    save_file({"w": torch.ones(2, 2)}, encoder.path / "adapter_model.safetensors")
+    with pytest.raises(ChecksumError, match="hybridir models rm"):
+        load_encoder(NAME)
+    archive = store.export(encoder, tmp_path / "bad.zip")
+    with pytest.raises(ChecksumError):
+        store.import_encoder(archive)
+    (tmp_path / "no.zip").write_bytes(b"no archive")
+    with pytest.raises(DataFormatError, match="not an exported encoder"):
+        store.import_encoder(tmp_path / "no.zip")
+
+
+def test_mteb_is_told_the_truth_about_a_trained_encoder() -> None:
+    encoder = add()
+    metas = {meta.name: meta for meta in encoder_metas(list(BACKBONES), list(METHODS))}
+    meta = metas[NAME]
+    assert meta.revision == encoder.fingerprint
+    assert meta.training_datasets == {"NTREXBitextMining"}
+    assert (meta.embed_dim, meta.n_parameters) == (2, 4)
+    assert meta.adapted_from == "FacebookAI/xlm-roberta-base"
+    assert metas["hybridir/xlmr-mono"].revision == NOT_HERE
+    assert metas["hybridir/llama3.1-70b-hybrid"].adapted_from == "meta-llama/Llama-3.1-70B"
+    assert "hybridir/xlmr-base" not in metas
+    e5 = metas["hybridir/me5s-hybrid"].training_datasets
+    assert e5 is not None
+    assert "MIRACLRetrieval" in e5
+
+
+def test_arguments_that_nobody_reads_are_refused() -> None:
+    with pytest.raises(TypeError, match="alpha"):
+        load_encoder(NAME, alpha=0.3)
+
+
+def test_the_command_line_lists_shows_exports_imports_and_removes(tmp_path: Path) -> None:
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(app, ["models", *arguments], catch_exceptions=False)
+        assert done.exit_code == 0
+        return done.output
+
+    encoder = add()
+    assert "# the card" in run("show", NAME)
+    run("export", NAME, str(tmp_path / "e.zip"))
+    assert not encoder.path.exists() or "removed" in run("rm", NAME)
+    assert encoder.fingerprint in run("import", str(tmp_path / "e.zip")).replace("\n", "")
+    assert store.get(NAME).fingerprint == encoder.fingerprint
