@@ -8,7 +8,7 @@ POCKET_TASKS = PocketQARMonolingualRetrieval PocketQARCrossLingualRetrieval Pock
 AGAIN = --overwrite-strategy always
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint docs bench xquad stats clean
+.PHONY: demo test lint docs bench xquad train-pocket compare-pocket stats clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -52,6 +52,14 @@ xquad: $(VENV)/.dev
 ## bench: speed and memory side by side, docs/results/bench.json
 bench: $(VENV)/.dev
 	$(BIN)/python docs/scripts/bench.py
+
+## train-pocket: the pocket encoders with three seeds, hours; the median seeds go into the package
+train-pocket: $(VENV)/.dev
+	$(BIN)/python docs/scripts/train_pocket.py
+
+## compare-pocket: all of them on XQuAD-R and MLQA-R, hours; docs/results/compare-pocket.json
+compare-pocket: $(VENV)/.dev
+	$(BIN)/python docs/scripts/compare_pocket.py
 
 ## stats: recompute the descriptive statistics of our tasks
 stats: $(VENV)/.dev

@@ -1,0 +1,202 @@
+"""Evaluate pocket-base and every seed of the pocket encoders on XQuAD-R and MLQA-R.
+
+python docs/scripts/compare_pocket.py
+
+Encoders come from the store (all seeds) and, where the store lacks them, from the package. Results
+of an encoder are kept beside the store, so an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from provenance import RESULTS, provenance
+from significance import pairwise_tests
+from tqdm import tqdm
+from train_pocket import METHODS, SEEDS, trained
+
+from hybridir_mteb import paths, store
+from hybridir_mteb.encode import Precision, TokenBudgetEncoder
+from hybridir_mteb.encode_once import EncodeOnce
+from hybridir_mteb.files import replacing, write_text
+from hybridir_mteb.metrics.effectiveness import average_precision, ndcg, reciprocal_rank
+from hybridir_mteb.metrics.language_bias import rank_distance
+from hybridir_mteb.metrics.measure import RankTable
+from hybridir_mteb.plugins import installed_plugins
+from hybridir_mteb.pocket.model import load_pocket
+from hybridir_mteb.rank import exact_ranks, tie_order
+from hybridir_mteb.relevance import Relevance
+from hybridir_mteb.scoring import DenseScorer
+from hybridir_mteb.settings import Context, Setting, judged_queries, passage_text, subsets
+from hybridir_mteb.training.encoder import load_sentence_transformer
+
+COLLECTIONS = ("XQuADR", "MLQAR")
+COMMAND = "make compare-pocket"
+MEASURES = {
+    "map": average_precision,
+    "ndcg_at_10": lambda table: ndcg(table, 10),
+    "mrr_at_10": lambda table: reciprocal_rank(table, 10),
+}
+Values = dict[str, dict[str, np.ndarray]]  # "multi.map" -> {"de": (n_queries,), …}
+
+
+class Embedder:
+    """Embeds each distinct text of a role once."""
+
+    def __init__(self, model: Any) -> None:
+        self._encoder = TokenBudgetEncoder(model, precision=Precision.BF16)
+        self._prompts = model.prompts
+        self._once = EncodeOnce(None)
+
+    def __call__(self, texts: list[str], role: str, label: str) -> np.ndarray:
+        """(n, dimension) embeddings."""
+        prompt = self._prompts[role]
+        matrix, rows = self._once.embed(
+            texts, prompt, lambda missing: self._encoder.batches(missing, prompt), label
+        )
+        return matrix[rows]
+
+
+def per_query(name: str, embed: Embedder) -> dict[str, dict[str, dict[str, float]]]:
+    """Measure of a setting -> subset -> parallel id of the query -> value."""
+    spec = installed_plugins().collections[name]
+    collection = spec.load(spec.languages)
+    queries, passages = {}, {}
+    for code, part in collection.parts.items():
+        texts = [passage_text(part, at, Context.SENTENCE) for at in range(len(part.passages))]
+        passages[code] = embed(texts, "document", f"{name} {code} passages")
+        queries[code] = embed([q.text for q in part.queries], "query", f"{name} {code} queries")
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for setting, subset in tqdm(list(_all_subsets(spec.languages)), desc=f"{name} ranks"):
+        rows = list(judged_queries(collection, subset))
+        pool = [
+            collection.part(code).passage_id(at)
+            for code in subset.passage_languages
+            for at in range(len(collection.part(code).passages))
+        ]
+        column = {identifier: at for at, identifier in enumerate(pool)}
+        relevance = Relevance.from_lists([[column[p] for p in relevant] for _, relevant in rows])
+        positions = [at for at, _ in rows]
+        scorer = DenseScorer(
+            queries[subset.query_language][positions],
+            np.concatenate([passages[code] for code in subset.passage_languages]),
+        )
+        ranks = exact_ranks(scorer, relevance, tie_order(pool))
+        table = RankTable.build(relevance, ranks, len(pool))
+        measures = dict(MEASURES)
+        if setting is Setting.MULTILINGUAL:
+            measures["rank_distance"] = rank_distance
+        ids = [collection.part(subset.query_language).queries[at].parallel_id for at in positions]
+        for measure, compute in measures.items():
+            values = dict(zip(ids, compute(table).tolist(), strict=True))
+            found.setdefault(f"{setting.short}.{measure}", {})[subset.name] = values
+    return found
+
+
+def _all_subsets(languages: tuple[str, ...]) -> Iterator[tuple[Setting, Any]]:
+    for setting in Setting:
+        for subset in subsets(languages, setting):
+            yield setting, subset
+
+
+def means(values: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
+    """Mean over queries, then over subsets, as the tasks report it."""
+    return {
+        name: round(float(np.mean([np.nanmean(list(v.values())) for v in by_subset.values()])), 6)
+        for name, by_subset in values.items()
+    }
+
+
+def by_question(values: dict[str, dict[str, float]]) -> dict[str, float]:
+    """One value for each parallel question: its mean over subsets, which are not independent."""
+    found: dict[str, list[float]] = {}
+    for of_subset in values.values():
+        for identifier, value in of_subset.items():
+            found.setdefault(identifier, []).append(value)
+    return {identifier: float(np.mean(rows)) for identifier, rows in found.items()}
+
+
+def evaluated(key: str, load: Any) -> dict[str, Any]:
+    """Scores of one encoder on all collections, from the cache or computed."""
+    cache = paths.model_store_dir() / ".compared" / f"{key}.json"
+    if cache.is_file():
+        return json.loads(cache.read_text())
+    embed = Embedder(load())
+    result = {}
+    for name in COLLECTIONS:
+        values = per_query(name, embed)
+        result[name] = {
+            "means": means(values),
+            "questions": {
+                key: by_question(values[key]) for key in ("mono.map", "cross.map", "multi.map")
+            },
+        }
+    with replacing(cache) as temporary:
+        temporary.write_text(json.dumps(result))
+    return result
+
+
+def encoders() -> Iterator[tuple[str, int, store.StoredEncoder]]:
+    """Method, seed, encoder; of the package alone where the store has no seeds."""
+    for method in METHODS:
+        seeds = {seed: trained(method, seed) for seed in SEEDS}
+        if not all(seeds.values()):
+            packaged = store.get(f"hybridir/pocket-{method}")
+            seeds = {packaged.record["recipe"]["seed"]: packaged}
+        for seed, encoder in seeds.items():
+            if encoder is not None:
+                yield method, seed, encoder
+
+
+def main() -> None:
+    """Evaluate everything, test differences, write the result file."""
+    scores: dict[str, dict[str, Any]] = {
+        "base": {"0": evaluated("pocket-base", load_pocket)},
+    }
+    fingerprints: dict[str, dict[str, str]] = {}
+    for method, seed, encoder in encoders():
+        found = evaluated(encoder.fingerprint, lambda e=encoder: load_sentence_transformer(e))
+        scores.setdefault(method, {})[str(seed)] = found
+        fingerprints.setdefault(method, {})[str(seed)] = encoder.fingerprint
+    result = {
+        "made_by": provenance(COMMAND),
+        "precision": "bf16",
+        "fingerprints": fingerprints,
+        "collections": {name: summary(name, scores) for name in COLLECTIONS},
+    }
+    write_text(RESULTS / "compare-pocket.json", json.dumps(result, indent=1) + "\n")
+    print(RESULTS / "compare-pocket.json")
+
+
+def summary(name: str, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Means of every seed, mean and deviation over seeds, and tests between methods."""
+    methods = {}
+    for method, by_seed in scores.items():
+        of_seeds = {seed: found[name]["means"] for seed, found in by_seed.items()}
+        keys = next(iter(of_seeds.values()))
+        columns = {key: [row[key] for row in of_seeds.values()] for key in keys}
+        methods[method] = {
+            "seeds": of_seeds,
+            "mean": {key: round(float(np.mean(v)), 6) for key, v in columns.items()},
+            "deviation": {
+                key: round(float(np.std(v, ddof=1)), 6) if len(v) > 1 else None
+                for key, v in columns.items()
+            },
+        }
+    tests = {
+        key: pairwise_tests(
+            {
+                method: [found[name]["questions"][key] for found in by_seed.values()]
+                for method, by_seed in scores.items()
+            }
+        )
+        for key in ("mono.map", "cross.map", "multi.map")
+    }
+    return {"methods": methods, "tests": tests}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Train the pocket encoders with several seeds; each method's median seed goes into the package.
+
+python docs/scripts/train_pocket.py [METHOD …]
+
+Seeds that are in the store already, trained by the same recipe, are not trained again. The median
+is by the criterion on held-out documents; no evaluation set decides anything.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from provenance import RESULTS, provenance
+
+from hybridir_mteb import store
+from hybridir_mteb.files import write_text
+from hybridir_mteb.training.recipe import read_recipe
+
+METHODS = ("mono", "cross", "hybrid", "mixed", "adversarial")
+SEEDS = (0, 1, 2)
+COMMAND = "make train-pocket"
+
+
+def trained(method: str, seed: int) -> store.StoredEncoder | None:
+    """The stored encoder of exactly this recipe and seed."""
+    wanted = read_recipe(Path(f"pocket-{method}"), seed=seed).model_dump(mode="json")
+    for encoder in store.encoders():
+        if encoder.place == "store" and encoder.record["recipe"] == wanted:
+            return encoder
+    return None
+
+
+def train_all(methods: tuple[str, ...]) -> dict[str, dict[int, store.StoredEncoder]]:
+    """Every method with every seed; the same seed of all methods before the next seed."""
+    found: dict[str, dict[int, store.StoredEncoder]] = {method: {} for method in methods}
+    for seed in SEEDS:
+        for method in methods:
+            if trained(method, seed) is None:
+                command = [Path(sys.executable).parent / "hybridir", "train", f"pocket-{method}"]
+                subprocess.run([*command, "--seed", str(seed)], check=True)
+            encoder = trained(method, seed)
+            if encoder is None:
+                sys.exit(f"pocket-{method}, seed {seed}: trained, but not found in the store")
+            found[method][seed] = encoder
+    return found
+
+
+def criterion(encoder: store.StoredEncoder) -> float:
+    """Mean of the three mAPs on held-out documents."""
+    return float(encoder.record["selection"]["encoder"]["criterion"])
+
+
+def main() -> None:
+    """Train, choose, copy, and record what was chosen from."""
+    methods = tuple(sys.argv[1:]) or METHODS
+    found = train_all(methods)
+    shipped = {}
+    for method, by_seed in found.items():
+        order = sorted(by_seed, key=lambda seed: criterion(by_seed[seed]))
+        chosen = by_seed[order[len(order) // 2]]
+        target = store.PACKAGED / f"pocket-{method}"
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(chosen.path, target)
+        shipped[method] = {
+            "shipped_seed": order[len(order) // 2],
+            "fingerprint": chosen.fingerprint,
+            "held_out": {
+                str(seed): encoder.record["selection"]["encoder"]
+                for seed, encoder in by_seed.items()
+            },
+        }
+    backbone = next(iter(found[methods[0]].values())).record["selection"]["backbone"]
+    result = {"made_by": provenance(COMMAND), "backbone": backbone, "methods": shipped}
+    write_text(RESULTS / "train-pocket.json", json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
