@@ -18,7 +18,8 @@ def pairwise_tests(values: dict[str, list[dict[str, float]]]) -> list[dict[str, 
 
     Returns:
         One entry a pair: difference of the means over questions and seeds, p-value of the paired
-        t-test over questions (a question's value is its mean over seeds), and p after Holm's correction.
+        t-test over questions (a question's value is its mean over seeds), and p after Holm's
+        correction.
     """
     questions = sorted(set.intersection(*(set(m) for seeds in values.values() for m in seeds)))
     rows = {
