@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from training_data import write_parallel_jsonl, write_tiny_decoder, write_tiny_xlmr
 
 from hybridir_mteb import store
@@ -124,7 +123,7 @@ def test_every_method_trains_and_differs_from_the_others(
 def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
     tiny_xlmr: Path, data: Path, environment: dict[str, str], tmp_path: Path, method: str
 ) -> None:
-    recipe = tmp_path / "recipe.json.yaml"
+    recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         json.dumps(
             {
@@ -164,16 +163,71 @@ def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
     assert resumed.record["selection"] == unbroken.record["selection"]
 
 
+def launch(environment: dict[str, str], arguments: list[str]) -> str:
+    """Run under torchrun with two processes on the CPU."""
+    torchrun = [str(BIN / "torchrun"), "--nproc-per-node", "2", "--no-python"]
+    torchrun += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+    return run([*torchrun, *arguments], {**environment, "ACCELERATE_USE_CPU": "true"})
+
+
 def test_two_processes_train_one_encoder(
     tiny_xlmr: Path, data: Path, environment: dict[str, str]
 ) -> None:
-    hybridir = command(tiny_xlmr, data, "--report-to", "none", method="adversarial")
-    launch = [str(BIN / "torchrun"), "--nproc-per-node", "2", "--no-python"]
-    launch += ["--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
-    run([*launch, *hybridir], {**environment, "ACCELERATE_USE_CPU": "true"})
+    flags = ["--report-to", "tensorboard"]
+    launch(environment, command(tiny_xlmr, data, *flags, method="adversarial"))
     encoder = stored(environment, "xlmr-adversarial")
     assert encoder.record["machine"]["processes"] == 2
-    assert all(torch.isfinite(torch.tensor(row["loss"])) for row in encoder.record["curve"][:-1])
+    losses = [row["loss"] for row in encoder.record["curve"] if "loss" in row]
+    assert len(losses) == STEPS
+    assert all(0 < loss < 10 for loss in losses)  # neither is true of NaN
+    logs = Path(environment["HYBRIDIR_MODEL_STORE"]) / ".logs"
+    assert [path for path in logs.rglob("events*") if path.stat().st_size > 100]
+
+
+GATHER = """
+import sys
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch.utils.data import DataLoader
+from pathlib import Path
+from hybridir_mteb.training.pairs import PairDataset
+from hybridir_mteb.training.patterns import Hybrid
+from hybridir_mteb.training.samplers import PairBatchSampler
+from hybridir_mteb.training.sources.jsonl import read_jsonl
+
+accelerator = Accelerator(cpu=True)
+accelerator.even_batches = False
+data = PairDataset.build([read_jsonl(Path(sys.argv[1]))])
+sampler = PairBatchSampler(data, 4, seed=1, pattern=Hybrid())
+loader = accelerator.prepare(DataLoader(data, batch_sampler=sampler, collate_fn=list))
+seen = []
+for epoch in range(2):
+    loader.set_epoch(epoch)
+    for batch in loader:
+        (labels,) = {tuple(pair["label"]) for pair in batch}
+        passages = [pair["passage"] for pair in batch]
+        both = gather_object([(labels, passages)])
+        seen.append(both)
+if accelerator.is_main_process:
+    assert torch.distributed.get_backend() == "gloo"
+    assert len(seen) == 2 * (120 // 8), len(seen)
+    for (one, left), (other, right) in seen:
+        assert one == other
+        assert len({*left, *right}) == 8
+    kinds = {labels[0] == labels[1] for (labels, _), _ in seen}
+    assert kinds == {True, False}
+    assert seen[0] != seen[15]
+    print("homogeneous")
+"""
+
+
+def test_two_processes_take_batches_of_one_kind_without_an_item_in_common(
+    data: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    script = tmp_path / "gather.py"
+    script.write_text(GATHER)
+    assert "homogeneous" in launch(environment, [sys.executable, str(script), str(data)])
 
 
 @pytest.mark.parametrize("family", ["qwen2", "mistral", "llama"])

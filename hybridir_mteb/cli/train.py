@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -111,7 +112,8 @@ def train(
         raise SettingError("give a recipe file, or --backbone and --method")
     chosen = read_recipe(recipe, **changes) if recipe else make_recipe(changes, "command line")
     plan = make_plan(chosen)
-    _show(plan)
+    if os.environ.get("RANK", "0") == "0":
+        _show(plan)
     if dry_run:
         return
     from hybridir_mteb.training.run import train as run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -47,9 +48,11 @@ class HeldOutScores:
         return (self.mono_map + self.cross_map + self.multi_map) / 3
 
     def as_dict(self) -> dict[str, Any]:
-        """All values, the criterion included, rounded for records."""
+        """All values, the criterion included, rounded for records; None where undefined."""
         values = {**asdict(self), "criterion": self.criterion}
-        return {name: round(value, 5) for name, value in values.items()}
+        return {
+            name: None if math.isnan(value) else round(value, 5) for name, value in values.items()
+        }
 
 
 def split_documents(sources: Sequence[Source], every: int) -> tuple[list[Source], list[Source]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -228,6 +229,10 @@ def _arguments(
     dataset: PairDataset,
 ) -> SentenceTransformerTrainingArguments:
     recipe = plan.recipe
+    # Logs outlive the run's folder, which goes once the encoder is stored.
+    os.environ.setdefault(
+        "TENSORBOARD_LOGGING_DIR", str(folder.parent.parent / ".logs" / folder.name)
+    )
     steps = plan.steps(PartialState().num_processes)
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
