@@ -6,6 +6,7 @@ No number of a page is typed by hand. A marker that cannot be resolved ends the 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import io
 import json
 import re
@@ -22,6 +23,11 @@ MARKER = re.compile(r"\{\{ *([a-z]+)(?::([^{}]*?))? *\}\}")
 README_TABLE = re.compile(r"(<!-- table:([\w -]+?) -->)\n(.*?)(<!-- /table -->)", re.DOTALL)
 SETTINGS = {"mono": "monolingual", "cross": "cross-lingual", "multi": "multilingual"}
 HELP_WIDTH = 88
+MAKERS = {
+    "bench": "make bench",
+    "compare-pocket": "make compare-pocket",
+    "train-pocket": "make train-pocket",
+}
 
 
 class MarkerError(Exception):
@@ -61,7 +67,7 @@ def load(name: str) -> dict[str, Any]:
     """One file of ``docs/results``."""
     path = RESULTS / f"{name}.json"
     if not path.is_file():
-        made_by = "make bench" if name == "bench" else "make xquad"
+        made_by = MAKERS.get(name, "make xquad")
         raise MarkerError(f"docs/results/{path.name} is missing; {made_by} writes it")
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
@@ -194,6 +200,38 @@ def _share(argument: str) -> str:
     """``percent:xquad-r settings.multi.map``."""
     name, path = argument.split()
     return _percent(float(pick(load(name), path, name)))
+
+
+def _compare(argument: str) -> str:
+    """``compare:claims``, ``compare:XQuADR methods`` or ``compare:XQuADR multi.map``."""
+    specification = importlib.util.spec_from_file_location("compare", DOCS / "compare.py")
+    tables = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(tables)
+    content = load("compare-pocket")
+    collections = pick(content, "collections", "compare-pocket")
+    if argument == "claims":
+        columns, rows = tables.claim_rows(collections)
+        return markdown_table(columns, rows, left=2)
+    name, what = argument.split()
+    found = pick(collections, name, "compare-pocket")
+    columns, rows = (
+        tables.method_rows(found) if what == "methods" else tables.test_rows(found, what)
+    )
+    return f"{markdown_table(columns, rows)}\n\n{made_by(content)}"
+
+
+def _held_out(_: str) -> str:
+    """Held-out scores of every seed of the pocket encoders, and which seed ships."""
+    content = load("train-pocket")
+    measures = ["mono_map", "cross_map", "multi_map", "rank_distance", "language_probe"]
+    rows = [["`base`", "", *(_number(content["backbone"][m], 3) for m in measures), ""]]
+    for method, found in content["methods"].items():
+        for seed, values in found["held_out"].items():
+            shipped = "yes" if int(seed) == found["shipped_seed"] else ""
+            numbers = [_number(values[measure], 3) for measure in measures]
+            rows.append([f"`{method}`", seed, *numbers, shipped])
+    columns = ["method", "seed", *(f"`{m}`" for m in measures), "shipped"]
+    return f"{markdown_table(columns, rows)}\n\n{made_by(content)}"
 
 
 # --- Speed: part -> quantity -> (label, limit) ---
@@ -436,8 +474,10 @@ def _help(argument: str) -> str:
 MARKERS: dict[str, Callable[[str], str]] = {
     "bench": _bench,
     "collections": _collections,
+    "compare": _compare,
     "const": _constant,
     "file": _file,
+    "heldout": _held_out,
     "help": _help,
     "languages": _languages,
     "measures": _measures,

@@ -1,0 +1,91 @@
+"""The comparison of methods: tests per question, Holm's correction, and the tables of the page."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from scipy.stats import ttest_rel
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def module(name: str, path: Path) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(name, path)
+    assert specification is not None
+    assert specification.loader is not None
+    loaded = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.fixture
+def tables() -> ModuleType:
+    return module("compare", DOCS / "compare.py")
+
+
+def test_questions_are_paired_seeds_averaged_and_p_values_corrected() -> None:
+    significance = module("significance", DOCS / "scripts/significance.py")
+    one = [{"q1": 0.1, "q2": 0.2, "q3": 0.5}, {"q1": 0.3, "q2": 0.2, "q3": 0.5}]
+    two = [{"q1": 0.4, "q2": 0.5, "q3": 0.9}]
+    three = [{"q1": 0.2, "q2": 0.2, "q3": 0.6, "q4": 1.0}]
+    found = significance.pairwise_tests({"a": one, "b": two, "c": three})
+    first = found[0]
+    assert (first["methods"], first["questions"]) == (["a", "b"], 3)
+    assert first["difference"] == pytest.approx(0.3, abs=1e-6)
+    means = [0.2, 0.2, 0.5]
+    assert first["p"] == pytest.approx(ttest_rel(means, [0.4, 0.5, 0.9]).pvalue)
+    smallest = min(found, key=lambda row: row["p"])
+    assert smallest["p_holm"] == pytest.approx(3 * smallest["p"])  # the smallest of three
+    assert all(row["p_holm"] >= row["p"] for row in found)
+
+
+def test_means_weigh_subsets_equally(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS / "scripts"))
+    for name in ("provenance", "significance", "train_pocket"):
+        sys.modules.pop(name, None)
+    compare = module("compare_pocket", DOCS / "scripts/compare_pocket.py")
+    values = {"mono.map": {"de": {"q1": 1.0, "q2": 0.0}, "en": {"q1": 1.0}}}
+    assert compare.means(values) == {"mono.map": 0.75}
+    assert compare.by_question(values["mono.map"]) == {"q1": 1.0, "q2": 0.0}
+
+
+def collection(gain: float, p: float) -> dict:
+    methods = ["base", "mono", "cross", "hybrid", "adversarial"]
+    pairs = [(a, b) for at, a in enumerate(methods) for b in methods[at + 1 :]]
+    tests = [
+        {"methods": [a, b], "difference": gain if b == "hybrid" else -gain, "p_holm": p}
+        for a, b in pairs
+    ]
+    return {"tests": dict.fromkeys(("mono.map", "cross.map", "multi.map"), tests)}
+
+
+@pytest.mark.parametrize(
+    ("signs", "said"),
+    [
+        ([1, 1], "holds"),
+        ([-1, -1], "the reverse holds"),
+        ([0, 0], "no difference shown"),
+        ([1, -1], "mixed"),
+        ([1, 0], "partly"),
+        ([0, -1], "partly reversed"),
+    ],
+)
+def test_a_verdict_needs_both_collections(tables: ModuleType, signs: list, said: str) -> None:
+    assert tables.verdict(signs) == said
+
+
+def test_claims_are_read_from_the_tests(tables: ModuleType) -> None:
+    both = {"XQuADR": collection(0.05, 0.01), "MLQAR": collection(0.02, 0.2)}
+    _, rows = tables.claim_rows(both)
+    assert rows[0][2:] == ["+5.0 (p = 0.01)", "+2.0 (p = 0.2)", "partly"]
+    assert {row[-1] for row in rows} == {"partly"}
+
+
+def test_differences_are_signed_and_bold_where_significant(tables: ModuleType) -> None:
+    found = {**collection(0.05, 0.01), "methods": dict.fromkeys(["base", "hybrid"])}
+    _, rows = tables.test_rows(found, "multi.map")
+    assert rows == [["`base`", "", "**-5.0**"], ["`hybrid`", "**+5.0**", ""]]
