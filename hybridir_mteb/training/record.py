@@ -82,6 +82,7 @@ def _write_adapter(folder: Path, network: Any) -> None:
         },
         folder / ADAPTER,
     )
+    (folder / ADAPTER).chmod(0o644)  # safetensors makes it readable by its owner alone
     config = network.peft_config["default"].to_dict()
     plain = {
         key: sorted(value) if isinstance(value, set) else value for key, value in config.items()
