@@ -1,6 +1,6 @@
-"""Turn result folders of ``mteb run`` into ``docs/results/<collection>.json``.
+"""Turn result folders of ``mteb run`` into ``docs/results/<name>.json``.
 
-python docs/scripts/collect_results.py FOLDER "COMMAND" PocketQAR:pocketqa-r …
+python docs/scripts/collect_results.py FOLDER "COMMAND" PocketQAR:pocketqa-r[:ENCODER] …
 """
 
 from __future__ import annotations
@@ -48,10 +48,11 @@ def main() -> None:
     """Parse the command line and write one file for each collection."""
     folder, command, *targets = sys.argv[1:]
     for target in targets:
-        collection, name = target.split(":")
-        rows = [row for row in summarise(Path(folder), collection) if row.encoder == ENCODER]
+        collection, name, *rest = target.split(":")
+        encoder = rest[0] if rest else ENCODER
+        rows = [row for row in summarise(Path(folder), collection) if row.encoder == encoder]
         if len(rows) != 1:
-            sys.exit(f"{folder}: {len(rows)} result folders of {ENCODER} on {collection}, need one")
+            sys.exit(f"{folder}: {len(rows)} result folders of {encoder} on {collection}, need one")
         (row,) = rows
         path = RESULTS / f"{name}.json"
         write_text(path, json.dumps(collect(row, command), indent=1) + "\n")
