@@ -219,6 +219,7 @@ if accelerator.is_main_process:
     assert kinds == {True, False}
     assert seen[0] != seen[15]
     print("homogeneous")
+accelerator.end_training()
 """
 
 

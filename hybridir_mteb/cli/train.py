@@ -116,9 +116,14 @@ def train(
         _show(plan)
     if dry_run:
         return
+    from accelerate import PartialState
+
     from hybridir_mteb.training.run import train as run
 
-    encoder = run(plan)
+    try:
+        encoder = run(plan)
+    finally:  # gloo's threads abort an interpreter that ends with its process group
+        PartialState().destroy_process_group()
     if encoder is not None:
         console.print(f"{encoder.name} {encoder.fingerprint}\n{encoder.path}", highlight=False)
         console.print(f"Evaluate it: mteb run -m {encoder.name} -t XQuADRMultilingualRetrieval")

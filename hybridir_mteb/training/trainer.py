@@ -15,6 +15,7 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerTraine
 from torch import Tensor
 from tqdm import tqdm
 from transformers import TrainerCallback
+from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from hybridir_mteb.errors import TrainingError
@@ -63,6 +64,12 @@ class EncoderTrainer(SentenceTransformerTrainer):
         if self.pop_callback(ProgressCallback):
             self.add_callback(TrainingBar())
         self.add_callback(MarkComplete())
+
+    def log_to(self, folder: Path) -> None:
+        """Where TensorBoard's logs go unless ``TENSORBOARD_LOGGING_DIR`` says otherwise."""
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
+                callback.logging_dir = str(folder)
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """None: the card is written from the run's record."""
