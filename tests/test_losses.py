@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +12,11 @@ import torch.nn.functional as F  # noqa: N812
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from torch import nn
-from training_data import write_tiny_xlmr
+from training_data import write_tiny_decoder, write_tiny_xlmr
 
+from hybridir_mteb.backbones import BACKBONES
 from hybridir_mteb.probe import language_probe_accuracy
+from hybridir_mteb.training.by_length import embed_by_length
 from hybridir_mteb.training.losses.adversarial import LanguageAdversary, ramp, reverse_gradient
 from hybridir_mteb.training.losses.contrastive import (
     BatchLayout,
@@ -21,7 +26,7 @@ from hybridir_mteb.training.losses.contrastive import (
 from hybridir_mteb.training.losses.distillation import Distillation
 from hybridir_mteb.training.losses.erasure import Erasure, cross_covariance
 from hybridir_mteb.training.losses.terms import EmbeddedBatch, LossTerm
-from hybridir_mteb.training.network import add_lora, load_backbone
+from hybridir_mteb.training.network import add_lora, load_backbone, set_dropout
 from hybridir_mteb.training.teacher import Teacher
 
 DIMENSION, N_LANGUAGES, N_ITEMS, STEPS, BATCH = 16, 3, 150, 600, 32
@@ -170,12 +175,17 @@ def test_distillation_is_zero_at_the_teacher_and_grows_away_from_it() -> None:
     assert float(Distillation(weight=3)(away)) == pytest.approx(3 * expected, rel=1e-4)
     with pytest.raises(ValueError, match="teacher"):
         Distillation()(batch)
+    gaps = [
+        (one - two).square().sum(dim=1).mean()
+        for one, two in ((other.queries, batch.queries), (other.passages, batch.passages))
+    ]
+    aligned = Distillation(weight=0, alignment=5)
+    assert float(aligned(away)) == pytest.approx(5 * float(sum(gaps)) / 2, rel=1e-4)
+    assert float(aligned(same)) == pytest.approx(0.0, abs=1e-6)
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory, pocket_weights: None) -> SentenceTransformer:
-    from hybridir_mteb.backbones import BACKBONES
-
     folder = write_tiny_xlmr(tmp_path_factory.mktemp("xlmr"))
     (backbone,) = [b for b in BACKBONES if b.name == "xlmr"]
     return load_backbone(backbone, weights=str(folder)).eval()  # eval: no dropout
@@ -247,3 +257,52 @@ def test_the_teacher_stays_the_backbone_with_and_without_lora(
         changed = model(dict(features))["sentence_embedding"].detach()
         assert not torch.allclose(changed, expected, atol=1e-3)
         assert torch.allclose(teacher(features), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_chunks_by_length_give_the_same_embeddings_and_gradients(
+    tiny: SentenceTransformer, side: str
+) -> None:
+    texts = [" ".join(["word"] * n) for n in (9, 1, 5, 2, 7, 3, 1, 8, 4, 6, 2)]
+    tiny.tokenizer.padding_side = side
+    try:
+        features = tiny.preprocess(texts)
+    finally:
+        tiny.tokenizer.padding_side = "right"
+    widths = []
+
+    def counted(chunk: dict[str, Any]) -> dict[str, Any]:
+        widths.append(chunk["input_ids"].shape[1])
+        assert chunk["attention_mask"].any(dim=0).all()
+        return tiny(chunk)
+
+    found = []
+    for rows in (3, len(texts)):
+        embeddings = embed_by_length(counted, dict(features), rows)
+        found.append((embeddings.detach(), gradients(tiny, (embeddings**3).sum())))
+    assert torch.allclose(found[0][0], found[1][0], atol=1e-6)
+    assert torch.allclose(found[0][1], found[1][1], atol=1e-5)
+    whole = widths.pop()
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] == whole > widths[-1]
+
+
+def test_dropout_is_changed_in_every_layer_and_in_attention(tmp_path: Path) -> None:
+    folder = write_tiny_decoder(tmp_path / "llama", "llama")
+    (decoder,) = [b for b in BACKBONES if b.name == "llama3.1-8b"]
+    (encoder,) = [b for b in BACKBONES if b.name == "xlmr"]
+    for backbone, weights in (
+        (decoder, folder),
+        (encoder, write_tiny_xlmr(tmp_path / "xlmr")),
+    ):
+        model = load_backbone(backbone, weights=str(weights)).train()
+        batch = model.preprocess(["one two three", "four"])
+
+        def twice(model: SentenceTransformer = model, batch: Any = batch) -> bool:
+            one, two = (model(dict(batch))["sentence_embedding"] for _ in range(2))
+            return bool(torch.equal(one, two))
+
+        set_dropout(model, 0.5)
+        assert not twice()
+        set_dropout(model, 0.0)
+        assert twice()

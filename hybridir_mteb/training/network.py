@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.helpers import disable_input_dtype_casting
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers.processors import TemplateProcessing
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from hybridir_mteb.encode import Precision
 from hybridir_mteb.errors import DataUnavailableError, SettingError, TrainingError
 from hybridir_mteb.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.specs import Backbone
@@ -133,6 +138,15 @@ def prepare_decoder_tokenizer(tokenizer: Any) -> None:
     )
 
 
+def set_dropout(model: SentenceTransformer, probability: float) -> None:
+    """Change the dropout of all layers, attention included."""
+    for module in network_of(model).modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = probability
+        elif isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = probability
+
+
 def add_lora(model: SentenceTransformer, *, rank: int, alpha: float, dropout: float) -> None:
     """Put LoRA adapters (Hu et al. 2022) on every linear layer; only they are trained from now on.
 
@@ -150,6 +164,28 @@ def add_lora(model: SentenceTransformer, *, rank: int, alpha: float, dropout: fl
     )
     holder: Any = model[0]
     holder.model = get_peft_model(holder.model, config)
+
+
+def freeze_in_bf16(model: SentenceTransformer) -> None:
+    """Hold frozen linear layers in bf16, to which autocast rounds them in every forward pass."""
+    for module in network_of(model).modules():
+        if isinstance(module, torch.nn.Linear) and not module.weight.requires_grad:
+            module.to(torch.bfloat16)
+
+
+@contextmanager
+def efficient(model: SentenceTransformer, precision: Precision) -> Iterator[None]:
+    """Settings within the block that change the time of a training step, not its result.
+
+    Under autocast, casts of activations to the adapters' float32 and back are left out. On a CPU
+    attention is computed plainly: the fused kernel's backward pass is several times slower there.
+    """
+    with ExitStack() as stack:
+        half = precision is Precision.BF16
+        stack.enter_context(disable_input_dtype_casting(network_of(model), active=half))
+        if model.device.type == "cpu":
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        yield
 
 
 def merge_adapter(model: SentenceTransformer, folder: Path) -> SentenceTransformer:

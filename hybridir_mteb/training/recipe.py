@@ -69,10 +69,11 @@ class Lora(_Strict):
 
 
 class Distill(_Strict):
-    """Distillation to the frozen backbone's ranking in the pivot language."""
+    """Distillation to the frozen backbone's ranking and embeddings in the pivot language."""
 
-    weight: float = Field(default=1.0, gt=0)
+    weight: float = Field(default=1.0, ge=0)
     temperature: float = Field(default=0.05, gt=0)
+    alignment: float = Field(default=0.0, ge=0)
     pivot: str = "en"
 
 
@@ -95,6 +96,7 @@ class Recipe(_Strict):
         mini_batch_size: Texts in memory at once (GradCache); None keeps the batch whole.
         temperature: Of InfoNCE.
         sampling_temperature: Of languages and sources: 1 in proportion to size.
+        dropout: Of the backbone's own layers in training; None leaves it as published.
         lora: LoRA's settings; ``none`` trains all parameters; None takes the backbone's default.
         precision: Of the forward pass in training; ``auto`` is bf16 where the device has it.
         distillation: None leaves the term out.
@@ -128,6 +130,7 @@ class Recipe(_Strict):
     temperature: float = Field(default=0.03, gt=0)
     sampling_temperature: float = Field(default=1.0, gt=0)
     max_tokens: int | None = Field(default=None, ge=8)
+    dropout: float | None = Field(default=None, ge=0, lt=1)
     lora: Lora | Literal["none"] | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     gradient_checkpointing: bool = False

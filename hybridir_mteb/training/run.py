@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -29,7 +28,13 @@ from hybridir_mteb.training.losses.contrastive import (
 )
 from hybridir_mteb.training.losses.distillation import Distillation
 from hybridir_mteb.training.losses.terms import LossTerm
-from hybridir_mteb.training.network import add_lora, load_backbone
+from hybridir_mteb.training.network import (
+    add_lora,
+    efficient,
+    freeze_in_bf16,
+    load_backbone,
+    set_dropout,
+)
 from hybridir_mteb.training.pairs import NEGATIVE, Columns, PairDataset
 from hybridir_mteb.training.plan import Plan, run_folder
 from hybridir_mteb.training.record import write_encoder
@@ -105,13 +110,16 @@ def train(plan: Plan) -> StoredEncoder | None:
     start = trained_state(model)
     base = _base_scores(folder, scores) if held_out else None
     trainer = _trainer(plan, model, folder, precision)
+    # Logs outlive the run's folder, which goes once the encoder is stored.
+    trainer.log_to(folder.parent.parent / ".logs" / folder.name)
     selection = None
     if plan.recipe.evaluate_every and held_out:
         every, patience = plan.recipe.evaluate_every, plan.recipe.patience
         selection = SelectBest(model, scores, every, patience, folder)
         trainer.add_callback(selection)
     checkpoint = last_checkpoint(folder)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    with efficient(model, precision):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if selection is not None:
         state.wait_for_everyone()
         selection.restore()
@@ -149,8 +157,12 @@ def _prepare_model(plan: Plan, state: PartialState) -> SentenceTransformer:
         trust_remote_code=recipe.trust_remote_code,
     )
     model.max_seq_length = min(plan.max_tokens, model.max_seq_length or plan.max_tokens)
+    if recipe.dropout is not None:
+        set_dropout(model, recipe.dropout)
     if lora is not None:
         add_lora(model, rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout)
+        if training_precision(recipe.precision) is Precision.BF16:
+            freeze_in_bf16(model)
     network = network_of(model)
     if recipe.gradient_checkpointing and hasattr(network, "enable_input_require_grads"):
         network.enable_input_require_grads()  # else nothing flows to the adapters
@@ -179,7 +191,7 @@ def _terms(plan: Plan, model: SentenceTransformer) -> list[LossTerm]:
         terms += plan.method.terms(_context(plan, dimension))
     if plan.recipe.distillation is not None:
         settings = plan.recipe.distillation
-        terms.append(Distillation(settings.weight, settings.temperature))
+        terms.append(Distillation(settings.weight, settings.temperature, settings.alignment))
     return terms
 
 
@@ -229,10 +241,6 @@ def _arguments(
     dataset: PairDataset,
 ) -> SentenceTransformerTrainingArguments:
     recipe = plan.recipe
-    # Logs outlive the run's folder, which goes once the encoder is stored.
-    os.environ.setdefault(
-        "TENSORBOARD_LOGGING_DIR", str(folder.parent.parent / ".logs" / folder.name)
-    )
     steps = plan.steps(PartialState().num_processes)
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),

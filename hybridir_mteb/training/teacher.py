@@ -10,6 +10,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from hybridir_mteb.pocket.model import network_of
+from hybridir_mteb.training.by_length import embed_by_length
 
 
 class Teacher:
@@ -38,8 +39,8 @@ class Teacher:
             self._model.train(was_training)
         return embedding.float()
 
-    def _embed(self, features: dict[str, Any]) -> Any:
+    def _embed(self, features: dict[str, Any]) -> Tensor:
         if not self._adapters:
-            return self._model(features)["sentence_embedding"]
+            return embed_by_length(self._model, features)
         with self._network.disable_adapter():
-            return self._model(features)["sentence_embedding"]
+            return embed_by_length(self._model, features)

@@ -20,6 +20,7 @@ from sentence_transformers.sentence_transformer.losses import (
 )
 from torch import Tensor
 
+from hybridir_mteb.training.by_length import embed_by_length
 from hybridir_mteb.training.losses.terms import EmbeddedBatch, LossTerm
 from hybridir_mteb.training.teacher import Teacher
 
@@ -121,8 +122,8 @@ class ContrastiveLoss(_WithTerms, MultipleNegativesRankingLoss):
         """Scalar loss of one batch; labels (n, 2 or 3) are language numbers."""
         pairs, text, taught = self.layout.split(list(sentence_features))
         self._ask_teacher(taught)
-        embedded = [self.model(f)["sentence_embedding"] for f in pairs]
-        extra = None if text is None else self.model(text)["sentence_embedding"]
+        embedded = [embed_by_length(self.model, f) for f in pairs]
+        extra = None if text is None else embed_by_length(self.model, text)
         with _float32(embedded) as full:
             loss = self.compute_loss_from_embeddings(full, labels)
             return self._add_terms(loss, full, extra, labels)

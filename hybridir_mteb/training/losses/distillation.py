@@ -4,6 +4,10 @@ The teacher is the frozen backbone on the pivot-language version of the batch's 
 must give the same distribution over the batch's passages whatever languages the pairs have. The
 target knows no language of its own, so it does not teach the backbone's language bias.
 Kullback-Leibler divergence between softmaxes at temperature T, as in Hinton et al. 2015.
+
+``alignment`` also asks for the teacher's pivot-language embeddings themselves, as Reimers and
+Gurevych 2020 (arXiv 2004.09813) make an encoder multilingual: the mean squared distance between a
+text's embedding and the teacher's embedding of its pivot-language version.
 """
 
 from __future__ import annotations
@@ -18,25 +22,37 @@ class Distillation:
     """The term ``distillation``.
 
     Args:
-        weight: Factor.
+        weight: Factor of the divergence.
         temperature: Of both softmaxes.
+        alignment: Factor of the squared distance; 0 leaves it out.
     """
 
     name = "distillation"
 
-    def __init__(self, weight: float = 1.0, temperature: float = 0.05) -> None:
+    def __init__(
+        self, weight: float = 1.0, temperature: float = 0.05, alignment: float = 0.0
+    ) -> None:
         self.weight = weight
         self.temperature = temperature
+        self.alignment = alignment
         self.metrics: dict[str, float] = {}
 
     def __call__(self, batch: EmbeddedBatch) -> Tensor:
-        """Weight times the divergence, averaged over queries."""
+        """Weighted divergence, averaged over queries, and weighted squared distance."""
         if batch.teacher_queries is None or batch.teacher_passages is None:
             raise ValueError("distillation needs a teacher: ask for a pivot language")
         student = _log_softmax(batch.queries, batch.passages, self.temperature)
         teacher = _log_softmax(batch.teacher_queries, batch.teacher_passages, self.temperature)
         divergence = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
-        return self.weight * divergence
+        loss = self.weight * divergence
+        if self.alignment:
+            distance = (
+                _squared_distance(batch.queries, batch.teacher_queries)
+                + _squared_distance(batch.passages, batch.teacher_passages)
+            ) / 2
+            self.metrics = {"alignment": float(distance.detach())}
+            loss = loss + self.alignment * distance
+        return loss
 
     def state_dict(self) -> dict[str, Tensor]:
         """Nothing: the term has no state."""
@@ -49,3 +65,9 @@ class Distillation:
 def _log_softmax(queries: Tensor, passages: Tensor, temperature: float) -> Tensor:
     cosines = F.normalize(queries, dim=1) @ F.normalize(passages, dim=1).T
     return F.log_softmax(cosines / temperature, dim=1)
+
+
+def _squared_distance(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean over texts of the squared distance of the normalised embeddings, 0 to 4."""
+    gap = F.normalize(student, dim=1) - F.normalize(teacher, dim=1)
+    return gap.square().sum(dim=1).mean()
