@@ -131,7 +131,8 @@ def fill_tables(markdown: str) -> str:
 
 
 def _table(names: str) -> str:
-    return f"{result_table(names)}\n\n{made_by(load(names.split(maxsplit=1)[0]))}"
+    origins = dict.fromkeys(made_by(load(name)) for name in names.split())
+    return "\n\n".join([result_table(names), *origins])
 
 
 def _percent(value: float | None) -> str:
@@ -203,16 +204,16 @@ def _share(argument: str) -> str:
 
 
 def _compare(argument: str) -> str:
-    """``compare:claims``, ``compare:XQuADR methods`` or ``compare:XQuADR multi.map``."""
+    """``compare:claims paper``, ``compare:XQuADR methods`` or ``compare:XQuADR multi.map``."""
     specification = importlib.util.spec_from_file_location("compare", DOCS / "compare.py")
     tables = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(tables)
     content = load("compare-pocket")
     collections = pick(content, "collections", "compare-pocket")
-    if argument == "claims":
-        columns, rows = tables.claim_rows(collections)
-        return markdown_table(columns, rows, left=2)
     name, what = argument.split()
+    if name == "claims":
+        columns, rows = tables.claim_rows(collections, what)
+        return markdown_table(columns, rows)
     found = pick(collections, name, "compare-pocket")
     columns, rows = (
         tables.method_rows(found) if what == "methods" else tables.test_rows(found, what)

@@ -60,32 +60,44 @@ def collection(gain: float, p: float) -> dict:
         {"methods": [a, b], "difference": gain if b == "hybrid" else -gain, "p_holm": p}
         for a, b in pairs
     ]
-    return {"tests": dict.fromkeys(("mono.map", "cross.map", "multi.map"), tests)}
+    keys = ("mono.map", "cross.map", "multi.map", "multi.rank_distance")
+    return {"tests": dict.fromkeys(keys, tests)}
 
 
 @pytest.mark.parametrize(
-    ("signs", "said"),
+    ("signs", "said", "at_least"),
     [
-        ([1, 1], "holds"),
-        ([-1, -1], "the reverse holds"),
-        ([0, 0], "no difference shown"),
-        ([1, -1], "mixed"),
-        ([1, 0], "partly"),
-        ([0, -1], "partly reversed"),
+        ([1, 1], "holds", "holds, and better"),
+        ([-1, -1], "the reverse holds", "fails: worse"),
+        ([0, 0], "no difference shown", "holds"),
+        ([1, -1], "mixed", "fails on one"),
+        ([1, 0], "on one", "holds"),
+        ([0, -1], "the reverse on one", "fails on one"),
     ],
 )
-def test_a_verdict_needs_both_collections(tables: ModuleType, signs: list, said: str) -> None:
+def test_a_verdict_needs_both_collections(
+    tables: ModuleType, signs: list, said: str, at_least: str
+) -> None:
     assert tables.verdict(signs) == said
+    assert tables.verdict(signs, at_least=True) == at_least
 
 
 def test_claims_are_read_from_the_tests(tables: ModuleType) -> None:
     both = {"XQuADR": collection(0.05, 0.01), "MLQAR": collection(0.02, 0.2)}
-    _, rows = tables.claim_rows(both)
-    assert rows[0][2:] == ["+5.0 (p = 0.01)", "+2.0 (p = 0.2)", "partly"]
-    assert {row[-1] for row in rows} == {"partly"}
+    _, paper = tables.claim_rows(both, "paper")
+    assert paper[0][1:] == ["+5.0 (p = 0.01)", "+2.0 (p = 0.2)", "holds"]
+    assert paper[-1][-1] == "the reverse on one"  # a larger distance is worse
+    _, ours = tables.claim_rows(both, "adversarial")
+    assert {row[-1] for row in ours[:-1]} == {"on one"}
 
 
 def test_differences_are_signed_and_bold_where_significant(tables: ModuleType) -> None:
     found = {**collection(0.05, 0.01), "methods": dict.fromkeys(["base", "hybrid"])}
     _, rows = tables.test_rows(found, "multi.map")
     assert rows == [["`base`", "", "**-5.0**"], ["`hybrid`", "**+5.0**", ""]]
+
+
+def test_distances_are_in_ranks(tables: ModuleType) -> None:
+    found = {**collection(-41.4, 0.5), "methods": dict.fromkeys(["base", "hybrid"])}
+    _, rows = tables.test_rows(found, "multi.rank_distance")
+    assert rows == [["`base`", "", "+41"], ["`hybrid`", "-41", ""]]

@@ -85,6 +85,18 @@ def test_the_main_job_gives_the_committed_scores(pocket_run: Workplace) -> None:
         assert mean == pytest.approx(committed[setting]["map"], abs=2e-4)
 
 
+@pytest.mark.parametrize("method", ["hybrid", "adversarial"])
+def test_shipped_encoders_give_the_committed_scores(method: str, tmp_path: Path) -> None:
+    committed = json.loads((RESULTS / f"pocketqa-r-{method}.json").read_text())["settings"]["multi"]
+    place = Workplace(tmp_path)
+    place.run(MTEB, "run", "-m", f"hybridir/pocket-{method}", "-t", POCKET_TASKS[2])
+    found = scores(place.output, POCKET_TASKS[2]).values()
+    assert fmean(score["map"] for score in found) == pytest.approx(committed["map"], abs=2e-4)
+    assert fmean(score["rank_distance"] for score in found) == pytest.approx(
+        committed["rank_distance"], abs=0.5
+    )
+
+
 def test_a_repeated_run_encodes_nothing_and_gives_the_same_scores(pocket_run: Workplace) -> None:
     second = pocket_run.folder / "second"
     log = pocket_run.run(

@@ -58,6 +58,23 @@ def test_pocket_recipes_differ_in_the_method_alone() -> None:
     assert all(recipe == recipes[0] for recipe in recipes)
 
 
+@pytest.mark.usefixtures("data_dir")
+def test_questions_of_the_package_are_on_the_right_side_of_the_split() -> None:
+    plan = make_plan(read_recipe(Path("pocket-mono")), leak_check=False)
+    trained = {source.name: source.items for source in plan.train}
+    held_out = {source.name: source.items for source in plan.held_out}
+    assert len(trained["train"]) == 144
+    assert "train" not in held_out
+    assert trained["held-out"] == ()
+    assert len(held_out["held-out"]) == 27
+    documents = [
+        {item.document for items in part.values() for item in items} for part in (trained, held_out)
+    ]
+    assert not documents[0] & documents[1]
+    for item in (*trained["train"], *held_out["held-out"]):
+        assert set(item.examples) == set(plan.languages)
+
+
 @pytest.mark.parametrize("name", packaged_recipes())
 def test_every_packaged_recipe_passes_a_dry_run(name: str, tmp_path: Path, data_dir: Path) -> None:
     arguments = ["train", name, "--dry-run"]

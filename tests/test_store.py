@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from hybridir_mteb import store
@@ -17,6 +17,7 @@ from hybridir_mteb.cli.app import app
 from hybridir_mteb.encoders import NOT_HERE, encoder_metas, load_encoder
 from hybridir_mteb.errors import ChecksumError, DataFormatError, SettingError, UnknownNameError
 from hybridir_mteb.methods import METHODS
+from hybridir_mteb.training.recipe import read_recipe
 
 NAME = "hybridir/xlmr-hybrid"
 
@@ -69,7 +70,7 @@ def test_nothing_half_written_enters_the_store(tmp_path: Path) -> None:
         pass
     with pytest.raises(ChecksumError, match="fingerprint"):
         add(fingerprint="0" * 64)
-    assert store.encoders() == []
+    assert [encoder for encoder in store.encoders() if encoder.place == "store"] == []
     with pytest.raises(SettingError, match="named hybridir/"), store.keep("hybridir/../evil"):
         pass
 
@@ -143,3 +144,50 @@ def test_the_command_line_lists_shows_exports_imports_and_removes(tmp_path: Path
     assert not encoder.path.exists() or "removed" in run("rm", NAME)
     assert encoder.fingerprint in run("import", str(tmp_path / "e.zip")).replace("\n", "")
     assert store.get(NAME).fingerprint == encoder.fingerprint
+
+
+def packaged() -> list[store.StoredEncoder]:
+    return [encoder for encoder in store.encoders() if encoder.place == "package"]
+
+
+def test_the_package_ships_five_small_sound_encoders_of_one_recipe() -> None:
+    names = {encoder.name.rpartition("-")[2] for encoder in packaged()}
+    assert {"mono", "cross", "hybrid", "mixed", "adversarial"} <= names
+    sizes = []
+    for encoder in packaged():
+        store.verify(encoder)
+        assert encoder.is_adapter
+        sizes.append(sum(path.stat().st_size for path in encoder.path.iterdir()))
+        weights = load_file(encoder.path / "adapter_model.safetensors")
+        assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
+        assert encoder.record["leak_check"]["not_at_hand"] == []
+        assert encoder.record["leak_check"]["allowed_leaks"] == []
+        seed = encoder.record["recipe"]["seed"]
+        recipe = read_recipe(Path(encoder.name.partition("/")[2]), seed=seed)
+        assert encoder.record["recipe"] == recipe.model_dump(mode="json")
+    assert max(sizes) < 3e6
+    assert sum(sizes) < 15e6
+
+
+def test_the_shipped_seed_is_the_median_by_the_held_out_criterion() -> None:
+    results = Path(__file__).parent.parent / "docs/results/train-pocket.json"
+    methods = json.loads(results.read_text())["methods"]
+    for method, found in methods.items():
+        encoder = store.get(f"hybridir/pocket-{method}")
+        order = sorted(found["held_out"], key=lambda s: found["held_out"][s]["criterion"])
+        assert len(order) >= 3
+        assert int(order[len(order) // 2]) == found["shipped_seed"]
+        assert encoder.record["recipe"]["seed"] == found["shipped_seed"]
+        assert encoder.fingerprint == found["fingerprint"]
+        assert (
+            encoder.record["selection"]["encoder"] == found["held_out"][str(found["shipped_seed"])]
+        )
+
+
+def test_a_packaged_encoder_cannot_be_removed_and_gives_way_to_one_in_the_store() -> None:
+    (shipped,) = [e for e in packaged() if e.name == "hybridir/pocket-hybrid"]
+    with pytest.raises(UnknownNameError, match="holds no"):
+        store.remove(shipped.name)
+    imported = store.import_encoder(shipped.path)
+    assert imported.fingerprint == shipped.fingerprint
+    assert store.get(shipped.name).place == "store"

@@ -108,6 +108,7 @@ def test_every_method_trains_and_differs_from_the_others(
                 "method_options": options,
                 "distillation": {"pivot": "en"} if method == "mixed" else None,
                 "mini_batch_size": 4 if method in {"xx", "erasure"} else None,
+                "report_to": ["tensorboard"],
             }
         )
         encoder = train(make_plan(recipe, leak_check=False))
@@ -117,6 +118,8 @@ def test_every_method_trains_and_differs_from_the_others(
         fingerprints.add(encoder.fingerprint)
     assert len(fingerprints) == len(METHODS)
     assert not list((tmp_path / ".runs").iterdir())  # checkpoints go when the encoder is stored
+    logged = {path.parent.name for path in (tmp_path / ".logs").rglob("events*")}
+    assert {name.split("-")[1] for name in logged} == set(METHODS)  # each run in its own folder
 
 
 @pytest.mark.parametrize("method", ["hybrid", "adversarial"])

@@ -32,6 +32,7 @@ from hybridir_mteb.relevance import Relevance
 from hybridir_mteb.scoring import DenseScorer
 from hybridir_mteb.settings import Context, Setting, judged_queries, passage_text, subsets
 from hybridir_mteb.training.encoder import load_sentence_transformer
+from hybridir_mteb.training.network import freeze_in_bf16
 
 COLLECTIONS = ("XQuADR", "MLQAR")
 COMMAND = "make compare-pocket"
@@ -40,13 +41,14 @@ MEASURES = {
     "ndcg_at_10": lambda table: ndcg(table, 10),
     "mrr_at_10": lambda table: reciprocal_rank(table, 10),
 }
-Values = dict[str, dict[str, np.ndarray]]  # "multi.map" -> {"de": (n_queries,), …}
+TESTED = ("mono.map", "cross.map", "multi.map", "multi.rank_distance")
 
 
 class Embedder:
     """Embeds each distinct text of a role once."""
 
     def __init__(self, model: Any) -> None:
+        freeze_in_bf16(model.requires_grad_(False))
         self._encoder = TokenBudgetEncoder(model, precision=Precision.BF16)
         self._prompts = model.prompts
         self._once = EncodeOnce(None)
@@ -130,9 +132,7 @@ def evaluated(key: str, load: Any) -> dict[str, Any]:
         values = per_query(name, embed)
         result[name] = {
             "means": means(values),
-            "questions": {
-                key: by_question(values[key]) for key in ("mono.map", "cross.map", "multi.map")
-            },
+            "questions": {key: by_question(values[key]) for key in TESTED},
         }
     with replacing(cache) as temporary:
         temporary.write_text(json.dumps(result))
@@ -153,6 +153,7 @@ def encoders() -> Iterator[tuple[str, int, store.StoredEncoder]]:
 
 def main() -> None:
     """Evaluate everything, test differences, write the result file."""
+    made_by = provenance(COMMAND)
     scores: dict[str, dict[str, Any]] = {
         "base": {"0": evaluated("pocket-base", load_pocket)},
     }
@@ -162,7 +163,7 @@ def main() -> None:
         scores.setdefault(method, {})[str(seed)] = found
         fingerprints.setdefault(method, {})[str(seed)] = encoder.fingerprint
     result = {
-        "made_by": provenance(COMMAND),
+        "made_by": made_by,
         "precision": "bf16",
         "fingerprints": fingerprints,
         "collections": {name: summary(name, scores) for name in COLLECTIONS},
@@ -193,7 +194,7 @@ def summary(name: str, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
                 for method, by_seed in scores.items()
             }
         )
-        for key in ("mono.map", "cross.map", "multi.map")
+        for key in TESTED
     }
     return {"methods": methods, "tests": tests}
 

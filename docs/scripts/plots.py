@@ -26,6 +26,16 @@ STYLE = {
 }
 COLOURS = {"xquad-r": "#00306f", "mlqa-r": "#c9ae3c"}  # both from cividis
 TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R"}
+COMPARED = {"XQuADR": "XQuAD-R", "MLQAR": "MLQA-R"}
+# Okabe and Ito's colours, each with a shape of its own.
+LOOKS = {
+    "base": ("#000000", "o"),
+    "mono": ("#e69f00", "s"),
+    "cross": ("#56b4e9", "^"),
+    "hybrid": ("#009e73", "D"),
+    "mixed": ("#0072b2", "v"),
+    "adversarial": ("#d55e00", "P"),
+}
 
 
 def scores(name: str) -> dict[str, Any]:
@@ -34,15 +44,21 @@ def scores(name: str) -> dict[str, Any]:
     return found
 
 
-def digest() -> str:
-    """Checksum of everything that is drawn; a test compares it with that in the pictures."""
-    data = json.dumps([scores(name) for name in TITLES], sort_keys=True)
-    return hashlib.sha256(data.encode()).hexdigest()
+def compared() -> dict[str, Any]:
+    """Collection -> method -> scores of every seed and their mean."""
+    found = json.loads((RESULTS / "compare-pocket.json").read_text())["collections"]
+    return {name: found[name]["methods"] for name in COMPARED}
+
+
+def digest(picture: str) -> str:
+    """Checksum of what a picture shows; a test compares it with that in the file."""
+    drawn = compared() if picture == "hybrid-vs-adversarial" else [scores(name) for name in TITLES]
+    return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()
 
 
 def _save(figure: Any, name: str, folder: Path) -> Path:
     path = folder / f"{name}.svg"
-    metadata = {"Date": None, "Creator": None, "Description": f"data sha256 {digest()}"}
+    metadata = {"Date": None, "Creator": None, "Description": f"data sha256 {digest(name)}"}
     figure.savefig(path, metadata=metadata)
     plt.close(figure)
     return path
@@ -103,11 +119,55 @@ def language_bars(folder: Path) -> Path:
     return _save(figure, "multilingual", folder)
 
 
+def effectiveness_against_bias(folder: Path) -> Path:
+    """Draw mAP against rank distance, a small mark for each seed and a large one for their mean."""
+    data = compared()
+    panels = {"mono.map": "monolingual mAP", "multi.map": "multilingual mAP"}
+    figure, grid = plt.subplots(2, 2, figsize=(7.6, 6.4), sharex="col", layout="constrained")
+    for column, (name, title) in enumerate(COMPARED.items()):
+        for row, (measure, label) in enumerate(panels.items()):
+            axes = grid[row, column]
+            for method, found in data[name].items():
+                colour, shape = LOOKS[method]
+                look = {"color": colour, "marker": shape, "linestyle": "none"}
+                seeds = found["seeds"].values()
+                axes.plot(
+                    [seed["multi.rank_distance"] for seed in seeds],
+                    [100 * seed[measure] for seed in seeds],
+                    **look,
+                    markersize=4,
+                    alpha=0.5,
+                )
+                mean = found["mean"]
+                axes.plot(
+                    mean["multi.rank_distance"],
+                    100 * mean[measure],
+                    **look,
+                    markersize=9,
+                    label=method,
+                )
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:.0f}")
+            axes.xaxis.set_minor_formatter("{x:.0f}")
+            axes.tick_params(axis="x", which="both", labelsize=8)
+            axes.grid(alpha=0.3)
+            axes.set_axisbelow(True)
+            if row == 0:
+                axes.set_title(title)
+            else:
+                axes.set_xlabel("rank distance (log)")
+            if column == 0:
+                axes.set_ylabel(f"{label} in percent")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return _save(figure, "hybrid-vs-adversarial", folder)
+
+
 def main() -> None:
     """Draw every picture."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):
-        for draw in (heat_map, language_bars):
+        for draw in (heat_map, language_bars, effectiveness_against_bias):
             print(draw(IMAGES).relative_to(DOCS))
 
 

@@ -33,7 +33,9 @@ def embed_by_length(
         whole: Tensor = model(features)["sentence_embedding"]
         return whole
     order = torch.argsort(mask.sum(dim=1), descending=True, stable=True)
-    parts = [model(_chunk(features, chosen))["sentence_embedding"] for chosen in order.split(rows)]
+    parts = [
+        model(_chunk(features, chosen))["sentence_embedding"] for chosen in torch.split(order, rows)
+    ]
     return torch.cat(parts)[torch.argsort(order)]
 
 

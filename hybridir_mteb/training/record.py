@@ -148,6 +148,15 @@ def _machine(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def _use_of(source: dict[str, Any]) -> str:
+    """What one source of the data was used for."""
+    place = source["origin"] or source["source"]
+    held = f"{source['held_out_items']} held out for selection"
+    if not source["items"]:
+        return f"{held}: {place}"
+    return f"Trained on {source['items']} items: {place}; {held}"
+
+
 def model_card(record: dict[str, Any]) -> str:
     """The card in Markdown with the hub's metadata on top, from the record alone."""
     backbone, selection = record["backbone"], record["selection"]
@@ -171,11 +180,7 @@ def model_card(record: dict[str, Any]) -> str:
         "```",
         "",
         f"- Weights' fingerprint (MTEB's revision): `{record['fingerprint']}`",
-        *(
-            f"- Trained on {source['items']} items of {source['origin'] or source['source']}; "
-            f"{source['held_out_items']} more held out for selection"
-            for source in record["data"]
-        ),
+        *(f"- {_use_of(source)}" for source in record["data"]),
         f"- Seed {record['recipe']['seed']}; interpolation weight {selection['interpolation']}, "
         "chosen on held-out documents",
         "- Zero-shot: compared with " + (", ".join(record["leak_check"]["checked"]) or "nothing")
