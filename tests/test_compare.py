@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -43,14 +44,30 @@ def test_questions_are_paired_seeds_averaged_and_p_values_corrected() -> None:
     assert all(row["p_holm"] >= row["p"] for row in found)
 
 
-def test_means_weigh_subsets_equally(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(DOCS / "scripts"))
     for name in ("provenance", "significance", "train_pocket"):
         sys.modules.pop(name, None)
-    compare = module("compare_pocket", DOCS / "scripts/compare_pocket.py")
+    return module("compare_pocket", DOCS / "scripts/compare_pocket.py")
+
+
+def test_means_weigh_subsets_equally(compare: ModuleType) -> None:
     values = {"mono.map": {"de": {"q1": 1.0, "q2": 0.0}, "en": {"q1": 1.0}}}
     assert compare.means(values) == {"mono.map": 0.75}
     assert compare.by_question(values["mono.map"]) == {"q1": 1.0, "q2": 0.0}
+
+
+@pytest.mark.usefixtures("pocket_weights")
+def test_the_comparison_scores_as_the_tasks_do(compare: ModuleType) -> None:
+    """In bf16, against the committed fp32 scores of ``mteb run``."""
+    means = compare.means(compare.per_query("PocketQAR", compare.Embedder(compare.load_pocket())))
+    committed = json.loads((DOCS / "results/pocketqa-r.json").read_text())["settings"]
+    for key, value in means.items():
+        setting, _, measure = key.partition(".")
+        tolerance = 2.0 if measure == "rank_distance" else 5e-3
+        assert value == pytest.approx(committed[setting][measure], abs=tolerance), key
+    assert len(means) == 10
 
 
 def collection(gain: float, p: float) -> dict:

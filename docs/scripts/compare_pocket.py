@@ -2,14 +2,19 @@
 
 python docs/scripts/compare_pocket.py
 
-Encoders come from the store (all seeds) and, where the store lacks them, from the package. Results
-of an encoder are kept beside the store, so an interrupted run goes on where it was.
+Encoders come from the store (all seeds) and, where the store lacks them, from the package. Two are
+evaluated side by side, a core each. Results of an encoder are kept in the store, so an interrupted
+run goes on where it was.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -121,12 +126,18 @@ def by_question(values: dict[str, dict[str, float]]) -> dict[str, float]:
     return {identifier: float(np.mean(rows)) for identifier, rows in found.items()}
 
 
-def evaluated(key: str, load: Any) -> dict[str, Any]:
-    """Scores of one encoder on all collections, from the cache or computed."""
+def evaluated(key: str, folder: Path | None) -> dict[str, Any]:
+    """Scores of one encoder on all collections, from the cache or computed.
+
+    Args:
+        key: Name in the cache.
+        folder: The encoder's; None is the backbone.
+    """
     cache = paths.model_store_dir() / ".compared" / f"{key}.json"
     if cache.is_file():
         return json.loads(cache.read_text())
-    embed = Embedder(load())
+    model = load_sentence_transformer(store.read_encoder(folder)) if folder else load_pocket()
+    embed = Embedder(model)
     result = {}
     for name in COLLECTIONS:
         values = per_query(name, embed)
@@ -154,14 +165,17 @@ def encoders() -> Iterator[tuple[str, int, store.StoredEncoder]]:
 def main() -> None:
     """Evaluate everything, test differences, write the result file."""
     made_by = provenance(COMMAND)
-    scores: dict[str, dict[str, Any]] = {
-        "base": {"0": evaluated("pocket-base", load_pocket)},
-    }
+    jobs: list[tuple[str, int, str, Path | None]] = [("base", 0, "pocket-base", None)]
+    jobs += [(method, seed, e.fingerprint, e.path) for method, seed, e in encoders()]
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the workers: a core evaluates one encoder
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        results = list(pool.map(evaluated, [job[2] for job in jobs], [job[3] for job in jobs]))
+    scores: dict[str, dict[str, Any]] = {}
     fingerprints: dict[str, dict[str, str]] = {}
-    for method, seed, encoder in encoders():
-        found = evaluated(encoder.fingerprint, lambda e=encoder: load_sentence_transformer(e))
+    for (method, seed, fingerprint, path), found in zip(jobs, results, strict=True):
         scores.setdefault(method, {})[str(seed)] = found
-        fingerprints.setdefault(method, {})[str(seed)] = encoder.fingerprint
+        if path is not None:
+            fingerprints.setdefault(method, {})[str(seed)] = fingerprint
     result = {
         "made_by": made_by,
         "precision": "bf16",
