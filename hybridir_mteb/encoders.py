@@ -87,12 +87,10 @@ def from_hub(name: str, revision: str | None) -> store.StoredEncoder:
         ) from error
     from pathlib import Path
 
-    encoder = store.import_encoder(Path(folder))
-    if not encoder.fingerprint.startswith(revision or ""):
-        raise DataUnavailableError(
-            f"{name}: the hub has the revision {encoder.fingerprint}, not {revision}"
-        )
-    return encoder
+    found = store.read_encoder(Path(folder)).fingerprint
+    if not found.startswith(revision or ""):
+        raise DataUnavailableError(f"{name}: the hub has the revision {found}, not {revision}")
+    return store.import_encoder(Path(folder))
 
 
 def to_hub(encoder: store.StoredEncoder, repository: str, *, private: bool) -> str:

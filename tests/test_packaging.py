@@ -187,6 +187,11 @@ def test_wheel_content(wheel: Path) -> None:
     assert {n for n in names if n.startswith(data) and n.endswith(".jsonl")} == {
         f"{data}/{language}.jsonl" for language in LANGUAGES
     }
+    for method in ("mono", "cross", "hybrid", "mixed", "adversarial"):
+        encoder = f"hybridir_mteb/data/encoders/pocket-{method}"
+        assert f"{encoder}/adapter_model.safetensors" in names
+        assert f"{encoder}/hybridir.json" in names
+        assert f"hybridir_mteb/recipes/pocket-{method}.yaml" in names
     assert not [name for name in names if "_startup" in name or "__pycache__" in name]
 
 
@@ -205,6 +210,16 @@ assert {"XQuADRMonolingualRetrieval", "PocketQARMultilingualRetrieval"} <= greek
 assert "MLQARMonolingualRetrieval" not in greek  # MLQA has no Greek
 """
     environment.python(REGISTERED + greek)
+
+
+def test_shipped_encoders_load_from_an_installation(environment: Environment) -> None:
+    shown = environment.run("hybridir", "models", "list").stdout
+    assert shown.count("package") >= 5
+    environment.python(
+        "import mteb\n"
+        "model = mteb.get_model('hybridir/pocket-hybrid')\n"
+        "assert model.engine.encode(['Was ist Bernstein?']).shape == (1, 384)\n"
+    )
 
 
 def test_autoload_can_be_switched_off(environment: Environment) -> None:

@@ -6,6 +6,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -14,8 +15,14 @@ from typer.testing import CliRunner
 from hybridir_mteb import store
 from hybridir_mteb.backbones import BACKBONES
 from hybridir_mteb.cli.app import app
-from hybridir_mteb.encoders import NOT_HERE, encoder_metas, load_encoder
-from hybridir_mteb.errors import ChecksumError, DataFormatError, SettingError, UnknownNameError
+from hybridir_mteb.encoders import NOT_HERE, encoder_metas, from_hub, load_encoder, to_hub
+from hybridir_mteb.errors import (
+    ChecksumError,
+    DataFormatError,
+    DataUnavailableError,
+    SettingError,
+    UnknownNameError,
+)
 from hybridir_mteb.methods import METHODS
 from hybridir_mteb.training.recipe import read_recipe
 
@@ -144,6 +151,67 @@ def test_the_command_line_lists_shows_exports_imports_and_removes(tmp_path: Path
     assert not encoder.path.exists() or "removed" in run("rm", NAME)
     assert encoder.fingerprint in run("import", str(tmp_path / "e.zip")).replace("\n", "")
     assert store.get(NAME).fingerprint == encoder.fingerprint
+
+
+def test_an_encoder_that_is_nowhere_says_how_to_get_it() -> None:
+    with pytest.raises(
+        DataUnavailableError, match="hybridir train --backbone xlmr --method hybrid"
+    ):
+        load_encoder(NAME)
+
+
+def test_an_encoder_of_the_hub_enters_the_store_only_if_it_is_the_one_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A local folder stands for what the hub would send."""
+    hub = tmp_path / "snapshot"
+    hub.mkdir()
+    fill(hub, 4.0)
+    asked = []
+
+    def snapshot_download(name: str, **options: object) -> str:
+        asked.append((name, options))
+        return str(hub)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    expected = store.read_encoder(hub).fingerprint
+    with pytest.raises(DataUnavailableError, match=f"has the revision {expected}"):
+        from_hub(NAME, "0" * 64)
+    assert store.find(NAME) is None
+    assert from_hub(NAME, expected).fingerprint == expected
+    assert store.get(NAME).place == "store"
+    name, options = asked[0]
+    assert name == NAME
+    assert "*.safetensors" in options["allow_patterns"]
+    assert not [pattern for pattern in options["allow_patterns"] if "bin" in pattern]
+    save_file({"w": torch.ones(2, 2)}, hub / "adapter_model.safetensors")
+    with pytest.raises(ChecksumError):
+        from_hub(NAME, None)
+
+
+def test_an_encoder_is_pushed_whole_and_only_if_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+
+    class Api:
+        def create_repo(self, repository: str, **options: object) -> None:
+            done.append((repository, options))
+
+        def upload_folder(self, **options: object) -> str:
+            done.append(options)
+            return "https://hub/commit"
+
+    encoder = add(5.0)
+    with pytest.raises(DataUnavailableError, match="hf auth login"):  # offline
+        to_hub(encoder, "me/encoder", private=True)
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    assert to_hub(encoder, "me/encoder", private=True) == "https://hub/commit"
+    assert done == [
+        ("me/encoder", {"private": True, "exist_ok": True}),
+        {"repo_id": "me/encoder", "folder_path": encoder.path},
+    ]
+    save_file({"w": torch.ones(2, 2)}, encoder.path / "adapter_model.safetensors")
+    with pytest.raises(ChecksumError):
+        to_hub(encoder, "me/encoder", private=True)
 
 
 def packaged() -> list[store.StoredEncoder]:

@@ -85,9 +85,11 @@ def test_a_trained_encoder_is_found_by_the_users_command(
     assert meta["n_parameters"] == encoder.record["parameters"] < 10_000_000
 
 
-def test_every_method_trains_and_differs_from_the_others(
+def test_every_method_trains_differs_from_the_others_and_is_evaluated(
     tiny_xlmr: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import mteb
+
     from hybridir_mteb.training.plan import make_plan
     from hybridir_mteb.training.recipe import make_recipe
     from hybridir_mteb.training.run import train
@@ -116,6 +118,12 @@ def test_every_method_trains_and_differs_from_the_others(
         assert encoder.record["curve"][-1]["step"] == STEPS
         assert encoder.record["data"][0]["held_out_items"] > 0
         fingerprints.add(encoder.fingerprint)
+        model = mteb.get_model(encoder.name)
+        task = mteb.get_task("PocketQARMonolingualRetrieval", hf_subsets=["en"])
+        result = mteb.evaluate(model, [task], cache=None, co2_tracker=False)
+        assert result.model_revision == encoder.fingerprint
+        (scores,) = result.task_results[0].scores["test"]
+        assert 0 < scores["map"] < 1
     assert len(fingerprints) == len(METHODS)
     assert not list((tmp_path / ".runs").iterdir())  # checkpoints go when the encoder is stored
     logged = {path.parent.name for path in (tmp_path / ".logs").rglob("events*")}
