@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from modules import load_module
 from scipy.stats import ttest_rel
 
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-def module(name: str, path: Path) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(name, path)
-    assert specification is not None
-    assert specification.loader is not None
-    loaded = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(loaded)
-    return loaded
-
-
 @pytest.fixture
 def tables() -> ModuleType:
-    return module("compare", DOCS / "compare.py")
+    return load_module(DOCS / "compare.py")
 
 
 def test_questions_are_paired_seeds_averaged_and_p_values_corrected() -> None:
-    significance = module("significance", DOCS / "scripts/significance.py")
+    significance = load_module(DOCS / "scripts/significance.py")
     one = [{"q1": 0.1, "q2": 0.2, "q3": 0.5}, {"q1": 0.3, "q2": 0.2, "q3": 0.5}]
     two = [{"q1": 0.4, "q2": 0.5, "q3": 0.9}]
     three = [{"q1": 0.2, "q2": 0.2, "q3": 0.6, "q4": 1.0}]
@@ -49,7 +40,7 @@ def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(DOCS / "scripts"))
     for name in ("provenance", "significance", "train_pocket"):
         sys.modules.pop(name, None)
-    return module("compare_pocket", DOCS / "scripts/compare_pocket.py")
+    return load_module(DOCS / "scripts/compare_pocket.py")
 
 
 def test_means_weigh_subsets_equally(compare: ModuleType) -> None:

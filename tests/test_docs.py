@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import doctest
-import importlib.util
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from modules import load_module
 
 from hybridir_mteb.report import summarise
 
@@ -24,15 +24,6 @@ PAGES = sorted((DOCS / "pages").glob("**/*.md"))
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MARKED = re.compile(r"^<!-- (run|plugin: \w+ \S+) -->\n```python\n(.*?)^```$", re.M | re.S)
 MACHINE_PATH = re.compile(r"/(work|tmp|root|home|Users)/")
-
-
-def load_module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"docs_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -12,9 +12,11 @@ import torch.nn.functional as F  # noqa: N812
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from training_data import write_tiny_decoder, write_tiny_xlmr
 
 from hybridir_mteb.backbones import BACKBONES
+from hybridir_mteb.encode import Precision
 from hybridir_mteb.probe import language_probe_accuracy
 from hybridir_mteb.training.by_length import embed_by_length
 from hybridir_mteb.training.losses.adversarial import LanguageAdversary, ramp, reverse_gradient
@@ -26,7 +28,13 @@ from hybridir_mteb.training.losses.contrastive import (
 from hybridir_mteb.training.losses.distillation import Distillation
 from hybridir_mteb.training.losses.erasure import Erasure, cross_covariance
 from hybridir_mteb.training.losses.terms import EmbeddedBatch, LossTerm
-from hybridir_mteb.training.network import add_lora, load_backbone, set_dropout
+from hybridir_mteb.training.network import (
+    add_lora,
+    efficient,
+    freeze_in_bf16,
+    load_backbone,
+    set_dropout,
+)
 from hybridir_mteb.training.teacher import Teacher
 
 DIMENSION, N_LANGUAGES, N_ITEMS, STEPS, BATCH = 16, 3, 150, 600, 32
@@ -306,3 +314,31 @@ def test_dropout_is_changed_in_every_layer_and_in_attention(tmp_path: Path) -> N
         assert not twice()
         set_dropout(model, 0.0)
         assert twice()
+
+
+def test_what_makes_a_step_cheaper_does_not_change_it(tmp_path: Path) -> None:
+    (backbone,) = [b for b in BACKBONES if b.name == "xlmr"]
+    model = load_backbone(backbone, weights=str(write_tiny_xlmr(tmp_path))).train()
+    set_dropout(model, 0.0)
+    torch.manual_seed(0)
+    add_lora(model, rank=2, alpha=4, dropout=0.0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+
+    def step() -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            embeddings = model(columns(model)[0])["sentence_embedding"]
+        return embeddings.detach(), gradients(model, embeddings.float().pow(3).sum())
+
+    with sdpa_kernel(SDPBackend.MATH):
+        plain, plain_gradient = step()
+    freeze_in_bf16(model)
+    frozen = [p for p in model.parameters() if p.dtype is torch.bfloat16]
+    assert frozen
+    assert not any(p.requires_grad for p in frozen)
+    with efficient(model, Precision.BF16):
+        cheap, cheap_gradient = step()
+    assert torch.equal(cheap, plain)
+    assert torch.allclose(cheap_gradient, plain_gradient, rtol=1e-2, atol=1e-4)
