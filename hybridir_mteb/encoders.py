@@ -6,10 +6,12 @@ machine is looked for on the hub when it is loaded, and else says how to train i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb import store
 from hybridir_mteb.errors import DataUnavailableError
+from hybridir_mteb.settings import Setting
 from hybridir_mteb.specs import Backbone, TrainingMethod
 
 if TYPE_CHECKING:
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb_encoder import SentenceEncoder
 
 BYTES_PER_PARAMETER = 4
+# MTEB's own tasks on the text of an evaluation set.
+ADAPTED = {
+    "XQuADR": ("XQuADRetrieval",),
+    "MLQAR": ("MLQARetrieval",),
+    "MIRACL topics": ("MIRACLRetrieval",),
+}
 NOT_HERE = "not-on-this-machine"
 TRAINING_CODE = "https://pypi.org/project/hybridir-mteb/"
 # MTEB tasks on the same data as a source of training data, by a word in its origin.
@@ -144,6 +152,7 @@ def _meta_of(encoder: store.StoredEncoder, template: ModelMeta) -> ModelMeta:
         if word.lower() in str(source["origin"] or source["source"]).lower()
         for task in tasks
     }
+    leaked = _tasks_of(encoder.record.get("leak_check", {}).get("leaked_sets", ()))
     return template.model_copy(
         update={
             "name": encoder.name,
@@ -152,10 +161,22 @@ def _meta_of(encoder: store.StoredEncoder, template: ModelMeta) -> ModelMeta:
             "n_parameters": encoder.record["parameters"],
             "memory_usage_mb": round(encoder.record["parameters"] * BYTES_PER_PARAMETER / 2**20),
             "release_date": str(encoder.record["created"])[:10],
-            "training_datasets": None if known is None else known | trained,
+            # Unknown stays unknown, but never hides a leak.
+            "training_datasets": (
+                None if known is None and not leaked else (known or set()) | trained | leaked
+            ),
             "public_training_data": None,
         }
     )
+
+
+def _tasks_of(evaluation_sets: Iterable[str]) -> set[str]:
+    """Names of the MTEB tasks on evaluation sets: ours, and those that ours are adapted from."""
+    tasks: set[str] = set()
+    for name in evaluation_sets:
+        tasks |= {name, *ADAPTED.get(name, ())}
+        tasks |= {f"{name}{setting.in_task_name}Retrieval" for setting in Setting}
+    return tasks
 
 
 def _template(backbone: Backbone) -> ModelMeta:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hybridir_mteb.errors import DataUnavailableError
 from hybridir_mteb.hookspecs import Register, hookimpl
 from hybridir_mteb.specs import MethodContext, TrainingMethod
 
@@ -48,6 +49,9 @@ def code_switch(context: MethodContext) -> CodeSwitch:
     if folder:
         files = {code: Path(folder).expanduser() / f"{source}-{code}.txt" for code in others}
         lexicons = {code: read_muse(path) for code, path in files.items() if path.is_file()}
+        if not lexicons:
+            names = ", ".join(path.name for path in files.values())
+            raise DataUnavailableError(f"{folder}: holds no lexicon; looked for {names}")
     else:
         lexicons = {}
         for code in others:

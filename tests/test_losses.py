@@ -246,6 +246,16 @@ def test_the_cached_loss_has_the_gradients_of_the_plain_one(tiny: SentenceTransf
     assert {"infonce", "adversarial", "erasure", "distillation"} <= plain_logs.keys()
 
 
+def test_the_cached_loss_keeps_the_digits_under_autocast(tiny: SentenceTransformer) -> None:
+    labels = torch.zeros(4, 2, dtype=torch.long)
+    values = []
+    for kind, extra in ((ContrastiveLoss, {}), (CachedContrastiveLoss, {"mini_batch_size": 4})):
+        loss = kind(tiny, temperature=0.01, **extra)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            values.append(float(loss(columns(tiny)[:2], labels)))
+    assert values[1] == pytest.approx(values[0], rel=1e-4)
+
+
 def test_the_teacher_stays_the_backbone_with_and_without_lora(
     tmp_path: object, tiny: SentenceTransformer
 ) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.errors import DataUnavailableError, SettingError, TrainingError, UnknownNameError
-from hybridir_mteb.training.plan import make_plan
+from hybridir_mteb.training.plan import make_plan, run_folder
 from hybridir_mteb.training.recipe import PACKAGED, make_recipe, packaged_recipes, read_recipe
 
 BASE = {"backbone": "pocket", "method": "mono"}
@@ -48,6 +48,42 @@ def test_recipes_extend_each_other_and_flags_win(tmp_path: Path) -> None:
         read_recipe(tmp_path / "bad.yaml")
     with pytest.raises(DataUnavailableError, match="pocket-hybrid"):
         read_recipe(Path("no-such-recipe"))
+
+
+def test_options_of_the_method_are_replaced_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("backbone: pocket\nmethod: codeswitch\nmethod_options: {lexicons: here}\n")
+    recipe = read_recipe(path, method_options={"probability": 0.3})
+    assert recipe.method_options == {"lexicons": "here", "probability": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method_options": {"batches": "foo"}}, "unknown kind of batch foo"),
+        ({"method_options": {"alpha": "abc"}}, "alpha of mono is a number, not 'abc'"),
+        ({"method_options": {"batch_language": "ja"}}, "batch_language 'ja'"),
+        ({"interpolation": [0.5, 1.0], "held_out_every": 1000}, "lower held_out_every"),
+        ({"evaluate_every": 5, "held_out_every": 1000}, "no source has 2 held-out items"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_loaded(
+    tmp_path: Path, changes: dict, message: str
+) -> None:
+    data = write_parallel_jsonl(tmp_path / "d.jsonl")
+    fields = {**BASE, "data": [{"kind": "jsonl", "path": str(data)}], **changes}
+    with pytest.raises(SettingError, match=message):
+        make_plan(make_recipe(fields), leak_check=False)
+
+
+def test_a_run_is_resumed_only_with_the_same_data_and_devices(tmp_path: Path) -> None:
+    path = write_parallel_jsonl(tmp_path / "d.jsonl")
+    recipe = make_recipe({**BASE, "data": [{"kind": "jsonl", "path": str(path)}]})
+    plan = make_plan(recipe, leak_check=False)
+    assert run_folder(plan) == run_folder(make_plan(recipe, leak_check=False))
+    assert run_folder(plan) != run_folder(plan, devices=2)
+    write_parallel_jsonl(path, n_items=50)
+    assert run_folder(plan) != run_folder(make_plan(recipe, leak_check=False))
 
 
 def test_pocket_recipes_differ_in_the_method_alone() -> None:

@@ -165,6 +165,18 @@ def test_no_two_items_with_one_passage_share_a_step_on_any_device() -> None:
         assert len(set(passages)) == 8
 
 
+def test_a_language_of_many_questions_on_few_passages_is_not_drawn() -> None:
+    few = tuple(
+        TrainingItem(f"d{at}", {"de": Example(f"Frage {at}", f"Text {at % 3}")}) for at in range(40)
+    )
+    data = dataset(items(40, "en") + few)
+    sampler = PairBatchSampler(data, 4, pattern=Mono())
+    english = data.items.languages.index("en")
+    assert {shape.required for shape, _ in sampler.batches()} == {(english,)}
+    with pytest.raises(DataFormatError, match="no language has 4 items with different passages"):
+        list(PairBatchSampler(dataset(few), 4, pattern=Mono()))
+
+
 def test_devices_take_the_same_kind_and_languages_at_each_step() -> None:
     data = dataset(items(96))
     shapes = [s for s, _ in PairBatchSampler(data, 4, pattern=Hybrid(), world_size=3).batches()]

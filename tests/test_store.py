@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import huggingface_hub
+import mteb
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -132,6 +133,14 @@ def test_mteb_is_told_the_truth_about_a_trained_encoder() -> None:
     e5 = metas["hybridir/me5s-hybrid"].training_datasets
     assert e5 is not None
     assert "MIRACLRetrieval" in e5
+
+
+def test_mteb_is_told_of_leaks_that_were_allowed() -> None:
+    add(leak_check={"allowed_leaks": ["…"], "leaked_sets": ["XQuADR"]})
+    (meta,) = [m for m in encoder_metas(list(BACKBONES), list(METHODS)) if m.name == NAME]
+    assert meta.training_datasets is not None
+    assert {"XQuADRMultilingualRetrieval", "XQuADRetrieval"} <= meta.training_datasets
+    assert not meta.is_zero_shot_on([mteb.get_task("XQuADRMultilingualRetrieval")])
 
 
 def test_arguments_that_nobody_reads_are_refused() -> None:

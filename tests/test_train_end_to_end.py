@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from training_data import write_parallel_jsonl, write_tiny_decoder, write_tiny_xlmr
 
@@ -130,9 +131,14 @@ def test_every_method_trains_differs_from_the_others_and_is_evaluated(
     assert {name.split("-")[1] for name in logged} == set(METHODS)  # each run in its own folder
 
 
-@pytest.mark.parametrize("method", ["hybrid", "adversarial"])
+@pytest.mark.parametrize(("method", "devices"), [("hybrid", 1), ("adversarial", 1), ("erasure", 2)])
 def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
-    tiny_xlmr: Path, data: Path, environment: dict[str, str], tmp_path: Path, method: str
+    tiny_xlmr: Path,
+    data: Path,
+    environment: dict[str, str],
+    tmp_path: Path,
+    method: str,
+    devices: int,
 ) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
@@ -152,12 +158,18 @@ def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
         )
     )
     arguments = [str(BIN / "hybridir"), "train", str(recipe)]
+    if devices > 1:
+        arguments = [*torchrun(devices), *arguments]
+        environment["ACCELERATE_USE_CPU"] = "true"
     run(arguments, environment)
     unbroken = stored(environment, f"xlmr-{method}")
 
     other = {**environment, "HYBRIDIR_MODEL_STORE": str(tmp_path / "other")}
     process = subprocess.Popen(
-        arguments, env=other, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        arguments,
+        env=other,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     runs = Path(other["HYBRIDIR_MODEL_STORE"]) / ".runs"
     deadline = time.monotonic() + 120
@@ -165,7 +177,9 @@ def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
     process.wait()
     assert not list(Path(other["HYBRIDIR_MODEL_STORE"]).glob(f"xlmr-{method}/*/{store.RECORD}"))
     run(arguments, other)
@@ -174,11 +188,15 @@ def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
     assert resumed.record["selection"] == unbroken.record["selection"]
 
 
+def torchrun(devices: int) -> list[str]:
+    """The start of a command line with so many processes."""
+    command = [str(BIN / "torchrun"), "--nproc-per-node", str(devices), "--no-python"]
+    return [*command, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+
+
 def launch(environment: dict[str, str], arguments: list[str]) -> str:
     """Run under torchrun with two processes on the CPU."""
-    torchrun = [str(BIN / "torchrun"), "--nproc-per-node", "2", "--no-python"]
-    torchrun += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
-    return run([*torchrun, *arguments], {**environment, "ACCELERATE_USE_CPU": "true"})
+    return run([*torchrun(2), *arguments], {**environment, "ACCELERATE_USE_CPU": "true"})
 
 
 def test_two_processes_train_one_encoder(

@@ -18,6 +18,7 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
+from hybridir_mteb.tasks import MLQA_R, XQUAD_R
 from hybridir_mteb.training.codeswitch import CodeSwitch
 from hybridir_mteb.training.held_out import HeldOut, split_documents
 from hybridir_mteb.training.leak import EvaluationTexts, check_leaks, evaluation_texts
@@ -171,6 +172,24 @@ def test_a_local_copy_of_a_hub_data_set_has_the_same_schema(tmp_path: Path, layo
         read_hub(HubSet(str(tmp_path), {"en": "english"}, columns=HubColumns(query="text")))
 
 
+def test_rows_of_one_query_are_held_out_together(tmp_path: Path) -> None:
+    rows = [{"query": f"who {at // 3}", "positive": f"answer {at}"} for at in range(9)]
+    Dataset.from_list(rows).to_json(tmp_path / "english.jsonl")
+    found = read_hub(HubSet(str(tmp_path), {"en": "english.jsonl"}))
+    assert [item.document for item in found.items] == [f"who {at // 3}" for at in range(9)]
+
+
+def test_a_loading_script_of_the_hub_is_not_run_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("Dataset scripts are no longer supported")
+
+    monkeypatch.setattr("hybridir_mteb.training.sources.hub.load_dataset", refuse)
+    with pytest.raises(DataUnavailableError, match="scripts are no longer supported"):
+        read_hub(HubSet("me/set", {"en": "english"}, revision="0" * 40))
+
+
 def test_data_of_the_hub_are_pinned_and_say_when_they_cannot_be_had() -> None:
     with pytest.raises(DataFormatError, match="revision"):
         read_hub(HubSet("unicamp-dl/mmarco", {"en": "english"}))
@@ -191,6 +210,23 @@ def test_a_leak_is_found_whatever_its_punctuation_and_refused() -> None:
     assert len(check_leaks([source_of(copy)], known, allow=True)) == 1
     assert check_leaks([source_of("The Panthers gave up few points.")], known, allow=False) == []
     assert check_leaks([source_of("It was good.")], known, allow=False) == []  # too short to count
+
+
+def test_a_short_question_in_chinese_is_no_shorter_than_one_in_english() -> None:
+    known = EvaluationTexts()
+    known.add("Exam", ["琥珀是由什么形成的？"])
+    (leak,) = check_leaks([source_of("琥珀是由什么形成的")], known, allow=True)
+    assert leak == ("mine", "i1", "en", "Exam")
+    assert check_leaks([source_of("什么形成的")], known, allow=False) == []
+
+
+def test_nearly_every_question_of_the_evaluation_sets_is_long_enough(data_dir: Path) -> None:
+    known = evaluation_texts()
+    for spec in (XQUAD_R, MLQA_R):
+        collection = spec.load(spec.languages)
+        for code, part in collection.parts.items():
+            missed = [query.text for query in part.queries if known.find(query.text) is None]
+            assert len(missed) < 0.03 * len(part.queries), (code, missed[:5])
 
 
 def test_texts_of_all_evaluation_sets_are_known(data_dir: Path) -> None:

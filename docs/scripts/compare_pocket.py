@@ -3,8 +3,8 @@
 python docs/scripts/compare_pocket.py
 
 Encoders come from the store (all seeds) and, where the store lacks them, from the package. Two are
-evaluated side by side, a core each. Results of an encoder are kept in the store, so an interrupted
-run goes on where it was.
+evaluated side by side, a core each. Results of an encoder and commit are kept in the store, so an
+interrupted run goes on where it was.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from hybridir_mteb.metrics.language_bias import rank_distance
 from hybridir_mteb.metrics.measure import RankTable
 from hybridir_mteb.plugins import installed_plugins
 from hybridir_mteb.pocket.model import load_pocket
+from hybridir_mteb.pocket.weights import FILE_SHA256
 from hybridir_mteb.rank import exact_ranks, tie_order
 from hybridir_mteb.relevance import Relevance
 from hybridir_mteb.scoring import DenseScorer
@@ -165,11 +166,12 @@ def encoders() -> Iterator[tuple[str, int, store.StoredEncoder]]:
 def main() -> None:
     """Evaluate everything, test differences, write the result file."""
     made_by = provenance(COMMAND)
-    jobs: list[tuple[str, int, str, Path | None]] = [("base", 0, "pocket-base", None)]
+    jobs: list[tuple[str, int, str, Path | None]] = [("base", 0, FILE_SHA256, None)]
     jobs += [(method, seed, e.fingerprint, e.path) for method, seed, e in encoders()]
     os.environ["OMP_NUM_THREADS"] = "1"  # of the workers: a core evaluates one encoder
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        results = list(pool.map(evaluated, [job[2] for job in jobs], [job[3] for job in jobs]))
+        keys = [f"{fingerprint}-{made_by['commit']}" for _, _, fingerprint, _ in jobs]
+        results = list(pool.map(evaluated, keys, [path for *_, path in jobs]))
     scores: dict[str, dict[str, Any]] = {}
     fingerprints: dict[str, dict[str, str]] = {}
     for (method, seed, fingerprint, path), found in zip(jobs, results, strict=True):

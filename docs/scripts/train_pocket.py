@@ -95,9 +95,23 @@ def main() -> None:
                 for seed, encoder in by_seed.items()
             },
         }
-    backbone = next(iter(found[methods[0]].values())).record["selection"]["backbone"]
-    result = {"made_by": made_by, "backbone": backbone, "methods": shipped}
-    write_text(RESULTS / "train-pocket.json", json.dumps(result, indent=1) + "\n")
+    record = next(iter(found[methods[0]].values())).record
+    rows = {row["source"]: row for row in record["data"]}
+    data = {
+        "items": rows["NTREX-128"]["items"],
+        "questions": rows["train"]["items"],
+        "held_out_questions": rows["held-out"]["held_out_items"],
+    }
+    path = RESULTS / "train-pocket.json"
+    if path.is_file():  # methods trained on another day stay
+        shipped = {**json.loads(path.read_text())["methods"], **shipped}
+    result = {
+        "made_by": made_by,
+        "data": data,
+        "backbone": record["selection"]["backbone"],
+        "methods": shipped,
+    }
+    write_text(path, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

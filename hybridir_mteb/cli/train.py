@@ -131,6 +131,7 @@ def train(
 
 def _show(plan: Plan) -> None:
     from hybridir_mteb.training.memory import estimate
+    from hybridir_mteb.training.pairs import common_negatives
 
     table = Table(title=f"{plan.recipe.name}", title_justify="left", show_header=False)
     lora = plan.lora
@@ -140,7 +141,7 @@ def _show(plan: Plan) -> None:
         "options": ", ".join(f"{k}={v}" for k, v in plan.options.items() if v != "") or "none",
         "languages": " ".join(plan.languages),
         "trained parameters": f"LoRA, rank {lora.rank}" if lora else "all",
-        "steps": str(plan.steps()),
+        "steps": str(plan.steps(int(os.environ.get("WORLD_SIZE", "1")))),
         "batch": f"{plan.recipe.batch_size} pairs x {plan.recipe.gradient_accumulation} "
         "accumulated, on each device",
         "leak check": f"{', '.join(plan.checked) or 'nothing'} compared; "
@@ -149,7 +150,10 @@ def _show(plan: Plan) -> None:
     }
     for source in plan.train:
         held = sum(len(s.items) for s in plan.held_out if s.name == source.name)
-        rows[f"data: {source.name}"] = f"{len(source.items)} items, {held} held out"
+        negatives = common_negatives(source.items)
+        rows[f"data: {source.name}"] = f"{len(source.items)} items, {held} held out" + (
+            f", {negatives} hard negatives each" if negatives else ""
+        )
     if plan.leaks:
         rows["LEAKS, allowed"] = f"{len(plan.leaks)} items occur in evaluation sets"
     for name, value in rows.items():

@@ -133,9 +133,12 @@ class HeldOut:
         for code in self.languages:
             for other in self.languages:
                 table = self._table(code, (other,), queries[code], passages)
+                if table is None:
+                    continue
                 value = float(average_precision(table).mean())
                 (mono if other == code else cross).append(value)
             table = self._table(code, tuple(self.languages), queries[code], passages)
+            assert table is not None  # noqa: S101 -- a query has an answer in its own language
             multi.append(float(average_precision(table).mean()))
             distance.append(float(np.nanmean(rank_distance(table))))
         return HeldOutScores(
@@ -153,7 +156,8 @@ class HeldOut:
         pool: tuple[str, ...],
         queries: FloatMatrix,
         passages: dict[str, FloatMatrix],
-    ) -> RankTable:
+    ) -> RankTable | None:
+        """Ranks of the answers in a pool; None where no query has an answer in it."""
         place = {
             (other, text): at
             for at, (other, text) in enumerate(
@@ -165,6 +169,8 @@ class HeldOut:
             for _, answers in self._queries[code]
         ]
         answered = [at for at, row in enumerate(judged) if row]
+        if not answered:
+            return None
         relevance = Relevance.from_lists([judged[at] for at in answered])
         scorer = DenseScorer(queries[answered], np.concatenate([passages[o] for o in pool]))
         order = tie_order([f"{other}:{text}" for other, text in place])

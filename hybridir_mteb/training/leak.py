@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from hybridir_mteb import paths
 from hybridir_mteb.errors import DataUnavailableError, LeakError
@@ -21,9 +22,34 @@ from hybridir_mteb.training.pairs import Source
 from hybridir_mteb.training.sources.jsonl import read_objects
 from hybridir_mteb.training.text import normalise
 
-SHORTEST = 16  # letters: "In the 1990s." occurs everywhere and proves nothing
+# In letters: "In the 1990s." occurs everywhere and proves nothing.
+SHORTEST = 16
+IDEOGRAPH = 2  # a Chinese character, kana or Hangul syllable says as much as so many letters
+_IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？؟।;])\s*")
 SHOWN = 3
+
+
+class Leak(NamedTuple):
+    """A training item of which a text occurs in an evaluation set.
+
+    Attributes:
+        source: Name of the training data.
+        item: Id of the item.
+        language: Language of the text.
+        evaluation_set: Where it occurs.
+    """
+
+    source: str
+    item: str
+    language: str
+    evaluation_set: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.source}: item {self.item!r} in {self.language!r} occurs in "
+            f"{self.evaluation_set}"
+        )
 
 
 @dataclass
@@ -54,7 +80,7 @@ class EvaluationTexts:
 def _digests(text: str) -> Iterator[bytes]:
     for part in {text, *_SENTENCE_END.split(text)}:
         plain = normalise(part)
-        if len(plain) >= SHORTEST:
+        if len(plain) + (IDEOGRAPH - 1) * len(_IDEOGRAPHS.findall(plain)) >= SHORTEST:
             yield hashlib.blake2b(plain.encode(), digest_size=12).digest()
 
 
@@ -104,7 +130,7 @@ def _beir(folder: Path) -> Iterator[str]:
             yield str(row.get("text", ""))
 
 
-def check_leaks(sources: Iterable[Source], known: EvaluationTexts, *, allow: bool) -> list[str]:
+def check_leaks(sources: Iterable[Source], known: EvaluationTexts, *, allow: bool) -> list[Leak]:
     """Compare training data with evaluation sets.
 
     Args:
@@ -113,7 +139,7 @@ def check_leaks(sources: Iterable[Source], known: EvaluationTexts, *, allow: boo
         allow: Do not refuse; the caller writes what was found into the model's metadata.
 
     Returns:
-        One line for each item of which a text occurs in an evaluation set.
+        One leak for each item of which a text occurs in an evaluation set.
 
     Raises:
         LeakError: There is such an item, and it is not allowed.
@@ -125,13 +151,13 @@ def check_leaks(sources: Iterable[Source], known: EvaluationTexts, *, allow: boo
                 texts = (example.query, example.passage, *example.negatives)
                 where = next((name for name in map(known.find, texts) if name), None)
                 if where:
-                    leaks.append(f"{source.name}: item {item.id!r} in {code!r} occurs in {where}")
+                    leaks.append(Leak(source.name, item.id, code, where))
                     break
     if leaks and not allow:
         more = f" and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else ""
         raise LeakError(
-            f"the training data hold evaluation data: {'; '.join(leaks[:SHOWN])}{more}. Remove "
-            "these items: an encoder trained on them is not zero-shot. If that is what you want, "
-            "allow_leaks writes it into the encoder's metadata"
+            f"the training data hold evaluation data: {'; '.join(map(str, leaks[:SHOWN]))}{more}. "
+            "Remove these items: an encoder trained on them is not zero-shot. If that is what you "
+            "want, allow_leaks writes it into the encoder's metadata"
         )
     return leaks

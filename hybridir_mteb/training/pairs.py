@@ -159,7 +159,7 @@ class PairDataset(Dataset):  # type: ignore[misc]  # datasets carries no types
             tuple(layout.keys),
         )
         dataset.extra = extra or Columns()
-        dataset.negatives_of_source = tuple(_common_negatives(source.items) for source in sources)
+        dataset.negatives_of_source = tuple(common_negatives(source.items) for source in sources)
         return dataset
 
     def __getitem__(self, key: Any) -> Any:
@@ -223,7 +223,7 @@ class PairDataset(Dataset):  # type: ignore[misc]  # datasets carries no types
         return self.items.languages.index(row["language"])
 
 
-def _common_negatives(items: Iterable[TrainingItem]) -> int:
+def common_negatives(items: Iterable[TrainingItem]) -> int:
     """Hard negatives that every example of a source has: a batch needs equally many of each."""
     return min((len(e.negatives) for item in items for e in item.examples.values()), default=0)
 

@@ -42,19 +42,21 @@ class LanguageCounts:
 
     Attributes:
         both: (n_languages, n_languages) items that exist in both; on the diagonal, in the one.
-        smallest: Items that a batch needs, on all devices together.
+        smallest: Items with different passages that a batch needs, on all devices together.
         temperature: Languages are drawn with probability proportional to size ** (1 / temperature):
             1 is proportional, infinity uniform.
+        distinct: As ``both``, items with one passage counted once; by default ``both``.
     """
 
     both: npt.NDArray[np.int64]
     smallest: int
     temperature: float = 1.0
+    distinct: npt.NDArray[np.int64] | None = None
 
-    def weights(self, counts: npt.NDArray[np.int64]) -> Weights:
-        """Unnormalised probability of each count; 0 where it cannot fill a batch."""
-        enough = counts >= self.smallest
-        scaled: Weights = np.where(enough, counts, 0).astype(float) ** (1 / self.temperature)
+    def weights(self) -> Weights:
+        """(n_languages, n_languages) unnormalised probabilities; 0 where no batch can be filled."""
+        enough = (self.both if self.distinct is None else self.distinct) >= self.smallest
+        scaled: Weights = np.where(enough, self.both, 0).astype(float) ** (1 / self.temperature)
         return np.where(enough, scaled, 0.0)
 
 
@@ -82,8 +84,8 @@ def _choose(rng: np.random.Generator, weights: Weights, problem: str) -> int:
 
 def _too_few(counts: LanguageCounts, what: str) -> str:
     return (
-        f"{what} has {counts.smallest} items, which a batch on all devices needs: "
-        "add data, or use smaller batches"
+        f"{what} has {counts.smallest} items with different passages, which a batch on all devices "
+        "needs: add data, or use smaller batches"
     )
 
 
@@ -96,7 +98,7 @@ class Mono:
 
     def shape(self, rng: np.random.Generator, counts: LanguageCounts) -> Shape:
         """See :class:`Pattern`."""
-        weights = counts.weights(counts.both.diagonal())
+        weights = counts.weights().diagonal()
         if self.language is not None:
             weights = np.where(np.arange(len(weights)) == self.language, weights, 0.0)
         chosen = _choose(rng, weights, _too_few(counts, "no language"))
@@ -111,7 +113,7 @@ class Cross:
 
     def shape(self, rng: np.random.Generator, counts: LanguageCounts) -> Shape:
         """See :class:`Pattern`."""
-        weights = counts.weights(counts.both)
+        weights = counts.weights()
         np.fill_diagonal(weights, 0.0)
         chosen = _choose(rng, weights.ravel(), _too_few(counts, "no pair of languages"))
         pair = divmod(chosen, len(weights))

@@ -12,7 +12,7 @@ from hybridir_mteb.errors import SettingError, TrainingError
 from hybridir_mteb.plugins import installed_plugins
 from hybridir_mteb.specs import Backbone, OptionValue, TrainingMethod
 from hybridir_mteb.training.held_out import split_documents
-from hybridir_mteb.training.leak import EvaluationTexts, check_leaks, evaluation_texts
+from hybridir_mteb.training.leak import EvaluationTexts, Leak, check_leaks, evaluation_texts
 from hybridir_mteb.training.pairs import Source
 from hybridir_mteb.training.patterns import Mono, Pattern, pattern
 from hybridir_mteb.training.recipe import (
@@ -37,6 +37,7 @@ OF_EVERY_METHOD: dict[str, OptionValue] = {
     "batch_language": "",
 }
 PACKAGED = "package:"
+FEWEST_HELD_OUT = 2
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Plan:
     options: dict[str, OptionValue]
     train: tuple[Source, ...]
     held_out: tuple[Source, ...]
-    leaks: tuple[str, ...]
+    leaks: tuple[Leak, ...]
     checked: tuple[str, ...]
     unchecked: tuple[str, ...]
 
@@ -129,7 +130,14 @@ def make_plan(recipe: Recipe, *, leak_check: bool = True) -> Plan:
     known = evaluation_texts() if leak_check else EvaluationTexts()
     leaks = check_leaks(sources, known, allow=recipe.allow_leaks)
     train, held_out = split_documents(sources, recipe.held_out_every)
-    return Plan(
+    chooses = recipe.evaluate_every or len(recipe.interpolation) > 1
+    if chooses and not any(len(source.items) >= FEWEST_HELD_OUT for source in held_out):
+        raise SettingError(
+            "evaluate_every and interpolation choose on held-out documents, and no source has "
+            f"{FEWEST_HELD_OUT} held-out items: lower held_out_every (it is "
+            f"{recipe.held_out_every}), or add documents"
+        )
+    plan = Plan(
         recipe,
         backbone,
         method,
@@ -140,6 +148,8 @@ def make_plan(recipe: Recipe, *, leak_check: bool = True) -> Plan:
         tuple(known.checked),
         tuple(known.not_at_hand),
     )
+    plan.pattern()  # refuses impossible options before anything is loaded
+    return plan
 
 
 def _options(method: TrainingMethod, recipe: Recipe) -> dict[str, OptionValue]:
@@ -150,6 +160,9 @@ def _options(method: TrainingMethod, recipe: Recipe) -> dict[str, OptionValue]:
             f"method {method.name} has no option {', '.join(unknown)} "
             f"(it has {', '.join(sorted(known))})"
         )
+    for name, value in recipe.method_options.items():
+        if isinstance(known[name], (int, float)) and not isinstance(value, (int, float)):
+            raise SettingError(f"option {name} of {method.name} is a number, not {value!r}")
     return {**known, **recipe.method_options}
 
 
@@ -194,7 +207,11 @@ def content_hash(source: Source) -> str:
     return digest.hexdigest()
 
 
-def run_folder(recipe: Recipe) -> Path:
-    """Where checkpoints of this very recipe are: the same recipe resumes, another starts anew."""
-    digest = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()[:16]
+def run_folder(plan: Plan, devices: int = 1) -> Path:
+    """Where checkpoints of this very run are: the same recipe, data and devices resume."""
+    recipe = plan.recipe
+    weights = str(Path(recipe.weights).expanduser().resolve()) if recipe.weights else ""
+    parts = [recipe.model_dump_json(), weights, str(devices)]
+    parts += [content_hash(source) for source in (*plan.train, *plan.held_out)]
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return paths.model_store_dir() / ".runs" / f"{recipe.backbone}-{recipe.method}-{digest}"

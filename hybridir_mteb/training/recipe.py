@@ -170,13 +170,18 @@ def read_recipe(path: Path, **changes: Any) -> Recipe:
     Args:
         path: ``.yaml``, ``.yml`` or ``.toml``; a bare name such as ``pocket-hybrid`` is a recipe of
             the package.
-        **changes: Fields that replace those of the file; None leaves the file's.
+        **changes: Fields that replace those of the file; None leaves the file's. Options of the
+            method are replaced one by one.
 
     Raises:
         DataUnavailableError: No such file.
         SettingError: Not YAML or TOML, or a field that is unknown or has an impossible value.
     """
-    return make_recipe({**_fields(_locate(path)), **_given(changes)}, str(path))
+    fields, given = _fields(_locate(path)), _given(changes)
+    if "method_options" in given:
+        options = {**(fields.get("method_options") or {}), **given["method_options"]}
+        given = {**given, "method_options": options}
+    return make_recipe({**fields, **given}, str(path))
 
 
 def packaged_recipes() -> list[str]:

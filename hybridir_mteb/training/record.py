@@ -56,7 +56,8 @@ def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome:
         "leak_check": {
             "checked": list(plan.checked),
             "not_at_hand": list(plan.unchecked),
-            "allowed_leaks": list(plan.leaks),
+            "allowed_leaks": [str(leak) for leak in plan.leaks],
+            "leaked_sets": sorted({leak.evaluation_set for leak in plan.leaks}),
         },
         "selection": _selection_record(outcome),
         "machine": _machine(outcome),
@@ -181,8 +182,8 @@ def model_card(record: dict[str, Any]) -> str:
         "",
         f"- Weights' fingerprint (MTEB's revision): `{record['fingerprint']}`",
         *(f"- {_use_of(source)}" for source in record["data"]),
-        f"- Seed {record['recipe']['seed']}; interpolation weight {selection['interpolation']}, "
-        "chosen on held-out documents",
+        f"- Seed {record['recipe']['seed']}; interpolation weight {selection['interpolation']}"
+        + (", chosen on held-out documents" if selection["interpolations_tried"] else ""),
         "- Zero-shot: compared with " + (", ".join(record["leak_check"]["checked"]) or "nothing")
         if not leaks
         else f"- NOT zero-shot: {len(leaks)} items occur in evaluation sets, which was allowed",

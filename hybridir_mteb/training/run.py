@@ -36,14 +36,12 @@ from hybridir_mteb.training.network import (
     set_dropout,
 )
 from hybridir_mteb.training.pairs import NEGATIVE, Columns, PairDataset
-from hybridir_mteb.training.plan import Plan, run_folder
+from hybridir_mteb.training.plan import FEWEST_HELD_OUT, Plan, run_folder
 from hybridir_mteb.training.record import write_encoder
 from hybridir_mteb.training.samplers import batch_sampler
 from hybridir_mteb.training.selection import SelectBest, evaluate, interpolate
 from hybridir_mteb.training.teacher import Teacher
 from hybridir_mteb.training.trainer import EncoderTrainer, last_checkpoint, trained_state
-
-FEWEST_HELD_OUT = 2
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,8 @@ class Outcome:
 
 def bf16_on_cpu() -> bool:
     """Whether this processor has bf16 instructions."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(available and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def training_precision(wanted: str) -> Precision:
@@ -96,8 +95,10 @@ def train(plan: Plan) -> StoredEncoder | None:
     state = PartialState()
     set_seed(plan.recipe.seed)
     model = _prepare_model(plan, state)
+    longest = model.max_seq_length
+    model.max_seq_length = min(plan.max_tokens, longest or plan.max_tokens)
     started = time.monotonic()
-    folder = run_folder(plan.recipe)
+    folder = run_folder(plan, state.num_processes)
     folder.mkdir(parents=True, exist_ok=True)
     held_out = _held_out(plan)
     precision = training_precision(plan.recipe.precision)
@@ -115,7 +116,7 @@ def train(plan: Plan) -> StoredEncoder | None:
     selection = None
     if plan.recipe.evaluate_every and held_out:
         every, patience = plan.recipe.evaluate_every, plan.recipe.patience
-        selection = SelectBest(model, scores, every, patience, folder)
+        selection = SelectBest(model, scores, every, patience, folder, trainer.log)
         trainer.add_callback(selection)
     checkpoint = last_checkpoint(folder)
     with efficient(model, precision):
@@ -137,6 +138,7 @@ def train(plan: Plan) -> StoredEncoder | None:
         state.num_processes,
         precision.value,
     )
+    model.max_seq_length = longest  # short inputs are a matter of training alone
     with keep(plan.recipe.name) as place:
         write_encoder(place.folder, model, plan, outcome)
     shutil.rmtree(folder)
@@ -156,7 +158,6 @@ def _prepare_model(plan: Plan, state: PartialState) -> SentenceTransformer:
         dtype=torch.bfloat16 if half else None,
         trust_remote_code=recipe.trust_remote_code,
     )
-    model.max_seq_length = min(plan.max_tokens, model.max_seq_length or plan.max_tokens)
     if recipe.dropout is not None:
         set_dropout(model, recipe.dropout)
     if lora is not None:

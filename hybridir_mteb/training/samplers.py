@@ -7,11 +7,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from sentence_transformers.base.sampler import DefaultBatchSampler
 
@@ -141,7 +142,8 @@ class _Pool:
         self._priority = rng.random(len(self._ids))
         self._eligible: dict[tuple[int, ...], IntArray] = {}
         has = self._has.astype(np.int64)
-        self.counts = LanguageCounts(has.T @ has, group, temperature)
+        distinct = _count_distinct(self._has, [table.keys[item] for item in self._ids])
+        self.counts = LanguageCounts(has.T @ has, group, temperature, distinct)
 
     def take(self, shape: Shape) -> list[int]:
         """Positions of items for one step, those used least first, no two with one passage."""
@@ -185,6 +187,33 @@ class _Pool:
         query, passage = shape.draw(self._rng, self._has[item])
         rows = self._rows[item]
         return Draw(int(rows[query]), int(rows[passage]), int(self._rng.integers(1 << SALT_BITS)))
+
+
+def _count_distinct(
+    has: npt.NDArray[np.bool_], keys: Sequence[frozenset[int]]
+) -> npt.NDArray[np.int64] | None:
+    """Items that exist in two languages, those with a common passage counted once.
+
+    Args:
+        has: (n_items, n_languages) which item exists in which language.
+        keys: Hashes of each item's passages.
+
+    Returns:
+        (n_languages, n_languages); None where no two items have a common passage.
+    """
+    group_of: dict[int, int] = {}
+    groups = np.arange(len(keys))
+    for item, mine in enumerate(keys):
+        known = [group_of[key] for key in mine if key in group_of]
+        groups[item] = min(known, default=item)
+        for key in mine:
+            group_of.setdefault(key, int(groups[item]))
+    if np.array_equal(groups, np.arange(len(keys))):
+        return None
+    languages = range(has.shape[1])
+    return np.array(
+        [[len(np.unique(groups[has[:, a] & has[:, b]])) for b in languages] for a in languages]
+    )
 
 
 def _world_size() -> int:

@@ -46,6 +46,7 @@ class SelectBest(TrainerCallback):
         every: Steps between evaluations.
         patience: Evaluations without a better one before the run stops; 0 never stops it.
         folder: Where the best parameters are kept while the run goes on.
+        log: The trainer's, which takes the scores into history, bar and TensorBoard.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class SelectBest(TrainerCallback):
         every: int,
         patience: int,
         folder: Path,
+        log: Callable[[dict[str, Any]], None],
     ) -> None:
+        self._log = log
         self._model, self._scores = model, scores
         self._every, self._patience = every, patience
         self._file = folder / BEST
@@ -66,7 +69,7 @@ class SelectBest(TrainerCallback):
             return
         values = self._scores().as_dict()
         past = [row["criterion"] for row in state.log_history if "criterion" in row]
-        state.log_history.append({"step": state.global_step, **values})
+        self._log(values)
         if state.is_world_process_zero and values["criterion"] > max(past, default=-1.0):
             with replacing(self._file) as temporary:
                 save_file(trained_state(self._model), temporary)

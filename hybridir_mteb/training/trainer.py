@@ -24,6 +24,7 @@ from hybridir_mteb.files import replacing
 TRAINED = "trained.safetensors"
 TERMS = "terms.safetensors"
 COMPLETE = "complete"
+ROUNDING = 1e-6  # of a number of epochs that is a sum of fractions
 
 
 def trained_state(model: SentenceTransformer) -> dict[str, Tensor]:
@@ -57,6 +58,7 @@ class EncoderTrainer(SentenceTransformerTrainer):
     """Trains with a :class:`ContrastiveLoss`; see the base class for arguments."""
 
     loss: Any
+    pair_sampler: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -64,12 +66,18 @@ class EncoderTrainer(SentenceTransformerTrainer):
         if self.pop_callback(ProgressCallback):
             self.add_callback(TrainingBar())
         self.add_callback(MarkComplete())
+        self.add_callback(StartEpoch(self))
 
     def log_to(self, folder: Path) -> None:
         """Where TensorBoard's logs go unless ``TENSORBOARD_LOGGING_DIR`` says otherwise."""
         for callback in self.callback_handler.callbacks:
             if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
                 callback.logging_dir = str(folder)
+
+    def get_batch_sampler(self, *args: Any, **kwargs: Any) -> Any:
+        """The base class's, kept for :class:`StartEpoch`."""
+        self.pair_sampler = super().get_batch_sampler(*args, **kwargs)
+        return self.pair_sampler
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """None: the card is written from the run's record."""
@@ -101,11 +109,27 @@ class EncoderTrainer(SentenceTransformerTrainer):
     def _load_from_checkpoint(self, checkpoint_path: str, model: Any = None) -> None:
         folder = Path(checkpoint_path)
         load_trained_state(self.model, load_file(folder / TRAINED))
-        state = load_file(folder / TERMS, device=str(self.args.device))
+        # safetensors does not know all names of torch's devices, such as cpu:0.
+        state = {k: v.to(self.args.device) for k, v in load_file(folder / TERMS).items()}
         for term in self.loss.terms:
             prefix = f"{term.name}/"
             mine = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
             term.load_state_dict(mine)
+
+
+class StartEpoch(TrainerCallback):
+    """Tells the batch sampler its epoch.
+
+    The trainer does so too, but not through the wrappers that a resumed run on several devices has.
+    """
+
+    def __init__(self, trainer: EncoderTrainer) -> None:
+        self._trainer = trainer
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """See :class:`transformers.TrainerCallback`."""
+        if self._trainer.pair_sampler is not None:
+            self._trainer.pair_sampler.set_epoch(int((state.epoch or 0) + ROUNDING))
 
 
 class MarkComplete(TrainerCallback):

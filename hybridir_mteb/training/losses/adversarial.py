@@ -143,6 +143,8 @@ class LanguageAdversary:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take up discriminator, optimiser and queue."""
         parts = {kind: _below(state, kind) for kind in ("net", "opt", "queue")}
+        # Before the optimiser: its moments go where the parameters are.
+        self.discriminator.to(next(iter(parts["net"].values())).device)
         self.discriminator.load_state_dict(parts["net"])
         slots: dict[int, dict[str, Tensor]] = {}
         for key, value in parts["opt"].items():

@@ -175,12 +175,14 @@ class CachedContrastiveLoss(_WithTerms, CachedMultipleNegativesRankingLoss):
         """The loss from cached embeddings; gradients stop at the embeddings."""
         if labels is None:
             raise ValueError("a batch needs labels: the language numbers of its texts")
-        columns = [torch.cat(parts) for parts in reps]
-        pairs = columns[:-1] if self.layout.unlabelled else columns
-        text = columns[-1] if self.layout.unlabelled else None
-        of_pairs = reps[:-1] if self.layout.unlabelled else reps
-        infonce = super().calculate_loss(of_pairs, labels, with_backward=with_backward)
-        loss = self._add_terms(infonce, pairs, text, labels)
+        with torch.autocast(reps[0][0].device.type, enabled=False):
+            full = [[part.float() for part in parts] for parts in reps]
+            columns = [torch.cat(parts) for parts in full]
+            pairs = columns[:-1] if self.layout.unlabelled else columns
+            text = columns[-1] if self.layout.unlabelled else None
+            of_pairs = full[:-1] if self.layout.unlabelled else full
+            infonce = super().calculate_loss(of_pairs, labels, with_backward=with_backward)
+            loss = self._add_terms(infonce, pairs, text, labels)
         if with_backward and loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
             loss = loss.detach()

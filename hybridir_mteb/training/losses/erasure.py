@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own custom
 from torch import Tensor
 
+from hybridir_mteb.training.losses.gather import gathered
 from hybridir_mteb.training.losses.terms import EmbeddedBatch
 
 
@@ -53,11 +54,12 @@ class Erasure:
             self.n_languages,
         )
         if batch.training:
-            self._queue = [*self._queue, (embeddings.detach(), languages)][-self.queue_batches :]
+            newest = (gathered(embeddings.detach()), gathered(languages))
+            self._queue = [*self._queue, newest][-self.queue_batches :]
         ramp = min(1.0, batch.progress / self.warm_up) if self.warm_up else 1.0
         # The batch is a share of what the covariance is taken over: undo the dilution.
-        share = (len(past) + 1) ** 2
-        penalty = covariance.square().sum() * share
+        total = len(embeddings) + sum(len(e) for e, _ in past)
+        penalty = covariance.square().sum() * (total / len(embeddings)) ** 2
         self.metrics = {"cross_covariance": float(covariance.detach().norm())}
         return self.weight * ramp * penalty
 

@@ -72,13 +72,17 @@ def read_hub(data: HubSet) -> Source:
         if missing:
             raise DataFormatError(
                 f"{data.name}, {configuration}: no column {', '.join(missing)}; it has "
-                f"{', '.join(rows.column_names)}: map them in the recipe's 'columns'"
+                f"{', '.join(rows.column_names)}: name its columns in the recipe as query, "
+                "passage, negatives and id"
             )
         for number, row in enumerate(rows):
             where = f"{data.name}, {configuration}, row {number}"
             key = str(row[data.columns.id]) if data.columns.id else str(number)
             examples.setdefault(key, {})[code] = _example(row, data.columns, where)
-    items = tuple(TrainingItem(key, found) for key, found in examples.items())
+    # Rows of one query, as in MS MARCO's triples, are held out together.
+    items = tuple(
+        TrainingItem(key, found, found[min(found)].query) for key, found in examples.items()
+    )
     origin = f"{data.name}@{data.revision or 'local'}:{data.split}"
     return Source(data.name, items, origin)
 
@@ -93,7 +97,7 @@ def _load(data: HubSet, configuration: str) -> Any:
                 f"{data.name}: give the commit as 'revision': data from the hub are pinned"
             )
         return load_dataset(data.name, configuration, split=data.split, revision=data.revision)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loading script
         if isinstance(error, DataFormatError):
             raise
         raise DataUnavailableError(
