@@ -51,6 +51,7 @@ class Environment:
     def run(self, program: str, *arguments: str, **variables: str) -> Output:
         """Run one of the environment's programs; its failure is the test's, with all output."""
         variables["HYBRIDIR_CACHE_DIR"] = str(self.root / "cache")
+        variables["HYBRIDIR_MODEL_STORE"] = str(self.root / "encoders")
         return run(self.scripts / program, *arguments, cwd=self.root, **variables)
 
     def python(self, code: str, *options: str, **variables: str) -> Output:

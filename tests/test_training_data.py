@@ -226,7 +226,7 @@ def test_nearly_every_question_of_the_evaluation_sets_is_long_enough(data_dir: P
         collection = spec.load(spec.languages)
         for code, part in collection.parts.items():
             missed = [query.text for query in part.queries if known.find(query.text) is None]
-            assert len(missed) < 0.03 * len(part.queries), (code, missed[:5])
+            assert len(missed) < 0.1 * len(part.queries), (code, missed[:5])
 
 
 def test_texts_of_all_evaluation_sets_are_known(data_dir: Path) -> None:
