@@ -13,6 +13,7 @@ import numpy as np
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator, NullFormatter
 
 DOCS = Path(__file__).parent.parent
 RESULTS = DOCS / "results"
@@ -147,9 +148,9 @@ def effectiveness_against_bias(folder: Path) -> Path:
                     label=method,
                 )
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
             axes.xaxis.set_major_formatter("{x:.0f}")
-            axes.xaxis.set_minor_formatter("{x:.0f}")
-            axes.tick_params(axis="x", which="both", labelsize=8)
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.grid(alpha=0.3)
             axes.set_axisbelow(True)
             if row == 0:
