@@ -3,12 +3,13 @@
 python docs/scripts/compare_pocket.py
 
 Encoders come from the store (all seeds) and, where the store lacks them, from the package. Two are
-evaluated side by side, a core each. Results of an encoder and commit are kept in the store, so an
-interrupted run goes on where it was.
+evaluated side by side, a core each. Results of an encoder, by the same code, are kept in the store,
+so an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -151,6 +152,16 @@ def evaluated(key: str, folder: Path | None) -> dict[str, Any]:
     return result
 
 
+def code_hash() -> str:
+    """Of the package and this script: results of other code are not used again."""
+    root = RESULTS.parent.parent
+    files = [*root.glob("hybridir_mteb/**/*.py"), *root.glob("tasks/*.py"), Path(__file__)]
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def encoders() -> Iterator[tuple[str, int, store.StoredEncoder]]:
     """Method, seed, encoder; of the package alone where the store has no seeds."""
     for method in METHODS:
@@ -170,7 +181,7 @@ def main() -> None:
     jobs += [(method, seed, e.fingerprint, e.path) for method, seed, e in encoders()]
     os.environ["OMP_NUM_THREADS"] = "1"  # of the workers: a core evaluates one encoder
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        keys = [f"{fingerprint}-{made_by['commit']}" for _, _, fingerprint, _ in jobs]
+        keys = [f"{fingerprint}-{code_hash()}" for _, _, fingerprint, _ in jobs]
         results = list(pool.map(evaluated, keys, [path for *_, path in jobs]))
     scores: dict[str, dict[str, Any]] = {}
     fingerprints: dict[str, dict[str, str]] = {}
