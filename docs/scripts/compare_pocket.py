@@ -181,7 +181,8 @@ def main() -> None:
     jobs += [(method, seed, e.fingerprint, e.path) for method, seed, e in encoders()]
     os.environ["OMP_NUM_THREADS"] = "1"  # of the workers: a core evaluates one encoder
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        keys = [f"{fingerprint}-{code_hash()}" for _, _, fingerprint, _ in jobs]
+        code = code_hash()
+        keys = [f"{fingerprint}-{code}" for _, _, fingerprint, _ in jobs]
         results = list(pool.map(evaluated, keys, [path for *_, path in jobs]))
     scores: dict[str, dict[str, Any]] = {}
     fingerprints: dict[str, dict[str, str]] = {}
