@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ class Ties(StrEnum):
     TREC_EVAL = "trec_eval"
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """Gives the scores of a block of queries against the whole pool."""
 
@@ -98,32 +99,72 @@ def exact_ranks(
     Raises:
         EmbeddingError: A score is NaN or infinite, the pool is empty, or sizes do not fit.
     """
-    _check_sizes(scorer, relevance, order)
-    ranks = np.empty(len(relevance.passages), np.int64)
-    step = max(1, block_bytes // (8 * scorer.n_passages))
-    threads = _threads()
-    with ThreadPoolExecutor(threads) as pool:  # NumPy's comparisons release the lock
-        for start in range(0, relevance.n_queries, step):
-            stop = min(start + step, relevance.n_queries)
-            if relevance.indptr[start] == relevance.indptr[stop]:
-                continue
-            scores = scorer.block(start, stop)
-            _check_scores(scores, start)
-            if ties is Ties.TREC_EVAL:
-                scores = scores.astype(np.float32)
-
-            def rank_queries(
-                queries: range, scores: ScoreBlock = scores, start: int = start
-            ) -> None:
-                for query in queries:
-                    entries = slice(relevance.indptr[query], relevance.indptr[query + 1])
-                    passages = relevance.passages[entries]
-                    ranks[entries] = _rank(scores[query - start], passages, order)
-
-            share = -(-(stop - start) // threads)
-            shares = [range(at, min(at + share, stop)) for at in range(start, stop, share)]
-            list(pool.map(rank_queries, shares))
+    ranks, _ = ranks_and_top(scorer, relevance, order, 0, ties=ties, block_bytes=block_bytes)
     return ranks
+
+
+def ranks_and_top(  # noqa: PLR0913 -- options are keywords
+    scorer: Scorer,
+    relevance: Relevance,
+    order: IntArray,
+    depth: int,
+    *,
+    ties: Ties = Ties.HASH,
+    block_bytes: int = DEFAULT_BLOCK_BYTES,
+) -> tuple[IntArray, IntArray]:
+    """Ranks of all relevant passages, and the best-ranked passages, from one pass over the scores.
+
+    Args:
+        scorer: As in :func:`exact_ranks`, and so are the other arguments.
+        relevance: The relevant passages of each query.
+        order: From :func:`tie_order`.
+        depth: How many of the best-ranked passages; at most the pool is returned.
+        ties: How equal scores are ordered.
+        block_bytes: Memory for one block of scores.
+
+    Returns:
+        (n_entries,) int64 ranks and (n_queries, depth) int64 columns of the pool, best first.
+
+    Raises:
+        EmbeddingError: As in :func:`exact_ranks`.
+    """
+    _check_sizes(scorer, relevance, order)
+    depth = min(depth, scorer.n_passages)
+    ranks = np.empty(len(relevance.passages), np.int64)
+    top = np.empty((relevance.n_queries, depth), np.int64)
+    by_place = np.argsort(order)
+    step = max(1, block_bytes // (8 * scorer.n_passages))
+    for start in range(0, relevance.n_queries, step):
+        stop = min(start + step, relevance.n_queries)
+        if not depth and relevance.indptr[start] == relevance.indptr[stop]:
+            continue
+        scores = scorer.block(start, stop)
+        check_scores(scores, start)
+        if ties is Ties.TREC_EVAL:
+            scores = scores.astype(np.float32)
+
+        def rank_query(query: int, scores: ScoreBlock = scores, start: int = start) -> None:
+            entries = slice(relevance.indptr[query], relevance.indptr[query + 1])
+            row = scores[query - start]
+            ranks[entries] = _rank(row, relevance.passages[entries], order)
+            if depth:
+                top[query] = best_columns(row, by_place, depth)
+
+        for_each(range(start, stop), rank_query)
+    return ranks, top
+
+
+def for_each(queries: range, work: Callable[[int], None]) -> None:
+    """Call ``work`` for each query, shared out over the cores: NumPy releases the lock."""
+    threads = _threads()
+    share = -(-len(queries) // threads)
+
+    def do(part: range) -> None:
+        for query in part:
+            work(query)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(do, (queries[at : at + share] for at in range(0, len(queries), share))))
 
 
 def _threads() -> int:
@@ -144,7 +185,16 @@ def _check_sizes(scorer: Scorer, relevance: Relevance, order: IntArray) -> None:
         raise EmbeddingError(f"a relevant passage lies outside the pool of {n_passages}")
 
 
-def _check_scores(scores: ScoreBlock, start: int) -> None:
+def check_scores(scores: ScoreBlock, start: int) -> None:
+    """Refuse scores that cannot be ranked.
+
+    Args:
+        scores: Of a block of queries.
+        start: Number of its first query, for the message.
+
+    Raises:
+        EmbeddingError: A score is NaN or infinite.
+    """
     if np.isfinite(scores.sum()):  # one pass; whatever is not finite makes the sum so
         return
     broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
@@ -172,6 +222,23 @@ def _rank(row: npt.NDArray[np.float64], relevant: IntArray, order: IntArray) -> 
     return ranks
 
 
+def best_columns(row: ScoreBlock, by_place: IntArray, k: int) -> IntArray:
+    """Columns of the best k passages of one query under the tie rule, best first.
+
+    Args:
+        row: (n_passages,) scores.
+        by_place: Columns in tie order, ``argsort`` of what :func:`tie_order` gives.
+        k: At most ``n_passages``.
+    """
+    placed = row[by_place]
+    last = np.partition(placed, len(placed) - k)[len(placed) - k]
+    above = np.flatnonzero(placed > last)
+    tied = np.flatnonzero(placed == last)[: k - len(above)]
+    found = np.concatenate([above, tied])  # in tie order, which the stable sort keeps
+    best: IntArray = by_place[found[np.argsort(-placed[found], kind="stable")]]
+    return best
+
+
 def top_passages(scores: ScoreBlock, order: IntArray, k: int) -> tuple[IntArray, ScoreBlock]:
     """The best k passages of each query under the tie rule, best first.
 
@@ -183,8 +250,8 @@ def top_passages(scores: ScoreBlock, order: IntArray, k: int) -> tuple[IntArray,
     Returns:
         Columns (n_queries, k) and their scores.
     """
-    # Columns in tie order, then a stable sort: equal scores keep that order.
     by_place = np.argsort(order)
-    best = np.argsort(-scores[:, by_place], axis=1, kind="stable")[:, :k]
-    columns = by_place[best]
+    k = min(k, scores.shape[1])
+    columns = np.array([best_columns(row, by_place, k) for row in scores], np.int64)
+    columns = columns.reshape(len(scores), k)
     return columns, np.take_along_axis(scores, columns, axis=1)

@@ -9,12 +9,22 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from hybridir_mteb.metrics.languages import LanguageView
 from hybridir_mteb.relevance import IntArray, QueryRows, Relevance
 from hybridir_mteb.settings import Setting
 
 # Keys that result files use for other things.
 RESERVED = frozenset(
-    {"main_score", "hf_subset", "languages", "mteb_version", "n_queries", "n_passages"}
+    {
+        "main_score",
+        "hf_subset",
+        "languages",
+        "mteb_version",
+        "n_queries",
+        "n_passages",
+        "confidence_intervals",
+        "passage_languages",
+    }
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -27,11 +37,13 @@ class RankTable(QueryRows):
         ranks: (n_entries,) int64, 1-based, ascending within a query.
         pool_size: Number of candidates.
         gains: (n_entries,) float64 relevance grades, aligned with ``ranks``; 1 by default.
+        languages: Languages of queries and passages; None where they play no part.
     """
 
     ranks: IntArray
     pool_size: int
     gains: npt.NDArray[np.float64]
+    languages: LanguageView | None = None
 
     @classmethod
     def build(
@@ -40,11 +52,21 @@ class RankTable(QueryRows):
         ranks: IntArray,
         pool_size: int,
         gains: npt.NDArray[np.float64] | None = None,
+        languages: LanguageView | None = None,
     ) -> RankTable:
-        """Sort the entries of each query by rank."""
+        """Sort the entries of each query by rank.
+
+        Args:
+            relevance: The relevant passages of each query.
+            ranks: (n_entries,) their ranks, 1-based.
+            pool_size: Number of candidates.
+            gains: (n_entries,) grades; 1 by default.
+            languages: Languages, its entries in the order of ``ranks``.
+        """
         order = np.lexsort((ranks, relevance.query_of_entry))
         grades = np.ones(len(ranks)) if gains is None else gains
-        return cls(relevance.indptr, ranks[order], pool_size, grades[order])
+        view = None if languages is None else languages.reordered(order)
+        return cls(relevance.indptr, ranks[order], pool_size, grades[order], view)
 
     @property
     def place_in_query(self) -> IntArray:
@@ -89,6 +111,22 @@ class Measure:
             )
 
 
+def measure_values(measure: Measure, table: RankTable) -> npt.NDArray[np.float64]:
+    """(n_queries,) values of one measure, NaN where it is undefined.
+
+    Raises:
+        ValueError: The measure returned something else than one finite number, or NaN, a query.
+    """
+    values = np.asarray(measure.compute(table), np.float64)
+    if values.shape != (table.n_queries,):
+        raise ValueError(
+            f"measure {measure.name} returned shape {values.shape} for {table.n_queries} queries"
+        )
+    if np.isinf(values).any():
+        raise ValueError(f"measure {measure.name} returned an infinite value")
+    return values
+
+
 def evaluate_measures(
     measures: Iterable[Measure], table: RankTable, setting: Setting
 ) -> dict[str, float | None]:
@@ -102,16 +140,8 @@ def evaluate_measures(
     """
     scores: dict[str, float | None] = {}
     for measure in measures:
-        if setting not in measure.settings:
-            continue
-        values = np.asarray(measure.compute(table), np.float64)
-        if values.shape != (table.n_queries,):
-            raise ValueError(
-                f"measure {measure.name} returned shape {values.shape} for {table.n_queries} "
-                "queries"
-            )
-        defined = values[~np.isnan(values)]
-        if not np.isfinite(defined).all():
-            raise ValueError(f"measure {measure.name} returned an infinite value")
-        scores[measure.name] = float(defined.mean()) if len(defined) else None
+        if setting in measure.settings:
+            values = measure_values(measure, table)
+            defined = values[~np.isnan(values)]
+            scores[measure.name] = float(defined.mean()) if len(defined) else None
     return scores

@@ -1,0 +1,42 @@
+"""The languages of queries and passages, as measures of language bias see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridir_mteb.relevance import IntArray
+
+TOP_DEPTH = 100  # the deepest share of the top that a measure looks at
+
+
+@dataclass(frozen=True)
+class LanguageView:
+    """Languages as positions in ``codes``.
+
+    Attributes:
+        codes: Language codes, sorted.
+        queries: (n_queries,) language of each query.
+        entries: (n_entries,) language of each relevant passage, in the order of the ranks.
+        pool: (n_languages,) number of candidates in each language.
+        top: (n_queries, depth) language of the best-ranked passages, best first; -1 where a
+            ranking ends earlier.
+        correlation: (n_queries,) mean rank correlation with the query's translations; None where
+            there are no translations, or no rankings of theirs.
+        probe: (n_languages,) accuracy of a language probe on texts of each language; None where
+            there are no embeddings.
+    """
+
+    codes: tuple[str, ...]
+    queries: IntArray
+    entries: IntArray
+    pool: IntArray
+    top: IntArray
+    correlation: npt.NDArray[np.float64] | None = None
+    probe: npt.NDArray[np.float64] | None = None
+
+    def reordered(self, order: IntArray) -> LanguageView:
+        """The same with its entries in another order."""
+        return replace(self, entries=self.entries[order])
