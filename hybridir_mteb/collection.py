@@ -11,6 +11,11 @@ from hybridir_mteb.errors import DataFormatError, UnknownNameError
 from hybridir_mteb.languages import language as check_language
 
 
+def language_of(identifier: str) -> str:
+    """The language in a query or passage id of a collection, such as ``q:de:7`` or ``p:de:0.1``."""
+    return identifier.split(":", 2)[1]
+
+
 @dataclass(frozen=True)
 class Query:
     """One query in one language.

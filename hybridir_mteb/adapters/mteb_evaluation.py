@@ -6,14 +6,24 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 from mteb.models import EncoderProtocol, SearchProtocol
 from mteb.types import PromptType
 
 from hybridir_mteb.adapters import mteb_embed
+from hybridir_mteb.adapters.mteb_bias import (
+    PoolBias,
+    PoolBiasMemory,
+    bias_details,
+    language_view,
+)
+from hybridir_mteb.collection import language_of
+from hybridir_mteb.metrics.languages import TOP_DEPTH
 from hybridir_mteb.metrics.measure import RankTable, evaluate_measures
-from hybridir_mteb.rank import Scorer, Ties, exact_ranks, tie_order, top_passages
-from hybridir_mteb.relevance import Relevance
+from hybridir_mteb.rank import Scorer, Ties, ranks_and_top, tie_order, top_passages
+from hybridir_mteb.relevance import FloatMatrix, IntArray, Relevance
 from hybridir_mteb.scoring import RunScorer
+from hybridir_mteb.settings import Setting
 
 PREDICTION_DEPTH = 100
 PREDICTION_BLOCK = 256
@@ -57,13 +67,32 @@ class SubsetEvaluation:
                 f"{self._task.metadata.name} needs an encoder or a search model, got "
                 f"{type(model).__name__}"
             )
-        passages = mteb_embed.embed(
-            model, column_of(self._data["corpus"], "text"), PromptType.document, call
-        )
-        queries = mteb_embed.embed(
-            model, column_of(self._data["queries"], "text"), PromptType.query, call
-        )
+        passages = self._embed(model, "corpus", PromptType.document, call)
+        queries = self._embed(model, "queries", PromptType.query, call)
         return mteb_embed.scorer(model, queries, passages)
+
+    def _embed(
+        self, model: Any, part: str, role: PromptType, call: mteb_embed.EncodeCall
+    ) -> tuple[FloatMatrix, IntArray]:
+        ids = self._passage_ids if part == "corpus" else self._query_ids
+        texts = column_of(self._data[part], "text")
+        languages = [language_of(identifier) for identifier in ids]
+        return mteb_embed.embed(model, texts, role, call, languages=languages)
+
+    def pool_bias(self, model: Any, encode_kwargs: Mapping[str, Any]) -> PoolBias | None:
+        """What concerns all subsets of the task; None outside the multilingual setting.
+
+        Also None for a model that brings its own search, which gives no ranking of the whole pool
+        and no embeddings.
+        """
+        if self._task.setting is not Setting.MULTILINGUAL or isinstance(model, SearchProtocol):
+            return None
+        call = mteb_embed.EncodeCall(self._task.metadata, self._split, self._subset, encode_kwargs)
+        if self._task.bias_memory is None:
+            self._task.bias_memory = PoolBiasMemory()
+        memory: PoolBiasMemory = self._task.bias_memory
+        pool = (self._passage_ids, column_of(self._data["corpus"], "text"))
+        return memory.get(self._task.collection, model, pool, call)
 
     def _search(
         self, model: SearchProtocol, call: mteb_embed.EncodeCall, num_proc: int | None
@@ -81,23 +110,40 @@ class SubsetEvaluation:
         run = model.search(self._data["queries"], top_k=depth, **arguments)
         return RunScorer(run, self._query_ids, self._passage_ids)
 
-    def scores(self, scorer: Scorer) -> dict[str, float | int | None]:
-        """All measures of the task's setting, from exact ranks over the whole pool."""
+    def scores(self, scorer: Scorer, known: PoolBias | None = None) -> dict[str, Any]:
+        """All measures of the task's setting, from exact ranks over the whole pool.
+
+        Args:
+            scorer: From :meth:`scorer`.
+            known: From :meth:`pool_bias`.
+        """
+        multilingual = self._task.setting is Setting.MULTILINGUAL
+        relevance, gains = self._relevance()
+        depth = TOP_DEPTH if multilingual else 0
+        ranks, top = ranks_and_top(scorer, relevance, self._order, depth)
+        view = (
+            language_view(self._query_ids, self._passage_ids, relevance, top, known)
+            if multilingual
+            else None
+        )
+        table = RankTable.build(relevance, ranks, len(self._passage_ids), gains, view)
+        return {
+            **evaluate_measures(self._task.measures, table, self._task.setting),
+            **(bias_details(table, self._task.measures) if multilingual else {}),
+            "n_queries": len(self._query_ids),
+            "n_passages": len(self._passage_ids),
+        }
+
+    def _relevance(self) -> tuple[Relevance, npt.NDArray[np.float64]]:
+        """Columns and grades of the relevant passages of each query."""
         column = {identifier: at for at, identifier in enumerate(self._passage_ids)}
         judged: Mapping[str, Mapping[str, int]] = self._data["relevant_docs"]
         rows = [
             [(column[passage], grade) for passage, grade in judged[query].items() if grade > 0]
             for query in self._query_ids
         ]
-        relevance = Relevance.from_lists([[at for at, _ in row] for row in rows])
         gains = np.array([grade for row in rows for _, grade in row], np.float64)
-        ranks = exact_ranks(scorer, relevance, self._order)
-        table = RankTable.build(relevance, ranks, len(self._passage_ids), gains)
-        return {
-            **evaluate_measures(self._task.measures, table, self._task.setting),
-            "n_queries": len(self._query_ids),
-            "n_passages": len(self._passage_ids),
-        }
+        return Relevance.from_lists([[at for at, _ in row] for row in rows]), gains
 
     def predictions(self, scorer: Scorer) -> dict[str, dict[str, float]]:
         """The top of each ranking, best first, for MTEB's prediction files."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from datasets import Dataset
 from mteb.abstasks.retrieval import AbsTaskRetrieval
@@ -17,6 +17,9 @@ from hybridir_mteb.languages import language
 from hybridir_mteb.metrics.measure import Measure
 from hybridir_mteb.settings import Context, Setting, Subset, judged_queries, passage_text, subsets
 from hybridir_mteb.specs import CollectionSpec
+
+if TYPE_CHECKING:
+    from hybridir_mteb.adapters.mteb_bias import PoolBiasMemory
 
 MAIN_SCORE = "map"
 STATISTICS_DIR = Path(__file__).parent.parent / "data" / "descriptive_stats"
@@ -99,6 +102,8 @@ class CollectionTask(AbsTaskRetrieval):
         if self.context is not self.default_context:
             self.metadata = task_metadata(self.spec, self.setting, self.context)
         super().__init__(**kwargs)
+        self.collection: ParallelCollection | None = None
+        self.bias_memory: PoolBiasMemory | None = None
 
     def _context(self, context: str | None) -> Context:
         """The context asked for.
@@ -136,7 +141,7 @@ class CollectionTask(AbsTaskRetrieval):
             s for s in subsets(self.spec.languages, self.setting) if s.name in self.hf_subsets
         ]
         needed = sorted({code for subset in wanted for code in subset.languages})
-        collection = self.spec.load(needed)
+        self.collection = collection = self.spec.load(needed)
         pools: dict[tuple[str, ...], Dataset] = {}
         self.dataset = {
             subset.name: {
@@ -146,6 +151,13 @@ class CollectionTask(AbsTaskRetrieval):
             for subset in wanted
         }
         self.data_loaded = True
+
+    def unload_data(self) -> None:
+        """Forget the data and what was computed from them."""
+        super().unload_data()
+        self.collection = self.bias_memory = None
+        if self.context is not self.default_context:  # MTEB drops an instance's metadata
+            self.metadata = task_metadata(self.spec, self.setting, self.context)
 
     def _split(
         self,
@@ -204,7 +216,8 @@ class CollectionTask(AbsTaskRetrieval):
         with timer("Encoding", split=hf_split, subset=hf_subset):
             scorer = evaluation.scorer(model, encode_kwargs, num_proc)
         with timer("Scoring", split=hf_split, subset=hf_subset):
-            scores = evaluation.scores(scorer)
+            known = evaluation.pool_bias(model, encode_kwargs)
+            scores = evaluation.scores(scorer, known)
         if prediction_folder is not None:
             self._save_task_predictions(
                 evaluation.predictions(scorer),
