@@ -1,0 +1,1 @@
+"""Language bias of a system: measured, compared and drawn."""

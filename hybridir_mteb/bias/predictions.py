@@ -1,0 +1,203 @@
+"""Prediction files of MTEB as runs, with what is known of the task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError, SettingError
+from hybridir_mteb.settings import Context, Setting, judged_queries, subsets
+from hybridir_mteb.specs import CollectionSpec
+
+Qrels = Mapping[str, Mapping[str, int]]
+SUFFIX = "_predictions.json"
+MODEL_KEY = "mteb_model_meta"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the caller knows of a task that is not ours; None where it is to be found out."""
+
+    qrels: Qrels | None = None
+    doc_languages: Mapping[str, str] | None = None
+    query_languages: Mapping[str, str] | None = None
+    items: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A run over all subsets of a task, judged.
+
+    Attributes:
+        task: Name of the task.
+        model: Name of the model.
+        run: Query -> document -> score.
+        qrels: Query -> document -> grade.
+        doc_languages: Document -> language, of the whole pool.
+        query_languages: Query -> language.
+        items: Query -> what it asks; None if unknown.
+    """
+
+    task: str
+    model: str
+    run: dict[str, dict[str, float]]
+    qrels: Qrels
+    doc_languages: Mapping[str, str]
+    query_languages: Mapping[str, str]
+    items: Mapping[str, str] | None
+
+
+def read_predictions(path: Path, known: Known | None = None) -> Predictions:
+    """Read a prediction file, and find out what is relevant and in which language.
+
+    Args:
+        path: The folder given to ``mteb run --prediction-folder``, or a file in it.
+        known: What the caller knows; needed for tasks that are not ours.
+
+    Raises:
+        DataUnavailableError: No prediction file there.
+        DataFormatError: Not a prediction file.
+        SettingError: Several files to choose from, a task without multilingual pools, or languages
+            that are missing.
+    """
+    known = known or Known()
+    file = _file(path)
+    task = file.name.removesuffix(SUFFIX)
+    model, found = _read(file)
+    run: dict[str, dict[str, float]] = {}
+    for subset, results in found.items():
+        for query, ranking in results.items():
+            if query in run:
+                raise DataFormatError(
+                    f"{file}: query {query!r} is in several subsets, {subset} among them; language "
+                    "bias needs ids that tell queries of different languages apart"
+                )
+            run[query] = ranking
+    spec = _spec_of(task)
+    if spec is not None:
+        return _ours(task, model, run, spec, found)
+    if known.doc_languages is None or known.query_languages is None:
+        raise SettingError(
+            f"{task} is no task of a registered collection: give the languages of its documents "
+            "and queries"
+        )
+    qrels = known.qrels if known.qrels is not None else _qrels_of(task, found)
+    return Predictions(
+        task, model, run, qrels, known.doc_languages, known.query_languages, known.items
+    )
+
+
+def _file(path: Path) -> Path:
+    if path.is_file():
+        if not path.name.endswith(SUFFIX):
+            raise DataFormatError(f"{path}: expected a file named <task>{SUFFIX}, as mteb writes")
+        return path
+    files = sorted(path.glob(f"*{SUFFIX}"))
+    if not files:
+        raise DataUnavailableError(
+            f"{path} holds no *{SUFFIX}. Make some: mteb run -m hybridir/pocket-base "
+            f"-t PocketQARMultilingualRetrieval --prediction-folder {path}"
+        )
+    multilingual = [file for file in files if Setting.MULTILINGUAL.in_task_name in file.name]
+    if len(files) > 1 and len(multilingual) != 1:
+        raise SettingError(
+            f"{path} holds predictions of several tasks; name one of the files: "
+            f"{', '.join(file.name for file in files)}"
+        )
+    return files[0] if len(files) == 1 else multilingual[0]
+
+
+def _read(file: Path) -> tuple[str, dict[str, dict[str, dict[str, float]]]]:
+    """Model name, and the rankings of each subset in its only split."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        model = str(content.pop(MODEL_KEY, {}).get("model_name", ""))
+        splits = {split for by_split in content.values() for split in by_split}
+        found = {
+            subset: {query: dict(ranking) for query, ranking in results.items()}
+            for subset, by_split in content.items()
+            for results in by_split.values()
+        }
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataFormatError(
+            f"{file}: not a prediction file of a retrieval task ({error}); make it again with "
+            "mteb run --prediction-folder"
+        ) from error
+    if len(splits) != 1:
+        names = ", ".join(sorted(splits)) or "none"
+        raise DataFormatError(
+            f"{file}: expected the predictions of one split, found {names}; run the task on one"
+        )
+    return model, found
+
+
+def _spec_of(task: str) -> CollectionSpec | None:
+    """The collection of a multilingual task of ours; None for other people's tasks.
+
+    Raises:
+        SettingError: A task of ours in another setting.
+    """
+    from hybridir_mteb.adapters.mteb_task import task_name
+    from hybridir_mteb.plugins import installed_plugins
+
+    registry = installed_plugins().collections
+    for spec in (registry[name] for name in registry):
+        for context in Context:
+            for setting in Setting:
+                if task_name(spec.name, setting, context) != task:
+                    continue
+                if setting is Setting.MULTILINGUAL:
+                    return spec
+                right = task_name(spec.name, Setting.MULTILINGUAL, context)
+                raise SettingError(
+                    f"{task} is {setting}: a query sees passages of one language only, so there is "
+                    f"no language bias to measure; run {right}"
+                )
+    return None
+
+
+def _ours(
+    task: str,
+    model: str,
+    run: dict[str, dict[str, float]],
+    spec: CollectionSpec,
+    found: Iterable[str],
+) -> Predictions:
+    collection = spec.load(spec.languages)
+    qrels: dict[str, dict[str, int]] = {}
+    query_languages: dict[str, str] = {}
+    items: dict[str, str] = {}
+    names = set(found)
+    for subset in subsets(spec.languages, Setting.MULTILINGUAL):
+        if subset.name not in names:
+            continue
+        part = collection.part(subset.query_language)
+        for at, relevant in judged_queries(collection, subset):
+            query = part.query_id(at)
+            qrels[query] = dict.fromkeys(relevant, 1)
+            query_languages[query] = subset.query_language
+            items[query] = part.queries[at].parallel_id
+    doc_languages = {
+        part.passage_id(at): code
+        for code in sorted(spec.languages)
+        for part in [collection.part(code)]
+        for at in range(len(part.passages))
+    }
+    return Predictions(task, model, run, qrels, doc_languages, query_languages, items)
+
+
+def _qrels_of(task: str, found: Iterable[str]) -> Qrels:
+    """What MTEB's own task holds relevant."""
+    import mteb
+
+    loaded: Any = mteb.get_task(task)
+    loaded.load_data()
+    return {
+        query: grades
+        for subset in found
+        for split in loaded.dataset[subset].values()
+        for query, grades in split["relevant_docs"].items()
+    }

@@ -1,0 +1,156 @@
+"""A report of language bias as tables, JSON or LaTeX; the only place that rounds its numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hybridir_mteb.errors import UnknownNameError
+from hybridir_mteb.metrics.bias_report import MATRICES, BiasReport, Interval
+from hybridir_mteb.names import suggest
+
+MEAN, INTERVAL = "mean", "95% interval"
+_RANKS = {"rank_distance", "mean_rank"}  # numbers of passages; all others lie around 1
+_FAMILIES = (("rank_", "lpr"), ("top1_",), ("same_", "peer_"), ("mrc", "language_probe"))
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    }
+)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table as text.
+
+    Attributes:
+        title: Above it.
+        columns: Heads, the first over the languages.
+        rows: One for each query language; in tables of measures then the mean and its interval.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def number(value: float | None, measure: str) -> str:
+    """A value as text; ``-`` where it is undefined."""
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if measure in _RANKS else f"{value:.3f}"
+
+
+def interval(ends: Interval | None, measure: str) -> str:
+    """An interval as text."""
+    return "-" if ends is None else f"[{number(ends[0], measure)}, {number(ends[1], measure)}]"
+
+
+def sheets(report: BiasReport, matrix: str | None = None) -> list[Sheet]:
+    """Tables of related measures, then of a matrix.
+
+    Args:
+        report: What to show.
+        matrix: A name in ``MATRICES``.
+
+    Raises:
+        UnknownNameError: There is no such matrix.
+    """
+    found = [_of_measures(report, group) for group in _groups(_applicable(report))]
+    return found if matrix is None else [*found, _of_matrix(report, matrix)]
+
+
+def _applicable(report: BiasReport) -> list[str]:
+    return [name for name in report.means if name not in report.not_applicable]
+
+
+def _groups(names: Sequence[str]) -> list[list[str]]:
+    """Measures that are read together, so that a table fits a screen."""
+    groups = [[name for name in names if name.startswith(starts)] for starts in _FAMILIES]
+    others = [name for name in names if not any(name in group for group in groups)]
+    return [group for group in (others, *groups) if group]
+
+
+def _of_measures(report: BiasReport, names: Sequence[str]) -> Sheet:
+    rows = [
+        (code, *(number(report.by_language[code][name], name) for name in names))
+        for code in report.query_languages
+    ]
+    rows.append((MEAN, *(number(report.means[name], name) for name in names)))
+    if any(report.intervals.get(name) for name in names):
+        rows.append((INTERVAL, *(interval(report.intervals.get(name), name) for name in names)))
+    return Sheet("Language bias by query language", ("query", *names), tuple(rows))
+
+
+def _of_matrix(report: BiasReport, name: str) -> Sheet:
+    if name not in report.matrices:
+        raise UnknownNameError(
+            f"unknown matrix {name!r}{suggest(name, MATRICES)} (known: {', '.join(MATRICES)})"
+        )
+    rows = [
+        (code, *(number(value, name) for value in values))
+        for code, values in zip(report.query_languages, report.matrices[name], strict=True)
+    ]
+    title = f"{name}: {MATRICES[name]}, by query language (rows) and passage language (columns)"
+    return Sheet(title, ("query", *report.passage_languages), tuple(rows))
+
+
+def words(report: BiasReport) -> list[str]:
+    """Measures that do not apply, then remarks on those that do; one line for each reason."""
+    return [
+        *(f"{names}: not applicable, {why}." for why, names in _by_text(report.not_applicable)),
+        *(f"{names}: {text}." for text, names in _by_text(report.remarks)),
+    ]
+
+
+def _by_text(texts: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Each text once, with the names that it is said of."""
+    names: dict[str, list[str]] = {}
+    for name, text in texts.items():
+        names.setdefault(text, []).append(name)
+    return [(text, ", ".join(group)) for text, group in names.items()]
+
+
+def as_json(report: BiasReport) -> str:
+    """All of a report, unrounded."""
+    return json.dumps(report.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def as_latex(report: BiasReport, matrix: str | None = None) -> str:
+    """One ``tabular`` with all measures that apply, another with a matrix; needs ``booktabs``.
+
+    Args:
+        report: What to show.
+        matrix: A name in ``MATRICES``.
+
+    Raises:
+        UnknownNameError: There is no such matrix.
+    """
+    names = _applicable(report)
+    parts = [_tabular(_of_measures(report, names))] if names else []
+    if matrix is not None:
+        parts.append(_tabular(_of_matrix(report, matrix)))
+    parts += [f"% {line}" for line in words(report)]
+    return "\n".join(parts)
+
+
+def _tabular(sheet: Sheet) -> str:
+    lines = [
+        f"\\begin{{tabular}}{{l{'r' * (len(sheet.columns) - 1)}}}",
+        r"\toprule",
+        _line(sheet.columns),
+        r"\midrule",
+    ]
+    for row in sheet.rows:
+        if row[0] == MEAN:
+            lines.append(r"\midrule")
+        lines.append(_line(row))
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return " & ".join(cell.translate(_LATEX) for cell in cells) + r" \\"

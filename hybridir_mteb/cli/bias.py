@@ -1,0 +1,180 @@
+"""``hybridir bias``: language bias of a run, or of MTEB's predictions."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hybridir_mteb.errors import DataUnavailableError, SettingError
+
+if TYPE_CHECKING:
+    from hybridir_mteb.bias.present import Sheet
+    from hybridir_mteb.metrics.bias_report import BiasReport
+
+console = Console(width=None if sys.stdout.isatty() else 120)
+LONGEST_HEAD = 14
+
+
+class Format(StrEnum):
+    """How a report is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    LATEX = "latex"
+
+
+def bias(  # noqa: PLR0913, PLR0917 -- the options of a command
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Run in TREC format; without QRELS the prediction folder of mteb run, or a file "
+            "in it."
+        ),
+    ],
+    qrels: Annotated[
+        Path | None,
+        typer.Argument(help="Judgements in TREC format; not needed for predictions of our tasks."),
+    ] = None,
+    doc_lang: Annotated[
+        Path | None,
+        typer.Option(
+            help="Languages of all documents of the pool: lines of id, tab, language; or JSON."
+        ),
+    ] = None,
+    query_lang: Annotated[
+        Path | None,
+        typer.Option(
+            help="Languages of the queries, in the same format. A third column names what a query "
+            "asks: translations share it, and mrc needs it."
+        ),
+    ] = None,
+    measures: Annotated[
+        str | None, typer.Option(help="Names, separated by commas. Default: all of language bias.")
+    ] = None,
+    mrc_depth: Annotated[
+        int | None,
+        typer.Option(help="Depth of the rankings that mrc compares; 0 leaves it out."),
+    ] = None,
+    parallel: Annotated[
+        bool | None,
+        typer.Option(
+            "--parallel/--no-parallel",
+            help="Whether a query's relevant documents are translations of one another. Default: "
+            "found out from the judgements.",
+        ),
+    ] = None,
+    resamples: Annotated[
+        int, typer.Option(help="Of the bootstrap; 0 leaves the intervals out.")
+    ] = 1000,
+    format_: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TABLE,
+    matrix: Annotated[
+        str | None,
+        typer.Option(
+            help="Also print a matrix of query and passage languages: mean_rank, recall_at_10, "
+            "share_at_10 or share_at_100."
+        ),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the report: .html, .png or .svg.")] = None,
+) -> None:
+    """Show the language bias of a run: by query language, on average, and what does not apply.
+
+    Give RUN QRELS --doc-lang MAP --query-lang MAP, or the prediction folder of mteb run alone.
+    Files may be compressed (.gz).
+    """
+    from hybridir_mteb.bias.present import as_json, as_latex, sheets, words
+
+    options = {
+        "measures": None if measures is None else [m.strip() for m in measures.split(",")],
+        "mrc_depth": mrc_depth,
+        "parallel": parallel,
+        "resamples": resamples,
+    }
+    report = _report(run, qrels, doc_lang, query_lang, options)
+    if plot is not None:
+        from hybridir_mteb.bias.plot import write_plot
+
+        write_plot(report, plot, f"Language bias of {run.name}")
+    if format_ is Format.JSON:
+        typer.echo(as_json(report))
+    elif format_ is Format.LATEX:
+        typer.echo(as_latex(report, matrix))
+    else:
+        for sheet in sheets(report, matrix):
+            _print(sheet)
+        for line in words(report):
+            console.print(escape(line), highlight=False)
+
+
+def _report(
+    run: Path,
+    qrels: Path | None,
+    doc_lang: Path | None,
+    query_lang: Path | None,
+    options: dict[str, Any],
+) -> BiasReport:
+    from hybridir_mteb import language_bias
+    from hybridir_mteb.readers.trec import read_language_map, read_qrels, read_run
+
+    if not run.exists():
+        raise DataUnavailableError(f"{run}: no such file or folder")
+    documents = None if doc_lang is None else read_language_map(doc_lang).languages
+    queries = None if query_lang is None else read_language_map(query_lang)
+    if run.is_dir() or run.suffix == ".json":
+        return language_bias.of_predictions(
+            run,
+            qrels=None if qrels is None else read_qrels(qrels),
+            doc_languages=documents,
+            query_languages=None if queries is None else queries.languages,
+            items=None if queries is None else queries.items,
+            **options,
+        )
+    missing = [
+        name
+        for name, value in {
+            "QRELS": qrels,
+            "--doc-lang": doc_lang,
+            "--query-lang": query_lang,
+        }.items()
+        if value is None
+    ]
+    if qrels is None or documents is None or queries is None:
+        raise SettingError(
+            f"a run needs {', '.join(missing)} too: hybridir bias RUN QRELS --doc-lang MAP "
+            "--query-lang MAP; or give the prediction folder of mteb run alone"
+        )
+    return language_bias.of_run(
+        read_run(run, documents),
+        read_qrels(qrels),
+        documents,
+        queries.languages,
+        items=queries.items,
+        **options,
+    )
+
+
+def _print(sheet: Sheet) -> None:
+    table = Table(title=escape(sheet.title), title_justify="left")
+    for column in sheet.columns:
+        table.add_column(escape(_folded(column)), justify="left" if column == "query" else "right")
+    for row in sheet.rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+def _folded(name: str) -> str:
+    """A head over several lines, broken after underscores."""
+    lines = [""]
+    parts = name.split("_")
+    for at, part in enumerate(parts):
+        piece = part + ("_" if at < len(parts) - 1 else "")
+        if lines[-1] and len(lines[-1] + piece) > LONGEST_HEAD:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(lines)

@@ -1,0 +1,276 @@
+"""Language bias of a retriever: from scores, embeddings, a run or MTEB's predictions.
+
+Every function returns the same :class:`~hybridir_mteb.metrics.bias_report.BiasReport`: all measures
+by query language and on average, with intervals; language by language matrices; and for measures
+that say nothing about the collection, why.
+
+Options that all functions share:
+    measures: Names of measures, of plugins too; by default all built-in ones of language bias.
+    mrc_depth: Rankings are cut there before ``mrc`` correlates them; None is all that is ranked, 0
+        leaves ``mrc`` out.
+    parallel: Whether the relevant passages of a query are translations of one another, which
+        ``rank_distance`` needs. None takes them as such if queries have translations, or if every
+        judged query has relevant passages in at least two languages and equally many in each.
+    resamples: Of the bootstrap; 0 leaves the intervals out.
+    items: What each query asks. Translations of a query share an item: ``mrc`` compares them, and
+        the bootstrap draws them together.
+
+Languages may be any codes, as long as queries and passages use the same. Equal scores are ordered
+by a hash of the passage id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridir_mteb.bias.evaluation import Options, evaluate
+from hybridir_mteb.bias.tables import Judgements, MatrixScorer
+from hybridir_mteb.errors import SettingError
+from hybridir_mteb.metrics.bias_report import BiasReport
+from hybridir_mteb.metrics.bootstrap import RESAMPLES
+from hybridir_mteb.rank import Scorer
+from hybridir_mteb.relevance import FloatMatrix, IntArray, Relevance
+
+__all__ = ["BiasReport", "of_embeddings", "of_predictions", "of_run", "of_scores"]
+
+Relevant = Relevance | Sequence[Sequence[int]]
+Run = Mapping[str, Mapping[str, float]]
+Qrels = Mapping[str, Mapping[str, int]]
+
+
+def of_scores(  # noqa: PLR0913 -- options are keywords
+    scores: npt.ArrayLike | Scorer,
+    relevant: Relevant,
+    query_languages: Sequence[str],
+    passage_languages: Sequence[str],
+    *,
+    passage_ids: Sequence[str] | None = None,
+    items: Sequence[str] | None = None,
+    measures: Sequence[str] | None = None,
+    mrc_depth: int | None = None,
+    parallel: bool | None = None,
+    resamples: int = RESAMPLES,
+) -> BiasReport:
+    """Language bias of scores of the whole pool.
+
+    Args:
+        scores: (n_queries, n_passages), higher is better; or anything that gives them in blocks.
+        relevant: Columns of the relevant passages of each query.
+        query_languages: (n_queries,).
+        passage_languages: (n_passages,).
+        passage_ids: (n_passages,) for the order of equal scores; by default the column numbers.
+        items: (n_queries,) what each query asks; translations share it.
+        measures: See the module, as for the other options.
+        mrc_depth: Depth of ``mrc``.
+        parallel: Whether relevant passages are translations of one another.
+        resamples: Of the bootstrap.
+
+    Raises:
+        SettingError: Arguments that do not fit together.
+        EmbeddingError: A score is NaN or infinite.
+        UnknownNameError: There is no measure of a name.
+
+    Example:
+        One question in two languages, its answer in both; each version prefers its own language.
+
+        >>> from hybridir_mteb import language_bias
+        >>> report = language_bias.of_scores(
+        ...     [[0.9, 0.2, 0.8, 0.1], [0.3, 0.9, 0.1, 0.8]],
+        ...     relevant=[[0, 1], [0, 1]],
+        ...     query_languages=["de", "en"],
+        ...     passage_languages=["de", "en", "de", "en"],
+        ...     items=["capital", "capital"],
+        ... )
+        >>> report.means["rank_distance"], report.means["lpr"], report.means["lpr_expected"]
+        (2.0, 1.0, 0.5)
+    """
+    options = Options(measures, mrc_depth, parallel, resamples)
+    given = hasattr(scores, "block")
+    scorer = cast("Scorer", scores) if given else MatrixScorer(np.asarray(scores))
+    judged = _judgements(relevant, query_languages, passage_languages, passage_ids, items)
+    return evaluate(scorer, judged, options)
+
+
+def of_embeddings(  # noqa: PLR0913 -- options are keywords
+    queries: npt.ArrayLike,
+    passages: npt.ArrayLike,
+    relevant: Relevant,
+    query_languages: Sequence[str],
+    passage_languages: Sequence[str],
+    *,
+    passage_ids: Sequence[str] | None = None,
+    items: Sequence[str] | None = None,
+    similarity: str = "cosine",
+    measures: Sequence[str] | None = None,
+    mrc_depth: int | None = None,
+    parallel: bool | None = None,
+    resamples: int = RESAMPLES,
+) -> BiasReport:
+    """Language bias of embeddings, scored block by block; adds ``language_probe_accuracy``.
+
+    Args:
+        queries: (n_queries, dimension).
+        passages: (n_passages, dimension); equal rows score equally to the bit.
+        relevant: As in :func:`of_scores`, and so are the other arguments.
+        query_languages: (n_queries,).
+        passage_languages: (n_passages,).
+        passage_ids: (n_passages,) for the order of equal scores.
+        items: (n_queries,) what each query asks.
+        similarity: ``"cosine"`` or ``"dot"``.
+        measures: See the module, as for the other options.
+        mrc_depth: Depth of ``mrc``.
+        parallel: Whether relevant passages are translations of one another.
+        resamples: Of the bootstrap.
+
+    Raises:
+        SettingError: Arguments that do not fit together.
+        EmbeddingError: Embeddings that are NaN, infinite or of different dimensions.
+        UnknownNameError: There is no measure of a name.
+    """
+    from hybridir_mteb.scoring import DenseScorer, Similarity  # loads torch
+
+    if similarity not in {kind.value for kind in Similarity}:
+        raise SettingError(
+            f"similarity {similarity!r}: choose from {', '.join(Similarity)}, or give of_scores "
+            "a matrix"
+        )
+    options = Options(measures, mrc_depth, parallel, resamples)
+    judged = _judgements(relevant, query_languages, passage_languages, passage_ids, items)
+    vectors = np.asarray(passages)
+    asked = np.asarray(queries)
+    rows = judged.rows_by_item  # translations side by side, as rank correlation wants them
+    if len(asked) == len(rows) and not np.array_equal(rows, np.arange(len(rows))):
+        judged, asked = judged.take(rows), asked[rows]
+    first, columns = _distinct(vectors)
+    distinct = vectors if len(first) == len(vectors) else vectors[first]
+    scorer = DenseScorer(asked, distinct, columns, similarity=Similarity(similarity))
+    embeddings: FloatMatrix = vectors.astype(np.float32, copy=False)
+    return evaluate(scorer, judged, options, embeddings=embeddings)
+
+
+def of_run(  # noqa: PLR0913 -- options are keywords
+    run: Run,
+    qrels: Qrels,
+    doc_languages: Mapping[str, str],
+    query_languages: Mapping[str, str],
+    *,
+    items: Mapping[str, str] | None = None,
+    measures: Sequence[str] | None = None,
+    mrc_depth: int | None = None,
+    parallel: bool | None = None,
+    resamples: int = RESAMPLES,
+) -> BiasReport:
+    """Language bias of a run in the sense of TREC.
+
+    The pool is what ``doc_languages`` lists; the queries are those of ``qrels``. What a run does
+    not return for a query ranks behind everything that it does, ordered by a hash of the id. So
+    ``rank_distance`` and ``rank_distance_norm`` are exact only for runs of full depth: a relevant
+    passage that a run has cut off gets some rank behind it. The other measures look at the top, at
+    first relevant passages, or, as ``mrc``, at no more than the depth of the run.
+
+    Args:
+        run: Query -> document -> score. A query of ``qrels`` that is not there has an empty
+            ranking; queries that are not in ``qrels`` play no part.
+        qrels: Query -> document -> grade; relevant from 1.
+        doc_languages: Document -> language, of the whole pool.
+        query_languages: Query -> language.
+        items: Query -> what it asks; translations share it.
+        measures: See the module, as for the other options.
+        mrc_depth: Depth of ``mrc``; by default that of the run, the largest number of results.
+        parallel: Whether relevant documents are translations of one another.
+        resamples: Of the bootstrap.
+
+    Raises:
+        SettingError: A query or document without language or item, or a run of other queries.
+        EmbeddingError: A score is not finite.
+        UnknownNameError: There is no measure of a name.
+    """
+    from hybridir_mteb.bias.runs import judgements_of, run_lengths
+    from hybridir_mteb.scoring import RunScorer  # loads torch
+
+    options = Options(measures, mrc_depth, parallel, resamples)
+    judged = judgements_of(qrels, doc_languages, query_languages, items)
+    lengths = run_lengths(run, list(qrels), doc_languages)
+    scorer = RunScorer(run, list(qrels), judged.passage_ids)
+    return evaluate(scorer, judged, options, lengths=lengths)
+
+
+def of_predictions(  # noqa: PLR0913 -- options are keywords
+    path: Path | str,
+    *,
+    qrels: Qrels | None = None,
+    doc_languages: Mapping[str, str] | None = None,
+    query_languages: Mapping[str, str] | None = None,
+    items: Mapping[str, str] | None = None,
+    measures: Sequence[str] | None = None,
+    mrc_depth: int | None = None,
+    parallel: bool | None = None,
+    resamples: int = RESAMPLES,
+) -> BiasReport:
+    """Language bias of what ``mteb run --prediction-folder`` wrote.
+
+    All subsets of a task, one for each query language, are one report. For multilingual tasks of
+    collections that are registered here, relevance and languages are known. They hold the first 100
+    passages of each query: what :func:`of_run` says of runs that are cut applies.
+
+    Args:
+        path: The folder, or one ``<task>_predictions.json`` in it.
+        qrels: Query -> document -> grade, for tasks that are not ours; by default MTEB's task is
+            asked, which may download its data.
+        doc_languages: Document -> language, needed for tasks that are not ours.
+        query_languages: Query -> language, needed for tasks that are not ours.
+        items: Query -> what it asks, for tasks that are not ours.
+        measures: See the module, as for the other options.
+        mrc_depth: Depth of ``mrc``; by default that of the predictions.
+        parallel: Whether relevant documents are translations of one another.
+        resamples: Of the bootstrap.
+
+    Raises:
+        DataUnavailableError: No prediction file there.
+        DataFormatError: Not a prediction file.
+        SettingError: Several files to choose from, a task with other than multilingual pools, or
+            languages that are missing.
+        UnknownNameError: There is no measure of a name.
+    """
+    from hybridir_mteb.bias.predictions import Known, read_predictions
+
+    found = read_predictions(Path(path), Known(qrels, doc_languages, query_languages, items))
+    return of_run(
+        found.run,
+        found.qrels,
+        found.doc_languages,
+        found.query_languages,
+        items=found.items,
+        measures=measures,
+        mrc_depth=mrc_depth,
+        parallel=parallel,
+        resamples=resamples,
+    )
+
+
+def _judgements(
+    relevant: Relevant,
+    query_languages: Sequence[str],
+    passage_languages: Sequence[str],
+    passage_ids: Sequence[str] | None,
+    items: Sequence[str] | None,
+) -> Judgements:
+    relevance = relevant if isinstance(relevant, Relevance) else Relevance.from_lists(relevant)
+    n = len(passage_languages)
+    ids = [str(column) for column in range(n)] if passage_ids is None else passage_ids
+    return Judgements(relevance, query_languages, passage_languages, ids, items)
+
+
+def _distinct(vectors: npt.NDArray[np.generic]) -> tuple[IntArray, IntArray]:
+    """First position of each distinct row, and for every row the number of its distinct one."""
+    numbers: dict[bytes, int] = {}
+    columns = np.fromiter(
+        (numbers.setdefault(row.tobytes(), len(numbers)) for row in vectors), np.int64, len(vectors)
+    )
+    first = np.unique(columns, return_index=True)[1].astype(np.int64)
+    return first, columns

@@ -1,0 +1,217 @@
+"""Runs and judgements in TREC's formats, and maps from ids to languages.
+
+Lines are read one by one; each file may be compressed, with the suffix ``.gz``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from sys import intern
+from typing import Any, TextIO
+
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+
+RUN_COLUMNS = "query Q0 document rank score name"
+QRELS_COLUMNS = "query iteration document grade"
+
+
+@dataclass(frozen=True)
+class LanguageMap:
+    """What a language map holds.
+
+    Attributes:
+        languages: Id -> language.
+        items: Id -> item, what a query asks; translations share it. None if the map has no items.
+    """
+
+    languages: dict[str, str]
+    items: dict[str, str] | None = None
+
+
+def read_run(path: Path, pool: Container[str] | None = None) -> dict[str, dict[str, float]]:
+    """A run: query -> document -> score.
+
+    Args:
+        path: Six columns, ``query Q0 document rank score name``; the rank is not looked at.
+        pool: Known documents; any if None.
+
+    Raises:
+        DataUnavailableError: There is no such file.
+        DataFormatError: A line is malformed, a score is not finite, a document occurs twice in a
+            query's results or is not known; the message names file, line and remedy.
+    """
+    run: dict[str, dict[str, float]] = {}
+    for number, line in _lines(path):
+        columns = line.split()
+        if len(columns) != 6:
+            raise _wrong_columns(path, number, columns, RUN_COLUMNS)
+        query, _, document, _, written, _ = columns
+        score = _score(written, path, number)
+        results = run.get(query)
+        if results is None:
+            results = run.setdefault(query, {})
+        if document in results:
+            raise DataFormatError(
+                f"{path}:{number}: document {document!r} is a result of query {query!r} twice; "
+                "keep the better one"
+            )
+        if pool is not None and document not in pool:
+            raise DataFormatError(
+                f"{path}:{number}: document {document!r} has no language; the map of document "
+                "languages must list the whole pool"
+            )
+        results[intern(document)] = score
+    return run
+
+
+def _score(written: str, path: Path, number: int) -> float:
+    try:
+        score = float(written)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise DataFormatError(
+            f"{path}:{number}: score {written!r} is not a finite number; the columns are "
+            f"{RUN_COLUMNS}"
+        )
+    return score
+
+
+def read_qrels(path: Path) -> dict[str, dict[str, int]]:
+    """Judgements: query -> document -> grade.
+
+    Args:
+        path: Four columns, ``query iteration document grade``.
+
+    Raises:
+        DataUnavailableError: There is no such file.
+        DataFormatError: A line is malformed, a grade is not a whole number, or a document is judged
+            twice; the message names file, line and remedy.
+    """
+    qrels: dict[str, dict[str, int]] = {}
+    for number, line in _lines(path):
+        columns = line.split()
+        if len(columns) != 4:
+            raise _wrong_columns(path, number, columns, QRELS_COLUMNS)
+        query, _, document, written = columns
+        try:
+            grade = int(written)
+        except ValueError as error:
+            raise DataFormatError(
+                f"{path}:{number}: grade {written!r} is not a whole number; the columns are "
+                f"{QRELS_COLUMNS}"
+            ) from error
+        judged = qrels.setdefault(query, {})
+        if judged.get(document, grade) != grade:
+            raise DataFormatError(
+                f"{path}:{number}: document {document!r} has another grade for query {query!r} "
+                "above; keep one of them"
+            )
+        judged[intern(document)] = grade
+    return qrels
+
+
+def read_language_map(path: Path) -> LanguageMap:
+    """Languages of documents or queries, and perhaps what the queries ask.
+
+    Args:
+        path: Columns separated by tabs: id, language and, in all lines or none, item. Or a
+            ``.json`` file: an object from ids to a language, or ``{"language": …, "item": …}``.
+
+    Raises:
+        DataUnavailableError: There is no such file.
+        DataFormatError: A line is malformed or an id occurs twice; the message names file, line and
+            remedy.
+    """
+    name = path.name.removesuffix(".gz")
+    pairs = _json_map(path) if name.endswith(".json") else _tab_map(path)
+    languages: dict[str, str] = {}
+    items: dict[str, str] = {}
+    for where, identifier, language, item in pairs:
+        if identifier in languages:
+            raise DataFormatError(f"{where}: id {identifier!r} occurs twice; keep one of them")
+        if not identifier or not language or item == "":
+            raise DataFormatError(f"{where}: an empty id, language or item; fill it in")
+        languages[identifier] = intern(language)
+        if item is not None:
+            items[identifier] = item
+        if items and len(items) < len(languages):
+            raise DataFormatError(
+                f"{where}: some ids have an item and some have none; give all an item, or none"
+            )
+    return LanguageMap(languages, items or None)
+
+
+def _tab_map(path: Path) -> Iterator[tuple[str, str, str, str | None]]:
+    for number, line in _lines(path):
+        columns = [column.strip() for column in line.rstrip("\r\n").split("\t")]
+        if len(columns) not in {2, 3}:
+            raise _wrong_columns(path, number, columns, "id, language and perhaps item, with tabs")
+        yield f"{path}:{number}", columns[0], columns[1], columns[2] if columns[2:] else None
+
+
+def _json_map(path: Path) -> Iterator[tuple[str, str, str, str | None]]:
+    try:
+        with _open(path) as stream:
+            pairs = json.load(stream, object_pairs_hook=lambda pairs: pairs)
+    except (ValueError, OSError) as error:
+        raise DataFormatError(f"{path}: not valid JSON: {error}. Mend the file") from error
+    if not isinstance(pairs, list) or not pairs or not all(isinstance(p, tuple) for p in pairs):
+        raise DataFormatError(f"{path}: expected an object from ids to languages, and at least one")
+    for identifier, value in pairs:
+        fields = _fields(value)
+        language, item = fields.get("language"), fields.get("item")
+        if not isinstance(language, str) or not (item is None or isinstance(item, str)):
+            raise DataFormatError(
+                f'{path}: id {identifier!r}: expected a language, or {{"language": …, "item": …}} '
+                "with strings"
+            )
+        yield str(path), identifier, language, item
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    if isinstance(value, list) and all(isinstance(pair, tuple) for pair in value):
+        return dict(value)
+    return {"language": value}
+
+
+def _open(path: Path) -> TextIO:
+    if not path.is_file():
+        raise DataUnavailableError(f"{path}: no such file")
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8")
+    return path.open(encoding="utf-8")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbers, from 1, and text of the lines that are not blank.
+
+    Raises:
+        DataFormatError: There are none, or the file is not UTF-8 or not what its suffix says.
+    """
+    number = 0
+    try:
+        with _open(path) as stream:
+            for at, line in enumerate(stream, 1):
+                if line.strip():
+                    number = at
+                    yield at, line
+    except DataUnavailableError:
+        raise
+    except UnicodeDecodeError as error:
+        raise DataFormatError(f"{path}: not UTF-8: {error}. Save the file as UTF-8") from error
+    except (OSError, EOFError) as error:
+        raise DataFormatError(f"{path}: cannot be read: {error}. Copy the file again") from error
+    if not number:
+        raise DataFormatError(f"{path}: the file is empty; is it the right one?")
+
+
+def _wrong_columns(path: Path, number: int, columns: list[str], wanted: str) -> DataFormatError:
+    return DataFormatError(
+        f"{path}:{number}: {len(columns)} columns, expected {wanted}; mend or remove the line"
+    )

@@ -1,0 +1,80 @@
+"""Toy evaluations that several test modules of language bias share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+LANGUAGES = ("de", "en", "fr")
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Questions in three languages, each with its answer in all of them, and other passages."""
+
+    query_ids: list[str]
+    passage_ids: list[str]
+    query_languages: list[str]
+    passage_languages: list[str]
+    items: list[str]
+    relevant: list[list[int]]
+
+    @classmethod
+    def make(cls, n_items: int = 5, n_others: int = 4) -> Parallel:
+        query_ids = [f"q:{code}:{at}" for code in LANGUAGES for at in range(n_items)]
+        passage_ids = [f"p:{code}:{at}" for code in LANGUAGES for at in range(n_items + n_others)]
+        column = {identifier: at for at, identifier in enumerate(passage_ids)}
+        items = [identifier.rsplit(":")[-1] for identifier in query_ids]
+        return cls(
+            query_ids,
+            passage_ids,
+            [identifier.split(":")[1] for identifier in query_ids],
+            [identifier.split(":")[1] for identifier in passage_ids],
+            items,
+            [[column[f"p:{code}:{item}"] for code in LANGUAGES] for item in items],
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.query_ids), len(self.passage_ids)
+
+    def random_scores(self, seed: int, n_values: int = 0) -> np.ndarray:
+        """Untied scores, or few different values."""
+        random = np.random.default_rng(seed)
+        if n_values:
+            return random.integers(0, n_values, self.shape).astype(float)
+        return random.standard_normal(self.shape)
+
+    @property
+    def arguments(self) -> tuple[list[list[int]], list[str], list[str]]:
+        """What of_scores wants after the scores."""
+        return self.relevant, self.query_languages, self.passage_languages
+
+    @property
+    def keywords(self) -> dict[str, list[str]]:
+        return {"passage_ids": self.passage_ids, "items": self.items}
+
+    def run(self, scores: np.ndarray, depth: int | None = None) -> dict[str, dict[str, float]]:
+        """The scores as a run; with a depth, the best of each query."""
+        found = {}
+        for query, row in zip(self.query_ids, scores, strict=True):
+            columns = np.argsort(-row)[: depth or len(row)]
+            found[query] = {self.passage_ids[at]: float(row[at]) for at in columns}
+        return found
+
+    @property
+    def qrels(self) -> dict[str, dict[str, int]]:
+        return {
+            query: {self.passage_ids[at]: 1 for at in row}
+            for query, row in zip(self.query_ids, self.relevant, strict=True)
+        }
+
+    @property
+    def maps(self) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+        """Languages of documents and queries, items of queries."""
+        return (
+            dict(zip(self.passage_ids, self.passage_languages, strict=True)),
+            dict(zip(self.query_ids, self.query_languages, strict=True)),
+            dict(zip(self.query_ids, self.items, strict=True)),
+        )
