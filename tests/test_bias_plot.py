@@ -1,0 +1,526 @@
+"""Pictures of language bias: whole, self-contained, the same twice, and seen in a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from html.parser import HTMLParser
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from hybridir_mteb.bias.plot import SUFFIXES, write_plot
+from hybridir_mteb.bias.plot_numbers import TOP1_CASES, distance_quantiles, top1_shares
+from hybridir_mteb.bias.plot_panels import TOP1_LOOKS, ink, log_ticks, short
+from hybridir_mteb.errors import DataUnavailableError, SettingError
+from hybridir_mteb.metrics.bias_report import MATRICES, BiasReport, bias_report
+from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
+from hybridir_mteb.metrics.languages import LanguageView
+from hybridir_mteb.metrics.measure import RankTable
+
+XQUAD = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
+MANY = tuple(sorted(f"{first}{second}" for first in "abcde" for second in "klmno"))
+AWKWARD = ('<b>"&', "$x_1$", "zh-Hans")
+TITLE = "pocket-base on XQuAD-R"
+NOT_PARALLEL = {
+    "rank_distance": "Passages are no translations, so no query has its answer in two languages.",
+    "lpr": "see <rank_distance>",
+}
+# Machado, Oliveira and Fernandes 2009, severity 1.0; on linear red, green, blue.
+BLINDNESS = {
+    "none": np.eye(3),
+    "protanopia": np.array(
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ]
+    ),
+    "deuteranopia": np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ]
+    ),
+}
+BROWSERS = ("chromium", "google-chrome", "chromium-browser")
+BROWSER_OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--enable-logging=stderr",
+)
+REFUSED = "Content Security Policy"
+
+
+def a_report(
+    asked: tuple[str, ...] = XQUAD,
+    passages: tuple[str, ...] | None = None,
+    *,
+    n_items: int = 40,
+    not_applicable: dict[str, str] | None = None,
+) -> BiasReport:
+    """Every query has one relevant passage a language; a system prefers the query's language."""
+    rng = np.random.default_rng(7)
+    codes = tuple(sorted({*asked, *(passages or asked)}))
+    pool = np.array([100 * n_items * (code in (passages or asked)) for code in codes])
+    there = np.flatnonzero(pool)
+    queries = np.repeat([codes.index(code) for code in asked], n_items)
+    shape = (len(queries), len(there))
+    own = there[None] == queries[:, None]
+    depths = np.exp(np.where(own, rng.uniform(0, 2, shape), rng.uniform(0.2, 8, shape)))
+    order = depths.argsort(axis=1)
+    ranks = np.sort(depths.astype(np.int64), axis=1) + np.arange(len(there))
+    top = rng.choice(there, (len(queries), 100))
+    ours = rng.random(top.shape) < np.linspace(0.8, 0.3, 100)
+    top = np.where(ours & (pool[queries] > 0)[:, None], queries[:, None], top)
+    rows, places = np.nonzero(ranks <= 100)
+    top[rows, ranks[rows, places] - 1] = there[order[rows, places]]
+    view = LanguageView(codes, queries, there[order].ravel(), pool, top)
+    indptr = np.arange(len(queries) + 1) * len(there)
+    table = RankTable(indptr, ranks.ravel(), int(pool.sum()), np.ones(ranks.size), view)
+    items = [str(at % n_items) for at in range(len(queries))]
+    return bias_report(
+        table, LANGUAGE_BIAS, items=items, not_applicable=not_applicable, resamples=50
+    )
+
+
+REPORTS: dict[str, Callable[[], BiasReport]] = {
+    "eleven": a_report,
+    "many": lambda: a_report(MANY),
+    "one": lambda: a_report(("en",), ("fa", "ru", "zh")),
+    "alone": lambda: a_report(("en",)),
+    "not_parallel": lambda: without_distances(a_report(("en", "sw"), not_applicable=NOT_PARALLEL)),
+    "awkward": lambda: a_report(AWKWARD),
+    "holes": lambda: with_holes(),
+    "nothing": lambda: BiasReport(
+        (), (), {}, {}, {}, {}, {}, {}, {name: [] for name in MATRICES}, {}
+    ),
+}
+
+
+def without_distances(report: BiasReport) -> BiasReport:
+    """As a collection whose relevant passages are in one language only."""
+    lone = {"mean_rank": [[4.0, None], [None, 900.0]], "recall_at_10": [[0.7, None], [None, 0.1]]}
+    return replace(report, matrices={**report.matrices, **lone})
+
+
+def with_holes() -> BiasReport:
+    """One language without rank distances and first passages; one pair without any relevant."""
+    report = a_report(("de", "en", "fr"))
+    by_language = {code: dict(row) for code, row in report.by_language.items()}
+    by_language["en"]["top1_relevant_same"] = None
+    matrix = [list(row) for row in report.matrices["share_at_10"]]
+    matrix[0][1] = None
+    return replace(
+        report,
+        by_language=by_language,
+        rank_distances={**report.rank_distances, "en": [], "fr": [0, 0, 3]},
+        matrices={**report.matrices, "share_at_10": matrix},
+    )
+
+
+@pytest.fixture(scope="module")
+def reports() -> dict[str, BiasReport]:
+    return {name: make() for name, make in REPORTS.items()}
+
+
+@pytest.fixture(scope="module")
+def pages(
+    reports: dict[str, BiasReport], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The page of every report."""
+    folder = tmp_path_factory.mktemp("pages")
+    for name, report in reports.items():
+        write_plot(report, folder / f"{name}.html", f"<{name}> & $co$")
+    return {name: folder / f"{name}.html" for name in reports}
+
+
+class Page(HTMLParser):
+    """What a page holds; closes what it opens, or fails."""
+
+    VOID = frozenset({"meta", "wbr"})
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.classes: list[str] = []
+        self.images: list[str] = []
+        self.tables: dict[str, dict[str, list[str]]] = {}
+        self.words: list[str] = []
+        self._row: list[str] = []
+        self.text = path.read_text(encoding="utf-8")
+        self.feed(self.text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self._note(tag, dict(attrs))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._note(tag, dict(attrs))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        if tag == "tr" and self._row:
+            self._table[self._row[0]] = self._row[1:]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+        if self.open and self.open[-1] in {"th", "td"}:
+            self._row[-1] += data
+        if self.open and self.open[-1] == "caption":
+            self._table = self.tables.setdefault(data, {})
+
+    def _note(self, tag: str, attributes: dict[str, str | None]) -> None:
+        if tag == "tr":
+            self._row = []
+        if tag in {"th", "td"}:
+            self._row.append("")
+            assert tag == "td" or attributes["scope"] in {"col", "row"}
+        if tag == "svg":
+            assert attributes["role"] == "img"
+            self.images.append(attributes["aria-label"] or "")
+        for name, value in attributes.items():
+            if name == "id":
+                self.ids.append(value or "")
+            if name in {"href", "xlink:href", "src", "srcset", "data", "action"}:
+                self.links.append(value or "")
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_page_is_whole_and_refers_to_nothing_outside(name: str, pages: dict[str, Path]) -> None:
+    page = Page(pages[name])
+    assert page.text.startswith('<!doctype html>\n<html lang="en">')
+    assert f"<title>&lt;{name}&gt; &amp; $co$</title>" in page.text
+    assert "<script" not in page.text
+    assert "@import" not in page.text
+    assert len(page.ids) == len(set(page.ids))
+    inside = page.links + re.findall(r"url\(([^)]*)\)", page.text)
+    within = {link[1:] for link in inside if link.startswith("#")}
+    assert within <= set(page.ids)
+    others = [link for link in inside if not link.startswith("#")]
+    assert all(link.startswith("data:image/png;base64,") for link in others)
+
+
+@pytest.mark.parametrize("name", ["eleven", "many", "one", "awkward", "holes"])
+def test_a_page_holds_the_numbers_of_its_pictures(
+    name: str, pages: dict[str, Path], reports: dict[str, BiasReport]
+) -> None:
+    report, page = reports[name], Page(pages[name])
+    assert page.images == [
+        "Share of the top 10, in percent",
+        "Rank distance of a query's relevant passages",
+        "The first passage, in percent of queries",
+    ]
+    pairs, distances, first = (page.tables[image] for image in page.images)
+    assert pairs == {
+        "query language": list(report.passage_languages),
+        **{
+            code: ["–" if share is None else f"{100 * share:.1f}" for share in row]
+            for code, row in zip(
+                report.query_languages, report.matrices["share_at_10"], strict=True
+            )
+        },
+    }
+    for code in report.query_languages:
+        found = report.rank_distances[code]
+        assert distances[code][0] == str(len(found))
+        if found:
+            assert distances[code][1] == f"{min(found):,}"
+            assert distances[code][4] == f"{np.median(found):,.0f}"
+            assert distances[code][-1] == f"{max(found):,}"
+        shares = [report.by_language[code][case] for case in TOP1_CASES]
+        if None not in shares:
+            assert first[code] == [f"{100 * share:.1f}" for share in shares]
+    means = page.tables["Means over query languages"]
+    low, high = report.intervals["rank_distance_norm"]
+    assert means["rank_distance_norm"] == [
+        f"{report.means['rank_distance_norm']:.3f}",
+        f"[{low:.3f}, {high:.3f}]",
+    ]
+    assert set(report.means) < set(means)
+    by_language = page.tables["Means over the queries of a language, with 95 % intervals"]
+    assert len(by_language["top1_relevant_same"]) == len(report.query_languages)
+
+
+def test_what_does_not_apply_is_said_in_words(pages: dict[str, Path]) -> None:
+    page = Page(pages["not_parallel"])
+    assert page.images == [
+        "Share of the top 10, in percent",
+        "The first passage, in percent of queries",
+    ]
+    for reason in NOT_PARALLEL.values():
+        assert reason in page.words
+    assert "lpr" in page.words
+    assert "lpr" not in page.tables["Means over query languages"]
+
+
+def test_measures_that_are_missing_are_named(tmp_path: Path) -> None:
+    report = a_report(("en", "sw"))
+    bare = replace(report, means={}, by_language={code: {} for code in report.query_languages})
+    write_plot(bare, tmp_path / "bare.html", TITLE)
+    [words] = [word for word in Page(tmp_path / "bare.html").words if "lacks" in word]
+    assert all(case in words for case in TOP1_CASES)
+
+
+def test_undefined_values_are_told_from_zero(reports: dict[str, BiasReport]) -> None:
+    report = reports["holes"]
+    assert distance_quantiles(report)["en"] is None
+    assert distance_quantiles(report)["fr"] == pytest.approx([0, 0, 0, 0, 1.5, 2.7, 3])
+    shares = top1_shares(report)
+    assert shares["en"] is None
+    assert sum(shares["de"]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_same_report_gives_the_same_file(
+    suffix: str, tmp_path: Path, reports: dict[str, BiasReport]
+) -> None:
+    for name in ("first", "second"):
+        write_plot(reports["one"], tmp_path / f"{name}{suffix}", TITLE)
+    first, second = (tmp_path / f"{name}{suffix}" for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    assert sorted(tmp_path.iterdir()) == [first, second]  # no temporary file stays
+
+
+@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("matrix", ["mean_rank", "share_at_100"])
+def test_every_report_becomes_a_picture(
+    name: str, matrix: str, tmp_path: Path, reports: dict[str, BiasReport]
+) -> None:
+    path = tmp_path / "folder" / "out.PNG"
+    write_plot(reports[name], path, TITLE, matrix=matrix)
+    with Image.open(path) as picture:
+        colours = picture.convert("RGB").getcolors(maxcolors=1 << 24)
+        width, height = picture.size
+    assert 1000 < width < 4000
+    assert 300 < height < 2000
+    assert len(colours) > 100
+    if name == "many":
+        assert height > 1000
+
+
+def test_a_pair_without_any_relevant_passage_is_drawn(tmp_path: Path) -> None:
+    report = a_report(("en", "sw"))
+    empty = [[None, None], [None, None]]
+    report = replace(report, matrices=dict.fromkeys(MATRICES, empty))
+    for matrix in MATRICES:
+        write_plot(report, tmp_path / f"{matrix}.svg", TITLE, matrix=matrix)
+
+
+def test_drawing_leaves_no_trace_in_matplotlib(tmp_path: Path) -> None:
+    """A user's own figures, style and backend stay as they are; pyplot is not even loaded."""
+    code = """
+import sys
+import matplotlib
+from pathlib import Path
+from test_bias_plot import a_report
+from hybridir_mteb.bias.plot import write_plot
+before = matplotlib.rcParams.copy()  # reading the backend itself would load pyplot
+write_plot(a_report(("en", "sw")), Path(sys.argv[1]), "title")
+assert matplotlib.rcParams.copy() == before
+assert "matplotlib.pyplot" not in sys.modules
+"""
+    subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning", "-c", code, tmp_path / "out.html"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "HYBRIDIR_AUTOLOAD": "0"},
+        check=True,
+    )
+
+
+@pytest.mark.parametrize("name", ["out.pdf", "out", "out.html.gz"])
+def test_another_suffix_is_refused(
+    name: str, tmp_path: Path, reports: dict[str, BiasReport]
+) -> None:
+    with pytest.raises(SettingError, match=r"must end in \.html, \.png, \.svg"):
+        write_plot(reports["one"], tmp_path / name, TITLE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_matrix_is_refused(tmp_path: Path, reports: dict[str, BiasReport]) -> None:
+    with pytest.raises(SettingError, match="no matrix 'shares': there are mean_rank, recall_at_10"):
+        write_plot(reports["one"], tmp_path / "out.png", TITLE, matrix="shares")
+
+
+def test_without_matplotlib_the_error_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reports: dict[str, BiasReport]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(DataUnavailableError, match=r'pip install "hybridir-mteb\[plot\]"'):
+        write_plot(reports["one"], tmp_path / "out.png", TITLE)
+
+
+def linear(colour: str) -> np.ndarray:
+    """Linear red, green, blue of a hex colour."""
+    values = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def lab(values: np.ndarray) -> np.ndarray:
+    """CIE L*a*b*, white D65, of linear red, green, blue."""
+    to_xyz = np.array(
+        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    )
+    x, y, z = np.cbrt(np.clip(to_xyz @ values / to_xyz.sum(axis=1), 0.008856, None))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("blindness", BLINDNESS)
+def test_the_colours_of_the_bars_differ_for_everyone(blindness: str) -> None:
+    seen = [lab(np.clip(BLINDNESS[blindness] @ linear(c), 0, 1)) for c, _ in TOP1_LOOKS.values()]
+    assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 20
+    assert list(TOP1_LOOKS) == list(TOP1_CASES)
+
+
+def test_the_bars_differ_in_grey_too(pages: dict[str, Path]) -> None:
+    assert len({hatch for _, hatch in TOP1_LOOKS.values()}) == len(TOP1_LOOKS)
+    patterns = re.findall(r'<pattern id="first-[^"]*"', pages["eleven"].read_text())
+    assert len(patterns) == sum(1 for _, hatch in TOP1_LOOKS.values() if hatch)
+
+
+@pytest.mark.parametrize(
+    ("colour", "expected"),
+    [
+        ((0, 0, 0), "white"),
+        ((1, 1, 1), "black"),
+        ((0, 0.13, 0.3), "white"),
+        ((1, 0.9, 0.2), "black"),
+    ],
+)
+def test_text_is_readable_on_its_colour(colour: tuple[float, ...], expected: str) -> None:
+    assert ink(colour) == expected
+
+
+def test_numbers_in_cells_are_short() -> None:
+    values = [0, 0.5, 1, 3.77, 9.96, 99.6, 999.4, 1234, 9960, 13_370, 1_500_000]
+    expected = ["0", "0.5", "1", "3.8", "10", "100", "1k", "1.2k", "10k", "13k", "1.5M"]
+    assert [short(value) for value in values] == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (10, 13_000, [10, 30, 100, 300, 1000, 3000, 10_000]),
+        (20, 90, [20, 50]),
+        (0, 4, [0, 1, 2]),
+        (1, 1e8, [10**at for at in range(9)]),
+    ],
+)
+def test_ticks_are_round_and_few(low: float, high: float, expected: list[float]) -> None:
+    assert log_ticks(low, high) == expected
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """A headless browser; without one a test skips, except in CI, where that is a failure."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI must install chromium")
+        pytest.skip("no chromium or google-chrome on PATH")
+    return found
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A page as a browser shows it.
+
+    Attributes:
+        pixels: (height, width, 3) uint8.
+        log: What the browser wrote, the page's console included.
+    """
+
+    pixels: np.ndarray
+    log: str
+
+    def rows_of(self, colour: str) -> np.ndarray:
+        """Rows with at least three pixels of exactly this colour."""
+        wanted = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+        return np.flatnonzero((self.pixels == wanted).all(axis=2).sum(axis=1) >= 3)
+
+
+def look(browser: str, page: Path, folder: Path, width: int = 1200) -> Seen:
+    """Open a page in a browser with a new profile and take a picture of it."""
+    shot = folder / "shot.png"
+    done = subprocess.run(
+        [
+            browser,
+            *BROWSER_OPTIONS,
+            f"--user-data-dir={folder / 'profile'}",
+            f"--screenshot={shot}",
+            f"--window-size={width},2400",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert shot.is_file(), done.stderr
+    with Image.open(shot) as picture:
+        return Seen(np.asarray(picture.convert("RGB")), done.stderr)
+
+
+def test_a_browser_shows_all_three_pictures(
+    browser: str, pages: dict[str, Path], reports: dict[str, BiasReport], tmp_path: Path
+) -> None:
+    shares = np.sqrt(reports["eleven"].matrices["share_at_10"])
+    cells = [to_hex(colormaps["cividis"](share)) for share in (shares.min(), shares.max())]
+    seen = look(browser, pages["eleven"], tmp_path)
+    assert seen.pixels.shape == (2400, 1200, 3)
+    assert REFUSED not in seen.log
+    assert "CONSOLE" not in seen.log
+    assert len(np.unique(seen.pixels @ np.array([1 << 16, 1 << 8, 1]))) > 500
+    # The darkest and the brightest cell, then the boxes, then the bars, each under the one before.
+    dark, bright, boxes = (seen.rows_of(colour) for colour in (*cells, "#56b4e9"))
+    bars = [seen.rows_of(colour) for colour, _ in TOP1_LOOKS.values()]
+    assert min(map(len, (dark, bright, boxes, *bars))) > 5
+    blue = bars[0]
+    assert max(dark.max(), bright.max()) < boxes.min() < blue.min()
+    assert all((rows > blue.min() - 20).any() for rows in bars)
+    # Eleven rows of boxes and eleven of bars: as many gaps between runs of rows, and the legend.
+    assert np.count_nonzero(np.diff(boxes[boxes < blue.min() - 40]) > 1) == 10
+    assert np.count_nonzero(np.diff(blue) > 1) == 11
+
+
+def test_a_phone_shows_a_page_that_does_not_spill(
+    browser: str, pages: dict[str, Path], tmp_path: Path
+) -> None:
+    """The widest picture scrolls within its card: the card's right edge is on the screen."""
+    pixels = look(browser, pages["many"], tmp_path, width=500).pixels
+    paper = pixels[0, 0]
+    assert (pixels[:, -8:] == paper).all()
+    assert not (pixels == paper).all()
+
+
+def test_the_browser_would_tell_of_anything_from_outside(
+    browser: str, pages: dict[str, Path], tmp_path: Path
+) -> None:
+    """The check above can fail: the page's own policy refuses an image, and the log says so."""
+    text = pages["one"].read_text(encoding="utf-8")
+    spoilt = tmp_path / "spoilt.html"
+    spoilt.write_text(text.replace("<main>", '<main><img src="https://example.invalid/a.png">'))
+    assert REFUSED in look(browser, spoilt, tmp_path).log
