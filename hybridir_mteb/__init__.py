@@ -14,18 +14,33 @@ if TYPE_CHECKING:
 
     from hybridir_mteb._bootstrap import install as install_autoload
     from hybridir_mteb.collection import LanguagePart, ParallelCollection, Passage, Query
+    from hybridir_mteb.debias.sentence_transformer import (
+        DebiasedSentenceTransformer,
+        fit_debiaser,
+        load_debiaser,
+    )
     from hybridir_mteb.hookspecs import hookimpl
     from hybridir_mteb.metrics.measure import Measure, RankTable
     from hybridir_mteb.pocket.model import load_pocket
     from hybridir_mteb.readers.jsonl import read_jsonl
     from hybridir_mteb.settings import Setting
-    from hybridir_mteb.specs import Backbone, CollectionCard, CollectionSpec, TrainingMethod
+    from hybridir_mteb.specs import (
+        Backbone,
+        CollectionCard,
+        CollectionSpec,
+        DebiasData,
+        Debiaser,
+        TrainingMethod,
+    )
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "CollectionCard": "hybridir_mteb.specs",
     "CollectionSpec": "hybridir_mteb.specs",
+    "DebiasData": "hybridir_mteb.specs",
+    "DebiasedSentenceTransformer": "hybridir_mteb.debias.sentence_transformer",
+    "Debiaser": "hybridir_mteb.specs",
     "LanguagePart": "hybridir_mteb.collection",
     "Measure": "hybridir_mteb.metrics.measure",
     "ParallelCollection": "hybridir_mteb.collection",
@@ -35,8 +50,10 @@ _PUBLIC = {
     "Setting": "hybridir_mteb.settings",
     "Backbone": "hybridir_mteb.specs",
     "TrainingMethod": "hybridir_mteb.specs",
+    "fit_debiaser": "hybridir_mteb.debias.sentence_transformer",
     "hookimpl": "hybridir_mteb.hookspecs",
     "install_autoload": "hybridir_mteb._bootstrap",
+    "load_debiaser": "hybridir_mteb.debias.sentence_transformer",
     "load_pocket": "hybridir_mteb.pocket.model",
     "read_jsonl": "hybridir_mteb.readers.jsonl",
 }
@@ -46,6 +63,9 @@ __all__ = [
     "Backbone",
     "CollectionCard",
     "CollectionSpec",
+    "DebiasData",
+    "DebiasedSentenceTransformer",
+    "Debiaser",
     "LanguagePart",
     "Measure",
     "ParallelCollection",
@@ -54,8 +74,10 @@ __all__ = [
     "RankTable",
     "Setting",
     "TrainingMethod",
+    "fit_debiaser",
     "hookimpl",
     "install_autoload",
+    "load_debiaser",
     "load_pocket",
     "read_jsonl",
 ]

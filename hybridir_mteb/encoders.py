@@ -6,10 +6,11 @@ machine is looked for on the hub when it is loaded, and else says how to train i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb import store
+from hybridir_mteb.debias.encoder import debiased_metas
 from hybridir_mteb.errors import DataUnavailableError
 from hybridir_mteb.settings import Setting
 from hybridir_mteb.specs import Backbone, TrainingMethod
@@ -123,8 +124,18 @@ def to_hub(encoder: store.StoredEncoder, repository: str, *, private: bool) -> s
     return str(done)
 
 
-def encoder_metas(backbones: list[Backbone], methods: list[TrainingMethod]) -> list[ModelMeta]:
-    """MTEB metadata of the encoders on this machine and of every other combination."""
+def encoder_metas(
+    backbones: list[Backbone],
+    methods: list[TrainingMethod],
+    registered: Mapping[str, ModelMeta] | None = None,
+) -> list[ModelMeta]:
+    """MTEB metadata of the encoders on this machine and of every other combination.
+
+    Args:
+        backbones: What encoders are trained from.
+        methods: How they are trained.
+        registered: Models of plugins by name: possible bases of debiased encoders.
+    """
     here: dict[str, store.StoredEncoder] = {}
     for encoder in store.encoders():
         here.setdefault(encoder.name, encoder)
@@ -140,12 +151,20 @@ def encoder_metas(backbones: list[Backbone], methods: list[TrainingMethod]) -> l
             name = f"{store.OWNER}/{backbone.name}-{method.name}"
             if method.batches and name not in here:
                 metas.append(template.model_copy(update={"name": name}))
-    return metas
+    known = {**(registered or {}), **{str(meta.name): meta for meta in metas}}
+    debiased = (encoder for encoder in here.values() if "debiaser" in encoder.record)
+    return metas + debiased_metas(debiased, known)
 
 
-def _meta_of(encoder: store.StoredEncoder, template: ModelMeta) -> ModelMeta:
-    known = template.training_datasets
-    trained = {
+def trained_on(encoder: store.StoredEncoder, known: set[str] | None) -> set[str] | None:
+    """Names of the MTEB tasks whose data an encoder has seen, leaks included.
+
+    Args:
+        encoder: The encoder.
+        known: The same of the model that it was made from; None if that is unknown, which then
+            stays so, but never hides a leak.
+    """
+    seen = {
         task
         for source in encoder.record["data"]
         for word, tasks in TASKS_OF_ORIGIN.items()
@@ -153,6 +172,10 @@ def _meta_of(encoder: store.StoredEncoder, template: ModelMeta) -> ModelMeta:
         for task in tasks
     }
     leaked = _tasks_of(encoder.record.get("leak_check", {}).get("leaked_sets", ()))
+    return None if known is None and not leaked else (known or set()) | seen | leaked
+
+
+def _meta_of(encoder: store.StoredEncoder, template: ModelMeta) -> ModelMeta:
     return template.model_copy(
         update={
             "name": encoder.name,
@@ -161,10 +184,7 @@ def _meta_of(encoder: store.StoredEncoder, template: ModelMeta) -> ModelMeta:
             "n_parameters": encoder.record["parameters"],
             "memory_usage_mb": round(encoder.record["parameters"] * BYTES_PER_PARAMETER / 2**20),
             "release_date": str(encoder.record["created"])[:10],
-            # Unknown stays unknown, but never hides a leak.
-            "training_datasets": (
-                None if known is None and not leaked else (known or set()) | trained | leaked
-            ),
+            "training_datasets": trained_on(encoder, template.training_datasets),
             "public_training_data": None,
         }
     )

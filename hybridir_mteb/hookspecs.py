@@ -42,3 +42,8 @@ def register_methods(register: Register) -> None:
 @hookspec
 def register_backbones(register: Register) -> None:
     """Register backbones to train from: call ``register(backbone)`` with a ``Backbone``."""
+
+
+@hookspec
+def register_debiasers(register: Register) -> None:
+    """Register training-free debiasing: call ``register(debiaser)`` with a ``Debiaser``."""

@@ -18,7 +18,7 @@ from hybridir_mteb import hookspecs
 from hybridir_mteb.errors import PluginCollisionError, PluginError, UnknownNameError
 from hybridir_mteb.metrics.measure import Measure
 from hybridir_mteb.names import suggest
-from hybridir_mteb.specs import Backbone, CollectionSpec, TrainingMethod
+from hybridir_mteb.specs import Backbone, CollectionSpec, Debiaser, TrainingMethod
 
 ENTRY_POINT_GROUP = "hybridir_mteb"
 DISTRIBUTION = "hybridir-mteb"
@@ -94,6 +94,7 @@ class Plugins:
     measures: Registry[Measure] = field(default_factory=lambda: Registry("measure"))
     methods: Registry[TrainingMethod] = field(default_factory=lambda: Registry("training method"))
     backbones: Registry[Backbone] = field(default_factory=lambda: Registry("backbone"))
+    debiasers: Registry[Debiaser] = field(default_factory=lambda: Registry("debiaser"))
     loaded: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -117,6 +118,7 @@ _TYPES: dict[str, type] = {
     "measure": Measure,
     "training method": TrainingMethod,
     "backbone": Backbone,
+    "debiaser": Debiaser,
 }
 
 
@@ -168,6 +170,7 @@ def _load_one(plugins: Plugins, point: EntryPoint, strict: bool) -> None:
         "register_measures": plugins.measures,
         "register_methods": plugins.methods,
         "register_backbones": plugins.backbones,
+        "register_debiasers": plugins.debiasers,
     }
     for hook, registry in registries.items():
         for implementation in getattr(manager.hook, hook).get_hookimpls():

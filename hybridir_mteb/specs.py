@@ -1,12 +1,16 @@
-"""What plugins register: collections and training methods. Models are MTEB's own ``ModelMeta``."""
+"""What plugins register: collections, training methods, debiasers; models are a ``ModelMeta``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from hybridir_mteb.collection import ParallelCollection
+from hybridir_mteb.relevance import IntArray
 from hybridir_mteb.settings import Setting
 from hybridir_mteb.sources import DataFile
 
@@ -118,6 +122,60 @@ class TrainingMethod:
     unlabelled: bool = False
     terms: Callable[[MethodContext], Sequence[LossTerm]] | None = None
     transform: Callable[[MethodContext], TextTransform] | None = None
+
+
+FloatArray = npt.NDArray[np.floating]
+Tensors = Mapping[str, npt.NDArray[Any]]
+ROLES = ("query", "document")
+
+
+@dataclass(frozen=True)
+class DebiasData:
+    """What a debiaser's statistics are estimated on.
+
+    Attributes:
+        languages: ISO 639-1 codes, sorted; their positions are language numbers.
+        embeddings: Role (``query``, ``document``) -> language -> (n_texts, dimension) float64
+            embeddings of the same texts in this role.
+        parallel: Whether row i is the same sentence in every language.
+        options: The debiaser's options, the user's values put in.
+    """
+
+    languages: tuple[str, ...]
+    embeddings: Mapping[str, Mapping[str, FloatArray]]
+    parallel: bool
+    options: Mapping[str, OptionValue]
+
+
+@dataclass(frozen=True)
+class Debiaser:
+    """Training-free debiasing of embeddings; encoders are named ``hybridir/<base>+<name>``.
+
+    Attributes:
+        name: Lower case, such as ``centre``.
+        summary: One sentence: what is done to an embedding.
+        source: Paper.
+        fit: Statistics of one role: called with the data and each of ``roles``; returns named
+            arrays. Floating-point ones are kept in float32.
+        apply: Given (n, dimension) float64 embeddings, (n,) language numbers (-1 where the
+            language is unknown or has no statistics) and the role's arrays, returns the debiased
+            embeddings.
+        options: Options with their default values.
+        roles: Sides that it is applied to; the embeddings of the other stay as they are.
+        needs_parallel: Whether it can be fitted on line-parallel text only.
+        uses_language: Whether ``apply`` looks at the language numbers; where it does not, no
+            language is detected and all numbers are -1.
+    """
+
+    name: str
+    summary: str
+    source: str
+    fit: Callable[[DebiasData, str], Tensors]
+    apply: Callable[[FloatArray, IntArray, Tensors], FloatArray]
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    roles: frozenset[str] = frozenset(ROLES)
+    needs_parallel: bool = False
+    uses_language: bool = True
 
 
 @dataclass(frozen=True)

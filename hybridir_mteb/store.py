@@ -1,8 +1,8 @@
-"""The store of trained encoders: one folder for each encoder and fingerprint of its weights.
+"""The store of encoders: one folder for each encoder and fingerprint of its weights.
 
-``<store>/<backbone>-<method>/<fingerprint>/`` holds ``hybridir.json`` (the record), ``README.md``
-(the model card), and either a LoRA adapter (``adapter_model.safetensors``) or a whole
-sentence-transformers model (``model/``). Weights are safetensors only. Imports no torch.
+``<store>/<name>/<fingerprint>/`` holds ``hybridir.json`` (the record), ``README.md`` (the card), a
+LoRA adapter, a whole sentence-transformers model (``model/``), or the statistics of a debiaser, as
+safetensors only. Imports no torch.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from hybridir_mteb.files import sha256_of
 from hybridir_mteb.names import suggest
 
 OWNER = "hybridir"
+NAMES = f"{OWNER}/<backbone>-<method> or {OWNER}/<base>+<debiaser>"
 RECORD = "hybridir.json"
 CARD = "README.md"
 MODEL = "model"
@@ -38,9 +39,9 @@ class StoredEncoder:
     """A trained encoder on this machine.
 
     Attributes:
-        name: ``hybridir/<backbone>-<method>``.
+        name: ``hybridir/<backbone>-<method>`` or ``hybridir/<base>+<debiaser>``.
         path: Its folder.
-        record: The training run, as ``hybridir.json`` has it.
+        record: How it was made, as ``hybridir.json`` has it.
         place: ``store`` or ``package``.
     """
 
@@ -56,7 +57,7 @@ class StoredEncoder:
 
     @property
     def is_adapter(self) -> bool:
-        """Whether only a LoRA adapter is stored."""
+        """Whether only a LoRA adapter or a debiaser is stored."""
         return not (self.path / MODEL).is_dir()
 
 
@@ -202,7 +203,7 @@ def keep(name: str, root: Path | None = None) -> Iterator[Place]:
 def _check_name(name: object) -> None:
     parts = name.split("/") if isinstance(name, str) else []
     if len(parts) != 2 or parts[0] != OWNER or not parts[1] or parts[1].startswith("."):
-        raise SettingError(f"an encoder is named {OWNER}/<backbone>-<method>, not {name!r}")
+        raise SettingError(f"an encoder is named {NAMES}, not {name!r}")
 
 
 def remove(name: str, revision: str | None = None) -> list[StoredEncoder]:

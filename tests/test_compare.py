@@ -38,7 +38,7 @@ def test_questions_are_paired_seeds_averaged_and_p_values_corrected() -> None:
 @pytest.fixture
 def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(DOCS / "scripts"))
-    for name in ("provenance", "significance", "train_pocket"):
+    for name in ("per_query", "provenance", "significance", "train_pocket"):
         sys.modules.pop(name, None)
     return load_module(DOCS / "scripts/compare_pocket.py")
 
@@ -46,7 +46,8 @@ def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_means_weigh_subsets_equally(compare: ModuleType) -> None:
     values = {"mono.map": {"de": {"q1": 1.0, "q2": 0.0}, "en": {"q1": 1.0}}}
     assert compare.means(values) == {"mono.map": 0.75}
-    assert compare.by_question(values["mono.map"]) == {"q1": 1.0, "q2": 0.0}
+    per_query = sys.modules["per_query"]
+    assert per_query.by_question(values["mono.map"]) == {"q1": 1.0, "q2": 0.0}
 
 
 @pytest.mark.usefixtures("pocket_weights")

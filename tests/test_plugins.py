@@ -45,6 +45,7 @@ def test_built_in_parts_come_through_the_public_entry_point_group() -> None:
     own = {p.value for p in entry_points(group=ENTRY_POINT_GROUP) if p.dist.name == "hybridir-mteb"}
     assert own == {
         "hybridir_mteb.backbones",
+        "hybridir_mteb.debias.builtin",
         "hybridir_mteb.methods",
         "hybridir_mteb.metrics.builtin",
         "hybridir_mteb.models",
@@ -56,6 +57,7 @@ def test_built_in_parts_come_through_the_public_entry_point_group() -> None:
     assert "map" in plugins.measures
     assert {"base", "hybrid", "adversarial"} < set(plugins.methods)
     assert {"pocket", "xlmr", "llama3.1-70b"} < set(plugins.backbones)
+    assert list(plugins.debiasers) == ["centre", "leace", "lir", "shift"]
 
 
 def test_a_plugin_registers_any_number_of_things_by_every_hook() -> None:

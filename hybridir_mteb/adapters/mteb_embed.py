@@ -34,18 +34,23 @@ _NOT_IN_KEY = {"batch_size", "show_progress_bar"}  # they change speed, not embe
 
 @dataclass(frozen=True)
 class EncodeCall:
-    """What MTEB passes along with the texts."""
+    """What MTEB passes along with the texts.
+
+    Attributes:
+        label: Shown beside the progress bar; by default task and subset.
+    """
 
     metadata: TaskMetadata
     split: str
     subset: str
     encode_kwargs: Mapping[str, Any]
+    label: str = ""
 
     def variant(self, model: Any) -> str:
         """What changes embeddings besides weights, prompt and text, as one string."""
         settings = {k: v for k, v in self.encode_kwargs.items() if k not in _NOT_IN_KEY}
         settings["wrapper"] = f"{type(model).__module__}.{type(model).__qualname__}"
-        module = _module_of(model)
+        module = module_of(model)
         for name in ("truncate_dim", "default_prompt_name", "max_seq_length"):
             settings[name] = getattr(module, name, None)
         settings["precision"] = getattr(getattr(model, "engine", None), "precision", None)
@@ -53,7 +58,11 @@ class EncodeCall:
 
 
 def embed(
-    model: Any, texts: Sequence[str], role: PromptType, call: EncodeCall
+    model: Any,
+    texts: Sequence[str],
+    role: PromptType,
+    call: EncodeCall,
+    languages: Sequence[str | None] | None = None,
 ) -> tuple[FloatMatrix, IntArray]:
     """Embeddings of texts in one role.
 
@@ -62,24 +71,42 @@ def embed(
         texts: Texts as the model gets them, repetitions allowed.
         role: Query or document.
         call: MTEB's arguments.
+        languages: ISO 639-1 code of each text, for debiased encoders; None takes the one that the
+            task tells, or detects them.
 
     Returns:
-        A (n_distinct, dimension) float32 matrix and the row of each text.
+        A (n_distinct, dimension) float32 matrix and the row of each text. Texts share a row if
+        they are equal and, for debiased encoders, in one language.
     """
+    base = getattr(model, "undebiased", None)
+    if base is not None:  # encoded, and stored, as the base does it
+        found = embed(base, texts, role, call, languages)
+        debiased: tuple[FloatMatrix, IntArray] = model.debias_distinct(
+            found, texts, languages, role, call
+        )
+        return debiased
     once = encode_once_of(model, call)
     batches = getattr(model, "text_batches", None)
     encode: BatchEncoder = (
         (lambda missing: batches(missing, role)) if batches else _foreign(model, role, call)
     )
-    label = f"{call.metadata.name} {call.subset} {role.value}"
+    label = f"{call.label or f'{call.metadata.name} {call.subset}'} {role.value}"
     return once.embed(texts, prompt_signature(model, role, call), encode, label)
 
 
 def encode_once_of(model: Any, call: EncodeCall) -> EncodeOnce:
     """The memory of a model object; the same for all tasks of a run."""
-    variant, module = call.variant(model), _module_of(model)
+    model = undebiased(model)
+    variant, module = call.variant(model), module_of(model)
     stamp = weights_stamp(module) if module is not None else ""
     return encode_once_for(model, variant, stamp, lambda: _open_store(model, variant))
+
+
+def undebiased(model: Any) -> Any:
+    """The encoder whose network and similarity a debiased encoder uses; any other is its own."""
+    while hasattr(model, "undebiased"):
+        model = model.undebiased
+    return model
 
 
 def scorer(
@@ -88,6 +115,7 @@ def scorer(
     passages: tuple[FloatMatrix, IntArray],
 ) -> DenseScorer | FunctionScorer:
     """Scores by the model's similarity: cosine and dot product in float64, others by the model."""
+    model = undebiased(model)
     query_vectors = queries[0][queries[1]]
     name = _similarity_name(model)
     if name in {similarity.value for similarity in Similarity}:
@@ -156,15 +184,7 @@ def _call_encode(model: Any, texts: list[str], role: PromptType, call: EncodeCal
         prompt_type=role,
         **arguments,
     )
-    try:
-        if isinstance(output, torch.Tensor):
-            output = output.detach().float().cpu().numpy()
-        vectors = np.asarray(output, dtype=np.float32)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise EmbeddingError(
-            f"{type(model).__name__}.encode returned {type(output).__name__}; these tasks need one "
-            "vector of one length for each text"
-        ) from error
+    vectors = as_matrix(output, model)
     check_embeddings(vectors, f"{role.value} text")
     if len(vectors) != len(texts):
         raise EmbeddingError(
@@ -172,6 +192,23 @@ def _call_encode(model: Any, texts: list[str], role: PromptType, call: EncodeCal
             f"{len(texts)} texts"
         )
     return vectors
+
+
+def as_matrix(output: Any, model: Any) -> FloatMatrix:
+    """What a model's ``encode`` returned, as float32.
+
+    Raises:
+        EmbeddingError: Not one vector of one length for each text.
+    """
+    try:
+        if isinstance(output, torch.Tensor):
+            output = output.detach().float().cpu().numpy()
+        return np.asarray(output, dtype=np.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise EmbeddingError(
+            f"{type(model).__name__}.encode returned {type(output).__name__}; expected one vector "
+            "of one length for each text"
+        ) from error
 
 
 def _open_store(model: Any, variant: str) -> EmbeddingStore | None:
@@ -183,7 +220,7 @@ def _open_store(model: Any, variant: str) -> EmbeddingStore | None:
     if fingerprint is None:
         logger.info("%s has no fingerprint: its embeddings are kept in memory only", name)
         return None
-    module = _module_of(model)
+    module = module_of(model)
     first = next(module.parameters(), None) if module is not None else None
     namespace = Namespace(
         fingerprint=fingerprint,
@@ -204,12 +241,12 @@ def _fingerprint(model: Any) -> str | None:
     own = getattr(model, "embedding_fingerprint", None)
     if isinstance(own, str) and own:
         return own
-    module = _module_of(model)
+    module = module_of(model)
     known = type(model) in {SentenceEncoder, SentenceTransformerEncoderWrapper}
     return module_fingerprint(module) if known and module is not None else None
 
 
-def _module_of(model: Any) -> torch.nn.Module | None:
+def module_of(model: Any) -> torch.nn.Module | None:
     """The network behind a model, if it can be seen."""
     candidates = (model, getattr(model, "model", None))
     return next((found for found in candidates if isinstance(found, torch.nn.Module)), None)

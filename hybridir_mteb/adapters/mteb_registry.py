@@ -37,6 +37,7 @@ def _register_encoders(plugins: Plugins) -> None:
         metas = encoder_metas(
             [backbone for _, backbone in plugins.backbones.items()],
             [method for _, method in plugins.methods.items()],
+            dict(plugins.models.items()),
         )
     except Exception as error:
         plugins.report(f"trained encoders: {type(error).__name__}: {error}")

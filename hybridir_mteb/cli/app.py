@@ -14,6 +14,8 @@ from rich.table import Table
 
 import hybridir_mteb
 from hybridir_mteb import paths
+from hybridir_mteb.cli.bias import bias
+from hybridir_mteb.cli.debias import debias_app
 from hybridir_mteb.cli.encoders import models_app
 from hybridir_mteb.cli.train import train
 
@@ -27,9 +29,11 @@ app = typer.Typer(
 data_app = typer.Typer(help="The collections' data files.", no_args_is_help=True)
 cache_app = typer.Typer(help="The store of embeddings.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+app.add_typer(debias_app, name="debias")
 app.add_typer(data_app, name="data")
 app.add_typer(cache_app, name="cache")
 app.command()(train)
+app.command()(bias)
 # Piped output gets the room that the tables need; a terminal decides for itself.
 console = Console(width=None if sys.stdout.isatty() else 120)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -119,13 +119,30 @@ class HeldOut:
         """Queries of all languages."""
         return sum(map(len, self._queries.values()))
 
+    def queries(self, language: str) -> list[str]:
+        """The held-out queries of one language."""
+        return [query for query, _ in self._queries[language]]
+
+    def passages(self, language: str) -> list[str]:
+        """The pool of one language."""
+        return list(self._passages[language])
+
     def evaluate(self, embed: Embed) -> HeldOutScores:
         """Embed everything once and score the three settings."""
-        queries = {
-            code: embed([query for query, _ in self._queries[code]], "query")
-            for code in self.languages
-        }
-        passages = {code: embed(list(self._passages[code]), "document") for code in self.languages}
+        return self.score(
+            {code: embed(self.queries(code), "query") for code in self.languages},
+            {code: embed(self.passages(code), "document") for code in self.languages},
+        )
+
+    def score(
+        self, queries: Mapping[str, FloatMatrix], passages: Mapping[str, FloatMatrix]
+    ) -> HeldOutScores:
+        """Score the three settings.
+
+        Args:
+            queries: Language -> embeddings of :meth:`queries`.
+            passages: Language -> embeddings of :meth:`passages`.
+        """
         mono: list[float] = []
         cross: list[float] = []
         multi: list[float] = []
@@ -155,7 +172,7 @@ class HeldOut:
         code: str,
         pool: tuple[str, ...],
         queries: FloatMatrix,
-        passages: dict[str, FloatMatrix],
+        passages: Mapping[str, FloatMatrix],
     ) -> RankTable | None:
         """Ranks of the answers in a pool; None where no query has an answer in it."""
         place = {
@@ -176,7 +193,7 @@ class HeldOut:
         order = tie_order([f"{other}:{text}" for other, text in place])
         return RankTable.build(relevance, exact_ranks(scorer, relevance, order), len(place))
 
-    def _probe(self, passages: dict[str, FloatMatrix]) -> float:
+    def _probe(self, passages: Mapping[str, FloatMatrix]) -> float:
         languages = [code for code in self.languages for _ in self._passages[code]]
         documents = [name for code in self.languages for name in self._passages[code].values()]
         if len(set(languages)) < 2 or len(set(documents)) < FOLDS:

@@ -1,0 +1,100 @@
+"""``hybridir debias ...``: training-free debiasing of any encoder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hybridir_mteb.errors import SettingError
+
+debias_app = typer.Typer(help="Training-free debiasing of any encoder.", no_args_is_help=True)
+console = Console(width=None if sys.stdout.isatty() else 120)
+
+
+def _pairs(values: list[str], option: str, example: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in values:
+        name, sign, value = pair.partition("=")
+        if not (name and sign and value):
+            raise SettingError(f"{option} {pair!r}: expected {example}")
+        if name in found:
+            raise SettingError(f"{option} gives {name} twice: {found[name]} and {value}")
+        found[name] = value
+    return found
+
+
+@debias_app.command()
+def fit(
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Name that mteb knows, folder of a sentence-transformers model, or hub id."
+        ),
+    ],
+    method: Annotated[
+        list[str], typer.Option(help="Name of a debiaser, as 'hybridir debias methods' shows.")
+    ],
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="NAME=VALUE of the method, repeatable.")
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="CODE=FILE: one text a line; once for each language. Default: NTREX-128."
+        ),
+    ] = None,
+    languages: Annotated[
+        str | None, typer.Option(help="Codes, separated by commas. Default: all the text has.")
+    ] = None,
+    lines: Annotated[int, typer.Option(help="Largest number of lines of each language.")] = 1000,
+    precision: Annotated[
+        str | None, typer.Option(help="fp32 or bf16, for encoders of this package.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Torch device.")] = None,
+    allow_leaks: Annotated[
+        bool,
+        typer.Option("--allow-leaks", help="Fit on evaluation data; written into the metadata."),
+    ] = False,
+) -> None:
+    """Fit debiasers and put the debiased encoders into the store, where mteb run -m finds them."""
+    from hybridir_mteb.debias.data import file_text, ntrex_text
+    from hybridir_mteb.debias.make import make_debiased
+
+    codes = [code.strip() for code in languages.split(",")] if languages else []
+    files = {c: Path(f) for c, f in _pairs(text or [], "--text", "CODE=FILE").items()}
+    chosen = file_text(files, codes, lines) if files else ntrex_text(codes, lines)
+    made = make_debiased(
+        model,
+        list(dict.fromkeys(method)),
+        chosen,
+        options=_pairs(option or [], "--option", "NAME=VALUE, such as k=2"),
+        precision=precision,
+        device=device,
+        allow_leaks=allow_leaks,
+    )
+    for encoder in made:
+        console.print(f"{encoder.name} {encoder.fingerprint}", highlight=False, soft_wrap=True)
+
+
+@debias_app.command()
+def methods() -> None:
+    """List debiasers; an encoder is named hybridir/<base>+<debiaser>."""
+    from hybridir_mteb.plugins import installed_plugins
+
+    registry = installed_plugins().debiasers
+    table = Table(title="Debiasers (hybridir debias fit --method NAME)", title_justify="left")
+    table.add_column("name", no_wrap=True)
+    for column in ("what it does", "options", "applied to", "source", "plugin"):
+        table.add_column(column, overflow="fold")
+    for name, debiaser in registry.items():
+        options = ", ".join(f"{key}={value}" for key, value in debiaser.options.items())
+        roles = ", ".join(sorted(debiaser.roles))
+        cells = (name, debiaser.summary, options, roles, debiaser.source, registry.owner(name))
+        table.add_row(*map(escape, cells))
+    console.print(table)

@@ -1,0 +1,1 @@
+"""Training-free debiasing: statistics of languages, estimated once and applied to embeddings."""

@@ -1,0 +1,114 @@
+"""Estimates the statistics of a debiaser from embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hybridir_mteb.debias.apply import FittedDebiaser
+from hybridir_mteb.errors import SettingError
+from hybridir_mteb.names import suggest
+from hybridir_mteb.scoring import check_embeddings
+from hybridir_mteb.specs import ROLES, DebiasData, Debiaser, FloatArray, OptionValue, Tensors
+
+UNIT_LENGTH_TOLERANCE = 1e-3
+
+
+def chosen_options(debiaser: Debiaser, given: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
+    """The debiaser's options with the given values; text becomes what the default is.
+
+    Raises:
+        SettingError: An unknown option, or a value of another type than the default.
+    """
+    options = dict(debiaser.options)
+    for name, value in given.items():
+        if name not in options:
+            raise SettingError(
+                f"debiaser {debiaser.name} has no option {name!r}{suggest(name, options)} "
+                f"(it has {', '.join(sorted(options)) or 'none'})"
+            )
+        options[name] = _like(options[name], value, f"option {name} of {debiaser.name}")
+    return options
+
+
+def _like(default: OptionValue, value: OptionValue, what: str) -> OptionValue:
+    kind = type(default)
+    try:
+        if isinstance(value, str) and kind in {int, float}:
+            return kind(value)
+        if isinstance(value, str) and kind is tuple:
+            return tuple(part.strip() for part in value.split(","))
+        if isinstance(value, str) and kind is bool:
+            return {"true": True, "false": False}[value.lower()]
+    except (ValueError, KeyError):
+        pass
+    else:
+        fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+        if fits and isinstance(value, bool) == (kind is bool):  # True is an int to Python
+            return value
+    raise SettingError(f"{what} is of type {kind.__name__}, such as {default!r}, not {value!r}")
+
+
+def fit(
+    debiaser: Debiaser,
+    embeddings: Mapping[str, Mapping[str, FloatArray]],
+    *,
+    parallel: bool,
+    options: Mapping[str, OptionValue] | None = None,
+) -> FittedDebiaser:
+    """Statistics of a debiaser.
+
+    Args:
+        debiaser: The method.
+        embeddings: Role -> language -> (n_texts, dimension), both roles with the same languages.
+        parallel: Whether row i is the same sentence in every language.
+        options: Values that replace the method's defaults.
+
+    Raises:
+        SettingError: The method needs parallel text, or an option makes no sense.
+        EmbeddingError: NaN, infinity, or dimensions that differ.
+    """
+    chosen = chosen_options(debiaser, options or {})
+    languages = tuple(sorted(embeddings[ROLES[0]]))
+    check_parallel(debiaser, parallel)
+    dimension = next(iter(embeddings[ROLES[0]].values())).shape[1]
+    for role in ROLES:
+        for code in languages:
+            check_embeddings(embeddings[role][code], f"{role} text in {code!r}", dimension)
+    exact = {
+        role: {code: np.asarray(embeddings[role][code], np.float64) for code in languages}
+        for role in ROLES
+    }
+    data = DebiasData(languages, exact, parallel, chosen)
+    tensors = {role: _in_float32(debiaser.fit(data, role)) for role in sorted(debiaser.roles)}
+    return FittedDebiaser(debiaser, languages, tensors, chosen, dimension, _unit_length(exact))
+
+
+def check_parallel(debiaser: Debiaser, parallel: bool) -> None:
+    """Refuse text that is not parallel for a method that needs it.
+
+    Raises:
+        SettingError: It is such a method.
+    """
+    if debiaser.needs_parallel and not parallel:
+        raise SettingError(
+            f"{debiaser.name} needs line-parallel text: line i of every file is the same sentence, "
+            "so all have equally many lines. Give such files, or leave --text out (NTREX-128)"
+        )
+
+
+def _in_float32(tensors: Tensors) -> Tensors:
+    """As they are stored, so that a fitted debiaser and a loaded one do the same to the bit."""
+    return {
+        name: np.asarray(array, np.float32 if np.issubdtype(array.dtype, np.floating) else None)
+        for name, array in tensors.items()
+    }
+
+
+def _unit_length(embeddings: Mapping[str, Mapping[str, FloatArray]]) -> bool:
+    return all(
+        bool((np.abs(np.linalg.norm(matrix, axis=1) - 1) <= UNIT_LENGTH_TOLERANCE).all())
+        for of_role in embeddings.values()
+        for matrix in of_role.values()
+    )

@@ -1,0 +1,197 @@
+"""From a model and text to debiased encoders in the store, with their provenance."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from hybridir_mteb import __version__, store
+from hybridir_mteb.adapters.mteb_debias import check_encoder, embed_for_fitting
+from hybridir_mteb.adapters.mteb_embed import module_of
+from hybridir_mteb.debias.apply import FittedDebiaser
+from hybridir_mteb.debias.data import FitText, check_text
+from hybridir_mteb.debias.encoder import base_revision, debiased_name, load_base, local_folder
+from hybridir_mteb.debias.fit import check_parallel, chosen_options, fit
+from hybridir_mteb.errors import SettingError
+from hybridir_mteb.files import write_text
+from hybridir_mteb.plugins import installed_plugins
+from hybridir_mteb.specs import Debiaser, OptionValue
+from hybridir_mteb.training.leak import EvaluationTexts, Leak
+
+LIBRARIES = ("mteb", "sentence-transformers", "transformers", "torch", "numpy")
+
+
+def make_debiased(
+    base: str,
+    methods: Sequence[str],
+    text: FitText,
+    *,
+    options: Mapping[str, OptionValue] | None = None,
+    precision: str | None = None,
+    device: str | None = None,
+    allow_leaks: bool = False,
+) -> list[store.StoredEncoder]:
+    """Fit debiasers on a model's embeddings and put the debiased encoders into the store.
+
+    The text is encoded once for all methods, each text in both roles; a run that was killed goes
+    on from what the embedding store has.
+
+    Args:
+        base: A model that MTEB knows, a folder of a sentence-transformers model, or a name on the
+            hub.
+        methods: Names of debiasers.
+        text: What to fit on.
+        options: Options; each goes to the methods that have it.
+        precision: For the base's loader; None does not pass it.
+        device: Torch device.
+        allow_leaks: Fit on text of evaluation sets; written into record and metadata.
+
+    Raises:
+        UnknownNameError: No such debiaser.
+        SettingError: An option that none of the methods has, text that is not parallel for one
+            that needs it, or a model that cannot be debiased.
+        LeakError: The text occurs in an evaluation set.
+        DataUnavailableError: The model cannot be had.
+    """
+    given = options or {}
+    debiasers = [installed_plugins().debiasers[method] for method in methods]
+    unread = sorted(set(given) - {name for debiaser in debiasers for name in debiaser.options})
+    if unread:
+        have = "; ".join(f"{d.name} has {', '.join(d.options) or 'none'}" for d in debiasers)
+        raise SettingError(f"no option {', '.join(unread)}: {have}")
+    chosen = [{k: v for k, v in given.items() if k in d.options} for d in debiasers]
+    for debiaser, own in zip(debiasers, chosen, strict=True):
+        chosen_options(debiaser, own)
+        check_parallel(debiaser, text.parallel)
+    known, leaks = check_text(text, allow=allow_leaks)
+    model = load_base(base, device=device, **({"precision": precision} if precision else {}))
+    check_encoder(model)
+    embeddings = embed_for_fitting(model, text.lines)
+    provenance = {
+        **_base_record(base, model),
+        **_text_record(text, known, leaks),
+        "machine": {
+            "platform": f"{platform.system()} {platform.machine()}",
+            "python": platform.python_version(),
+            "precision": precision or "the model's own",
+        },
+        "versions": {"hybridir-mteb": __version__, **{name: version(name) for name in LIBRARIES}},
+    }
+    made = []
+    for debiaser, own in zip(debiasers, chosen, strict=True):
+        fitted = fit(debiaser, embeddings, parallel=text.parallel, options=own)
+        name = debiased_name(base, debiaser.name)
+        with store.keep(name) as place:
+            _write(place.folder, name, fitted, provenance)
+        assert place.kept is not None  # noqa: S101 -- keep() raises instead
+        made.append(place.kept)
+    return made
+
+
+def _base_record(base: str, model: Any) -> dict[str, Any]:
+    """The base, so that it can be loaded again and told from others."""
+    meta, module, folder = model.mteb_model_meta, module_of(model), local_folder(base)
+    similarity = getattr(meta.similarity_fn_name, "value", None)
+    parameters = meta.n_parameters
+    if module is not None and parameters is None:
+        parameters = sum(parameter.numel() for parameter in module.parameters())
+    return {
+        "backbone": {
+            "name": base if folder is None else str(folder),
+            "revision": base_revision(model),
+            "model_revision": meta.revision,
+        },
+        "parameters": parameters,
+        "similarity": similarity,
+    }
+
+
+def _text_record(text: FitText, known: EvaluationTexts, leaks: Sequence[Leak]) -> dict[str, Any]:
+    return {
+        "data": [
+            {
+                "source": text.source,
+                "origin": text.source,
+                "lines": {code: len(lines) for code, lines in text.lines.items()},
+                "parallel": text.parallel,
+                "sha256": text.sha256(),
+            }
+        ],
+        "leak_check": {
+            "checked": list(known.checked),
+            "not_at_hand": list(known.not_at_hand),
+            "allowed_leaks": [str(leak) for leak in leaks],
+            "leaked_sets": sorted({leak.evaluation_set for leak in leaks}),
+        },
+    }
+
+
+def _write(folder: Path, name: str, fitted: FittedDebiaser, provenance: dict[str, Any]) -> None:
+    """Statistics, record and card."""
+    fitted.save(folder)
+    (text,) = provenance["data"]
+    record = {
+        "format": store.FORMAT,
+        "name": name,
+        "fingerprint": store.weights_fingerprint(folder, provenance["backbone"]["revision"]),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "languages": list(fitted.languages),
+        "dimension": fitted.dimension,
+        "debiaser": {
+            "method": fitted.debiaser.name,
+            "options": dict(fitted.options),
+            "languages": list(fitted.languages),
+            "roles": sorted(fitted.debiaser.roles),
+            "unit_length": fitted.unit_length,
+            "text": {key: text[key] for key in ("source", "lines", "sha256")},
+            "parallel": text["parallel"],
+            "precision": provenance["machine"]["precision"],
+        },
+        **provenance,
+    }
+    write_text(folder / store.RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_text(folder / store.CARD, debiased_card(record, fitted.debiaser))
+
+
+def debiased_card(record: dict[str, Any], debiaser: Debiaser) -> str:
+    """The card in Markdown with the hub's metadata on top."""
+    fitted, base, checks = record["debiaser"], record["backbone"], record["leak_check"]
+    options = ", ".join(f"{name}={value}" for name, value in fitted["options"].items())
+    most = max(fitted["text"]["lines"].values())
+    source = fitted["text"]["source"]
+    leaks = checks["allowed_leaks"]
+    lines = [
+        "---",
+        "library_name: hybridir-mteb",
+        f"base_model: {base['name']}",
+        "pipeline_tag: sentence-similarity",
+        "tags: [mteb, multilingual-retrieval]",
+        f"language: [{', '.join(record['languages'])}]",
+        "---",
+        "",
+        f"# {record['name']}",
+        "",
+        f"`{base['name']}`, training-free debiasing by `{debiaser.name}`"
+        f"{f' ({options})' if options else ''}. {debiaser.summary} {debiaser.source}.",
+        "",
+        "```bash",
+        f"mteb run -m {record['name']} -t XQuADRMultilingualRetrieval",
+        "```",
+        "",
+        f"- Fingerprint (MTEB's revision): `{record['fingerprint']}`",
+        f"- Base: revision `{base['revision']}`",
+        f"- Applied to: {' and '.join(fitted['roles'])}",
+        f"- Fitted on {'parallel ' if fitted['parallel'] else ''}text in "
+        f"{len(fitted['languages'])} languages, up to {most} lines each: {source}",
+        "- Zero-shot: compared with " + (", ".join(checks["checked"]) or "nothing")
+        if not leaks
+        else f"- NOT zero-shot: {len(leaks)} lines occur in evaluation sets, which was allowed",
+        "",
+        f"Everything about it is in `{store.RECORD}`.",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,168 @@
+"""Debiasing for users of sentence-transformers, without any evaluation toolkit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+
+from hybridir_mteb import store
+from hybridir_mteb.debias.apply import FittedDebiaser, Languages, read_fitted
+from hybridir_mteb.debias.data import make_text
+from hybridir_mteb.debias.fit import check_parallel, fit
+from hybridir_mteb.errors import SettingError
+from hybridir_mteb.plugins import installed_plugins
+from hybridir_mteb.specs import FloatArray, OptionValue
+
+
+def fit_debiaser(
+    model: Any,
+    texts_by_language: Mapping[str, Sequence[str]],
+    method: str,
+    **options: OptionValue,
+) -> FittedDebiaser:
+    """Fit a debiaser on texts of your own. They must be in no evaluation set; nobody checks.
+
+    Args:
+        model: A sentence-transformers model, or an MTEB encoder.
+        texts_by_language: ISO 639-1 code -> texts. Equally many in every language count as
+            parallel: text i is the same sentence in all.
+        method: Name of a debiaser.
+        **options: Of the debiaser.
+
+    Raises:
+        UnknownNameError: No such debiaser.
+        SettingError: Fewer than two languages or texts, or an option that makes no sense.
+        EmbeddingError: The model gives NaN or infinity.
+    """
+    debiaser = installed_plugins().debiasers[method]
+    parallel = len({len(texts) for texts in texts_by_language.values()}) == 1
+    text = make_text("texts_by_language", texts_by_language, parallel=parallel)
+    check_parallel(debiaser, parallel)
+    if isinstance(model, SentenceTransformer):
+        embeddings = {
+            "query": _by_language(model.encode_query, text.lines),
+            "document": _by_language(model.encode_document, text.lines),
+        }
+    else:
+        from hybridir_mteb.adapters.mteb_debias import check_encoder, embed_for_fitting
+
+        check_encoder(model)
+        embeddings = embed_for_fitting(model, text.lines)
+    return fit(debiaser, embeddings, parallel=parallel, options=options)
+
+
+def _by_language(
+    encode: Callable[..., Any], texts: Mapping[str, Sequence[str]]
+) -> dict[str, FloatArray]:
+    return {code: np.asarray(encode(list(lines)), np.float32) for code, lines in texts.items()}
+
+
+def load_debiaser(place: str | Path, revision: str | None = None) -> FittedDebiaser:
+    """The debiaser of a debiased encoder, without its base.
+
+    Args:
+        place: Name, such as ``hybridir/pocket-base+centre``, or the encoder's folder.
+        revision: Fingerprint, or its first characters; of a name only.
+
+    Raises:
+        UnknownNameError: There is no such encoder.
+        ChecksumError: The statistics are not those of the record.
+        DataFormatError: Not a debiased encoder.
+    """
+    folder = Path(place).expanduser()
+    encoder = store.read_encoder(folder) if folder.is_dir() else store.get(str(place), revision)
+    store.verify(encoder)
+    return read_fitted(encoder.path)
+
+
+class DebiasedSentenceTransformer:
+    """A sentence-transformers model whose embeddings are debiased.
+
+    Args:
+        model: The model that the debiaser was fitted on.
+        fitted: What is applied to its embeddings.
+    """
+
+    def __init__(self, model: SentenceTransformer, fitted: FittedDebiaser) -> None:
+        self.model, self.fitted = model, fitted
+
+    def encode(
+        self,
+        sentences: str | Sequence[str],
+        *,
+        languages: Languages = None,
+        role: str = "query",
+        **kwargs: Any,
+    ) -> Any:
+        """Like ``SentenceTransformer.encode``, debiased.
+
+        Args:
+            sentences: One text or several.
+            languages: ISO 639-1 code of all texts, or one for each (None: unknown); by default
+                they are detected.
+            role: Whose statistics are used: ``query`` or ``document``.
+            **kwargs: Of ``SentenceTransformer.encode``.
+
+        Returns:
+            What sentence-transformers returns: a vector for one text, else a matrix, as NumPy
+            array or tensor; or a list of tensors.
+
+        Raises:
+            SettingError: An argument that gives no embeddings of texts in floating point.
+            EmbeddingError: NaN, or another dimension than that of the statistics.
+        """
+        return self._debiased(self.model.encode, sentences, languages, role, kwargs)
+
+    def encode_query(
+        self, sentences: str | Sequence[str], *, languages: Languages = None, **kwargs: Any
+    ) -> Any:
+        """Like ``SentenceTransformer.encode_query``, debiased; see :meth:`encode`."""
+        return self._debiased(self.model.encode_query, sentences, languages, "query", kwargs)
+
+    def encode_document(
+        self, sentences: str | Sequence[str], *, languages: Languages = None, **kwargs: Any
+    ) -> Any:
+        """Like ``SentenceTransformer.encode_document``, debiased; see :meth:`encode`."""
+        return self._debiased(self.model.encode_document, sentences, languages, "document", kwargs)
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> torch.Tensor:
+        """The model's similarity of all pairs."""
+        return self.model.similarity(embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> torch.Tensor:
+        """The model's similarity of corresponding embeddings."""
+        return self.model.similarity_pairwise(embeddings1, embeddings2)
+
+    def _debiased(
+        self,
+        encode: Callable[..., Any],
+        sentences: str | Sequence[str],
+        languages: Languages,
+        role: str,
+        kwargs: dict[str, Any],
+    ) -> Any:
+        for name, usual in (("output_value", "sentence_embedding"), ("precision", "float32")):
+            if kwargs.get(name, usual) != usual:
+                raise SettingError(f"{name}={kwargs[name]!r} cannot be debiased, only {usual!r}")
+        as_tensor = kwargs.pop("convert_to_tensor", False)
+        as_array = kwargs.pop("convert_to_numpy", True)
+        normalise = kwargs.pop("normalize_embeddings", False)
+        single = isinstance(sentences, str)
+        texts = [sentences] if isinstance(sentences, str) else list(sentences)
+        tensor = encode(texts, convert_to_tensor=True, **kwargs)
+        numbers = self.fitted.languages_of(texts, languages, role)
+        matrix = self.fitted.apply(tensor.float().cpu().numpy(), numbers, role)
+        out = torch.from_numpy(matrix).to(tensor.device)
+        if normalise:
+            out = torch.nn.functional.normalize(out, dim=1)
+        if as_tensor:
+            return out[0] if single else out
+        if as_array:
+            array = out.cpu().numpy()
+            return array[0] if single else array
+        return out[0] if single else list(out)
