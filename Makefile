@@ -11,7 +11,7 @@ POCKET_TASKS = PocketQARMonolingualRetrieval PocketQARCrossLingualRetrieval Pock
 AGAIN = --overwrite-strategy always
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint docs bench xquad train-pocket compare-pocket stats clean
+.PHONY: demo test lint docs bench xquad train-pocket compare-pocket debias-pocket compare-debiasing stats clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -70,6 +70,15 @@ compare-pocket: $(VENV)/.dev
 		$(foreach method,$(DEMO_METHODS),PocketQAR:pocketqa-r-$(method):hybridir/pocket-$(method))
 	$(BIN)/python docs/scripts/plots.py
 	$(BIN)/python docs/hooks.py
+
+## debias-pocket: statistics of every debiaser for the pocket encoders, an hour; into the package
+debias-pocket: $(VENV)/.dev
+	$(BIN)/python docs/scripts/debias_pocket.py
+
+## compare-debiasing: every pocket encoder with every debiaser on XQuAD-R and MLQA-R, an hour
+compare-debiasing: $(VENV)/.dev
+	$(BIN)/python docs/scripts/compare_debiasing.py
+	$(BIN)/python docs/scripts/plots.py
 
 ## stats: recompute the descriptive statistics of our tasks
 stats: $(VENV)/.dev

@@ -25,7 +25,9 @@ SETTINGS = {"mono": "monolingual", "cross": "cross-lingual", "multi": "multiling
 HELP_WIDTH = 88
 MAKERS = {
     "bench": "make bench",
+    "compare-debiasing": "make compare-debiasing",
     "compare-pocket": "make compare-pocket",
+    "debias-pocket": "make debias-pocket",
     "train-pocket": "make train-pocket",
 }
 
@@ -203,11 +205,17 @@ def _share(argument: str) -> str:
     return _percent(float(pick(load(name), path, name)))
 
 
-def _compare(argument: str) -> str:
-    """``compare:claims paper``, ``compare:XQuADR methods`` or ``compare:XQuADR multi.map``."""
-    specification = importlib.util.spec_from_file_location("compare", DOCS / "compare.py")
+def _tables(name: str) -> Any:
+    """A module of tables beside this one; MkDocs does not put this folder on the path."""
+    specification = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     tables = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(tables)
+    return tables
+
+
+def _compare(argument: str) -> str:
+    """``compare:claims paper``, ``compare:XQuADR methods`` or ``compare:XQuADR multi.map``."""
+    tables = _tables("compare")
     content = load("compare-pocket")
     collections = pick(content, "collections", "compare-pocket")
     name, what = argument.split()
@@ -218,6 +226,33 @@ def _compare(argument: str) -> str:
     columns, rows = (
         tables.method_rows(found) if what == "methods" else tables.test_rows(found, what)
     )
+    return f"{markdown_table(columns, rows)}\n\n{made_by(content)}"
+
+
+def _debias(argument: str) -> str:
+    """``debias:verdict``, ``debias:heldout``, ``debias:XQuADR effect pocket-base`` and others."""
+    tables = _tables("debiasing")
+    name, *rest = argument.split()
+    if name in {"heldout", "components"}:
+        content = load("debias-pocket")
+        columns, rows = (
+            tables.held_out_rows(pick(content, "held_out", "debias-pocket"))
+            if name == "heldout"
+            else tables.component_rows(pick(content, "lir_components", "debias-pocket"))
+        )
+        return f"{markdown_table(columns, rows)}\n\n{made_by(content)}"
+    content = load("compare-debiasing")
+    collections = pick(content, "collections", "compare-debiasing")
+    if name == "verdict":
+        columns, rows = tables.verdict_rows(collections)
+        return f"{markdown_table(columns, rows, left=4)}\n\n{made_by(content)}"
+    found = pick(collections, name, "compare-debiasing")
+    what, *arguments = rest
+    if what == "effect":
+        columns, rows = tables.effect_rows(found, arguments)
+    else:
+        make = {"bias": tables.bias_rows, "tests": tables.test_rows}[what]
+        columns, rows = make(found, *arguments)
     return f"{markdown_table(columns, rows)}\n\n{made_by(content)}"
 
 
@@ -306,6 +341,13 @@ BENCH: dict[str, dict[str, tuple[str, Limit | None]]] = {
             "largest difference of average precision",
             None,
         ),
+    },
+    "bias": {
+        "queries": ("queries", None),
+        "passages": ("passages in the pool", None),
+        "measures": ("measures, `mrc` at full depth among them", None),
+        "seconds": ("from embeddings to the report, s", (AT_MOST, "limits.seconds", 1)),
+        "peak_mib": ("peak memory, MiB", (AT_MOST, "limits.gb", 1e9 / 2**20)),
     },
     "overhead": {
         "distinct_texts": ("distinct texts", None),
@@ -477,6 +519,7 @@ MARKERS: dict[str, Callable[[str], str]] = {
     "collections": _collections,
     "compare": _compare,
     "const": _constant,
+    "debias": _debias,
     "file": _file,
     "heldout": _held_out,
     "help": _help,

@@ -161,15 +161,10 @@ def bench_encode() -> dict[str, Any]:
     }
 
 
-RANK_CODE = """
+# Random embeddings of XQuAD-R's shape, relevant passages near the top as with a real encoder.
+POOL_CODE = """
 import json, sys, time
 import numpy as np
-from hybridir_mteb.metrics.effectiveness import EFFECTIVENESS
-from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
-from hybridir_mteb.metrics.measure import RankTable, evaluate_measures
-from hybridir_mteb.rank import exact_ranks, tie_order
-from hybridir_mteb.relevance import Relevance
-from hybridir_mteb.scoring import DenseScorer
 from hybridir_mteb.settings import Setting, judged_queries, subsets
 from hybridir_mteb.tasks import XQUAD_R
 
@@ -177,14 +172,25 @@ collection = XQUAD_R.load(XQUAD_R.languages)
 pool = [collection.part(c).passage_id(i) for c in collection.languages
         for i in range(len(collection.part(c).passages))]
 column = {identifier: at for at, identifier in enumerate(pool)}
-rows = [[column[p] for p in relevant]
-        for subset in subsets(collection.languages, Setting.MULTILINGUAL)
-        for _, relevant in judged_queries(collection, subset)]
+asked = [(subset.query_language, at, [column[p] for p in relevant])
+         for subset in subsets(collection.languages, Setting.MULTILINGUAL)
+         for at, relevant in judged_queries(collection, subset)]
+rows = [relevant for *_, relevant in asked]
 rng = np.random.default_rng(0)
 passages = rng.standard_normal((len(pool), 384)).astype(np.float32)
 queries = rng.standard_normal((len(rows), 384)).astype(np.float32)
-for at, row in enumerate(rows):  # relevant passages near the top, as with a real encoder
+for at, row in enumerate(rows):
     queries[at] += 0.15 * passages[row].sum(axis=0)
+"""
+
+RANK_CODE = """
+from hybridir_mteb.metrics.effectiveness import EFFECTIVENESS
+from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
+from hybridir_mteb.metrics.measure import RankTable, evaluate_measures
+from hybridir_mteb.rank import exact_ranks, tie_order
+from hybridir_mteb.relevance import Relevance
+from hybridir_mteb.scoring import DenseScorer
+
 class TimedScorer(DenseScorer):
     spent = 0.0
 
@@ -225,7 +231,7 @@ print(json.dumps({"seconds": seconds, "scores": TimedScorer.spent, "peak": memor
 
 def bench_rank() -> dict[str, Any]:
     """Exact ranks and all measures of the whole XQuAD-R pool, against pytrec_eval."""
-    found = json.loads(_python("-c", PEAK + RANK_CODE, str(TREC_QUERIES)).stdout)
+    found = json.loads(_python("-c", PEAK + POOL_CODE + RANK_CODE, str(TREC_QUERIES)).stdout)
     ranking = found["seconds"] - found["scores"]
     return {
         "queries": found["queries"],
@@ -241,6 +247,36 @@ def bench_rank() -> dict[str, Any]:
         "largest_difference_of_average_precision": found["gap"],
         "note": "from the same scores to the measures; building pytrec_eval's input is left out",
         "limits": {"times_as_fast": 20, "gb": 1.5},
+    }
+
+
+BIAS_CODE = """
+from hybridir_mteb import language_bias
+from hybridir_mteb.collection import language_of
+
+start = time.perf_counter()
+report = language_bias.of_embeddings(
+    queries, passages, rows,
+    [code for code, *_ in asked],
+    [language_of(identifier) for identifier in pool],
+    passage_ids=pool,
+    items=[collection.part(code).queries[at].parallel_id for code, at, _ in asked],
+)
+print(json.dumps({"seconds": time.perf_counter() - start, "peak": peak(),
+                  "queries": len(rows), "passages": len(pool), "means": dict(report.means)}))
+"""
+
+
+def bench_bias() -> dict[str, Any]:
+    """All measures of language bias on the whole XQuAD-R pool, with intervals and matrices."""
+    found = json.loads(_python("-c", PEAK + POOL_CODE + BIAS_CODE).stdout)
+    return {
+        "queries": found["queries"],
+        "passages": found["passages"],
+        "measures": len(found["means"]),
+        "seconds": round(found["seconds"], 1),
+        "peak_mib": round(found["peak"]),
+        "limits": {"seconds": 60, "gb": 2},
     }
 
 
@@ -320,6 +356,7 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
     "load": bench_load,
     "encode": bench_encode,
     "rank": bench_rank,
+    "bias": bench_bias,
     "overhead": bench_overhead,
     "bf16": bench_bf16,
 }

@@ -19,36 +19,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from per_query import TESTED, Values, means, tested_questions, values_of
 from provenance import RESULTS, provenance
 from significance import pairwise_tests
-from tqdm import tqdm
 from train_pocket import METHODS, SEEDS, trained
 
 from hybridir_mteb import paths, store
 from hybridir_mteb.encode import Precision, TokenBudgetEncoder
 from hybridir_mteb.encode_once import EncodeOnce
 from hybridir_mteb.files import replacing, write_text
-from hybridir_mteb.metrics.effectiveness import average_precision, ndcg, reciprocal_rank
-from hybridir_mteb.metrics.language_bias import rank_distance
-from hybridir_mteb.metrics.measure import RankTable
 from hybridir_mteb.plugins import installed_plugins
 from hybridir_mteb.pocket.model import load_pocket
 from hybridir_mteb.pocket.weights import FILE_SHA256
-from hybridir_mteb.rank import exact_ranks, tie_order
-from hybridir_mteb.relevance import Relevance
-from hybridir_mteb.scoring import DenseScorer
-from hybridir_mteb.settings import Context, Setting, judged_queries, passage_text, subsets
+from hybridir_mteb.settings import Context, passage_text
 from hybridir_mteb.training.encoder import load_sentence_transformer
 from hybridir_mteb.training.network import freeze_in_bf16
 
 COLLECTIONS = ("XQuADR", "MLQAR")
 COMMAND = "make compare-pocket"
-MEASURES = {
-    "map": average_precision,
-    "ndcg_at_10": lambda table: ndcg(table, 10),
-    "mrr_at_10": lambda table: reciprocal_rank(table, 10),
-}
-TESTED = ("mono.map", "cross.map", "multi.map", "multi.rank_distance")
 
 
 class Embedder:
@@ -69,7 +57,7 @@ class Embedder:
         return matrix[rows]
 
 
-def per_query(name: str, embed: Embedder) -> dict[str, dict[str, dict[str, float]]]:
+def per_query(name: str, embed: Embedder) -> Values:
     """Measure of a setting -> subset -> parallel id of the query -> value."""
     spec = installed_plugins().collections[name]
     collection = spec.load(spec.languages)
@@ -78,54 +66,7 @@ def per_query(name: str, embed: Embedder) -> dict[str, dict[str, dict[str, float
         texts = [passage_text(part, at, Context.SENTENCE) for at in range(len(part.passages))]
         passages[code] = embed(texts, "document", f"{name} {code} passages")
         queries[code] = embed([q.text for q in part.queries], "query", f"{name} {code} queries")
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for setting, subset in tqdm(list(_all_subsets(spec.languages)), desc=f"{name} ranks"):
-        rows = list(judged_queries(collection, subset))
-        pool = [
-            collection.part(code).passage_id(at)
-            for code in subset.passage_languages
-            for at in range(len(collection.part(code).passages))
-        ]
-        column = {identifier: at for at, identifier in enumerate(pool)}
-        relevance = Relevance.from_lists([[column[p] for p in relevant] for _, relevant in rows])
-        positions = [at for at, _ in rows]
-        scorer = DenseScorer(
-            queries[subset.query_language][positions],
-            np.concatenate([passages[code] for code in subset.passage_languages]),
-        )
-        ranks = exact_ranks(scorer, relevance, tie_order(pool))
-        table = RankTable.build(relevance, ranks, len(pool))
-        measures = dict(MEASURES)
-        if setting is Setting.MULTILINGUAL:
-            measures["rank_distance"] = rank_distance
-        ids = [collection.part(subset.query_language).queries[at].parallel_id for at in positions]
-        for measure, compute in measures.items():
-            values = dict(zip(ids, compute(table).tolist(), strict=True))
-            found.setdefault(f"{setting.short}.{measure}", {})[subset.name] = values
-    return found
-
-
-def _all_subsets(languages: tuple[str, ...]) -> Iterator[tuple[Setting, Any]]:
-    for setting in Setting:
-        for subset in subsets(languages, setting):
-            yield setting, subset
-
-
-def means(values: dict[str, dict[str, dict[str, float]]]) -> dict[str, float]:
-    """Mean over queries, then over subsets, as the tasks report it."""
-    return {
-        name: round(float(np.mean([np.nanmean(list(v.values())) for v in by_subset.values()])), 6)
-        for name, by_subset in values.items()
-    }
-
-
-def by_question(values: dict[str, dict[str, float]]) -> dict[str, float]:
-    """One value for each parallel question: its mean over subsets, which are not independent."""
-    found: dict[str, list[float]] = {}
-    for of_subset in values.values():
-        for identifier, value in of_subset.items():
-            found.setdefault(identifier, []).append(value)
-    return {identifier: float(np.mean(rows)) for identifier, rows in found.items()}
+    return values_of(collection, queries, passages, f"{name} ranks")
 
 
 def evaluated(key: str, folder: Path | None) -> dict[str, Any]:
@@ -145,7 +86,7 @@ def evaluated(key: str, folder: Path | None) -> dict[str, Any]:
         values = per_query(name, embed)
         result[name] = {
             "means": means(values),
-            "questions": {key: by_question(values[key]) for key in TESTED},
+            "questions": tested_questions(values),
         }
     with replacing(cache) as temporary:
         temporary.write_text(json.dumps(result))
