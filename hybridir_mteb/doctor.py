@@ -78,6 +78,7 @@ def _plugins(report: Report) -> list[tuple[str, str]]:
         ("tasks", str(len(plugins.tasks))),
         ("measures", ", ".join(plugins.measures)),
         ("training methods", ", ".join(plugins.methods)),
+        ("debiasers", ", ".join(plugins.debiasers)),
     ]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hybridir_mteb import store
 from hybridir_mteb.debias.encoder import debiased_metas
 from hybridir_mteb.errors import DataUnavailableError
+from hybridir_mteb.names import NOT_HERE
 from hybridir_mteb.settings import Setting
 from hybridir_mteb.specs import Backbone, TrainingMethod
 
@@ -27,7 +28,6 @@ ADAPTED = {
     "MLQAR": ("MLQARetrieval",),
     "MIRACL topics": ("MIRACLRetrieval",),
 }
-NOT_HERE = "not-on-this-machine"
 TRAINING_CODE = "https://pypi.org/project/hybridir-mteb/"
 # MTEB tasks on the same data as a source of training data, by a word in its origin.
 TASKS_OF_ORIGIN = {
@@ -128,6 +128,7 @@ def encoder_metas(
     backbones: list[Backbone],
     methods: list[TrainingMethod],
     registered: Mapping[str, ModelMeta] | None = None,
+    debiasers: Iterable[str] = (),
 ) -> list[ModelMeta]:
     """MTEB metadata of the encoders on this machine and of every other combination.
 
@@ -135,6 +136,7 @@ def encoder_metas(
         backbones: What encoders are trained from.
         methods: How they are trained.
         registered: Models of plugins by name: possible bases of debiased encoders.
+        debiasers: Names of all debiasers.
     """
     here: dict[str, store.StoredEncoder] = {}
     for encoder in store.encoders():
@@ -153,7 +155,7 @@ def encoder_metas(
                 metas.append(template.model_copy(update={"name": name}))
     known = {**(registered or {}), **{str(meta.name): meta for meta in metas}}
     debiased = (encoder for encoder in here.values() if "debiaser" in encoder.record)
-    return metas + debiased_metas(debiased, known)
+    return metas + debiased_metas(debiased, known, debiasers)
 
 
 def trained_on(encoder: store.StoredEncoder, known: set[str] | None) -> set[str] | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+NOT_HERE = "not-on-this-machine"  # revision of an encoder's name that has no weights here
+
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """``". Did you mean …?"`` for the closest known names, or an empty string."""

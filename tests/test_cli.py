@@ -116,7 +116,9 @@ def test_models_are_listed_with_their_plugin():
     assert (name, parameters) == ("hybridir/pocket-base", "118 M")
     assert not [row for row in listed if row[0] == "hybridir/xlmr-hybrid"]
     trainable = rows(run("models", "list", "--trainable"))
-    assert [row[2] for row in trainable if row[0] == "hybridir/xlmr-hybrid"] == ["not trained here"]
+    assert [row[2] for row in trainable if row[0] == "hybridir/xlmr-hybrid"] == [
+        "not on this machine"
+    ]
     assert re.fullmatch("[0-9a-f]{12}", revision)
     assert plugin == "hybridir-mteb:models"
 

@@ -471,6 +471,21 @@ def test_arguments_go_to_the_loader_of_the_base(made: store.StoredEncoder) -> No
         load_debiased(made.name, precision="bf16")
 
 
+def test_a_base_that_is_here_has_a_name_for_every_debiaser_that_says_how_to_fit_it() -> None:
+    base = MODEL_REGISTRY["hybridir/pocket-base"]
+    made_up = base.model_copy(update={"name": "hybridir/made-up"})
+    known = {"hybridir/made-up": made_up, "org/other": base}
+    metas = {str(m.name): m for m in encoder_metas([], [], known, ["centre", "lir"])}
+    names = {name for name in metas if name.startswith("hybridir/made-up")}
+    assert names == {"hybridir/made-up+centre", "hybridir/made-up+lir"}
+    assert not any(name.startswith("org/other") for name in metas)
+    meta = metas["hybridir/made-up+centre"]
+    assert meta.adapted_from == "hybridir/made-up"
+    message = "Fit it: hybridir debias fit --model hybridir/made-up --method centre"
+    with pytest.raises(DataUnavailableError, match=message):
+        meta.load_model()
+
+
 def test_names() -> None:
     assert debiased_name("hybridir/pocket-base", "lir") == "hybridir/pocket-base+lir"
     assert debiased_name("org/name", "lir") == "hybridir/org__name+lir"

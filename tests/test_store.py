@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from hybridir_mteb import store
 from hybridir_mteb.backbones import BACKBONES
 from hybridir_mteb.cli.app import app
-from hybridir_mteb.encoders import NOT_HERE, encoder_metas, from_hub, load_encoder, to_hub
+from hybridir_mteb.encoders import encoder_metas, from_hub, load_encoder, to_hub
 from hybridir_mteb.errors import (
     ChecksumError,
     DataFormatError,
@@ -25,6 +25,7 @@ from hybridir_mteb.errors import (
     UnknownNameError,
 )
 from hybridir_mteb.methods import METHODS
+from hybridir_mteb.names import NOT_HERE
 from hybridir_mteb.training.recipe import read_recipe
 
 NAME = "hybridir/xlmr-hybrid"

@@ -38,6 +38,7 @@ def _register_encoders(plugins: Plugins) -> None:
             [backbone for _, backbone in plugins.backbones.items()],
             [method for _, method in plugins.methods.items()],
             dict(plugins.models.items()),
+            plugins.debiasers,
         )
     except Exception as error:
         plugins.report(f"trained encoders: {type(error).__name__}: {error}")

@@ -15,19 +15,19 @@ models_app = typer.Typer(
     help="Encoders: those of plugins and those trained here.", no_args_is_help=True
 )
 console = Console(width=None if sys.stdout.isatty() else 120)
-Name = Annotated[str, typer.Argument(help="hybridir/<backbone>-<method>")]
+Name = Annotated[str, typer.Argument(help="Name, as 'hybridir models list' shows.")]
 Revision = Annotated[str | None, typer.Option(help="Fingerprint, or its first characters.")]
 
 
 @models_app.command("list")
 def list_(
     trainable: Annotated[
-        bool, typer.Option("--trainable", help="Also names that could be trained.")
+        bool, typer.Option("--trainable", help="Also names that could be trained or fitted.")
     ] = False,
 ) -> None:
     """List encoders; mteb run -m NAME evaluates one."""
     from hybridir_mteb.adapters.mteb_registry import register
-    from hybridir_mteb.encoders import NOT_HERE
+    from hybridir_mteb.names import NOT_HERE
     from hybridir_mteb.store import encoders
 
     registry = register().models
@@ -36,7 +36,7 @@ def list_(
         (
             name,
             f"{(meta.n_parameters or 0) / 1e6:.0f} M" if meta.n_parameters else "?",
-            str(meta.revision)[:12] if meta.revision != NOT_HERE else "not trained here",
+            str(meta.revision)[:12] if meta.revision != NOT_HERE else "not on this machine",
             place.get((name, meta.revision)) or registry.owner(name),
         )
         for name, meta in registry.items()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb import store
 from hybridir_mteb.errors import ChecksumError, DataUnavailableError, SettingError
+from hybridir_mteb.names import NOT_HERE
 
 if TYPE_CHECKING:
     from mteb.models.model_meta import ModelMeta
@@ -67,10 +68,11 @@ def load_debiased(
     from hybridir_mteb.adapters.mteb_debias import DebiasedEncoder
     from hybridir_mteb.debias.apply import read_fitted
 
-    encoder = store.find(model_name, revision)
+    wanted = None if revision == NOT_HERE else revision
+    encoder = store.find(model_name, wanted)
     if encoder is None:
         base, _, method = model_name.rpartition(SEPARATOR)
-        which = f" with revision {revision}" if revision else ""
+        which = f" with revision {wanted}" if wanted else ""
         raise DataUnavailableError(
             f"{model_name}{which} is neither in the store nor in the package. Fit it: hybridir "
             f"debias fit --model {base} --method {method}; or take it over from another machine: "
@@ -177,13 +179,17 @@ def base_revision(model: Any) -> str:
 
 
 def debiased_metas(
-    encoders: Iterable[store.StoredEncoder], known: Mapping[str, ModelMeta]
+    encoders: Iterable[store.StoredEncoder],
+    known: Mapping[str, ModelMeta],
+    debiasers: Iterable[str] = (),
 ) -> list[ModelMeta]:
     """MTEB metadata of debiased encoders: those of their bases, with what is changed.
 
     Args:
         encoders: Debiased encoders.
         known: Metadata of possible bases by name, besides MTEB's own.
+        debiasers: Names of all; each makes a name of every base on this machine, and loading one
+            that has not been fitted says how to fit it.
     """
     from mteb.models.model_implementations import MODEL_REGISTRY
 
@@ -193,7 +199,21 @@ def debiased_metas(
         base = encoder.record["backbone"]["name"]
         template = metas.get(base) or known.get(base) or MODEL_REGISTRY.get(base)
         metas[encoder.name] = _meta_of(encoder, template)
+    for base, meta in known.items():
+        if getattr(meta, "revision", NOT_HERE) == NOT_HERE or not base.startswith(store.OWNER):
+            continue
+        for method in debiasers:
+            name = f"{base}{SEPARATOR}{method}"
+            if name not in metas:
+                metas[name] = meta.model_copy(update={"name": name, "adapted_from": base, **_UNFIT})
     return list(metas.values())
+
+
+_UNFIT: Mapping[str, Any] = {
+    "revision": NOT_HERE,
+    "loader": load_debiased,
+    "loader_kwargs": {},
+}
 
 
 def _meta_of(encoder: store.StoredEncoder, base: ModelMeta | None) -> ModelMeta:
