@@ -21,6 +21,20 @@ COLUMNS = (
     "subsets",
 )
 
+# Measure -> heading and digits.
+BIAS = {
+    "rank_distance": ("distance", 1),
+    "lpr": ("lpr", 3),
+    "lpr_expected": ("lpr exp.", 3),
+    "top1_nonrelevant_same": ("wrong@1", 3),
+    "same_language_share_at_10": ("share@10", 2),
+    "same_language_share_at_100": ("share@100", 2),
+    "peer_at_100": ("peer@100", 3),
+    "mrc": ("mrc", 3),
+    "language_probe_accuracy": ("probe", 3),
+}
+BIAS_COLUMNS = ("collection", "encoder", *(heading for heading, _ in BIAS.values()))
+
 
 @dataclass
 class ResultRow:
@@ -54,6 +68,13 @@ class ResultRow:
             f"{multi['rank_distance_norm']:.3f}" if "rank_distance_norm" in multi else "-",
             "/".join(str(self.subsets.get(setting.short, 0)) for setting in Setting),
         ]
+
+    def bias_cells(self) -> list[str]:
+        """The measures of language bias as text; ``-`` for what a result file does not have."""
+        multi = self.means.get("multi", {})
+        values = [(multi.get(measure), digits) for measure, (_, digits) in BIAS.items()]
+        cells = ("-" if value is None else f"{value:.{digits}f}" for value, digits in values)
+        return [self.collection, self.encoder, *cells]
 
 
 def _percent(value: float | None) -> str:

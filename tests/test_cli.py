@@ -285,6 +285,13 @@ def test_a_report_has_a_row_for_each_encoder(tmp_path):
     assert shown == [["XQuADR", "org/model", "87.7", "-", "-", "-", "-", "1/0/0"]]
 
 
+def test_a_report_shows_language_bias_on_request(tmp_path):
+    put_result(tmp_path)
+    shown = run("report", str(tmp_path), "--bias")
+    assert shown.startswith("Language bias in the multilingual setting")
+    assert rows(shown) == [["XQuADR", "org/model", *["-"] * 9]]
+
+
 def test_a_report_shows_square_brackets_in_an_experiments_name(tmp_path):
     path = put_result(tmp_path)
     target = path.parent / "experiments" / "dims_[small]" / path.name

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
-from hybridir_mteb.report import ResultRow, summarise
+from hybridir_mteb.report import BIAS_COLUMNS, ResultRow, summarise
 
 MODEL = "org__model/0123abc"
 
@@ -72,6 +72,17 @@ def test_cells_are_rounded_percentages_and_a_dash_where_nothing_was_run():
     shown = ["XQuADR", "org/model", "87.7", "-", "50.0", "123.5", "0.123", "11/0/2"]
     assert row.cells() == shown
     assert ResultRow("XQuADR", "org/model").cells() == ["XQuADR", "org/model", *["-"] * 5, "0/0/0"]
+
+
+def test_the_measures_of_bias_have_a_table_of_their_own(tmp_path):
+    known = {"map": 0.5, "rank_distance": 10.0, "lpr": 0.25, "mrc": 0.5}
+    put(tmp_path, "XQuADRMultilingualRetrieval", score("de", **known), score("en", **known))
+    (row,) = summarise(tmp_path)
+    cells = dict(zip(BIAS_COLUMNS, row.bias_cells(), strict=True))
+    assert cells["distance"] == "10.0"
+    assert cells["lpr"] == "0.250"
+    assert cells["mrc"] == "0.500"
+    assert cells["probe"] == "-"  # an older file, or a model that brings its own search
 
 
 def test_sentences_in_context_have_a_row_of_their_own(tmp_path):

@@ -39,6 +39,9 @@ LOOKS = {
 }
 
 
+DEBIASER_SHAPES = {"none": "o", "centre": "^", "lir": "v", "shift": "s", "leace": "D"}
+
+
 def scores(name: str) -> dict[str, Any]:
     """Setting -> subset -> measure -> value."""
     found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())["scores"]
@@ -51,9 +54,23 @@ def compared() -> dict[str, Any]:
     return {name: found[name]["methods"] for name in COMPARED}
 
 
+def debiased() -> dict[str, Any]:
+    """Collection -> encoder -> debiaser -> means."""
+    found = json.loads((RESULTS / "compare-debiasing.json").read_text())["collections"]
+    return {
+        name: {
+            encoder: {debiaser: scores["means"] for debiaser, scores in by_debiaser.items()}
+            for encoder, by_debiaser in found[name]["encoders"].items()
+        }
+        for name in COMPARED
+    }
+
+
 def digest(picture: str) -> str:
     """Checksum of what a picture shows; a test compares it with that in the file."""
-    drawn = compared() if picture == "hybrid-vs-adversarial" else [scores(name) for name in TITLES]
+    drawn: Any = {"hybrid-vs-adversarial": compared, "debiasing": debiased}.get(
+        picture, lambda: [scores(name) for name in TITLES]
+    )()
     return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()
 
 
@@ -147,12 +164,7 @@ def effectiveness_against_bias(folder: Path) -> Path:
                     markersize=9,
                     label=method,
                 )
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
-            axes.xaxis.set_major_formatter("{x:.0f}")
-            axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.grid(alpha=0.3)
-            axes.set_axisbelow(True)
+            _distance_axis(axes)
             if row == 0:
                 axes.set_title(title)
             else:
@@ -164,13 +176,68 @@ def effectiveness_against_bias(folder: Path) -> Path:
     return _save(figure, "hybrid-vs-adversarial", folder)
 
 
+def _distance_axis(axes: Any) -> None:
+    """A logarithmic axis of rank distance with readable numbers, and a grid."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    axes.xaxis.set_major_formatter("{x:.0f}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3)
+    axes.set_axisbelow(True)
+
+
+def debiasing_plane(folder: Path) -> Path:
+    """Draw every encoder and debiaser in the plane of multilingual mAP and rank distance."""
+    data = debiased()
+    figure, row = plt.subplots(1, 2, figsize=(8.2, 4.6), layout="constrained")
+    for axes, (name, title) in zip(row, COMPARED.items(), strict=True):
+        for encoder, by_debiaser in data[name].items():
+            colour, _ = LOOKS[encoder.removeprefix("pocket-")]
+            for debiaser, means in by_debiaser.items():
+                axes.plot(
+                    means["multi.rank_distance"],
+                    100 * means["multi.map"],
+                    color=colour,
+                    marker=DEBIASER_SHAPES[debiaser],
+                    markersize=8,
+                    markerfacecolor=colour if debiaser == "none" else "none",
+                    markeredgewidth=1.6,
+                    linestyle="none",
+                )
+        _distance_axis(axes)
+        axes.set_title(title)
+        axes.set_xlabel("rank distance (log)")
+    row[0].set_ylabel("multilingual mAP in percent")
+    methods = [
+        plt.Line2D([], [], color=colour, marker="s", linestyle="none", label=method)
+        for method, (colour, _) in LOOKS.items()
+    ]
+    shapes = [
+        plt.Line2D(
+            [],
+            [],
+            color="0.3",
+            marker=shape,
+            linestyle="none",
+            label=debiaser,
+            markerfacecolor="0.3" if debiaser == "none" else "none",
+            markeredgewidth=1.6,
+        )
+        for debiaser, shape in DEBIASER_SHAPES.items()
+    ]
+    figure.legend(handles=[*methods, *shapes], loc="outside lower center", ncols=6, frameon=False)
+    return _save(figure, "debiasing", folder)
+
+
 def main() -> None:
     """Draw every picture."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):
-        for draw in (heat_map, language_bars, effectiveness_against_bias):
+        for draw in PICTURES:
             print(draw(IMAGES).relative_to(DOCS))
 
+
+PICTURES = (heat_map, language_bars, effectiveness_against_bias, debiasing_plane)
 
 if __name__ == "__main__":
     main()

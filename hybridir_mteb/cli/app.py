@@ -187,11 +187,18 @@ def report(
         "results"
     ),
     collection: Annotated[str | None, typer.Option(help="Show only this collection.")] = None,
+    show_bias: Annotated[
+        bool, typer.Option("--bias", help="Show the measures of language bias instead.")
+    ] = False,
 ) -> None:
     """Show the results of a folder: the three settings and the language bias of each encoder."""
-    from hybridir_mteb.report import COLUMNS, summarise
+    from hybridir_mteb.report import BIAS_COLUMNS, COLUMNS, summarise
 
     rows = summarise(folder, collection)
+    if show_bias:
+        title = "Language bias in the multilingual setting, means over query languages"
+        _print_table(title, BIAS_COLUMNS, (row.bias_cells() for row in rows))
+        return
     _print_table(
         "mAP in percent by setting; language bias as rank distance (lower is better)",
         COLUMNS,
