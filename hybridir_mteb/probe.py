@@ -31,7 +31,7 @@ def language_probe_accuracy(
         folds: Parts of the cross-validation.
 
     Raises:
-        ValueError: Fewer than two languages, or fewer items than folds.
+        ValueError: It cannot be trained: see :func:`why_no_probe`.
     """
     _check(languages, items, folds)
     scores = cross_val_score(
@@ -52,7 +52,7 @@ def probe_by_language(
         folds: Parts of the cross-validation.
 
     Raises:
-        ValueError: Fewer than two languages, or fewer items than folds.
+        ValueError: It cannot be trained: see :func:`why_no_probe`.
     """
     _check(languages, items, folds)
     truth = np.asarray(languages)
@@ -82,11 +82,29 @@ def relevant_items(relevance: Relevance, items: IntArray) -> tuple[IntArray, Int
     return columns, component[n_items:].astype(np.int64)
 
 
-def _check(languages: Sequence[str], items: Sequence[str], folds: int) -> None:
+def why_no_probe(languages: Sequence[str], items: Sequence[str], *, folds: int = FOLDS) -> str:
+    """Why a language probe cannot be trained on some texts; empty if it can.
+
+    Args:
+        languages: (n,) language of each text.
+        items: (n,) what a text is about.
+        folds: Parts of the cross-validation.
+    """
     if len(set(languages)) < 2:
-        raise ValueError("a language probe needs texts in at least two languages")
+        return "a language probe needs texts in at least two languages"
     if len(set(items)) < folds:
-        raise ValueError(f"a language probe needs at least {folds} items, got {len(set(items))}")
+        return f"a language probe needs at least {folds} items, got {len(set(items))}"
+    truth, texts = np.asarray(languages), np.zeros(len(languages))
+    for train, _ in GroupKFold(folds).split(texts, truth, groups=list(items)):
+        if len(set(truth[train])) < 2:
+            return "a language probe cannot be trained: too few items have texts in two languages"
+    return ""
+
+
+def _check(languages: Sequence[str], items: Sequence[str], folds: int) -> None:
+    reason = why_no_probe(languages, items, folds=folds)
+    if reason:
+        raise ValueError(reason)
 
 
 def _probe() -> Any:

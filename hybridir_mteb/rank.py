@@ -21,6 +21,7 @@ from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.relevance import IntArray, Relevance
 
 DEFAULT_BLOCK_BYTES = 16 << 20
+NOT_RETRIEVED = 1 << 60  # rank of what a system left out: behind everything, in no top
 COMPARISON_BYTES = 1 << 20  # comparisons of one query stay in the processor's own cache
 
 ScoreBlock = npt.NDArray[np.float64]
@@ -152,6 +153,23 @@ def ranks_and_top(  # noqa: PLR0913 -- options are keywords
 
         for_each(range(start, stop), rank_query)
     return ranks, top
+
+
+def cut_ranks(ranks: IntArray, relevance: Relevance, lengths: IntArray | None) -> IntArray:
+    """Ranks of a system that returns only a part of the pool.
+
+    Args:
+        ranks: (n_entries,) from a scorer that puts what was left out behind all the rest.
+        relevance: The relevant passages of each query.
+        lengths: (n_queries,) number of passages returned; None is the whole pool.
+
+    Returns:
+        (n_entries,) with ``NOT_RETRIEVED`` for what was left out.
+    """
+    if lengths is None:
+        return ranks
+    cut: IntArray = np.where(ranks > lengths[relevance.query_of_entry], NOT_RETRIEVED, ranks)
+    return cut
 
 
 def for_each(queries: range, work: Callable[[int], None]) -> None:

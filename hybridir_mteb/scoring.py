@@ -152,6 +152,9 @@ class RunScorer:
     """Scores from a finished search: query id -> passage id -> score.
 
     Passages that the search did not return rank below all that it did, under the tie rule.
+
+    Attributes:
+        lengths: (n_queries,) number of passages that the search returned.
     """
 
     def __init__(
@@ -162,6 +165,9 @@ class RunScorer:
     ) -> None:
         self._run, self._query_ids = run, query_ids
         self._column = {identifier: at for at, identifier in enumerate(passage_ids)}
+        self.lengths = np.array(
+            [len(run.get(identifier, ())) for identifier in query_ids], np.int64
+        )
 
     @property
     def n_queries(self) -> int:

@@ -61,7 +61,8 @@ def test_every_measure_is_in_the_file_of_the_multilingual_task_alone(
     for score in multi.values():
         assert names <= set(score)
         assert set(score["confidence_intervals"]) == names
-        for name in names - {"lpr_expected"}:
+        assert score["confidence_intervals"]["language_probe_accuracy"] is None  # one number
+        for name in names - {"language_probe_accuracy"}:
             low, high = score["confidence_intervals"][name]
             assert low - 1e-6 <= score[name] <= high + 1e-6, name
         assert set(score["passage_languages"]) == set(LANGUAGES)
@@ -134,6 +135,32 @@ def test_a_search_model_has_no_rank_correlation_and_no_probe(make: Any, tmp_path
     assert score["mrc"] is None
     assert score["language_probe_accuracy"] is None
     assert score["lpr"] is not None
+
+
+class OneHit(WordSearch):
+    """Returns exactly one passage, in the query's language."""
+
+    def search(self, queries: Any, *, top_k: int, **kwargs: Any) -> dict[str, dict[str, float]]:
+        found = super().search(queries, top_k=top_k, **kwargs)
+        ids = [identifier for hits in found.values() for identifier in hits]
+        return {
+            query: {next(i for i in ids if i.startswith(f"p:{query.split(':')[1]}:")): 1.0}
+            for query in found
+        }
+
+
+def test_what_a_search_model_leaves_out_is_in_no_top_and_in_no_prediction(
+    make: Any, tmp_path: Path
+) -> None:
+    result = evaluate(OneHit(), [make()], tmp_path, prediction_folder=tmp_path / "predictions")
+    score = scores_of(result)["de"]
+    pool = 16 + 16 + 14
+    assert score["same_language_share_at_10"] == pytest.approx(pool / 16, abs=1e-5)
+    assert score["recall_at_100"] <= 1 / 2  # one of two or three answers at most
+    assert score["rank_distance"] is None
+    (path,) = (tmp_path / "predictions").rglob("*_predictions.json")
+    hits = json.loads(path.read_text())["de"]["test"]
+    assert {len(found) for found in hits.values()} == {1}
 
 
 def test_unloading_keeps_the_context_of_a_task(make: Any) -> None:

@@ -21,7 +21,7 @@ from hybridir_mteb.encode_once import EncodeOnce
 from hybridir_mteb.metrics.bias_report import MATRICES, bias_report
 from hybridir_mteb.metrics.languages import LanguageView
 from hybridir_mteb.metrics.measure import Measure, RankTable
-from hybridir_mteb.probe import FOLDS, probe_by_language, relevant_items
+from hybridir_mteb.probe import probe_by_language, relevant_items, why_no_probe
 from hybridir_mteb.rank import tie_order
 from hybridir_mteb.rank_correlation import Values, mean_rank_correlation
 from hybridir_mteb.relevance import FloatMatrix, IntArray, Relevance
@@ -63,7 +63,7 @@ class PoolBiasMemory:
             pool: Ids and texts of the passages of all languages.
             call: MTEB's arguments.
         """
-        once = mteb_embed.encode_once_of(getattr(model, "undebiased", model), call)
+        once = mteb_embed.encode_once_of(mteb_embed.undebiased(model), call)
         known = self._found.get(model)
         if known is None or known[0] is not once:  # another model state has another memory
             known = (once, _pool_bias(collection, model, pool, call))
@@ -120,10 +120,10 @@ def _probe(
 ) -> dict[str, float]:
     columns, about = relevant_items(relevance, items)
     spoken = [languages[column] for column in columns]
-    if len(set(spoken)) < 2 or len(set(about.tolist())) < FOLDS:
+    numbers = [str(number) for number in about]
+    if why_no_probe(spoken, numbers):
         return {}
-    vectors = passages[0][passages[1][columns]]
-    return probe_by_language(vectors, spoken, [str(number) for number in about])
+    return probe_by_language(passages[0][passages[1][columns]], spoken, numbers)
 
 
 def language_view(

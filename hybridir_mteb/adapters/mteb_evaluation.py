@@ -20,7 +20,7 @@ from hybridir_mteb.adapters.mteb_bias import (
 from hybridir_mteb.collection import language_of
 from hybridir_mteb.metrics.languages import TOP_DEPTH
 from hybridir_mteb.metrics.measure import RankTable, evaluate_measures
-from hybridir_mteb.rank import Scorer, Ties, ranks_and_top, tie_order, top_passages
+from hybridir_mteb.rank import Scorer, Ties, cut_ranks, ranks_and_top, tie_order, top_passages
 from hybridir_mteb.relevance import FloatMatrix, IntArray, Relevance
 from hybridir_mteb.scoring import RunScorer
 from hybridir_mteb.settings import Setting
@@ -120,12 +120,13 @@ class SubsetEvaluation:
         multilingual = self._task.setting is Setting.MULTILINGUAL
         relevance, gains = self._relevance()
         depth = TOP_DEPTH if multilingual else 0
+        lengths = scorer.lengths if isinstance(scorer, RunScorer) else None
         ranks, top = ranks_and_top(scorer, relevance, self._order, depth)
-        view = (
-            language_view(self._query_ids, self._passage_ids, relevance, top, known)
-            if multilingual
-            else None
-        )
+        ranks = cut_ranks(ranks, relevance, lengths)
+        view = None
+        if multilingual:
+            view = language_view(self._query_ids, self._passage_ids, relevance, top, known)
+            view = view if lengths is None else view.cut(lengths)
         table = RankTable.build(relevance, ranks, len(self._passage_ids), gains, view)
         return {
             **evaluate_measures(self._task.measures, table, self._task.setting),
@@ -152,7 +153,8 @@ class SubsetEvaluation:
             ids = self._query_ids[start : start + PREDICTION_BLOCK]
             block = scorer.block(start, start + len(ids))
             columns, values = top_passages(block, self._order, PREDICTION_DEPTH)
-            for identifier, row, found in zip(ids, columns, values, strict=True):
-                names = (self._passage_ids[column] for column in row)
-                run[identifier] = dict(zip(names, found.tolist(), strict=True))
+            for at, (row, found) in enumerate(zip(columns, values, strict=True), start):
+                end = scorer.lengths[at] if isinstance(scorer, RunScorer) else len(row)
+                names = [self._passage_ids[column] for column in row[:end]]
+                run[self._query_ids[at]] = dict(zip(names, found[:end].tolist(), strict=True))
         return run

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from hybridir_mteb.metrics.bootstrap import RESAMPLES, mean_intervals
 from hybridir_mteb.metrics.language_bias import rank_distance
 from hybridir_mteb.metrics.measure import Measure, RankTable, measure_values
+from hybridir_mteb.rank import NOT_RETRIEVED
 
 Values = npt.NDArray[np.float64]
 Interval = tuple[float, float]
@@ -36,10 +37,12 @@ class BiasReport:
         n_passages: Passage language -> number of candidates.
         by_language: Query language -> measure -> mean over its queries; None where undefined.
         means: Measure -> mean over query languages.
-        intervals: Measure -> 95 percent bootstrap interval of the mean over query languages.
+        intervals: Measure -> 95 percent bootstrap interval of the mean over query languages; None
+            where it is undefined, and for measures that are one number for all queries.
         intervals_by_language: Query language -> measure -> 95 percent bootstrap interval.
         matrices: Name in ``MATRICES`` -> one row for each query language, one column for each
-            passage language; None where nothing is relevant.
+            passage language; None where nothing is relevant, and for a mean rank where a relevant
+            passage was not retrieved.
         rank_distances: Query language -> rank distance of each query that has one.
         not_applicable: Measure -> why it says nothing about this collection.
         remarks: Measure -> what to know when reading it on this collection.
@@ -114,9 +117,14 @@ def bias_report(  # noqa: PLR0913 -- options are keywords
         }
         if names
         else {},
-        intervals={m.name: intervals.of_mean(i) for i, m in enumerate(used)},
+        intervals={
+            m.name: intervals.of_mean(i) if m.by_query else None for i, m in enumerate(used)
+        },
         intervals_by_language={
-            code: {m.name: intervals.of_language(i, at) for i, m in enumerate(used)}
+            code: {
+                m.name: intervals.of_language(i, at) if m.by_query else None
+                for i, m in enumerate(used)
+            }
             for at, code in enumerate(names)
         },
         matrices=language_matrices(table, spoken, pool),
@@ -144,7 +152,8 @@ def language_matrices(
     counts = np.bincount(cells, minlength=size).reshape(shape)
     found = np.bincount(cells, table.ranks <= MATRIX_RECALL_DEPTH, size).reshape(shape)
     recall = np.divide(found, counts, out=np.full(shape, np.nan), where=counts > 0)
-    ranks = np.bincount(cells, table.ranks, size).reshape(shape)
+    known = np.where(table.ranks < NOT_RETRIEVED, table.ranks, np.nan)  # a mean needs them all
+    ranks = np.bincount(cells, known, size).reshape(shape)
     rows: dict[str, list[list[float | None]]] = {name: [] for name in MATRICES}
     for language in query_languages:
         own = view.queries == language

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from hybridir_mteb.metrics.measure import Measure, PerQuery, RankTable
 from hybridir_mteb.metrics.peer import peer
+from hybridir_mteb.rank import NOT_RETRIEVED
 from hybridir_mteb.settings import Setting
 
 Values = npt.NDArray[np.float64]
@@ -17,7 +18,8 @@ Values = npt.NDArray[np.float64]
 def rank_distance(table: RankTable) -> Values:
     """Largest minus smallest rank of a query's relevant passages (Elmahdy et al. 2024).
 
-    Undefined (NaN) for queries with fewer than two; the ideal is their number minus 1.
+    Undefined (NaN) for queries with fewer than two, and where one was not retrieved; the ideal is
+    their number minus 1.
 
     Example:
         Relevant passages at ranks 1, 3 and 10: 10 - 1 = 9.
@@ -29,7 +31,7 @@ def rank_distance(table: RankTable) -> Values:
         [9.0]
     """
     distance = np.full(table.n_queries, np.nan)
-    several = table.counts >= 2
+    several = (table.counts >= 2) & table.complete
     first, last = table.indptr[:-1][several], table.indptr[1:][several] - 1
     distance[several] = table.ranks[last] - table.ranks[first]  # ascending within a query
     return distance
@@ -61,7 +63,8 @@ def language_preference(table: RankTable) -> Values:
     """1 if the best-ranked relevant passage is in the query's language, else 0.
 
     Their mean is the language preference rate (after MLAIRE, Jang et al. 2026, arXiv 2605.07249).
-    Defined where a relevant passage exists in the query's language and one in another.
+    Defined where a relevant passage exists in the query's language and one in another, and any of
+    them was retrieved.
     """
     values = np.full(table.n_queries, np.nan)
     if table.languages is not None:
@@ -92,7 +95,8 @@ def _in_own_language(table: RankTable) -> Values:
 
 def _preference_defined(table: RankTable) -> npt.NDArray[np.bool_]:
     own = _in_own_language(table)
-    return (own > 0) & (own < table.counts)
+    found = table.sum_by_query((table.ranks < NOT_RETRIEVED).astype(np.float64)) > 0
+    return (own > 0) & (own < table.counts) & found
 
 
 def top1(table: RankTable, *, relevant: bool, same: bool) -> Values:
@@ -158,8 +162,8 @@ def probe_accuracy(table: RankTable) -> Values:
 _MULTILINGUAL = frozenset({Setting.MULTILINGUAL})
 
 
-def _measure(name: str, compute: PerQuery, description: str) -> Measure:
-    return Measure(name, compute, description, _MULTILINGUAL)
+def _measure(name: str, compute: PerQuery, description: str, *, by_query: bool = True) -> Measure:
+    return Measure(name, compute, description, _MULTILINGUAL, by_query)
 
 
 _TOP1 = {
@@ -231,5 +235,6 @@ LANGUAGE_BIAS: tuple[Measure, ...] = (
         probe_accuracy,
         "Accuracy of a linear classifier that reads the language from the embedding; chance is 1 "
         "over the number of languages",
+        by_query=False,
     ),
 )

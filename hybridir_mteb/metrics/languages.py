@@ -40,3 +40,8 @@ class LanguageView:
     def reordered(self, order: IntArray) -> LanguageView:
         """The same with its entries in another order."""
         return replace(self, entries=self.entries[order])
+
+    def cut(self, lengths: IntArray) -> LanguageView:
+        """The same where rankings end after (n_queries,) ``lengths`` passages."""
+        ended = np.arange(self.top.shape[1]) >= lengths[:, None]
+        return replace(self, top=np.where(ended, -1, self.top))

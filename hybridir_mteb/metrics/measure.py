@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridir_mteb.metrics.languages import LanguageView
+from hybridir_mteb.rank import NOT_RETRIEVED
 from hybridir_mteb.relevance import IntArray, QueryRows, Relevance
 from hybridir_mteb.settings import Setting
 
@@ -34,7 +35,8 @@ class RankTable(QueryRows):
     """The ranks of all relevant passages of a set of queries: everything a measure sees.
 
     Attributes:
-        ranks: (n_entries,) int64, 1-based, ascending within a query.
+        ranks: (n_entries,) int64, 1-based, ascending within a query; ``NOT_RETRIEVED`` for a
+            passage that a system that does not rank the whole pool left out.
         pool_size: Number of candidates.
         gains: (n_entries,) float64 relevance grades, aligned with ``ranks``; 1 by default.
         languages: Languages of queries and passages; None where they play no part.
@@ -69,6 +71,13 @@ class RankTable(QueryRows):
         return cls(relevance.indptr, ranks[order], pool_size, grades[order], view)
 
     @property
+    def complete(self) -> npt.NDArray[np.bool_]:
+        """(n_queries,) whether all relevant passages of a query have a rank."""
+        lost = self.sum_by_query((self.ranks >= NOT_RETRIEVED).astype(np.float64))
+        complete: npt.NDArray[np.bool_] = lost == 0
+        return complete
+
+    @property
     def place_in_query(self) -> IntArray:
         """(n_entries,) Place among the query's relevant passages: 1 for the best-ranked."""
         return np.arange(len(self.ranks)) - np.repeat(self.indptr[:-1], self.counts) + 1
@@ -93,6 +102,8 @@ class Measure:
         compute: Ranks -> (n_queries,) float64; NaN where the measure is undefined for a query.
         description: One sentence: range, direction, source.
         settings: Settings in which it is reported.
+        by_query: Whether queries of a language can have different values; one number for all of
+            them has no interval over queries.
 
     Raises:
         ValueError: The name is not lower case, or is a key that result files use otherwise.
@@ -102,6 +113,7 @@ class Measure:
     compute: PerQuery
     description: str
     settings: frozenset[Setting] = field(default=frozenset(Setting))
+    by_query: bool = True
 
     def __post_init__(self) -> None:
         if self.name in RESERVED or not _NAME.fullmatch(self.name):
