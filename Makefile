@@ -73,11 +73,11 @@ compare-pocket: $(VENV)/.dev
 
 ## debias-pocket: statistics of every debiaser for the pocket encoders, an hour; into the package
 debias-pocket: $(VENV)/.dev
-	$(BIN)/python docs/scripts/debias_pocket.py
+	$(PACKAGED_ONLY) $(BIN)/python docs/scripts/debias_pocket.py
 
 ## compare-debiasing: every pocket encoder with every debiaser on XQuAD-R and MLQA-R, an hour
 compare-debiasing: $(VENV)/.dev
-	$(BIN)/python docs/scripts/compare_debiasing.py
+	$(PACKAGED_ONLY) $(BIN)/python docs/scripts/compare_debiasing.py
 	$(BIN)/python docs/scripts/plots.py
 
 ## stats: recompute the descriptive statistics of our tasks

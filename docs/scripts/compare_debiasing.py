@@ -1,6 +1,6 @@
 """Does training beat subtraction? Every pocket encoder and debiaser on XQuAD-R and MLQA-R.
 
-python docs/scripts/compare_debiasing.py
+make compare-debiasing, which hides the user's own store.
 
 The encoders and statistics of the package, in bf16, through the code that ``mteb run`` uses.
 Results of one encoder, by the same code, are kept in the cache, so an interrupted run goes on where
@@ -10,7 +10,6 @@ it was.
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import numpy as np
@@ -150,7 +149,6 @@ def _rounded(value: Any) -> Any:
 def main() -> None:
     """Evaluate everything, test differences, write the result file."""
     made_by = provenance(COMMAND)
-    os.environ["HYBRIDIR_MODEL_STORE"] = str(store.PACKAGED / "none")  # the package's encoders
     results = {model: evaluated(model) for model in ENCODERS}
     result = {
         "made_by": made_by,

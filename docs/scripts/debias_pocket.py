@@ -1,6 +1,6 @@
 """Fit every debiaser for every pocket encoder of the package, and score them on held-out documents.
 
-python docs/scripts/debias_pocket.py
+make debias-pocket, which hides the user's own store: the package's encoders are debiased.
 
 Statistics are those of ``hybridir debias fit`` with its defaults, in bf16; they go into the
 package. Held-out documents are the ones that chose the pocket encoders; here they choose nothing,
@@ -40,7 +40,6 @@ def fit_all(model: str) -> None:
         command += ["--model", f"{store.OWNER}/{model}", "--precision", "bf16"]
         for method in DEBIASERS:
             command += ["--method", method]
-        # An empty store: the package's encoders are debiased, whatever the user's own store holds.
         subprocess.run(command, check=True, env={**os.environ, "HYBRIDIR_MODEL_STORE": folder})
         for path in sorted(Path(folder).glob(f"*/*/{store.RECORD}")):
             name = store.read_encoder(path.parent).name.partition("/")[2]
@@ -116,7 +115,6 @@ def main() -> None:
     held_out = HeldOut(plan.held_out, plan.recipe.held_out_items)
     for model in ENCODERS:
         fit_all(model)
-    os.environ["HYBRIDIR_MODEL_STORE"] = str(store.PACKAGED / "none")
     record = store.read_encoder(store.PACKAGED / f"{ENCODERS[0]}+centre").record
     result = {
         "made_by": made_by,
