@@ -9,6 +9,7 @@ it was.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -76,13 +77,25 @@ def bias_of(collection: ParallelCollection, queries: Vectors, passages: Vectors)
     return {"means": dict(report.means), "intervals": dict(report.intervals)}
 
 
+def fingerprints(model: str) -> dict[str, str]:
+    """Debiaser -> fingerprint of statistics and encoder, checked against the files."""
+    found = {}
+    for debiaser in DEBIASERS:
+        encoder = store.read_encoder(store.PACKAGED / f"{model}+{debiaser}")
+        store.verify(encoder)
+        found[debiaser] = encoder.fingerprint
+    return found
+
+
 def evaluated(model: str) -> dict[str, Any]:
     """Debiaser -> collection -> scores of one encoder, from the cache or computed."""
     import mteb
 
     from hybridir_mteb.adapters.mteb_embed import EncodeCall
 
-    cache = paths.cache_dir() / "compared" / f"{model}-{code_hash()}.json"
+    used = "".join(fingerprints(model).values())
+    key = hashlib.sha256(f"{code_hash()}{used}".encode()).hexdigest()[:16]
+    cache = paths.cache_dir() / "compared" / f"{model}-{key}.json"
     if cache.is_file():
         return json.loads(cache.read_text())
     encoder = mteb.get_model(f"{store.OWNER}/{model}", precision="bf16", device="cpu")
@@ -153,6 +166,7 @@ def main() -> None:
     result = {
         "made_by": made_by,
         "precision": "bf16",
+        "fingerprints": {model: fingerprints(model) for model in ENCODERS},
         "collections": {name: summary(name, results) for name in COLLECTIONS},
     }
     write_text(RESULTS / "compare-debiasing.json", json.dumps(result, indent=1) + "\n")

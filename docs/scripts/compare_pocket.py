@@ -94,9 +94,10 @@ def evaluated(key: str, folder: Path | None) -> dict[str, Any]:
 
 
 def code_hash() -> str:
-    """Of the package and this script: results of other code are not used again."""
+    """Of the package and these scripts: results of other code are not used again."""
     root = RESULTS.parent.parent
-    files = [*root.glob("hybridir_mteb/**/*.py"), *root.glob("tasks/*.py"), Path(__file__)]
+    patterns = ("hybridir_mteb/**/*.py", "tasks/*.py", "docs/scripts/*.py")
+    files = [path for pattern in patterns for path in root.glob(pattern)]
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(path.read_bytes())

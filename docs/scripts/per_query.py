@@ -83,11 +83,15 @@ def means(values: Values) -> dict[str, float]:
 
 
 def by_question(values: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """One value for each parallel question: its mean over subsets, which are not independent."""
+    """One value for each parallel question: its mean over subsets, which are not independent.
+
+    A question for which a measure is undefined in every subset is left out.
+    """
     found: dict[str, list[float]] = {}
     for of_subset in values.values():
         for identifier, value in of_subset.items():
-            found.setdefault(identifier, []).append(value)
+            if not np.isnan(value):
+                found.setdefault(identifier, []).append(value)
     return {identifier: float(np.mean(rows)) for identifier, rows in found.items()}
 
 
