@@ -6,17 +6,18 @@ that say nothing about the collection, why.
 
 Options that all functions share:
     measures: Names of measures, of plugins too; by default all built-in ones of language bias.
-    mrc_depth: Rankings are cut there before ``mrc`` correlates them; None is all that is ranked, 0
-        leaves ``mrc`` out.
+    mrc_depth: Rankings are cut there, or where they end, before ``mrc`` correlates them; None is
+        all that is ranked, 0 leaves ``mrc`` out.
     parallel: Whether the relevant passages of a query are translations of one another, which
-        ``rank_distance`` needs. None takes them as such if queries have translations, or if every
-        judged query has relevant passages in at least two languages and equally many in each.
+        ``rank_distance`` needs. None takes them as such if nearly every judged query has relevant
+        passages in at least two languages and equally many in each; and if queries of several
+        languages, where items are given, have translations.
     resamples: Of the bootstrap; 0 leaves the intervals out.
     items: What each query asks. Translations of a query share an item: ``mrc`` compares them, and
         the bootstrap draws them together.
 
 Languages may be any codes, as long as queries and passages use the same. Equal scores are ordered
-by a hash of the passage id.
+by a hash of the passage id. Scores and embeddings may be tensors of torch.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridir_mteb.bias.evaluation import Options, evaluate
-from hybridir_mteb.bias.tables import Judgements, MatrixScorer
+from hybridir_mteb.bias.tables import Judgements, MatrixScorer, as_array
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.metrics.bias_report import BiasReport
 from hybridir_mteb.metrics.bootstrap import RESAMPLES
@@ -72,7 +73,7 @@ def of_scores(  # noqa: PLR0913 -- options are keywords
 
     Raises:
         SettingError: Arguments that do not fit together.
-        EmbeddingError: A score is NaN or infinite.
+        EmbeddingError: A score is NaN or infinite, or there are other queries or passages.
         UnknownNameError: There is no measure of a name.
 
     Example:
@@ -91,7 +92,7 @@ def of_scores(  # noqa: PLR0913 -- options are keywords
     """
     options = Options(measures, mrc_depth, parallel, resamples)
     given = hasattr(scores, "block")
-    scorer = cast("Scorer", scores) if given else MatrixScorer(np.asarray(scores))
+    scorer = cast("Scorer", scores) if given else MatrixScorer(as_array(scores, "scores"))
     judged = _judgements(relevant, query_languages, passage_languages, passage_ids, items)
     return evaluate(scorer, judged, options)
 
@@ -129,7 +130,8 @@ def of_embeddings(  # noqa: PLR0913 -- options are keywords
 
     Raises:
         SettingError: Arguments that do not fit together.
-        EmbeddingError: Embeddings that are NaN, infinite or of different dimensions.
+        EmbeddingError: Embeddings that are NaN, infinite, of different dimensions, or of other
+            queries or passages.
         UnknownNameError: There is no measure of a name.
     """
     from hybridir_mteb.scoring import DenseScorer, Similarity  # loads torch
@@ -141,8 +143,7 @@ def of_embeddings(  # noqa: PLR0913 -- options are keywords
         )
     options = Options(measures, mrc_depth, parallel, resamples)
     judged = _judgements(relevant, query_languages, passage_languages, passage_ids, items)
-    vectors = np.asarray(passages)
-    asked = np.asarray(queries)
+    vectors, asked = as_array(passages, "passages"), as_array(queries, "queries")
     rows = judged.rows_by_item  # translations side by side, as rank correlation wants them
     if len(asked) == len(rows) and not np.array_equal(rows, np.arange(len(rows))):
         judged, asked = judged.take(rows), asked[rows]
@@ -168,10 +169,9 @@ def of_run(  # noqa: PLR0913 -- options are keywords
     """Language bias of a run in the sense of TREC.
 
     The pool is what ``doc_languages`` lists; the queries are those of ``qrels``. What a run does
-    not return for a query ranks behind everything that it does, ordered by a hash of the id. So
-    ``rank_distance`` and ``rank_distance_norm`` are exact only for runs of full depth: a relevant
-    passage that a run has cut off gets some rank behind it. The other measures look at the top, at
-    first relevant passages, or, as ``mrc``, at no more than the depth of the run.
+    not return for a query is not found, as in trec_eval. Queries that lack a relevant passage have
+    no ``rank_distance``; where more than a few do, the measure does not apply. Queries for which
+    nothing relevant is returned have no ``lpr``. ``mrc`` ties what is behind the end of a ranking.
 
     Args:
         run: Query -> document -> score. A query of ``qrels`` that is not there has an empty
@@ -181,7 +181,7 @@ def of_run(  # noqa: PLR0913 -- options are keywords
         query_languages: Query -> language.
         items: Query -> what it asks; translations share it.
         measures: See the module, as for the other options.
-        mrc_depth: Depth of ``mrc``; by default that of the run, the largest number of results.
+        mrc_depth: Depth of ``mrc``; by default each ranking is compared up to its end.
         parallel: Whether relevant documents are translations of one another.
         resamples: Of the bootstrap.
 
@@ -215,26 +215,26 @@ def of_predictions(  # noqa: PLR0913 -- options are keywords
     """Language bias of what ``mteb run --prediction-folder`` wrote.
 
     All subsets of a task, one for each query language, are one report. For multilingual tasks of
-    collections that are registered here, relevance and languages are known. They hold the first 100
-    passages of each query: what :func:`of_run` says of runs that are cut applies.
+    collections that are registered here, relevance and languages are known, and maps are refused.
+    They hold the first 100 passages of each query; what :func:`of_run` says of runs applies.
 
     Args:
-        path: The folder, or one ``<task>_predictions.json`` in it.
+        path: The folder, or one ``<task>_predictions.json`` in it, perhaps compressed (``.gz``).
         qrels: Query -> document -> grade, for tasks that are not ours; by default MTEB's task is
             asked, which may download its data.
         doc_languages: Document -> language, needed for tasks that are not ours.
         query_languages: Query -> language, needed for tasks that are not ours.
         items: Query -> what it asks, for tasks that are not ours.
         measures: See the module, as for the other options.
-        mrc_depth: Depth of ``mrc``; by default that of the predictions.
+        mrc_depth: Depth of ``mrc``; by default each ranking is compared up to its end.
         parallel: Whether relevant documents are translations of one another.
         resamples: Of the bootstrap.
 
     Raises:
-        DataUnavailableError: No prediction file there.
-        DataFormatError: Not a prediction file.
-        SettingError: Several files to choose from, a task with other than multilingual pools, or
-            languages that are missing.
+        DataUnavailableError: No prediction file there, or no data of MTEB's task.
+        DataFormatError: Not a prediction file, or a score that is not a finite number.
+        SettingError: Several files to choose from, a task with other than multilingual pools or
+            that MTEB does not know, languages that are missing, or maps for a task of ours.
         UnknownNameError: There is no measure of a name.
     """
     from hybridir_mteb.bias.predictions import Known, read_predictions
@@ -260,7 +260,12 @@ def _judgements(
     passage_ids: Sequence[str] | None,
     items: Sequence[str] | None,
 ) -> Judgements:
-    relevance = relevant if isinstance(relevant, Relevance) else Relevance.from_lists(relevant)
+    try:
+        relevance = relevant if isinstance(relevant, Relevance) else Relevance.from_lists(relevant)
+    except (TypeError, ValueError) as error:
+        raise SettingError(
+            f"relevant: expected the columns of the relevant passages of each query ({error})"
+        ) from error
     n = len(passage_languages)
     ids = [str(column) for column in range(n)] if passage_ids is None else passage_ids
     return Judgements(relevance, query_languages, passage_languages, ids, items)

@@ -1,7 +1,8 @@
 """How alike the rankings are that translations of one query give to the same pool.
 
 ``mrc``, mean rank correlation (Yang et al. 2024/2025, arXiv 2509.06195): Spearman's correlation
-between full rankings, for each pair of languages. Rankings of one item at a time are in memory.
+between rankings, for each pair of languages. A ranking that ends before the pool does ties all the
+rest behind its end. Rankings of one item at a time are in memory.
 """
 
 from __future__ import annotations
@@ -49,12 +50,37 @@ def full_ranking(row: ScoreBlock, order: IntArray, by_place: IntArray) -> IntArr
     return ranks
 
 
-def mean_rank_correlation(
+class ReorderedScorer:
+    """Another scorer with its queries in another order; neighbours are asked for together."""
+
+    def __init__(self, scorer: Scorer, rows: IntArray) -> None:
+        self._scorer, self._rows = scorer, rows
+
+    @property
+    def n_queries(self) -> int:
+        """Number of queries."""
+        return len(self._rows)
+
+    @property
+    def n_passages(self) -> int:
+        """Size of the pool."""
+        return self._scorer.n_passages
+
+    def block(self, start: int, stop: int) -> ScoreBlock:
+        """(stop - start, n_passages) scores."""
+        rows = self._rows[start:stop]
+        parts = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
+        blocks = [self._scorer.block(int(part[0]), int(part[-1]) + 1) for part in parts]
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def mean_rank_correlation(  # noqa: PLR0913 -- options are keywords
     scorer: Scorer,
     items: IntArray,
     order: IntArray,
     *,
     depth: int | None = None,
+    lengths: IntArray | None = None,
     block_bytes: int = DEFAULT_BLOCK_BYTES,
 ) -> Values:
     """Mean Spearman correlation of each query's ranking with those of its translations.
@@ -63,13 +89,15 @@ def mean_rank_correlation(
         scorer: Scores of the queries; translations of one query are adjacent.
         items: (n_queries,) ascending numbers; translations of one query share a number.
         order: From :func:`~hybridir_mteb.rank.tie_order`.
-        depth: Rank only this many passages and let all others tie behind them, as in a run that
-            ends there; None is the whole pool.
+        depth: Rank only this many passages, and let all others tie at the mean of the ranks that
+            are left; None is the whole pool.
+        lengths: (n_queries,) where the ranking of each query ends, if not with the pool; what is
+            behind ties too. An empty ranking is no ranking, and plays no part.
         block_bytes: Memory for one block of scores; does not change the result.
 
     Returns:
-        (n_queries,) from -1 to 1; NaN for a query without a translation, and where the pool is one
-        passage.
+        (n_queries,) from -1 to 1; NaN for a query without a translation, where its ranking or
+        those of all its translations are empty, and where the pool is one passage.
 
     Raises:
         EmbeddingError: A score is not finite, or ``items`` is not ascending.
@@ -81,6 +109,7 @@ def mean_rank_correlation(
     values = np.full(len(items), np.nan)
     by_place = np.argsort(order)
     limit = max(1, block_bytes // (8 * scorer.n_passages))
+    cuts = _cuts(scorer, depth, lengths)
     for start, stop in _blocks(items, limit):
         scores = scorer.block(start, stop)
         check_scores(scores, start)
@@ -94,10 +123,11 @@ def mean_rank_correlation(
             bounds: tuple[IntArray, IntArray] = (firsts, ends),
             start: int = start,
         ) -> None:
-            first, end = bounds[0][at], bounds[1][at]
-            if end - first > 1:
-                deviations = _deviations(scores[first:end], order, by_place, depth)
-                values[start + first : start + end] = _mean_of_others(deviations)
+            rows = np.arange(bounds[0][at], bounds[1][at])
+            rows = rows[cuts[start + rows] > 0]
+            if len(rows) > 1:
+                deviations = _deviations(scores[rows], order, by_place, cuts[start + rows])
+                values[start + rows] = _mean_of_others(deviations)
 
         for_each(range(len(firsts)), correlate)
     return values
@@ -113,19 +143,23 @@ def _blocks(items: IntArray, limit: int) -> Iterator[tuple[int, int]]:
             begin = end
 
 
-def _deviations(
-    scores: ScoreBlock, order: IntArray, by_place: IntArray, depth: int | None
-) -> Values:
+def _cuts(scorer: Scorer, depth: int | None, lengths: IntArray | None) -> IntArray:
+    """(n_queries,) how many passages of each ranking are told apart."""
+    n = scorer.n_passages
+    cuts = np.full(scorer.n_queries, n if depth is None else min(depth, n), np.int64)
+    return cuts if lengths is None else np.minimum(cuts, lengths)
+
+
+def _deviations(scores: ScoreBlock, order: IntArray, by_place: IntArray, cuts: IntArray) -> Values:
     """Ranks less their mean, which is the same for every ranking of a pool."""
     n = scores.shape[1]
-    if depth is None or depth >= n:
-        ranks = np.array([full_ranking(row, order, by_place) for row in scores], np.float64)
-    else:
-        ranks = np.full(scores.shape, (depth + 1 + n) / 2)  # the mean of the ranks left over
-        for row, columns in zip(
-            ranks, (best_columns(r, by_place, depth) for r in scores), strict=True
-        ):
-            row[columns] = np.arange(1, depth + 1)
+    ranks = np.empty(scores.shape)
+    for row, found, cut in zip(scores, ranks, cuts.tolist(), strict=True):
+        if cut >= n:
+            found[:] = full_ranking(row, order, by_place)
+        else:
+            found[:] = (cut + 1 + n) / 2  # the mean of the ranks left over
+            found[best_columns(row, by_place, cut)] = np.arange(1, cut + 1)
     deviations: Values = ranks - (n + 1) / 2
     return deviations
 

@@ -186,7 +186,7 @@ class RunScorer:
             for passage, score in self._run.get(identifier, {}).items():
                 if passage not in self._column:
                     raise EmbeddingError(f"the search returned {passage!r}, not in the pool")
-                if not np.isfinite(score):
+                if not (isinstance(score, (int, float, np.number)) and np.isfinite(score)):
                     raise EmbeddingError(f"query {identifier}: score of {passage} is {score}")
                 scores[row, self._column[passage]] = score
             missing = np.isnan(scores[row])

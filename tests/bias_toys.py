@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,11 +58,15 @@ class Parallel:
 
     def run(self, scores: np.ndarray, depth: int | None = None) -> dict[str, dict[str, float]]:
         """The scores as a run; with a depth, the best of each query."""
+        return self.cut_run(scores, [depth or scores.shape[1]] * len(scores))
+
+    def cut_run(self, scores: np.ndarray, lengths: Sequence[int]) -> dict[str, dict[str, float]]:
+        """The best of each query, a number for each; queries with none are not there."""
         found = {}
-        for query, row in zip(self.query_ids, scores, strict=True):
-            columns = np.argsort(-row)[: depth or len(row)]
+        for query, row, length in zip(self.query_ids, scores, lengths, strict=True):
+            columns = np.argsort(-row)[:length]
             found[query] = {self.passage_ids[at]: float(row[at]) for at in columns}
-        return found
+        return {query: results for query, results in found.items() if results}
 
     @property
     def qrels(self) -> dict[str, dict[str, int]]:

@@ -141,7 +141,7 @@ def test_a_matrix_is_shown_on_demand(files, name):
     table = rows(shown)[-4:]
     assert table[0] == ["query", "de", "en", "fr"]
     assert [row[0] for row in table[1:]] == ["de", "en", "fr"]
-    digits = 1 if name == "mean_rank" else 3
+    digits = 0 if name == "mean_rank" else 2
     assert table[1][1] == f"{expected().matrices[name][0][0]:.{digits}f}"
 
 
@@ -199,8 +199,17 @@ def test_predictions_need_no_run(files, tmp_path):
     folder.mkdir()
     path = predictions(folder, "Foreign")
     full = run(*files, "--format", "json")
-    for given in (folder, path):
+    packed = tmp_path / f"{path.name}.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    for given in (folder, path, packed):
         assert run(str(given), *files[1:], "--format", "json") == full
+
+
+def test_queries_that_are_not_judged_play_no_part_in_files_either(files):
+    full = run(*files, "--format", "json")
+    path = Path(files[0])
+    path.write_text(path.read_text() + "stranger Q0 unknown 1 1.0 toy\n")
+    assert run(*files, "--format", "json") == full
 
 
 def test_a_plot_is_written(files, tmp_path):
@@ -219,7 +228,7 @@ def test_faults_are_one_message(files, tmp_path, monkeypatch, capsys):
     assert "no such file or folder" in said(str(tmp_path / "none"))
     assert "Did you mean lpr" in said(*files, "--measures", "lprr")
     assert "Did you mean mean_rank" in said(*files, "--matrix", "mean_ranks")
-    assert "mrc_depth=-1: give 0 or more" in said(*files, "--mrc-depth", "-1")
+    assert "(--mrc-depth): give 0 or more" in said(*files, "--mrc-depth", "-1")
     assert "bias.pdf" in said(*files, "--plot", str(tmp_path / "bias.pdf"))
     broken = tmp_path / "broken"
     broken.write_text("q1 Q0 d1 1 x\n")
@@ -227,6 +236,21 @@ def test_faults_are_one_message(files, tmp_path, monkeypatch, capsys):
     stranger = tmp_path / "stranger"
     stranger.write_text("q:de:0 Q0 d1 1 1.0 x\n")
     assert f"{stranger}:1: document 'd1' has no language" in said(str(stranger), *files[1:])
+    header = tmp_path / "header.tsv"
+    header.write_text("id\tlanguage\n" + Path(files[3]).read_text())
+    assert f"{header}:1: 'language' is no language" in said(*files[:3], str(header), *files[4:])
+    missing = tmp_path / "none.json"
+    assert f"{missing}: no such file" in said(*files[:3], str(missing), *files[4:])
+    few = tmp_path / "few.tsv"
+    few.write_text("q:de:0\tde\n")
+    assert "add it to query_languages (--query-lang)" in said(*files[:5], str(few))
+    foreign = str(predictions(tmp_path, "Foreign"))
+    assert "mteb knows no task Foreign: give its judgements" in said(foreign, *files[2:])
+    assert "(--doc-lang) and query_languages (--query-lang)" in said(foreign)
+    ours = str(predictions(tmp_path, "PocketQARMultilingualRetrieval"))
+    assert "leave out qrels (QRELS), doc_languages" in said(ours, *files[1:])
+    Path(foreign).write_text('{"de": {"test": {"q:de:0": {"p:de:0": NaN}}}}')
+    assert f"{foreign}: the score nan" in said(foreign, *files[1:])
     folder = tmp_path / "empty"
     folder.mkdir()
     assert "--prediction-folder" in said(str(folder))

@@ -7,21 +7,43 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from itertools import combinations
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from hybridir_mteb.bias.plot import SUFFIXES, write_plot
-from hybridir_mteb.bias.plot_numbers import TOP1_CASES, distance_quantiles, top1_shares
-from hybridir_mteb.bias.plot_panels import TOP1_LOOKS, ink, log_ticks, short
+from hybridir_mteb.bias.plot import SUFFIXES, check_suffix, write_plot
+from hybridir_mteb.bias.plot_numbers import (
+    TOP1_CASES,
+    distance_quantiles,
+    note_on_distances,
+    note_on_pairs,
+    note_on_top1,
+    top1_shares,
+    why_no_distances,
+    why_no_top1,
+)
+from hybridir_mteb.bias.plot_panels import (
+    TOP1_LOOKS,
+    ink,
+    linear_ticks,
+    log_ticks,
+    short,
+    tick_labels,
+)
+from hybridir_mteb.bias.plot_style import LONGEST_LABEL, drawing, labels, text_width
 from hybridir_mteb.errors import DataUnavailableError, SettingError
 from hybridir_mteb.metrics.bias_report import MATRICES, BiasReport, bias_report
 from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
@@ -31,11 +53,27 @@ from hybridir_mteb.metrics.measure import RankTable
 XQUAD = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 MANY = tuple(sorted(f"{first}{second}" for first in "abcde" for second in "klmno"))
 AWKWARD = ('<b>"&', "$x_1$", "zh-Hans")
+LONG = (
+    "Chinese (Simplified)",
+    "Chinese (Simple)",
+    "中文（繁體）的很長的名字",
+    "語" * 40,
+    "sw" * 99,
+)
 TITLE = "pocket-base on XQuAD-R"
 NOT_PARALLEL = {
     "rank_distance": "Passages are no translations, so no query has its answer in two languages.",
     "lpr": "see <rank_distance>",
 }
+REMARKS = {
+    "rank_distance": "of the 1,142 of 1,190 queries (96.0%) that have all their relevant passages "
+    "in the run; a deeper run, or a ranking of the whole pool, would tell of the others as well, "
+    "and of <rank 1> too",
+    **dict.fromkeys(TOP1_CASES, "queries in el, hi, th have no candidate in their language"),
+    "same_language_share_at_10": "queries in el, hi, th have no candidate in their language",
+    "mean_rank": "48 of 1,190 queries lack a relevant passage in the run.",
+}
+NOT_TOP1 = dict.fromkeys(TOP1_CASES, "all candidates are in one language")
 # Machado, Oliveira and Fernandes 2009, severity 1.0; on linear red, green, blue.
 BLINDNESS = {
     "none": np.eye(3),
@@ -111,6 +149,8 @@ REPORTS: dict[str, Callable[[], BiasReport]] = {
     "not_parallel": lambda: without_distances(a_report(("en", "sw"), not_applicable=NOT_PARALLEL)),
     "awkward": lambda: a_report(AWKWARD),
     "holes": lambda: with_holes(),
+    "remarked": lambda: replace(a_report(), remarks=REMARKS),
+    "long": lambda: a_report(LONG),
     "nothing": lambda: BiasReport(
         (), (), {}, {}, {}, {}, {}, {}, {name: [] for name in MATRICES}, {}
     ),
@@ -286,6 +326,51 @@ def test_measures_that_are_missing_are_named(tmp_path: Path) -> None:
     assert all(case in words for case in TOP1_CASES)
 
 
+def test_what_was_not_asked_for_is_told_from_what_is_undefined() -> None:
+    report = replace(a_report(("en", "sw")), rank_distances={})
+    assert why_no_distances(report) == "Undefined: no query has a rank_distance."
+    other = replace(report, means={"lpr": 0.5}, by_language={"en": {}, "sw": {}})
+    assert why_no_distances(other) == "Not computed: the report lacks the measure rank_distance."
+    assert why_no_top1(other).startswith("Not computed: the report lacks the measures top1_")
+    refused = replace(other, not_applicable={"rank_distance": "no query has two", **NOT_TOP1})
+    assert why_no_distances(refused) == "No query has two."
+    assert why_no_top1(refused) == "All candidates are in one language."
+    assert why_no_distances(replace(refused, rank_distances={"en": [3]})) == "No query has two."
+
+
+def test_remarks_stand_on_the_page_and_under_the_pictures_concerned(
+    reports: dict[str, BiasReport], pages: dict[str, Path]
+) -> None:
+    report, page = reports["remarked"], Page(pages["remarked"])
+    assert "Remarks" in page.words
+    assert set(REMARKS) | set(REMARKS.values()) <= set(page.words)
+    assert "Remarks" not in Page(pages["eleven"]).words
+    notes = [note_on_pairs(report, "share_at_10"), note_on_distances(report), note_on_top1(report)]
+    assert [note for note in page.words if note in notes] == notes
+    assert note_on_pairs(report, "mean_rank") == f"mean_rank: {REMARKS['mean_rank']}"
+    assert note_on_pairs(report, "recall_at_10") == ""
+    assert note_on_top1(report) == f"top1: {REMARKS['top1_relevant_same']}."
+
+
+@pytest.mark.parametrize("name", ["eleven", "one"])
+def test_notes_make_a_picture_higher_and_change_nothing_above(
+    name: str, tmp_path: Path, reports: dict[str, BiasReport]
+) -> None:
+    shapes = []
+    for at, remarks in enumerate(({}, REMARKS)):
+        write_plot(replace(reports[name], remarks=remarks), tmp_path / f"{at}.png", TITLE)
+        with Image.open(tmp_path / f"{at}.png") as picture:
+            shapes.append(np.asarray(picture.convert("L")))
+    plain, noted = shapes
+    assert noted.shape[1] == plain.shape[1]
+    assert noted.shape[0] > plain.shape[0] + 30
+    added = noted[plain.shape[0] - 30 :]  # under the axes' labels
+    dark = (added < 128).any(axis=1)
+    assert dark.any()
+    assert not dark[-1]  # nothing is cut off
+    assert not (noted[:, -8:] < 128).any()
+
+
 def test_undefined_values_are_told_from_zero(reports: dict[str, BiasReport]) -> None:
     report = reports["holes"]
     assert distance_quantiles(report)["en"] is None
@@ -351,12 +436,69 @@ assert "matplotlib.pyplot" not in sys.modules
     )
 
 
+def test_threads_draw_the_same_file_and_leave_the_settings(
+    tmp_path: Path, reports: dict[str, BiasReport]
+) -> None:
+    before = mpl.rcParams.copy()
+    paths = [tmp_path / f"{at}{SUFFIXES[at % 3]}" for at in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda path: write_plot(reports["awkward"], path, TITLE), paths))
+    for suffix in SUFFIXES:
+        assert len({path.read_bytes() for path in paths if path.suffix == suffix}) == 1
+    assert mpl.rcParams.copy() == before
+
+
+def test_only_one_thread_draws_at_a_time() -> None:
+    inside: list[int] = []
+
+    def draw(at: int) -> bool:
+        with drawing():
+            inside.append(at)
+            time.sleep(0.02)  # room for another thread
+            alone = inside == [at]
+            inside.remove(at)
+        return alone
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(draw, range(8)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_long_and_foreign_names_keep_a_picture_small_and_quiet(
+    tmp_path: Path, reports: dict[str, BiasReport], capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_plot(reports["long"], tmp_path / "out.png", "語")
+    with Image.open(tmp_path / "out.png") as picture:
+        width, height = picture.size
+    assert width < 3300
+    assert height < 900
+    assert capfd.readouterr().err == ""
+
+
+def test_long_names_stay_whole_in_tables(pages: dict[str, Path]) -> None:
+    page = Page(pages["long"])
+    assert set(LONG) < set(page.tables["Share of the top 10, in percent"])
+
+
+def test_labels_are_short_and_differ() -> None:
+    found = labels([*LONG, "zh-Hans", "a" * 30 + "1" + "a" * 30, "a" * 30 + "2" + "a" * 30])
+    assert found["zh-Hans"] == "zh-Hans"
+    assert found["sw" * 99] == "swswswswsws…"
+    assert found["Chinese (Simple)"] == "Chines…mple)"
+    assert found["Chinese (Simplified)"] == "Chines…fied)"
+    assert len(set(found.values())) == len(found)
+    assert max(map(text_width, found.values())) <= LONGEST_LABEL
+
+
 @pytest.mark.parametrize("name", ["out.pdf", "out", "out.html.gz"])
 def test_another_suffix_is_refused(
     name: str, tmp_path: Path, reports: dict[str, BiasReport]
 ) -> None:
     with pytest.raises(SettingError, match=r"must end in \.html, \.png, \.svg"):
         write_plot(reports["one"], tmp_path / name, TITLE)
+    with pytest.raises(SettingError):
+        check_suffix(tmp_path / name)
+    assert check_suffix(tmp_path / "a.b.PNG") == ".png"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -431,6 +573,37 @@ def test_numbers_in_cells_are_short() -> None:
 )
 def test_ticks_are_round_and_few(low: float, high: float, expected: list[float]) -> None:
     assert log_ticks(low, high) == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (600, 900, [600, 700, 800, 900]),
+        (21, 48, [30, 40]),
+        (210, 480, [300, 400]),
+        (6, 9, [6, 7, 8, 9]),
+        (1300, 1900, [1400, 1600, 1800]),
+    ],
+)
+def test_narrow_ranges_have_ticks(low: float, high: float, expected: list[float]) -> None:
+    assert log_ticks(low, high) == expected
+
+
+@given(st.integers(0, 10**9), st.integers(1, 10**9))
+def test_every_range_has_ticks_within_and_labels_that_differ(low: int, span: int) -> None:
+    ticks = log_ticks(low, low + span)
+    assert 2 <= len(ticks) <= 11
+    assert all(low <= tick <= low + span for tick in ticks)
+    assert ticks == sorted(set(ticks))
+    assert len(set(tick_labels(ticks))) == len(ticks)
+
+
+@given(st.floats(1, 1e6), st.floats(0.01, 1e6))
+def test_linear_ticks_are_few_and_within(low: float, span: float) -> None:
+    ticks = linear_ticks(low, low + span)
+    assert 2 <= len(ticks) <= 5
+    assert all(low - 1e-9 <= tick <= low + span + 1e-9 for tick in ticks)
+    assert ticks == sorted(set(ticks))
 
 
 @pytest.fixture(scope="session")

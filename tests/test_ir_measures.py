@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import ir_measures
+import numpy as np
 import pytest
 from bias_toys import Parallel
 from hypothesis import given
@@ -64,14 +65,31 @@ def pipeline() -> Iterator[None]:
         registry.update(before)
 
 
-@given(st.integers(0, 10_000), st.sampled_from([None, 15]))
-def test_every_measure_agrees_with_the_library(seed, depth):
-    run = TOY.run(TOY.random_scores(seed), depth)
+@given(st.integers(0, 10_000))
+def test_every_measure_agrees_with_the_library(seed):
+    run = TOY.run(TOY.random_scores(seed))
     found = PROVIDER.calc_aggregate(BY_NAME.values(), TOY.qrels, run)
     report = language_bias.of_run(run, TOY.qrels, DOCUMENTS, QUERIES, items=ITEMS, resamples=0)
     for name, measure in BY_NAME.items():
-        if depth is None or not name.startswith("peer_"):  # a run that ends above the cut-off
-            assert found[measure] == pytest.approx(report.means[name]), name
+        assert found[measure] == pytest.approx(report.means[name]), name
+
+
+@given(st.integers(0, 10_000), st.lists(st.integers(0, 27), min_size=15, max_size=15))
+def test_runs_of_uneven_depth_agree_with_the_library_too(seed, lengths):
+    """Means over queries here, over query languages there: they can have other numbers defined."""
+    lengths[0] = max(lengths[0], 1)
+    run = TOY.cut_run(TOY.random_scores(seed), lengths)
+    by_query = [
+        metric.query_id for metric in PROVIDER.iter_calc([BY_NAME["rank_distance"]], TOY.qrels, run)
+    ]
+    assert by_query == [q for q, row in TOY.qrels.items() if set(row) <= set(run.get(q, ()))]
+    report = language_bias.of_run(run, TOY.qrels, DOCUMENTS, QUERIES, items=ITEMS, resamples=0)
+    for name in set(BY_NAME) - {"rank_distance", "rank_distance_norm"}:  # the library refuses them
+        metrics = list(PROVIDER.iter_calc([BY_NAME[name]], TOY.qrels, run))
+        for code in ("de", "en", "fr"):
+            values = [m.value for m in metrics if QUERIES[m.query_id] == code]
+            expected = pytest.approx(np.mean(values)) if values else None
+            assert report.by_language[code][name] == expected, name
 
 
 def test_a_trec_run_is_evaluated_by_the_default_pipeline(pipeline, tmp_path):
@@ -120,7 +138,45 @@ def test_rank_distance_at_a_depth_sets_what_is_not_there_right_behind_it():
     qrels = {"q": {"d2": 1, "d15": 1}}
     measure = RankDistance(doc_lang=documents)
     found = PROVIDER.calc_aggregate([measure, measure @ 10, measure @ 2], qrels, run)
-    assert found == {measure: 13, measure @ 10: 11 - 3, measure @ 2: 0}
+    assert found[measure] == 13
+    assert found[measure @ 10] == 11 - 3
+    assert found[measure @ 2] != found[measure @ 2]  # nothing found is not the best there is
+
+
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 27))
+def test_rank_distance_at_a_depth_is_never_below_its_ideal(seed, cutoff, depth):
+    run = TOY.run(TOY.random_scores(seed), depth)
+    measure = RankDistance(doc_lang=DOCUMENTS) @ cutoff
+    found = {m.query_id: m.value for m in PROVIDER.iter_calc([measure], TOY.qrels, run)}
+    for query, relevant in TOY.qrels.items():
+        top = sorted(run[query], key=run[query].get, reverse=True)[:cutoff]
+        ranks = [top.index(document) + 1 for document in relevant if document in top]
+        assert (query in found) == bool(ranks)
+        if ranks:
+            lost = len(relevant) - len(ranks)
+            last = cutoff + lost if lost else max(ranks)
+            assert found[query] == last - min(ranks) >= len(relevant) - 1
+
+
+def test_rank_distance_needs_all_relevant_documents_in_the_run():
+    documents = {f"d{at}": "de" for at in range(4)}
+    measure = RankDistance(doc_lang=documents)
+    qrels = {"q": {"d0": 1, "d3": 1}, "r": {"d0": 1, "d1": 1}}
+    run = {"q": {"d0": 2.0, "d1": 1.0}, "r": {"d0": 2.0, "d1": 1.0}}
+    assert [m.query_id for m in PROVIDER.iter_calc([measure], qrels, run)] == ["r"]
+
+
+def test_peer_takes_all_positive_grades_as_one_level_unless_told():
+    random = np.random.default_rng(0)
+    graded = {q: {d: int(random.integers(1, 4)) for d in DOCUMENTS} for q in TOY.qrels}
+    one = {q: dict.fromkeys(row, 1) for q, row in graded.items()}
+    run = TOY.run(TOY.random_scores(0))
+    measure = PEER(**LANGUAGES) @ 20
+    found = PROVIDER.calc_aggregate([measure], graded, run)[measure]
+    assert found == PROVIDER.calc_aggregate([measure], one, run)[measure]
+    report = language_bias.of_run(run, graded, DOCUMENTS, QUERIES, items=ITEMS, resamples=0)
+    assert found == pytest.approx(report.means["peer_at_20"])
+    assert measure != PEER(**LANGUAGES, weights={1: 1.0}) @ 20
 
 
 def test_a_share_deeper_than_the_built_in_depths_is_exact():
@@ -165,8 +221,13 @@ def test_identity_includes_the_languages():
         (PEER(doc_lang=DOCUMENTS, unretrieved="up") @ 5, "unretrieved='up' makes no sense"),
         (RankDistance(doc_lang="documents.tsv"), "doc_lang='documents.tsv' makes no sense"),
         (RankDistanceNorm(doc_lang=DOCUMENTS) @ 5, "RankDistanceNorm: cutoff=5 makes no sense"),
-        (LPR(doc_lang={"x": "de"}, query_lang=QUERIES), "has no language"),
-        (LPR(doc_lang=DOCUMENTS, query_lang={"x": "de"}), "has no language"),
+        (LPR(doc_lang={"x": "de"}, query_lang=QUERIES), "has no language; doc_lang must list"),
+        (LPR(doc_lang=DOCUMENTS, query_lang={"x": "de"}), "has no language; add it to query_lang,"),
+        (LPR(doc_lang={**DOCUMENTS, "x": None}, query_lang=QUERIES), "'x' has the language None"),
+        (PEER(doc_lang=DOCUMENTS, weights={1: 0.5, 2: 0.6}) @ 5, "they sum to 1.1"),
+        (PEER(doc_lang=DOCUMENTS, weights={1: 1.5, 0: -0.5}) @ 5, "a weight of 0 or more"),
+        (PEER(doc_lang=DOCUMENTS, weights={"1": 1.0}) @ 5, "a weight of 0 or more"),
+        (PEER(doc_lang=DOCUMENTS, weights={}) @ 5, "they sum to 0"),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(measure, message):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import doctest
+import gzip
 import hashlib
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import pytrec_eval
 from bias_toys import LANGUAGES, Parallel
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,7 +161,50 @@ def test_embeddings_have_their_language_probed():
         queries[:6], passages[: few.shape[1]], *few.arguments, items=few.items, measures=[name]
     )
     assert report.means[name] is None
-    assert "fewer than 3 items" in report.not_applicable[name]
+    assert report.not_applicable[name] == "a language probe needs at least 3 items, got 2"
+
+
+def test_a_probe_that_cannot_be_trained_says_why_and_stops_nothing():
+    """Three items, one of them with all that is English: the other folds hold German alone."""
+    name = "language_probe_accuracy"
+    passages = np.random.default_rng(0).standard_normal((4, 3))
+    report = language_bias.of_embeddings(
+        passages[:3],
+        passages,
+        [[0, 1], [2], [3]],
+        ["de"] * 3,
+        ["de", "en", "de", "de"],
+        items=["a", "b", "c"],
+        resamples=0,
+    )
+    assert "too few items have texts in two languages" in report.not_applicable[name]
+    assert report.means["lpr"] is not None
+
+
+def test_sizes_are_checked_before_the_probe_is_trained():
+    vectors = np.random.default_rng(0).standard_normal((27, 3))
+    with pytest.raises(EmbeddingError, match="15 queries and 20 passages have scores or embed"):
+        language_bias.of_embeddings(vectors[:15], vectors[:20], *TOY.arguments)
+    with pytest.raises(EmbeddingError, match="27 passages have languages"):
+        of_scores(TOY.random_scores(0)[:, :20])
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float32", "float64"])
+def test_tensors_of_torch_are_taken(kind):
+    torch = pytest.importorskip("torch")
+    random = np.random.default_rng(0)
+    tensors = [
+        torch.tensor(random.standard_normal((n, 6))).to(getattr(torch, kind)).requires_grad_()
+        for n in TOY.shape
+    ]
+    arrays = [tensor.detach().double().numpy() for tensor in tensors]
+    options = {**TOY.keywords, "resamples": 0}
+    found = language_bias.of_embeddings(*tensors, *TOY.arguments, **options)
+    assert found.means == language_bias.of_embeddings(*arrays, *TOY.arguments, **options).means
+    rows = [list(tensor) for tensor in tensors]  # what encode(…, convert_to_numpy=False) gives
+    assert language_bias.of_embeddings(*rows, *TOY.arguments, **options).means == found.means
+    scores = torch.tensor(TOY.random_scores(0)).to(getattr(torch, kind))
+    assert of_scores(scores) == of_scores(scores.double().numpy())
 
 
 @pytest.fixture
@@ -210,6 +256,12 @@ def test_predictions_of_our_tasks_need_nothing_else(pocketqa, tmp_path):
     expected = of_scores(scores, toy, mrc_depth=0)
     for given_path in (tmp_path, path, str(path)):
         assert language_bias.of_predictions(given_path, mrc_depth=0, resamples=0) == expected
+    packed = path.with_name(f"{path.name}.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    for given_path in (tmp_path, packed):
+        assert language_bias.of_predictions(given_path, mrc_depth=0, resamples=0) == expected
+    packed.unlink()
     cut = toy.run(scores, 100)
     write_predictions(tmp_path, "PocketQARMultilingualRetrieval", cut)
     documents, queries, items = toy.maps
@@ -234,6 +286,8 @@ def test_predictions_of_other_tasks_need_languages(tmp_path):
     write_predictions(tmp_path, "Foreign", TOY.run(scores))
     with pytest.raises(SettingError, match="Foreign is no task of a registered collection"):
         language_bias.of_predictions(tmp_path)
+    with pytest.raises(SettingError, match=r"mteb knows no task Foreign: give .* \(QRELS\)"):
+        language_bias.of_predictions(tmp_path, doc_languages=documents, query_languages=queries)
     report = language_bias.of_predictions(
         tmp_path,
         qrels=TOY.qrels,
@@ -243,6 +297,47 @@ def test_predictions_of_other_tasks_need_languages(tmp_path):
         resamples=0,
     )
     assert report == of_scores(scores)
+
+
+def test_maps_for_predictions_of_our_tasks_are_refused(tmp_path):
+    path = write_predictions(
+        tmp_path, "PocketQARMultilingualRetrieval", TOY.run(TOY.random_scores(1))
+    )
+    documents, queries, items = TOY.maps
+    for name, value, word in (
+        ("qrels", TOY.qrels, "QRELS"),
+        ("doc_languages", documents, "--doc-lang"),
+        ("query_languages", queries, "--query-lang"),
+        ("items", items, "third column"),
+    ):
+        with pytest.raises(SettingError, match=f"are known: leave out {name} .*{word}"):
+            language_bias.of_predictions(path, **{name: value})
+
+
+def test_predictions_of_other_peoples_tasks_take_the_judgements_of_mteb(tmp_path, monkeypatch):
+    import mteb
+
+    documents, queries, items = TOY.maps
+    by_language: dict[str, Any] = {}
+    for query, grades in TOY.qrels.items():
+        split = by_language.setdefault(queries[query], {"test": {"relevant_docs": {}}})
+        split["test"]["relevant_docs"][query] = grades
+    task = SimpleNamespace(dataset=by_language, load_data=lambda: None)
+    monkeypatch.setattr(mteb, "get_task", lambda name: task)
+    path = write_predictions(tmp_path, "Foreign", TOY.run(TOY.random_scores(1)))
+    maps = {"doc_languages": documents, "query_languages": queries, "items": items}
+    report = language_bias.of_predictions(path, **maps, resamples=0)
+    assert report == of_scores(TOY.random_scores(1))
+    del by_language["fr"]
+    with pytest.raises(SettingError, match=r"Foreign of mteb has no subset fr: .*QRELS"):
+        language_bias.of_predictions(path, **maps)
+
+    def offline() -> None:
+        raise ConnectionError("no route")
+
+    task.load_data = offline
+    with pytest.raises(DataUnavailableError, match=r"cannot load the data of Foreign .*QRELS"):
+        language_bias.of_predictions(path, **maps)
 
 
 def test_predictions_that_say_nothing_are_refused(tmp_path):
@@ -263,6 +358,15 @@ def test_predictions_that_say_nothing_are_refused(tmp_path):
         broken.write_text(text)
         with pytest.raises(DataFormatError, match=r"X_predictions\.json"):
             language_bias.of_predictions(broken)
+    for score in ("NaN", "Infinity", '"high"', "null", "[1]"):
+        broken.write_text(f'{{"de": {{"test": {{"q": {{"d": {score}}}}}}}}}')
+        message = r"X_predictions\.json: the score .* of document 'd' for query 'q' is not a finite"
+        with pytest.raises(DataFormatError, match=message):
+            language_bias.of_predictions(broken)
+    packed = tmp_path / "X_predictions.json.gz"
+    packed.write_text("{}")
+    with pytest.raises(DataFormatError, match=r"X_predictions\.json\.gz: not a prediction file"):
+        language_bias.of_predictions(packed)
     broken.write_text('{"de": {"test": {"q": {"d": 1}}}, "en": {"test": {"q": {"d": 1}}}}')
     with pytest.raises(DataFormatError, match="query 'q' is in several subsets"):
         language_bias.of_predictions(broken)
@@ -352,7 +456,160 @@ def test_rankings_that_agree_correlate_and_opposite_ones_do_the_reverse():
 # Runs that are cut -------------------------------------------------------------------------------
 
 
-def test_a_run_that_is_cut_ranks_the_rest_behind_it():
+TREC_EVAL = {
+    "map": "map",
+    "mrr": "recip_rank",
+    "ndcg_at_10": "ndcg_cut_10",
+    "recall_at_10": "recall_10",
+    "recall_at_100": "recall_100",
+}
+
+
+@st.composite
+def lengths_of_runs(draw: st.DrawFn) -> list[int]:
+    """Where the ranking of each query of the toy ends; at least one does not at once."""
+    n_queries, n_passages = TOY.shape
+    number = st.sampled_from([0, 1, 2, 9, 10, 12, n_passages - 1, n_passages])
+    lengths = draw(st.lists(number, min_size=n_queries, max_size=n_queries))
+    return lengths if any(lengths) else [*lengths[:-1], 1]
+
+
+@given(st.integers(0, 10_000), lengths_of_runs())
+def test_what_a_run_does_not_return_is_not_found_as_in_trec_eval(seed, lengths):
+    random = np.random.default_rng(seed)
+    scores = random.permuted(np.tile(np.arange(float(TOY.shape[1])), (TOY.shape[0], 1)), axis=1)
+    run = TOY.cut_run(scores, lengths)
+    qrels = {q: {d: int(random.integers(0, 4)) for d in row} for q, row in TOY.qrels.items()}
+    qrels = {q: grades for q, grades in qrels.items() if any(grades.values())}
+    if not set(run) & set(qrels):
+        return
+    documents, queries, _ = TOY.maps
+    report = language_bias.of_run(
+        run, qrels, documents, queries, measures=list(TREC_EVAL), resamples=0
+    )
+    theirs = pytrec_eval.RelevanceEvaluator(
+        qrels, {"map", "recip_rank", "ndcg_cut.10", "recall.10,100"}
+    ).evaluate(run)
+    for code in report.query_languages:
+        own = [query for query in qrels if queries[query] == code]
+        for name, key in TREC_EVAL.items():
+            values = [theirs[query][key] if query in theirs else 0.0 for query in own]
+            assert report.by_language[code][name] == pytest.approx(np.mean(values)), name
+
+
+def without_the_last(toy: Parallel, scores: np.ndarray, n_queries: int) -> dict[str, Any]:
+    """A full run, but the first queries lack their last relevant passage and all behind it."""
+    n = scores.shape[1]
+    ends = [
+        min(max(ranking(row, toy.passage_ids).index(c) for c in toy.relevant[at]), n)
+        if at < n_queries
+        else n
+        for at, row in enumerate(scores)
+    ]
+    return {"run": toy.cut_run(scores, ends), "qrels": toy.qrels}
+
+
+def test_rank_distance_is_that_of_complete_queries_if_nearly_all_are():
+    toy = Parallel.make(n_items=7)
+    scores = toy.random_scores(1)
+    full = of_scores(scores, toy)
+    documents, queries, items = toy.maps
+    maps = {"doc_languages": documents, "query_languages": queries, "items": items, "resamples": 0}
+    one = language_bias.of_run(**without_the_last(toy, scores, 1), **maps)
+    assert one.rank_distances["de"] == full.rank_distances["de"][1:]
+    assert one.means["rank_distance"] is not None
+    words = "of the 20 of 21 queries (95.2%) that have all their relevant passages in the run"
+    assert one.remarks["rank_distance"] == one.remarks["rank_distance_norm"] == words
+    assert one.remarks["mean_rank"].startswith("1 of 21 queries lack a relevant passage")
+    assert sum(value is None for value in one.matrices["mean_rank"][0]) == 1
+    assert not {"map", "mrr", "mean_rank"} & set(one.not_applicable)
+    two = language_bias.of_run(**without_the_last(toy, scores, 2), **maps)
+    reason = two.not_applicable["rank_distance"]
+    assert reason.startswith("2 of 21 queries with two or more relevant passages lack one")
+    assert "a full ranking or a deeper run" in reason
+    assert two.not_applicable["rank_distance_norm"] == reason
+    assert two.means["rank_distance"] is None
+    assert two.rank_distances == {}
+    assert "rank_distance" not in two.remarks
+    assert not full.remarks.keys() & {"mean_rank", "rank_distance", "lpr"}
+
+
+def test_pictures_get_no_distances_and_the_reason_whatever_was_asked_for():
+    toy = Parallel.make(n_items=7)
+    documents, queries, items = toy.maps
+    cut = language_bias.of_run(
+        **without_the_last(toy, toy.random_scores(1), 2),
+        doc_languages=documents,
+        query_languages=queries,
+        items=items,
+        measures=["lpr"],
+        resamples=50,
+    )
+    other = language_bias.of_scores(**miracl(), measures=["top1_relevant_same"], resamples=0)
+    for report, name in ((cut, "lpr"), (other, "top1_relevant_same")):
+        assert report.rank_distances == {}
+        assert set(report.not_applicable) == {"rank_distance"}
+        assert set(report.means) == {name}
+        assert all(set(row) == {name} for row in report.by_language.values())
+    applies = of_scores(TOY.random_scores(0), measures=["lpr"])
+    assert applies.rank_distances == of_scores(TOY.random_scores(0)).rank_distances
+    assert not applies.not_applicable
+
+
+@given(st.integers(0, 10_000), lengths_of_runs(), st.sampled_from([None, 1, 5, 100]))
+def test_mrc_ties_what_is_behind_the_end_of_each_ranking(seed, lengths, depth):
+    scores = TOY.random_scores(seed)
+    documents, queries, items = TOY.maps
+    report = language_bias.of_run(
+        TOY.cut_run(scores, lengths),
+        TOY.qrels,
+        documents,
+        queries,
+        items=items,
+        measures=["mrc"],
+        mrc_depth=depth,
+        resamples=0,
+    )
+    n = TOY.shape[1]
+    positions = []
+    for row, length in zip(scores, lengths, strict=True):
+        cut = min(length, depth or n)
+        place = {c: at for at, c in enumerate(ranking(row, TOY.passage_ids)[:cut])}
+        positions.append([place.get(column, n) for column in range(n)])
+    for code in LANGUAGES:
+        values = []
+        for at, spoken in enumerate(TOY.query_languages):
+            if spoken != code or not lengths[at]:
+                continue
+            others = [
+                spearmanr(positions[at], positions[other]).statistic
+                for other in range(TOY.shape[0])
+                if other != at and TOY.items[other] == TOY.items[at] and lengths[other]
+            ]
+            if others:
+                values.append(np.mean(others))
+        expected = pytest.approx(np.mean(values)) if values else None
+        assert report.by_language[code]["mrc"] == expected
+    undefined = report.means["mrc"] is None
+    assert undefined == ("mrc" in report.not_applicable)
+
+
+def test_mrc_says_where_rankings_end():
+    documents, queries, items = TOY.maps
+
+    def remark(lengths: list[int], **options: Any) -> str | None:
+        run = TOY.cut_run(TOY.random_scores(0), lengths)
+        return language_bias.of_run(
+            run, TOY.qrels, documents, queries, items=items, resamples=0, **options
+        ).remarks.get("mrc")
+
+    assert remark([12] * 15) == "of the first 12 passages; the others tie behind them"
+    assert remark([12] * 15, mrc_depth=5) == "of the first 5 passages; the others tie behind them"
+    assert remark([0, 3, *[12] * 13]) == "of the first 3 to 12; the others tie behind them"
+    assert remark([27] * 15) is None
+
+
+def test_a_run_that_is_cut_ranks_nothing_behind_it():
     scores = TOY.random_scores(3)
     documents, queries, items = TOY.maps
     full = of_scores(scores)
@@ -363,8 +620,8 @@ def test_a_run_that_is_cut_ranks_the_rest_behind_it():
     assert cut.means["top1_relevant_same"] == full.means["top1_relevant_same"]
     assert cut.means["mrc"] == of_scores(scores, mrc_depth=12).means["mrc"]
     assert cut.remarks["mrc"].startswith("of the first 12 passages")
-    assert "relevant passages are not in the run" in cut.remarks["rank_distance"]
-    assert "rank_distance" not in full.remarks
+    assert "relevant passages lack one in the run" in cut.not_applicable["rank_distance"]
+    assert "mean_rank" not in full.remarks
     assert cut.matrices["share_at_100"] == of_scores_shares(scores, 12)
 
 
@@ -387,7 +644,8 @@ def test_a_query_without_results_has_an_empty_ranking():
     del run["q:de:0"]
     report = language_bias.of_run(run, TOY.qrels, documents, queries, items=items, resamples=0)
     assert report.n_queries["de"] == 5
-    assert "1 of 15 queries have no relevant passage in the run" in report.remarks["lpr"]
+    words = "1 of 15 queries have no relevant passage in the run, and do not count"
+    assert report.remarks["lpr"] == report.remarks["lpr_expected"] == words
     kept = [at for at in range(TOY.shape[0]) if at != 0]
     others = language_bias.of_scores(
         scores[kept],
@@ -398,8 +656,12 @@ def test_a_query_without_results_has_an_empty_ranking():
         items=[TOY.items[at] for at in kept],
         resamples=0,
     )
-    for name in ("top1_relevant_same", "same_language_share_at_10", "mrc"):
+    for name in ("top1_relevant_same", "same_language_share_at_10", "mrc", "lpr", "lpr_expected"):
         assert report.means[name] == pytest.approx(others.means[name]), name
+    nothing = language_bias.of_run(
+        {"q:de:0": {"p:fr:8": 1.0}}, TOY.qrels, documents, queries, resamples=0
+    )
+    assert nothing.not_applicable["lpr"] == "no query has a relevant passage in the run"
 
 
 def test_queries_that_are_not_judged_play_no_part():
@@ -460,7 +722,10 @@ def test_a_pool_like_miracls_gets_the_measures_that_look_at_the_top():
     report = language_bias.of_scores(**miracl(), resamples=0)
     assert applicable(report) == starting("top1_", "same_language_share_")
     reasons = report.not_applicable
-    assert "not translations of one another" in reasons["rank_distance"]
+    assert (
+        "seem not to be translations of one another (--parallel or parallel=True overrules that)"
+        in reasons["rank_distance"]
+    )
     assert (
         reasons["lpr"] == "no query has relevant passages both in its own language and in another"
     )
@@ -497,8 +762,53 @@ def test_items_make_translations_known_and_no_items_leave_mrc_out():
 def test_parallel_can_be_told():
     told = of_scores(TOY.random_scores(0), parallel=False)
     assert {"rank_distance", "rank_distance_norm"} <= set(told.not_applicable)
+    assert "are not translations" in told.not_applicable["rank_distance"]
     forced = language_bias.of_scores(**miracl(), parallel=True, resamples=0)
     assert forced.means["rank_distance"] is not None
+
+
+def test_topics_in_several_languages_do_not_make_documents_parallel():
+    given = neuclir()
+    report = language_bias.of_scores(
+        np.concatenate([given["scores"]] * 2),
+        [*given["relevant"]] * 2,
+        ["eng"] * 6 + ["zho"] * 6,
+        given["passage_languages"],
+        items=[str(at) for at in range(6)] * 2,
+        resamples=0,
+    )
+    assert "seem not to be translations" in report.not_applicable["rank_distance"]
+    assert report.means["mrc"] == pytest.approx(1)
+
+
+def test_nearly_all_judgements_even_make_a_collection_parallel():
+    toy = Parallel.make(n_items=7)  # 21 queries
+    scores = toy.random_scores(0)
+
+    def distance(n_uneven: int, **options: Any) -> float | None:
+        relevant = [row[:1] if at < n_uneven else row for at, row in enumerate(toy.relevant)]
+        return language_bias.of_scores(
+            scores,
+            relevant,
+            toy.query_languages,
+            toy.passage_languages,
+            **{"items": toy.items, "resamples": 0, **options},
+        ).means["rank_distance"]
+
+    assert distance(1) is not None
+    assert distance(2) is None
+    assert distance(1, items=None) is not None
+    assert distance(0, items=toy.query_ids) is None  # queries in three languages, none translated
+    german = language_bias.of_scores(
+        scores[:7], toy.relevant[:7], ["de"] * 7, toy.passage_languages, items=toy.items[:7]
+    )
+    assert german.means["rank_distance"] is not None  # of one language: nothing to say on queries
+
+
+def test_a_pool_of_relevant_passages_alone_has_no_distance_to_scale():
+    report = language_bias.of_scores([[1.0, 2.0]], [[0, 1]], ["de"], ["de", "en"], resamples=0)
+    assert report.means["rank_distance"] == 1
+    assert "holds nothing but" in report.not_applicable["rank_distance_norm"]
 
 
 def test_a_pool_of_one_language_has_no_bias_to_measure():
@@ -569,13 +879,24 @@ def test_a_scorer_is_asked_in_blocks_and_a_relevance_is_taken_as_it_is():
     [
         ({"query_languages": ["de"]}, "query_languages has 1 entries for 15 queries"),
         ({"items": ["a"]}, "items has 1 entries for 15 queries"),
-        ({"items": ["a"] * 15}, "item and language ('a', 'de') have two queries"),
+        ({"items": ["a"] * 15}, "queries 0 and 1 have the same item and language, 'a' and 'de'"),
+        ({"items": [None] * 15}, "query 0 has no item"),
+        ({"query_languages": [None] * 15}, "query_languages: entry 0 is None"),
+        ({"passage_languages": ["de"] * 26 + [None]}, "passage_languages: entry 26 is None"),
+        ({"passage_ids": list(range(27))}, "passage_ids: entry 0 is 0"),
+        ({"relevant": [[0, 27]] * 15}, "relevant passage 27 lies outside the pool of 27"),
+        ({"relevant": [[-1]] * 15}, "relevant passage -1 lies outside the pool of 27"),
+        ({"relevant": [["p:de:0"]] * 15}, "relevant: expected the columns of the relevant"),
+        ({"scores": [[1.0, 2.0], [3.0]]}, "scores: not a matrix of numbers"),
+        ({"scores": [["a"]]}, "scores: expected numbers"),
+        ({"scores": [[1.0, None]]}, "scores: expected numbers"),
         ({"passage_ids": ["a"]}, "passage_ids has 1 entries for 27"),
         ({"passage_ids": ["a"] * 27}, "passage id 'a' is given twice"),
         ({"relevant": [[0, 0]] * 15}, "the same relevant passage twice"),
         ({"relevant": []}, "needs queries and passages, got 0 and 27"),
         ({"scores": np.zeros(3)}, "scores have shape (3,)"),
-        ({"mrc_depth": -1}, "mrc_depth=-1: give 0 or more"),
+        ({"mrc_depth": -1}, "mrc_depth=-1 (--mrc-depth): give 0 or more"),
+        ({"resamples": -1}, "resamples=-1 (--resamples): give 0 or more"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(change, message):
@@ -625,8 +946,14 @@ def test_a_run_and_maps_that_do_not_fit_are_refused():
     refused("results for none of the 15 judged queries", run={"x": {"p:de:0": 1.0}})
     refused("document 'y', found for query 'q:de:0'", run={"q:de:0": {"y": 1.0}})
     refused("document 'y', relevant to query 'x'", qrels={"x": {"y": 1}})
+    refused(r"no language; doc_languages \(--doc-lang\)", qrels={"x": {"y": 1}})
     refused("query 'q:de:0' of the judgements has no language", query_languages={})
+    refused(r"add it to query_languages \(--query-lang\)", query_languages={"q:de:0": None})
     refused("query 'q:de:0' of the judgements has no item", items={})
+    refused(r"add it to items \(the third column of --query-lang\)", items={})
+    refused("document 'p:de:0' has the language None", doc_languages={"p:de:0": None})
+    same = dict.fromkeys(items, "capital")
+    refused("queries 'q:de:0' and 'q:de:1' have the same item and language", items=same)
 
 
 def test_the_example_in_the_documentation_runs():

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from scipy.stats import kruskal as scipy_kruskal
 
 from hybridir_mteb.adapters.ir_measures import PEER, PROVIDER
+from hybridir_mteb.errors import SettingError
+from hybridir_mteb.metrics.measure import RankTable
+from hybridir_mteb.metrics.peer import peer
 
 LANGUAGES = ("de", "en", "zh")
 
@@ -146,6 +149,15 @@ def test_fault_of_the_package_the_identity_ignores_the_languages(package):
     )
     assert PEER(doc_lang=one) @ 2 != PEER(doc_lang=other) @ 2
     assert hash(PEER(doc_lang=one) @ 2) != hash(PEER(doc_lang=other) @ 2)
+
+
+@pytest.mark.parametrize(
+    "weights", [{}, {1: 0.5}, {1: 2.0}, {1: 1.5, 0: -0.5}, {1: float("nan")}, {1: "all"}]
+)
+def test_weights_that_give_no_mean_are_refused(weights):
+    table = RankTable(np.array([0, 1]), np.array([1]), 4, np.ones(1))
+    with pytest.raises(SettingError, match="weights="):
+        peer(table, 20, weights=weights)
 
 
 def test_a_grade_that_a_query_lacks_adds_nothing_as_in_the_package(package):

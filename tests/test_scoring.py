@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -225,7 +226,7 @@ def test_a_passage_outside_the_pool_is_named() -> None:
         RunScorer({"q": {"p9": 1.0}}, ["q"], ["p0"]).block(0, 1)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_a_score_that_is_not_finite_names_query_and_passage(value: float) -> None:
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), None, "high"])
+def test_a_score_that_is_not_finite_names_query_and_passage(value: Any) -> None:
     with pytest.raises(EmbeddingError, match=f"query q7: score of p0 is {value}"):
         RunScorer({"q7": {"p0": value}}, ["q7"], ["p0"]).block(0, 1)

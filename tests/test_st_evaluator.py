@@ -156,6 +156,51 @@ def test_what_tells_the_best_checkpoint_can_be_chosen():
         LanguageBiasEvaluator(**data(), measures=["lprr"])
 
 
+def test_a_measure_that_cannot_be_computed_on_the_data_selects_nothing():
+    def refused(message: str, **change: Any) -> None:
+        with pytest.raises(SettingError, match=message):
+            LanguageBiasEvaluator(**{**data(), **change})
+
+    german = {q: {p for p in found if ":de:" in p} for q, found in data()["relevant_docs"].items()}
+    for name in ("rank_distance", "rank_distance_norm"):
+        refused(
+            "cannot be computed on these data: .* translations of one another",
+            select_by=name,
+            relevant_docs=german,
+        )
+    refused("no query has relevant passages in two", select_by="peer_at_20", relevant_docs=german)
+    refused("'mrc' cannot be computed .* give items", select_by="mrc", query_items=None)
+    probe = "language_probe_accuracy"
+    refused("at least two languages", select_by=probe, relevant_docs=german)
+    for name in ("mrc", probe, "rank_distance", "rank_distance_norm", "peer_at_20", "map"):
+        assert LanguageBiasEvaluator(**data(), select_by=name).primary_metric == name
+
+
+def test_grades_count_from_one_and_are_kept(model):
+    graded = {
+        q: {**dict.fromkeys(found, 2), "p:de:8": 0, "p:de:7": -1}
+        for q, found in data()["relevant_docs"].items()
+    }
+    names = ["map", "lpr", "ndcg_at_10"]
+    plain = LanguageBiasEvaluator(**data(), measures=names)(model)
+    assert LanguageBiasEvaluator(**{**data(), "relevant_docs": graded}, measures=names)(model) == (
+        pytest.approx(plain)
+    )
+    graded["q:de:0"] = {"p:de:0": 0}
+    evaluator = LanguageBiasEvaluator(**{**data(), "relevant_docs": graded})
+    evaluator(model)
+    assert evaluator.report.n_queries["de"] == 4
+
+
+def test_a_string_is_no_set_of_documents():
+    relevant = {**data()["relevant_docs"], "q:de:0": "p:de:0"}
+    with pytest.raises(SettingError, match=r"relevant_docs\['q:de:0'\] is the string 'p:de:0'"):
+        LanguageBiasEvaluator(**{**data(), "relevant_docs": relevant})
+    relevant["q:de:0"] = {"stranger"}
+    with pytest.raises(SettingError, match=r"'stranger'.* corpus and corpus_languages must list"):
+        LanguageBiasEvaluator(**{**data(), "relevant_docs": relevant})
+
+
 @pytest.mark.parametrize("name", ["query_languages", "corpus_languages", "query_items"])
 def test_ids_without_language_or_item_are_refused(name):
     with pytest.raises(SettingError, match="has no"):

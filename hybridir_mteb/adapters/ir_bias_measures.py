@@ -21,7 +21,7 @@ from hybridir_mteb.errors import SettingError
 from hybridir_mteb.metrics import language_bias as bias
 from hybridir_mteb.metrics.languages import TOP_DEPTH
 from hybridir_mteb.metrics.measure import RankTable
-from hybridir_mteb.metrics.peer import Unretrieved, peer
+from hybridir_mteb.metrics.peer import Unretrieved, check_weights, peer
 
 Values = npt.NDArray[np.float64]
 _LANGUAGES = {
@@ -104,21 +104,31 @@ def _cutoff(desc: str) -> dict[str, measures.ParamInfo]:
 
 
 class _RankDistance(LanguageBiasMeasure):
-    """Largest minus smallest rank of a query's relevant documents (Elmahdy et al. 2024)."""
+    """Largest minus smallest rank of a query's relevant documents (Elmahdy et al. 2024).
+
+    Undefined where one of them is not in the run. With a cut-off k, those that are not in the top k
+    get the ranks k + 1, k + 2, …, and it is undefined where none of them is there. So it is never
+    below its ideal, the number of relevant documents minus 1.
+    """
 
     NAME = "hybridir_RankDistance"
     __name__ = "RankDistance"
     PRETTY_NAME = "Rank distance"
     SHORT_DESC = "Largest minus smallest rank of the relevant documents; lower is better."
     SUPPORTED_PARAMS = _LANGUAGES | _cutoff(
-        "relevant documents that are not in the top k count as rank k + 1"
+        "relevant documents that are not in the top k get the ranks k + 1, k + 2, …; undefined "
+        "where all are lost"
     )
 
     def values(self, table: RankTable) -> Values:
         cutoff = self["cutoff"]
-        if cutoff is not NOT_PROVIDED:
-            table = replace(table, ranks=np.minimum(table.ranks, cutoff + 1))
-        return bias.rank_distance(table)
+        if cutoff is NOT_PROVIDED:
+            return bias.rank_distance(table)
+        found = table.ranks <= cutoff
+        n_found = table.sum_by_query(found.astype(np.float64)).astype(np.int64)
+        behind = cutoff + table.place_in_query - n_found[table.query_of_entry]
+        distance = bias.rank_distance(replace(table, ranks=np.where(found, table.ranks, behind)))
+        return np.where(n_found > 0, distance, np.nan)
 
 
 class _RankDistanceNorm(LanguageBiasMeasure):
@@ -197,7 +207,10 @@ class _SameLanguageShare(_OfQueryLanguage):
 
 
 class _PEER(LanguageBiasMeasure):
-    """Probability of Equal Expected Rank (Yang et al. 2024, SIGIR)."""
+    """Probability of Equal Expected Rank (Yang et al. 2024, SIGIR).
+
+    Without ``weights`` all documents with a grade of 1 or more are one level, as in the library.
+    """
 
     NAME = "hybridir_PEER"
     __name__ = "PEER"
@@ -209,7 +222,9 @@ class _PEER(LanguageBiasMeasure):
         | _cutoff("depth of the ranking")
         | {
             "weights": measures.ParamInfo(
-                dtype=dict, default={1: 1.0}, desc="weight of each grade, 0 for not relevant"
+                dtype=dict,
+                desc="weight of each grade, 0 being not relevant; none negative, their sum 1; by "
+                "default all grades from 1 are one level",
             ),
             "unretrieved": measures.ParamInfo(
                 choices=tuple(kind.value for kind in Unretrieved),
@@ -219,12 +234,17 @@ class _PEER(LanguageBiasMeasure):
         }
     )
 
+    def validate_params(self) -> None:
+        super().validate_params()
+        if "weights" in self.params:
+            check_weights(self.params["weights"])
+
     def top_depth(self) -> int:
         return int(self["cutoff"])
 
     def values(self, table: RankTable) -> Values:
-        kind = Unretrieved(self["unretrieved"])
-        return peer(table, self["cutoff"], weights=self["weights"], unretrieved=kind)
+        kind, weights = Unretrieved(self["unretrieved"]), self.params.get("weights")
+        return peer(table, self["cutoff"], weights=weights, unretrieved=kind)
 
 
 class _MRC(LanguageBiasMeasure):
@@ -237,7 +257,7 @@ class _MRC(LanguageBiasMeasure):
     NEEDS = ("doc_lang", "query_lang", "query_item")
     SUPPORTED_PARAMS = (
         _LANGUAGES
-        | _cutoff("depth of the rankings; by default that of the run")
+        | _cutoff("depth of the rankings; by default each is compared up to its end")
         | {"query_item": measures.ParamInfo(dtype=dict, desc="what each query asks")}
     )
 

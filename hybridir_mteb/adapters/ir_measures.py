@@ -4,7 +4,7 @@ Importing this module defines them; :func:`register` adds the provider to ir_mea
 pipeline, so that ``ir_measures.iter_calc([LPR(doc_lang=…, query_lang=…)], qrels, run)`` works.
 Without it, ``PROVIDER.iter_calc(…)`` and ``PROVIDER.calc_aggregate(…)`` do the same.
 
-The pool is what ``doc_lang`` lists, and what a run does not return ranks behind what it does, as in
+The pool is what ``doc_lang`` lists, and what a run does not return is not found, as in
 :func:`hybridir_mteb.language_bias.of_run`. A query for which a measure is undefined has no metric
 and plays no part in the mean. Where ir_measures fills it in on its own, because measures of several
 providers are asked for at once, its value is NaN, and the mean still passes it over.
@@ -38,7 +38,7 @@ from hybridir_mteb.adapters.ir_bias_measures import (
     SameLanguageShare,
     Top1,
 )
-from hybridir_mteb.bias.runs import judgements_of, run_lengths
+from hybridir_mteb.bias.runs import MapNames, judgements_of, run_lengths
 from hybridir_mteb.bias.tables import Extras, rank_table
 from hybridir_mteb.metrics.measure import RankTable
 from hybridir_mteb.scoring import RunScorer
@@ -57,6 +57,7 @@ __all__ = [
     "register",
 ]
 UNKNOWN = "?"  # language of queries for measures that do not look at it
+_NAMES = MapNames("doc_lang", "query_lang", "query_item")
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,13 @@ class RunEvaluator(providers.Evaluator):  # type: ignore[misc]
         languages = inputs.query_lang
         if languages is None:
             languages = dict.fromkeys(self._qrels, UNKNOWN)
-        judged = judgements_of(self._qrels, inputs.doc_lang, languages, inputs.query_item)
+        judged = judgements_of(self._qrels, inputs.doc_lang, languages, inputs.query_item, _NAMES)
         queries = list(self._qrels)
-        lengths = run_lengths(run, queries, inputs.doc_lang)
+        lengths = run_lengths(run, queries, inputs.doc_lang, _NAMES)
         extras = Extras(
             top_depth=depth,
             correlate=inputs.query_item is not None,
-            correlation_depth=inputs.cutoff or max(int(lengths.max()), 1),
+            correlation_depth=inputs.cutoff,
             lengths=lengths,
         )
         return rank_table(RunScorer(run, queries, judged.passage_ids), judged, extras)

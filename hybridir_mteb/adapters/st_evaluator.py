@@ -15,8 +15,15 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.evaluation import BaseEvaluator
 
-from hybridir_mteb.bias.evaluation import MRC, PROBE, Options, choose_measures, evaluate
-from hybridir_mteb.bias.runs import judgements_of
+from hybridir_mteb.bias.evaluation import (
+    MRC,
+    PROBE,
+    Options,
+    choose_measures,
+    evaluate,
+    refused_for_all,
+)
+from hybridir_mteb.bias.runs import MapNames, judgements_of
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.metrics.bias_report import BiasReport
 from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
@@ -28,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 LOWER_IS_BETTER = ("rank_distance", "rank_distance_norm", PROBE)
 NO_DIRECTION = ("lpr", "top1_", "same_language_share_")  # best at a value in between
+_NAMES = MapNames("corpus and corpus_languages", "query_languages", "query_items")
 
 
 class LanguageBiasEvaluator(BaseEvaluator):
@@ -45,7 +53,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
     Args:
         queries: Query id -> text. Queries without a relevant document are left out.
         corpus: Document id -> text: the pool.
-        relevant_docs: Query id -> ids of relevant documents.
+        relevant_docs: Query id -> ids of relevant documents, or document id -> grade; relevant from
+            1.
         query_languages: Query id -> language.
         corpus_languages: Document id -> language.
         query_items: Query id -> what it asks, which translations share; ``mrc`` needs it.
@@ -58,7 +67,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
         show_progress_bar: Whether encoding shows its progress.
 
     Raises:
-        SettingError: Ids without language, or a measure to select by that has no better or worse.
+        SettingError: Ids without language, a string in place of a set of ids, or a measure to
+            select by that has no better or worse, or that cannot be computed on these data.
         UnknownNameError: There is no measure of a name.
     """
 
@@ -66,7 +76,7 @@ class LanguageBiasEvaluator(BaseEvaluator):
         self,
         queries: Mapping[str, str],
         corpus: Mapping[str, str],
-        relevant_docs: Mapping[str, Collection[str]],
+        relevant_docs: Mapping[str, Collection[str] | Mapping[str, int]],
         query_languages: Mapping[str, str],
         corpus_languages: Mapping[str, str],
         *,
@@ -92,21 +102,31 @@ class LanguageBiasEvaluator(BaseEvaluator):
         self.name, self.batch_size, self.write_csv = name, batch_size, write_csv
         self.show_progress_bar = show_progress_bar
         self.csv_file = f"language_bias_evaluation{f'_{name}' if name else ''}_results.csv"
-        judged = [query for query in queries if relevant_docs.get(query)]
+        grades = {query: _grades(query, relevant_docs.get(query, ())) for query in queries}
+        judged = [query for query in queries if grades[query]]
         for document in corpus:
             if document not in corpus_languages:
                 raise SettingError(f"document {document!r} has no language in corpus_languages")
         self._judged = judgements_of(
-            {query: dict.fromkeys(relevant_docs[query], 1) for query in judged},
+            {query: grades[query] for query in judged},
             {document: corpus_languages[document] for document in corpus},
             query_languages,
             query_items,
+            _NAMES,
         )
+        self._check_selection(select_by)
         rows = self._judged.rows_by_item
         self._judged = self._judged.take(rows)
         self._queries = [queries[judged[at]] for at in rows]
         self._corpus = list(corpus.values())
         self.report: BiasReport | None = None
+
+    def _check_selection(self, name: str) -> None:
+        reason = refused_for_all(self._judged, [name], embeddings=True).get(name)
+        if reason:
+            raise SettingError(
+                f"select_by={name!r} cannot be computed on these data: {reason}; select by map"
+            )
 
     def __call__(
         self,
@@ -166,6 +186,17 @@ class LanguageBiasEvaluator(BaseEvaluator):
             if new:
                 writer.writerow(["epoch", "steps", *self.measures])
             writer.writerow(values)
+
+
+def _grades(query: str, relevant: Collection[str] | Mapping[str, int]) -> dict[str, int]:
+    """Relevant documents of a query, with their grades."""
+    if isinstance(relevant, str):
+        raise SettingError(
+            f"relevant_docs[{query!r}] is the string {relevant!r}; give a set of document ids"
+        )
+    if isinstance(relevant, Mapping):
+        return {document: grade for document, grade in relevant.items() if grade > 0}
+    return dict.fromkeys(relevant, 1)
 
 
 def _default_measures() -> list[str]:

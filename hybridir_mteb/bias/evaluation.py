@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hybridir_mteb.bias.applicable import Circumstances, not_applicable, remarks
-from hybridir_mteb.bias.tables import Extras, Judgements, rank_table
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.bias.tables import Extras, Judgements, ideal_table, rank_table
+from hybridir_mteb.errors import EmbeddingError, SettingError
 from hybridir_mteb.metrics.bias_report import BiasReport, bias_report
 from hybridir_mteb.metrics.bootstrap import RESAMPLES
 from hybridir_mteb.metrics.effectiveness import EFFECTIVENESS
 from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
-from hybridir_mteb.metrics.measure import Measure, RankTable
-from hybridir_mteb.probe import FOLDS, probe_by_language, relevant_items
+from hybridir_mteb.metrics.measure import Measure
+from hybridir_mteb.probe import probe_by_language, relevant_items, why_no_probe
 from hybridir_mteb.rank import Scorer
 from hybridir_mteb.relevance import FloatMatrix, IntArray
 
-MRC, PROBE = "mrc", "language_probe_accuracy"
+MRC, PROBE, DISTANCE = "mrc", "language_probe_accuracy", "rank_distance"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Options:
         for name in ("mrc_depth", "resamples"):
             value = getattr(self, name)
             if value is not None and value < 0:
-                raise SettingError(f"{name}={value}: give 0 or more")
+                option = f"--{name.replace('_', '-')}"
+                raise SettingError(f"{name}={value} ({option}): give 0 or more")
 
     def chosen(self) -> list[Measure]:
         """The measures to evaluate.
@@ -97,60 +98,88 @@ def evaluate(
         EmbeddingError: Scores that cannot be ranked.
         UnknownNameError: There is no measure of a name.
     """
+    _check_sizes(scorer, judged)
     measures = options.chosen()
     names = [measure.name for measure in measures]
-    depth = options.mrc_depth
-    if depth is None and lengths is not None:
-        depth = max(int(lengths.max()), 1)
+    given = embeddings is not None
+    no_probe = _why_no_probe(judged) if PROBE in names and given else ""
+    probe = None
+    if embeddings is not None and PROBE in names and not no_probe:
+        probe = _probe(judged, embeddings)
     extras = Extras(
-        correlate=MRC in names,
-        correlation_depth=depth,
-        lengths=lengths,
-        probe=_probe(judged, embeddings) if PROBE in names and embeddings is not None else None,
+        correlate=MRC in names, correlation_depth=options.mrc_depth, lengths=lengths, probe=probe
     )
     table = rank_table(scorer, judged, extras)
-    circumstances = Circumstances(table, judged.items, options.parallel, embeddings is not None)
+    circumstances = Circumstances(table, judged.items, options.parallel, given, no_probe)
     refused = not_applicable(circumstances, names)
     used = [name for name in names if name not in refused]
-    return bias_report(
+    report = bias_report(
         table,
         measures,
         items=judged.items,
         not_applicable=refused,
-        remarks=remarks(circumstances, used) | _depth_remarks(table, used, lengths, depth),
+        remarks=remarks(circumstances, used) | _of_mrc(used, judged, extras),
         resamples=options.resamples,
     )
+    unasked = {} if DISTANCE in names else not_applicable(circumstances, [DISTANCE])
+    if not unasked:
+        return report
+    # Pictures draw distances whatever was asked for; bias_report would report the measure as well.
+    return replace(report, not_applicable={**refused, **unasked}, rank_distances={})
 
 
-def _probe(judged: Judgements, embeddings: FloatMatrix) -> dict[str, float] | None:
-    """Probe accuracy on the relevant passages of each language; None if they are too few."""
+def refused_for_all(
+    judged: Judgements, names: Sequence[str], *, embeddings: bool = False
+) -> dict[str, str]:
+    """Measures that say nothing about a collection whatever the system, each with the reason.
+
+    Args:
+        judged: The collection, for systems that rank all of its pool.
+        names: Names of measures.
+        embeddings: Whether the systems give embeddings.
+    """
+    no_probe = _why_no_probe(judged) if PROBE in names else ""
+    circumstances = Circumstances(
+        ideal_table(judged), judged.items, embeddings=embeddings, no_probe=no_probe
+    )
+    return not_applicable(circumstances, names)
+
+
+def _check_sizes(scorer: Scorer, judged: Judgements) -> None:
+    n_queries, n_passages = judged.relevance.n_queries, len(judged.passage_ids)
+    if (scorer.n_queries, scorer.n_passages) != (n_queries, n_passages):
+        raise EmbeddingError(
+            f"{scorer.n_queries} queries and {scorer.n_passages} passages have scores or "
+            f"embeddings, but {n_queries} queries have relevant passages and {n_passages} passages "
+            "have languages"
+        )
+
+
+def _relevant(judged: Judgements) -> tuple[IntArray, list[str], list[str]]:
+    """Columns of the relevant passages, their languages, and what they are about."""
     columns, items = relevant_items(judged.relevance, judged.item_numbers)
     languages = [judged.passage_languages[column] for column in columns]
-    if len(set(languages)) < 2 or len(set(items.tolist())) < FOLDS:
-        return None
-    return probe_by_language(embeddings[columns], languages, [str(item) for item in items])
+    return columns, languages, [str(item) for item in items]
 
 
-def _depth_remarks(
-    table: RankTable, names: Sequence[str], lengths: IntArray | None, depth: int | None
-) -> dict[str, str]:
+def _why_no_probe(judged: Judgements) -> str:
+    return why_no_probe(*_relevant(judged)[1:])
+
+
+def _probe(judged: Judgements, embeddings: FloatMatrix) -> dict[str, float]:
+    """Probe accuracy on the relevant passages of each language."""
+    columns, languages, items = _relevant(judged)
+    return probe_by_language(embeddings[columns], languages, items)
+
+
+def _of_mrc(names: Sequence[str], judged: Judgements, extras: Extras) -> dict[str, str]:
     """Words on rankings that end before the pool does."""
-    found = {}
-    if lengths is not None:
-        behind = table.ranks > lengths[table.query_of_entry]
-        if behind.any():
-            words = (
-                f"{int(behind.sum())} of {len(table.ranks)} relevant passages are not in the run; "
-                "their ranks are set behind it, so the value is exact only for a run of full depth"
-            )
-            affected = ("rank_distance", "rank_distance_norm", "map", "mrr")
-            found = {name: words for name in names if name in affected}
-        none = int((table.sum_by_query((~behind).astype(np.float64))[table.counts > 0] == 0).sum())
-        if none and "lpr" in names:
-            found["lpr"] = (
-                f"{none} of {table.n_queries} queries have no relevant passage in the run; which "
-                "of theirs comes first is left to a hash, as if the system were unbiased"
-            )
-    if MRC in names and depth is not None and depth < table.pool_size:
-        found[MRC] = f"of the first {depth} passages; the others tie behind them"
-    return found
+    n_passages = len(judged.passage_ids)
+    depth = n_passages if extras.correlation_depth is None else extras.correlation_depth
+    ends = np.array([n_passages]) if extras.lengths is None else extras.lengths
+    ends = np.minimum(ends[ends > 0], depth)
+    if MRC not in names or not len(ends) or ends.min() >= n_passages:
+        return {}
+    low, high = int(ends.min()), int(ends.max())
+    first = f"of the first {high} passages" if low == high else f"of the first {low} to {high}"
+    return {MRC: f"{first}; the others tie behind them"}

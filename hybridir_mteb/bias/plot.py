@@ -9,10 +9,11 @@ from functools import partial
 from html import escape
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hybridir_mteb.bias import plot_numbers, plot_panels
 from hybridir_mteb.bias.plot_html import Section, page
+from hybridir_mteb.bias.plot_style import drawing, labels, text_width
 from hybridir_mteb.errors import DataUnavailableError, SettingError
 from hybridir_mteb.files import replacing, write_text
 from hybridir_mteb.metrics.bias_report import MATRICES, BiasReport
@@ -22,22 +23,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SUFFIXES = (".html", ".png", ".svg")
-_STYLE: Any = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # matplotlib brings it: the same picture everywhere
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.facecolor": "white",
-    "hatch.linewidth": 0.6,
-    "svg.hashsalt": "hybridir",  # the same file for the same data
-    "svg.fonttype": "path",
-    "text.parse_math": False,  # a title with dollar signs is no formula
-    "text.usetex": False,
-}
+DEFAULT_MATRIX = "share_at_10"
 _PNG_DPI = 150
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-_ROW, _LEAST_HEIGHT, _KEY, _TITLE, _CHARACTER = 0.32, 0.95, 0.4, 0.37, 0.085  # inches
+# Inches; a character and a line are of body text, or of notes, which are smaller.
+_ROW, _LEAST_HEIGHT, _KEY, _TITLE, _CHARACTER, _LINE = 0.32, 0.95, 0.4, 0.37, 0.085, 0.17
+_NOTE_SIZE, _NOTE_CHARACTER, _NOTE_LINE = 7, 0.056, 0.125
 
 
 @dataclass(frozen=True)
@@ -51,6 +42,7 @@ class _Panel:
         width: Of its axes, in inches.
         right: Room to the right of its axes, in inches.
         why_not: Why there is nothing to draw, or None.
+        note: What to know of this collection when reading it; may be empty.
         draw: Draws on the axes of the key, above, and on the axes proper.
         columns: Heads of the columns of its numbers.
         numbers: Query language -> its numbers as text.
@@ -62,48 +54,59 @@ class _Panel:
     width: float
     right: float
     why_not: str | None
+    note: str
     draw: Callable[[Axes, Axes], None]
     columns: Sequence[str]
     numbers: dict[str, list[str]]
 
 
-def write_plot(report: BiasReport, path: Path, title: str, *, matrix: str = "share_at_10") -> None:
+def check_suffix(path: Path) -> str:
+    """The suffix of a picture in small letters, to be checked before a long evaluation.
+
+    Raises:
+        SettingError: It is none of ``SUFFIXES``.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise SettingError(f"cannot draw {path}: its name must end in {', '.join(SUFFIXES)}")
+    return suffix
+
+
+def write_plot(report: BiasReport, path: Path, title: str, *, matrix: str = DEFAULT_MATRIX) -> None:
     """Draw a report: language pairs, rank distances by query language, what stands first.
 
     The same report gives the same file. A page (``.html``) needs no other file and no script, and
-    holds all numbers as tables.
+    holds all numbers as tables. Threads draw one after the other.
 
     Args:
         report: What to draw.
         path: Its suffix, one of ``SUFFIXES``, chooses the format.
-        title: Stands above the plot_numbers.
+        title: Stands above the pictures.
         matrix: Which of ``MATRICES`` the heat map shows.
 
     Raises:
         SettingError: Another suffix, or another matrix.
         DataUnavailableError: matplotlib is not installed.
     """
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise SettingError(f"cannot draw {path}: its name must end in {', '.join(SUFFIXES)}")
+    suffix = check_suffix(path)
     if matrix not in MATRICES:
         raise SettingError(f"no matrix {matrix!r}: there are {', '.join(MATRICES)}")
     try:
-        from matplotlib import rc_context
+        from matplotlib import rc_context  # noqa: F401 -- is it there?
     except ImportError as error:
         raise DataUnavailableError(
             'drawing needs matplotlib: pip install "hybridir-mteb[plot]"'
         ) from error
     panels = _panels(report, matrix)
-    with rc_context(_STYLE):
-        if suffix == ".html":
+    if suffix == ".html":
+        with drawing():
             sections = [_section(report, panel) for panel in panels]
-            write_text(path, page(report, title, sections))
-            return
+        write_text(path, page(report, title, sections))
+        return
+    metadata = {"Software": None} if suffix == ".png" else _NO_METADATA
+    with drawing(), replacing(path) as temporary:
         figure = _figure(report, panels, title)
-        metadata = {"Software": None} if suffix == ".png" else _NO_METADATA
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format=suffix[1:], metadata=metadata, dpi=_PNG_DPI)
+        figure.savefig(temporary, format=suffix[1:], metadata=metadata, dpi=_PNG_DPI)
 
 
 def _panels(report: BiasReport, matrix: str) -> list[_Panel]:
@@ -117,7 +120,8 @@ def _panels(report: BiasReport, matrix: str) -> list[_Panel]:
             width=max(3.8, 0.38 * len(report.passage_languages)),
             right=0.2,
             why_not=plot_numbers.why_no_pairs(report),
-            draw=partial(plot_panels.draw_pairs, report, matrix),
+            note=plot_numbers.note_on_pairs(report, matrix),
+            draw=partial(plot_panels.draw_pairs, report, matrix, _labels(report)),
             columns=report.passage_languages,
             numbers=plot_numbers.table_of_matrix(report, matrix),
         ),
@@ -129,6 +133,7 @@ def _panels(report: BiasReport, matrix: str) -> list[_Panel]:
             width=3.8,
             right=0.85,
             why_not=plot_numbers.why_no_distances(report),
+            note=plot_numbers.note_on_distances(report),
             draw=partial(plot_panels.draw_distances, report),
             columns=("queries", *plot_numbers.QUANTILES.values()),
             numbers=plot_numbers.table_of_distances(report),
@@ -140,11 +145,72 @@ def _panels(report: BiasReport, matrix: str) -> list[_Panel]:
             width=4.4,
             right=0.25,
             why_not=plot_numbers.why_no_top1(report),
+            note=plot_numbers.note_on_top1(report),
             draw=partial(plot_panels.draw_first, report),
             columns=tuple(plot_numbers.TOP1_CASES.values()),
             numbers=plot_numbers.table_of_top1(report),
         ),
     ]
+
+
+def _labels(report: BiasReport) -> dict[str, str]:
+    return labels((*report.query_languages, *report.passage_languages))
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where things stand in a figure, in inches from its left lower corner.
+
+    Attributes:
+        rows: Labels of the rows.
+        left: Room for them, left of each panel.
+        notes: Height of the notes, at the bottom.
+        below: Height of all that is below the axes, notes included.
+        middle: Height of the axes.
+        upright: Whether names of passage languages are too long to stand side by side.
+        height: Of the figure.
+        width: Of the figure.
+    """
+
+    rows: Sequence[str]
+    left: float
+    notes: float
+    below: float
+    middle: float
+    upright: bool
+    height: float
+    width: float
+
+
+def _layout(report: BiasReport, panels: Sequence[_Panel], title: str | None) -> _Layout:
+    shown = _labels(report)
+    rows = [shown[code] for code in report.query_languages]
+    left = 0.5 + _CHARACTER * max(map(text_width, rows), default=0)
+    across = [text_width(shown[code]) for code in report.passage_languages]
+    longest = max(across, default=0)
+    upright = longest * _CHARACTER * len(across) > panels[0].width
+    # In a page, notes are text.
+    most = 0 if title is None else max(_n_lines(_note_lines(each)) for each in panels)
+    notes = _NOTE_LINE * most + 0.12 if most else 0.0
+    below = notes + 0.5 + (_CHARACTER * longest if upright else 0.0)
+    words = _LINE * max(_n_lines(_why_not_lines(each)) for each in panels)
+    middle = max(_ROW * len(rows), _LEAST_HEIGHT, words)
+    height = below + middle + _KEY + 0.25 + (0.0 if title is None else 2 * _TITLE)
+    width = sum(left + each.width + each.right for each in panels)
+    return _Layout(rows, left, notes, below, middle, upright, height, width)
+
+
+def _note_lines(shown: _Panel) -> str:
+    note = "" if shown.why_not else shown.note
+    return plot_panels.wrapped(note, shown.width + shown.right, _NOTE_CHARACTER)
+
+
+def _why_not_lines(shown: _Panel) -> str:
+    return plot_panels.wrapped(shown.why_not or "", shown.width, 0.9 * _CHARACTER)
+
+
+def _n_lines(text: str) -> int:
+    return len(text.splitlines())
 
 
 def _figure(report: BiasReport, panels: Sequence[_Panel], title: str | None = None) -> Figure:
@@ -153,43 +219,43 @@ def _figure(report: BiasReport, panels: Sequence[_Panel], title: str | None = No
     Args:
         report: Its languages label the rows.
         panels: From left to right.
-        title: Above; None leaves out the panels' titles too.
+        title: Above; None leaves out the panels' titles and notes too.
     """
     from matplotlib.figure import Figure
 
-    rows = report.query_languages
-    left = 0.5 + _CHARACTER * max(map(len, rows), default=0)
-    longest = max(map(len, report.passage_languages), default=0)
-    # Names of languages that are too long to stand side by side stand upright.
-    upright = longest * _CHARACTER * len(report.passage_languages) > panels[0].width
-    below = 0.5 + (_CHARACTER * longest if upright else 0.0)
-    middle = max(_ROW * len(rows), _LEAST_HEIGHT)
-    height = below + middle + _KEY + 0.25 + (0.0 if title is None else 2 * _TITLE)
-    width = sum(left + each.width + each.right for each in panels)
-    figure = Figure(figsize=(width, height))
-    start = left
+    at = _layout(report, panels, title)
+    figure = Figure(figsize=(at.width, at.height))
+    start = at.left
     for each in panels:
-        x, across = start / width, each.width / width
-        axes = figure.add_axes((x, below / height, across, middle / height))
-        key = figure.add_axes((x, (below + middle + 0.1) / height, across, _KEY / height))
-        key.set_axis_off()
-        axes.set_yticks(range(len(rows)), rows)
-        axes.set_ylim(max(len(rows), 1) - 0.5, -0.5)
-        axes.set_ylabel("query language")
-        if each.why_not:
-            plot_panels.say(axes, each.why_not)
-        else:
-            each.draw(key, axes)
-        axes.tick_params(axis="y", length=0)
-        if upright and each.name == "pairs":
-            axes.tick_params(axis="x", rotation=90)
+        x = start / at.width
+        _draw_panel(figure, at, each, x)
         if title is not None:
-            above = (below + middle + _KEY + 0.3) / height
+            above = (at.below + at.middle + _KEY + 0.3) / at.height
             figure.text(x, above, each.title, weight="bold", size=10)
-        start += each.width + each.right + left
+            foot = (at.notes - 0.04) / at.height
+            figure.text(x, foot, _note_lines(each), va="top", size=_NOTE_SIZE)
+        start += each.width + each.right + at.left
     if title is not None:
-        figure.text(left / width, 1 - 0.32 / height, title, weight="bold", size=13)
+        figure.text(at.left / at.width, 1 - 0.32 / at.height, title, weight="bold", size=13)
     return figure
+
+
+def _draw_panel(figure: Figure, at: _Layout, shown: _Panel, x: float) -> None:
+    across = shown.width / at.width
+    axes = figure.add_axes((x, at.below / at.height, across, at.middle / at.height))
+    key_at = (x, (at.below + at.middle + 0.1) / at.height, across, _KEY / at.height)
+    key = figure.add_axes(key_at)
+    key.set_axis_off()
+    axes.set_yticks(range(len(at.rows)), at.rows)
+    axes.set_ylim(max(len(at.rows), 1) - 0.5, -0.5)
+    axes.set_ylabel("query language")
+    if shown.why_not:
+        plot_panels.say(axes, _why_not_lines(shown))
+    else:
+        shown.draw(key, axes)
+    axes.tick_params(axis="y", length=0)
+    if at.upright and shown.name == "pairs":
+        axes.tick_params(axis="x", rotation=90)
 
 
 def _section(report: BiasReport, shown: _Panel) -> Section:
@@ -198,6 +264,7 @@ def _section(report: BiasReport, shown: _Panel) -> Section:
         heading=shown.title,
         reading=why_not or shown.reading,
         picture=None if why_not else _inline_svg(_figure(report, [shown]), shown),
+        note=shown.note,
         columns=shown.columns,
         rows=shown.numbers,
     )

@@ -21,6 +21,7 @@ body { margin: 0 auto; padding: 1rem; max-width: 68rem; color: var(--ink);
 h1 { font-size: 1.5rem; line-height: 1.25; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .25rem; }
 p { margin: .25rem 0 .75rem; max-width: 45rem; }
+.note { margin-top: .5rem; font-size: .875rem; }
 .card { background: #fff; border: 1px solid var(--line); border-radius: 6px; padding: .75rem;
   box-sizing: border-box; width: fit-content; max-width: 100%; }
 .card, .wide { overflow-x: auto; }
@@ -38,6 +39,7 @@ th:first-child { text-align: left; }
 }
 details { margin: .5rem 0; }
 summary { cursor: pointer; padding: .25rem 0; }
+dl { max-width: 45rem; }
 dt { font-weight: 600; }
 dd { margin: 0 0 .5rem 1.25rem; }
 """
@@ -51,6 +53,7 @@ class Section:
         heading: What it shows.
         reading: How to read it, or why there is nothing to draw.
         picture: Its SVG element; None where there is nothing to draw.
+        note: What to know of this collection when reading it; may be empty.
         columns: Heads of the columns of numbers.
         rows: Query language -> formatted numbers.
     """
@@ -58,12 +61,13 @@ class Section:
     heading: str
     reading: str
     picture: str | None
+    note: str
     columns: Sequence[str]
     rows: Mapping[str, Sequence[str]]
 
 
 def page(report: BiasReport, title: str, sections: Iterable[Section]) -> str:
-    """The whole page: means, what does not apply, and one section for each picture."""
+    """The whole page: means, what does not apply, remarks, and one section for each picture."""
     safe = escape(title)
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -73,7 +77,8 @@ def page(report: BiasReport, title: str, sections: Iterable[Section]) -> str:
         f"<h1>{safe}</h1>",
         f"<p>{_counts('queries', report.n_queries)} {_counts('passages', report.n_passages)}</p>",
         _means(report),
-        _not_applicable(report),
+        _reasons("Measures that do not apply here", report.not_applicable),
+        _reasons("Remarks", report.remarks),
         *(_section(section) for section in sections),
         "<h2>All measures by query language</h2>",
         _folded("Numbers", _by_language(report)),
@@ -90,6 +95,7 @@ def _section(section: Section) -> str:
     return (
         f'{start}<div class="card" tabindex="0" role="group" aria-label="{heading}">\n'
         f"{section.picture}\n</div>\n"
+        + (f'<p class="note">{escape(section.note)}</p>\n' if section.note else "")
         + _folded("Numbers", _table(section.heading, section.columns, section.rows))
         + "\n</section>"
     )
@@ -110,14 +116,13 @@ def _means(report: BiasReport) -> str:
     return _wide(_table("Means over query languages", columns, rows, "measure"), "Means")
 
 
-def _not_applicable(report: BiasReport) -> str:
-    if not report.not_applicable:
+def _reasons(heading: str, texts: Mapping[str, str]) -> str:
+    if not texts:
         return ""
     entries = "\n".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(reason)}</dd>"
-        for name, reason in report.not_applicable.items()
+        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in texts.items()
     )
-    return f"<h2>Measures that do not apply here</h2>\n<dl>\n{entries}\n</dl>"
+    return f"<h2>{heading}</h2>\n<dl>\n{entries}\n</dl>"
 
 
 def _by_language(report: BiasReport) -> str:

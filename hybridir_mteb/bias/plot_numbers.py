@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from hybridir_mteb.metrics.bias_report import MATRICES, BiasReport
@@ -57,20 +59,56 @@ def why_no_pairs(report: BiasReport) -> str | None:
 
 def why_no_distances(report: BiasReport) -> str | None:
     """Why there is no distribution of rank distances to draw, or None if there is one."""
-    if any(report.rank_distances.values()):
+    name = "rank_distance"
+    if name in report.not_applicable:
+        return sentence(report.not_applicable[name])
+    if any(distance_quantiles(report).values()):
         return None
-    return report.not_applicable.get("rank_distance", "No query has two relevant passages.")
+    if not report.query_languages:
+        return "There are no queries."
+    if name not in report.means:
+        return f"Not computed: the report lacks the measure {name}."
+    return f"Undefined: no query has a {name}."
 
 
 def why_no_top1(report: BiasReport) -> str | None:
     """Why there is no top-1 decomposition to draw, or None if there is one."""
     if any(top1_shares(report).values()):
         return None
+    reasons = [report.not_applicable[name] for name in TOP1_CASES if name in report.not_applicable]
+    if reasons:
+        return " ".join(map(sentence, dict.fromkeys(reasons)))
+    if not report.query_languages:
+        return "There are no queries."
     missing = [name for name in TOP1_CASES if name not in report.means]
     if missing:
-        return f"The report lacks the measures {', '.join(missing)}."
-    reasons = [report.not_applicable[name] for name in TOP1_CASES if name in report.not_applicable]
-    return " ".join(dict.fromkeys(reasons)) or "No query has a first passage."
+        return f"Not computed: the report lacks the measures {', '.join(missing)}."
+    return "Undefined: no query has a first passage."
+
+
+def note_on_pairs(report: BiasReport, matrix: str) -> str:
+    """What to know when reading a matrix; empty if nothing."""
+    return _note(report, matrix, (matrix, f"same_language_{matrix}"))
+
+
+def note_on_distances(report: BiasReport) -> str:
+    """What to know when reading the rank distances; empty if nothing."""
+    return _note(report, "rank_distance", ("rank_distance",))
+
+
+def note_on_top1(report: BiasReport) -> str:
+    """What to know when reading the top-1 decomposition; empty if nothing."""
+    return _note(report, "top1", TOP1_CASES)
+
+
+def _note(report: BiasReport, about: str, names: Iterable[str]) -> str:
+    found = dict.fromkeys(report.remarks[name] for name in names if name in report.remarks)
+    return f"{about}: {'; '.join(text.rstrip('.') for text in found)}." if found else ""
+
+
+def sentence(text: str) -> str:
+    """A reason with a capital letter and a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def table_of_matrix(report: BiasReport, matrix: str) -> dict[str, list[str]]:

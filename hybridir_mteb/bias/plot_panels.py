@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,14 +36,23 @@ _EMPTY: dict[str, Any] = {
 }
 _LABEL = {"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none"}
 _SHARE_TICKS = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 1)
+_FEW_STEPS: Sequence[Sequence[float]] = ((1, 2, 5), (1, 3), (1,))
+# For narrow ranges.
+_MORE_STEPS: Sequence[Sequence[float]] = (
+    (1, 1.5, 2, 3, 5, 7),
+    (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9),
+)
 
 
-def draw_pairs(report: BiasReport, matrix: str, key: Axes, axes: Axes) -> None:
+def draw_pairs(
+    report: BiasReport, matrix: str, labels: Mapping[str, str], key: Axes, axes: Axes
+) -> None:
     """Heat map: query languages down, passage languages across.
 
     Args:
         report: What to draw.
         matrix: A name in ``MATRICES``.
+        labels: Language -> what the axes call it.
         key: Axes above, for the colour bar.
         axes: Axes of the map.
     """
@@ -70,7 +80,7 @@ def draw_pairs(report: BiasReport, matrix: str, key: Axes, axes: Axes) -> None:
         look: dict[str, Any] = {"color": colour, "weight": "bold" if own else "normal", "size": 8}
         box = _LABEL if np.isnan(value) else None
         axes.text(column, row, text, ha="center", va="center", bbox=box, **look)
-    axes.set_xticks(range(values.shape[1]), report.passage_languages)
+    axes.set_xticks(range(values.shape[1]), [labels[code] for code in report.passage_languages])
     axes.set_xlabel("passage language")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -87,7 +97,8 @@ def draw_distances(report: BiasReport, key: Axes, axes: Axes) -> None:
     """
     found = distance_quantiles(report)
     known = [values for values in found.values() if values]
-    low, high = min(v[0] for v in known), max(v[-1] for v in known)
+    least, most = min(v[0] for v in known), max(v[-1] for v in known)
+    low, high = least / 1.3 if least >= 1 else -0.3, max(most, least + 1) * 1.3
     right = axes.get_yaxis_transform()  # across in parts of the axes, down in rows
     for row, values in enumerate(found.values()):
         text = f"{values[3]:,.0f}" if values else NOTHING
@@ -96,9 +107,9 @@ def draw_distances(report: BiasReport, key: Axes, axes: Axes) -> None:
             _draw_box(axes, row, values)
     axes.text(1.17, 1.02, "median", transform=axes.transAxes, va="bottom", ha="right", size=8)
     axes.set_xscale("symlog", linthresh=1)  # logarithmic from 1 on, and 0 has a place too
-    axes.set_xlim(low / 1.3 if low >= 1 else -0.3, max(high, low + 1) * 1.3)
-    ticks = log_ticks(low, high)
-    axes.set_xticks(ticks, [short(tick) for tick in ticks])
+    axes.set_xlim(low, high)
+    ticks = log_ticks(max(low, 0), high)
+    axes.set_xticks(ticks, tick_labels(ticks))
     axes.set_xticks([], minor=True)
     axes.set_xlabel("rank distance, logarithmic")
     axes.grid(axis="x", alpha=0.3)
@@ -176,19 +187,59 @@ def short(value: float) -> str:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers from low to high: 1, 2 and 5 of each power of ten, or 1 alone if many."""
-    powers = [10.0**at for at in range(10)]
-    for steps in ((1, 2, 5), (1, 3), (1,)):
-        ticks = [step * power for power in powers for step in steps if low <= step * power <= high]
+    """At least two round numbers from low to high: 1, 2 and 5 of powers of ten, or 1 if many.
+
+    Args:
+        low: At least 0; below 1 only 0 itself gets a tick.
+        high: More than low, and at least 1.
+    """
+    for steps in _FEW_STEPS:
+        ticks = _power_ticks(low, high, steps)
         if len(ticks) <= 7:
             break
-    return ([0.0] if low < 1 else []) + ticks
+    for steps in _MORE_STEPS:
+        if len(ticks) < 2:
+            ticks = _power_ticks(low, high, steps)
+    ticks = [0.0, *ticks] if low <= 0 else ticks
+    return ticks if len(ticks) >= 2 else linear_ticks(low, high)
+
+
+def _power_ticks(low: float, high: float, steps: Sequence[float]) -> list[float]:
+    powers = [10.0**at for at in range(13)]
+    return [step * power for power in powers for step in steps if low <= step * power <= high]
+
+
+def linear_ticks(low: float, high: float) -> list[float]:
+    """Two to five round numbers from low to high, equally spaced.
+
+    Args:
+        low: Where they start at the earliest.
+        high: More than low.
+    """
+    power = floor(log10(high - low))
+    for step, digits in ((5, power), (2, power), (1, power), (5, power - 1)):
+        size = step * 10.0**digits
+        # Rounded, for 3 * 0.1 is not 0.3.
+        ticks = [
+            round(at * size, max(0, -digits))
+            for at in range(ceil(low / size), int(high / size) + 1)
+        ]
+        if len(ticks) >= 2:
+            break
+    return ticks
+
+
+def tick_labels(ticks: Sequence[float]) -> list[str]:
+    """Short numbers, or whole ones where two short ones would be the same."""
+    texts = [short(tick) for tick in ticks]
+    return texts if len(set(texts)) == len(texts) else [f"{tick:,.10g}" for tick in ticks]
 
 
 def _colour_bar(key: Axes, mesh: Any, ticks: Sequence[float], *, ranks: bool) -> None:
     bar = key.inset_axes((0, 0, 1, 0.32))
     key.figure.colorbar(mesh, cax=bar, orientation="horizontal")
-    bar.set_xticks(ticks, [short(tick) if ranks else f"{100 * tick:.0f}" for tick in ticks], size=8)
+    texts = tick_labels(ticks) if ranks else [f"{100 * tick:.0f}" for tick in ticks]
+    bar.set_xticks(ticks, texts, size=8)
     bar.set_xticks([], minor=True)
     bar.xaxis.set_ticks_position("top")
     bar.tick_params(length=2, pad=1)
@@ -203,8 +254,18 @@ def _draw_box(axes: Axes, row: int, values: Sequence[float]) -> None:
     axes.plot([least, most], [row, row], "o", color="black", markersize=2.5)
 
 
-def say(axes: Axes, words: str) -> None:
+def say(axes: Axes, lines: str) -> None:
     """Words in place of a picture."""
     axes.set_axis_off()
-    lines = textwrap.fill(words, 52)
-    axes.text(0, 1, lines, transform=axes.transAxes, va="top", style="italic")
+    axes.text(0, 1, lines, transform=axes.transAxes, va="top", style="italic", linespacing=1.3)
+
+
+def wrapped(words: str, inches: float, character: float) -> str:
+    """Words over several lines.
+
+    Args:
+        words: One paragraph.
+        inches: Room across.
+        character: Width of a character in inches.
+    """
+    return textwrap.fill(words, max(12, int(inches / character)))

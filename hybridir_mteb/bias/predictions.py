@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import math
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,18 +57,19 @@ def read_predictions(path: Path, known: Known | None = None) -> Predictions:
     """Read a prediction file, and find out what is relevant and in which language.
 
     Args:
-        path: The folder given to ``mteb run --prediction-folder``, or a file in it.
-        known: What the caller knows; needed for tasks that are not ours.
+        path: The folder given to ``mteb run --prediction-folder``, or a file in it, which may be
+            compressed (``.json.gz``).
+        known: What the caller knows; needed for tasks that are not ours, refused for ours.
 
     Raises:
-        DataUnavailableError: No prediction file there.
-        DataFormatError: Not a prediction file.
-        SettingError: Several files to choose from, a task without multilingual pools, or languages
-            that are missing.
+        DataUnavailableError: No prediction file there, or mteb cannot load the task's judgements.
+        DataFormatError: Not a prediction file, or a score that is not a finite number.
+        SettingError: Several files to choose from, a task without multilingual pools, languages
+            that are missing, a task that mteb does not know, or maps for a task of ours.
     """
     known = known or Known()
     file = _file(path)
-    task = file.name.removesuffix(SUFFIX)
+    task = file.name.removesuffix(".gz").removesuffix(SUFFIX)
     model, found = _read(file)
     run: dict[str, dict[str, float]] = {}
     for subset, results in found.items():
@@ -78,11 +82,12 @@ def read_predictions(path: Path, known: Known | None = None) -> Predictions:
             run[query] = ranking
     spec = _spec_of(task)
     if spec is not None:
+        _refuse_maps(task, known)
         return _ours(task, model, run, spec, found)
     if known.doc_languages is None or known.query_languages is None:
         raise SettingError(
             f"{task} is no task of a registered collection: give the languages of its documents "
-            "and queries"
+            "and queries, doc_languages (--doc-lang) and query_languages (--query-lang)"
         )
     qrels = known.qrels if known.qrels is not None else _qrels_of(task, found)
     return Predictions(
@@ -90,12 +95,27 @@ def read_predictions(path: Path, known: Known | None = None) -> Predictions:
     )
 
 
+def _refuse_maps(task: str, known: Known) -> None:
+    names = {
+        "qrels (QRELS)": known.qrels,
+        "doc_languages (--doc-lang)": known.doc_languages,
+        "query_languages (--query-lang)": known.query_languages,
+        "items (the third column of --query-lang)": known.items,
+    }
+    given = [name for name, value in names.items() if value is not None]
+    if given:
+        raise SettingError(
+            f"{task} is a task of a registered collection, whose judgements and languages are "
+            f"known: leave out {', '.join(given)}"
+        )
+
+
 def _file(path: Path) -> Path:
     if path.is_file():
-        if not path.name.endswith(SUFFIX):
+        if not path.name.removesuffix(".gz").endswith(SUFFIX):
             raise DataFormatError(f"{path}: expected a file named <task>{SUFFIX}, as mteb writes")
         return path
-    files = sorted(path.glob(f"*{SUFFIX}"))
+    files = sorted([*path.glob(f"*{SUFFIX}"), *path.glob(f"*{SUFFIX}.gz")])
     if not files:
         raise DataUnavailableError(
             f"{path} holds no *{SUFFIX}. Make some: mteb run -m hybridir/pocket-base "
@@ -113,7 +133,8 @@ def _file(path: Path) -> Path:
 def _read(file: Path) -> tuple[str, dict[str, dict[str, dict[str, float]]]]:
     """Model name, and the rankings of each subset in its only split."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        packed = file.read_bytes()
+        content = json.loads(gzip.decompress(packed) if file.suffix == ".gz" else packed)
         model = str(content.pop(MODEL_KEY, {}).get("model_name", ""))
         splits = {split for by_split in content.values() for split in by_split}
         found = {
@@ -121,7 +142,7 @@ def _read(file: Path) -> tuple[str, dict[str, dict[str, dict[str, float]]]]:
             for subset, by_split in content.items()
             for results in by_split.values()
         }
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OSError, EOFError, zlib.error) as error:
         raise DataFormatError(
             f"{file}: not a prediction file of a retrieval task ({error}); make it again with "
             "mteb run --prediction-folder"
@@ -131,7 +152,20 @@ def _read(file: Path) -> tuple[str, dict[str, dict[str, dict[str, float]]]]:
         raise DataFormatError(
             f"{file}: expected the predictions of one split, found {names}; run the task on one"
         )
+    _check_scores(file, found)
     return model, found
+
+
+def _check_scores(file: Path, found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    for results in found.values():
+        for query, ranking in results.items():
+            for document, score in ranking.items():
+                if not isinstance(score, int | float) or not math.isfinite(score):
+                    raise DataFormatError(
+                        f"{file}: the score {score!r} of document {document!r} for query {query!r} "
+                        "is not a finite number; make the file again with mteb run "
+                        "--prediction-folder"
+                    )
 
 
 def _spec_of(task: str) -> CollectionSpec | None:
@@ -193,8 +227,24 @@ def _qrels_of(task: str, found: Iterable[str]) -> Qrels:
     """What MTEB's own task holds relevant."""
     import mteb
 
-    loaded: Any = mteb.get_task(task)
-    loaded.load_data()
+    try:
+        loaded: Any = mteb.get_task(task)
+    except KeyError as error:
+        raise SettingError(
+            f"mteb knows no task {task}: give its judgements too, qrels (QRELS)"
+        ) from error
+    try:
+        loaded.load_data()
+    except OSError as error:
+        raise DataUnavailableError(
+            f"mteb cannot load the data of {task} ({error}); give its judgements, qrels (QRELS)"
+        ) from error
+    unknown = sorted(set(found) - set(loaded.dataset))
+    if unknown:
+        raise SettingError(
+            f"{task} of mteb has no subset {', '.join(unknown)}: give the judgements that belong "
+            "to the predictions, qrels (QRELS)"
+        )
     return {
         query: grades
         for subset in found

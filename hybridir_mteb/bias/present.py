@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rich.cells import cell_len
 
 from hybridir_mteb.errors import UnknownNameError
 from hybridir_mteb.metrics.bias_report import MATRICES, BiasReport, Interval
 from hybridir_mteb.names import suggest
 
 MEAN, INTERVAL = "mean", "95% interval"
+LONGEST_HEAD = 14
 _RANKS = {"rank_distance", "mean_rank"}  # numbers of passages; all others lie around 1
 _FAMILIES = (("rank_", "lpr"), ("top1_",), ("same_", "peer_"), ("mrc", "language_probe"))
 _LATEX = str.maketrans(
@@ -50,6 +53,13 @@ def interval(ends: Interval | None, measure: str) -> str:
     return "-" if ends is None else f"[{number(ends[0], measure)}, {number(ends[1], measure)}]"
 
 
+def matrix_number(value: float | None, matrix: str) -> str:
+    """A cell of a matrix: fewer digits, for there are many of them side by side."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if matrix in _RANKS else f"{value:.2f}"
+
+
 def sheets(report: BiasReport, matrix: str | None = None) -> list[Sheet]:
     """Tables of related measures, then of a matrix.
 
@@ -62,6 +72,70 @@ def sheets(report: BiasReport, matrix: str | None = None) -> list[Sheet]:
     """
     found = [_of_measures(report, group) for group in _groups(_applicable(report))]
     return found if matrix is None else [*found, _of_matrix(report, matrix)]
+
+
+def check_matrix(name: str) -> None:
+    """Refuse the name of a matrix that there is none of.
+
+    Raises:
+        UnknownNameError: It is not in ``MATRICES``.
+    """
+    if name not in MATRICES:
+        raise UnknownNameError(
+            f"unknown matrix {name!r}{suggest(name, MATRICES)} (known: {', '.join(MATRICES)})"
+        )
+
+
+def fitting(sheet: Sheet, width: int) -> list[Sheet]:
+    """A table cut into several, each with the column of languages, that are no wider than asked.
+
+    Args:
+        sheet: What to cut.
+        width: Characters across, frames included; a column that needs more stands alone.
+    """
+    widths = [_column_width(column) for column in zip(sheet.columns, *sheet.rows, strict=True)]
+    first = 1 + widths[0]  # with the left edge
+    parts: list[list[int]] = [[]]
+    room = width - first
+    for at, needed in enumerate(widths[1:], 1):
+        if parts[-1] and needed > room:
+            parts.append([])
+            room = width - first
+        parts[-1].append(at)
+        room -= needed
+    if len(parts) == 1:
+        return [sheet]
+    return [
+        replace(_selected(sheet, columns), title=f"{sheet.title} (part {at} of {len(parts)})")
+        for at, columns in enumerate(parts, 1)
+    ]
+
+
+def _selected(sheet: Sheet, columns: Iterable[int]) -> Sheet:
+    chosen = [0, *columns]
+    return Sheet(
+        sheet.title,
+        tuple(sheet.columns[at] for at in chosen),
+        tuple(tuple(row[at] for at in chosen) for row in sheet.rows),
+    )
+
+
+def _column_width(texts: Sequence[str]) -> int:
+    """Characters that a column takes with a blank on each side and an edge."""
+    lines = [*folded(texts[0]).splitlines(), *texts[1:]]
+    return 3 + max(map(cell_len, lines), default=0)
+
+
+def folded(head: str) -> str:
+    """A head over several lines, broken after underscores."""
+    lines = [""]
+    parts = head.split("_")
+    for at, part in enumerate(parts):
+        piece = part + ("_" if at < len(parts) - 1 else "")
+        if lines[-1] and len(lines[-1] + piece) > LONGEST_HEAD:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(lines)
 
 
 def _applicable(report: BiasReport) -> list[str]:
@@ -87,12 +161,9 @@ def _of_measures(report: BiasReport, names: Sequence[str]) -> Sheet:
 
 
 def _of_matrix(report: BiasReport, name: str) -> Sheet:
-    if name not in report.matrices:
-        raise UnknownNameError(
-            f"unknown matrix {name!r}{suggest(name, MATRICES)} (known: {', '.join(MATRICES)})"
-        )
+    check_matrix(name)
     rows = [
-        (code, *(number(value, name) for value in values))
+        (code, *(matrix_number(value, name) for value in values))
         for code, values in zip(report.query_languages, report.matrices[name], strict=True)
     ]
     title = f"{name}: {MATRICES[name]}, by query language (rows) and passage language (columns)"

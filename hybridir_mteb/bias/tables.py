@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +13,8 @@ import numpy.typing as npt
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.metrics.languages import TOP_DEPTH, LanguageView
 from hybridir_mteb.metrics.measure import RankTable
-from hybridir_mteb.rank import ScoreBlock, Scorer, ranks_and_top, tie_order
-from hybridir_mteb.rank_correlation import mean_rank_correlation
+from hybridir_mteb.rank import ScoreBlock, Scorer, cut_ranks, ranks_and_top, tie_order
+from hybridir_mteb.rank_correlation import ReorderedScorer, mean_rank_correlation
 from hybridir_mteb.relevance import IntArray, Relevance
 
 Values = npt.NDArray[np.float64]
@@ -29,10 +31,12 @@ class Judgements:
         passage_ids: (n_passages,) unique; equal scores are ordered by a hash of them.
         items: (n_queries,) what each query asks, which translations share; None if unknown.
         gains: (n_entries,) relevance grades; None if all are 1.
+        query_ids: (n_queries,) for messages; None if queries are known by their numbers.
 
     Raises:
-        SettingError: Lengths that do not fit, an id or a relevant passage given twice, or two
-            queries of one language with the same item.
+        SettingError: Lengths that do not fit, a language or id that is no string, a relevant
+            passage outside the pool, an id or a relevant passage given twice, or two queries of one
+            language with the same item.
     """
 
     relevance: Relevance
@@ -41,6 +45,7 @@ class Judgements:
     passage_ids: Sequence[str]
     items: Sequence[str] | None = None
     gains: Values | None = None
+    query_ids: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         n_queries, n_passages = self.relevance.n_queries, len(self.passage_languages)
@@ -50,17 +55,43 @@ class Judgements:
             )
         _check_length("query_languages", self.query_languages, n_queries, "queries")
         _check_length("passage_ids", self.passage_ids, n_passages, "passage_languages")
-        _check_unique(self.passage_ids, "passage id {!r} is given twice; ids must be unique")
-        entries = self.relevance.query_of_entry * n_passages + self.relevance.passages
-        if len(np.unique(entries)) < len(entries):
-            raise SettingError("a query has the same relevant passage twice; give each once")
+        for name in ("query_languages", "passage_languages", "passage_ids"):
+            _check_strings(name, getattr(self, name))
+        if len(set(self.passage_ids)) < n_passages:
+            twice = Counter(self.passage_ids).most_common(1)[0][0]
+            raise SettingError(f"passage id {twice!r} is given twice; ids must be unique")
+        self._check_relevant(n_passages)
         if self.items is not None:
             _check_length("items", self.items, n_queries, "queries")
-            _check_unique(
-                list(zip(self.items, self.query_languages, strict=True)),
-                "item and language {!r} have two queries; translations share an item, other "
-                "queries do not",
+            self._check_items(self.items)
+
+    def _check_relevant(self, n_passages: int) -> None:
+        columns = self.relevance.passages
+        outside = columns[(columns < 0) | (columns >= n_passages)]
+        if len(outside):
+            raise SettingError(
+                f"relevant passage {outside[0]} lies outside the pool of {n_passages}; relevant "
+                "holds columns, counted from 0"
             )
+        entries = self.relevance.query_of_entry * n_passages + columns
+        if len(np.unique(entries)) < len(entries):
+            raise SettingError("a query has the same relevant passage twice; give each once")
+
+    def _check_items(self, items: Sequence[str]) -> None:
+        seen: dict[tuple[str, str], int] = {}
+        for at, key in enumerate(zip(items, self.query_languages, strict=True)):
+            if key[0] is None:
+                raise SettingError(f"query {self._name(at)} has no item; give all an item, or none")
+            first = seen.setdefault(key, at)
+            if first != at:
+                raise SettingError(
+                    f"queries {self._name(first)} and {self._name(at)} have the same item and "
+                    f"language, {key[0]!r} and {key[1]!r}; translations share an item, other "
+                    "queries do not"
+                )
+
+    def _name(self, query: int) -> str:
+        return str(query) if self.query_ids is None else repr(self.query_ids[query])
 
     @property
     def item_numbers(self) -> IntArray:
@@ -87,6 +118,7 @@ class Judgements:
             query_languages=[self.query_languages[at] for at in rows],
             items=None if self.items is None else [self.items[at] for at in rows],
             gains=None if self.gains is None else self.gains[entries],
+            query_ids=None if self.query_ids is None else [self.query_ids[at] for at in rows],
         )
 
 
@@ -97,14 +129,44 @@ def _check_length(name: str, values: Sequence[str], expected: int, of_what: str)
         )
 
 
-def _check_unique(values: Sequence[object], message: str) -> None:
-    if len(set(values)) == len(values):
-        return
-    seen: set[object] = set()
-    for value in values:
-        if value in seen:
-            raise SettingError(message.format(value))
-        seen.add(value)
+def _check_strings(name: str, values: Sequence[object]) -> None:
+    for at, value in enumerate(values):
+        if not isinstance(value, str):
+            raise SettingError(f"{name}: entry {at} is {value!r}; give a string for each")
+
+
+def as_array(values: object, name: str) -> npt.NDArray[Any]:
+    """Numbers as an array, from anything that holds them, tensors of torch included.
+
+    Args:
+        values: On any device and of any precision.
+        name: For the message.
+
+    Raises:
+        SettingError: Rows of different lengths, or no numbers.
+    """
+    try:
+        array: npt.NDArray[Any] = np.asarray(_without_torch(values))
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"{name}: not a matrix of numbers ({error})") from error
+    if array.dtype.kind not in "biuf":
+        raise SettingError(f"{name}: expected numbers, got {array.dtype}")
+    return array
+
+
+def _without_torch(values: Any) -> Any:
+    if isinstance(values, list | tuple):
+        return [_without_torch(value) for value in values] if _any_tensor(values) else values
+    if not hasattr(values, "detach"):
+        return values
+    tensor = values.detach().cpu()
+    if str(tensor.dtype) == "torch.bfloat16":  # NumPy has none; float32 holds it exactly
+        tensor = tensor.float()
+    return tensor.numpy()
+
+
+def _any_tensor(values: Sequence[object]) -> bool:
+    return any(hasattr(value, "detach") for value in values)
 
 
 class MatrixScorer:
@@ -133,30 +195,6 @@ class MatrixScorer:
         return np.asarray(self._scores[start:stop], np.float64)
 
 
-class ReorderedScorer:
-    """Another scorer with its queries in another order; neighbours are asked for together."""
-
-    def __init__(self, scorer: Scorer, rows: IntArray) -> None:
-        self._scorer, self._rows = scorer, rows
-
-    @property
-    def n_queries(self) -> int:
-        """Number of queries."""
-        return len(self._rows)
-
-    @property
-    def n_passages(self) -> int:
-        """Size of the pool."""
-        return self._scorer.n_passages
-
-    def block(self, start: int, stop: int) -> ScoreBlock:
-        """(stop - start, n_passages) scores."""
-        rows = self._rows[start:stop]
-        parts = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
-        blocks = [self._scorer.block(int(part[0]), int(part[-1]) + 1) for part in parts]
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-
-
 @dataclass(frozen=True)
 class Extras:
     """What else than ranks a table is to hold.
@@ -164,7 +202,8 @@ class Extras:
     Attributes:
         top_depth: How many of the best-ranked passages have their language looked at.
         correlate: Whether to compute rank correlations between translations.
-        correlation_depth: Cut rankings there before they are correlated; None is the whole pool.
+        correlation_depth: Cut rankings there before they are correlated; None is all that is
+            ranked.
         lengths: (n_queries,) where each ranking ends, if the system did not rank the whole pool.
         probe: Accuracy of a language probe for each language.
     """
@@ -188,43 +227,64 @@ def rank_table(scorer: Scorer, judged: Judgements, extras: Extras | None = None)
         EmbeddingError: A score is NaN or infinite, or sizes do not fit.
     """
     extras = extras or Extras()
+    order = tie_order(judged.passage_ids)
+    ranks, columns = ranks_and_top(scorer, judged.relevance, order, extras.top_depth)
+    ranks = cut_ranks(ranks, judged.relevance, extras.lengths)
+    view = _view(judged, columns)
+    if extras.lengths is not None:
+        view = view.cut(extras.lengths)
+    view = replace(
+        view,
+        correlation=_correlation(scorer, judged, order, extras) if extras.correlate else None,
+        probe=None
+        if extras.probe is None
+        else np.array([extras.probe.get(code, np.nan) for code in view.codes]),
+    )
+    return RankTable.build(judged.relevance, ranks, scorer.n_passages, judged.gains, view)
+
+
+def ideal_table(judged: Judgements) -> RankTable:
+    """The table of a system that ranks what is relevant first, without the languages of its top.
+
+    For what depends on queries, pool and judgements alone.
+    """
+    counts = judged.relevance.counts
+    firsts = np.repeat(judged.relevance.indptr[:-1], counts)
+    ranks = np.arange(len(firsts)) - firsts + 1
+    view = _view(judged, np.empty((len(counts), 0), np.int64))
+    n_passages = len(judged.passage_ids)
+    return RankTable.build(judged.relevance, ranks, n_passages, judged.gains, view)
+
+
+def _view(judged: Judgements, columns: IntArray) -> LanguageView:
+    """Languages of a table whose best-ranked passages are ``columns``."""
     codes = tuple(sorted({*judged.query_languages, *judged.passage_languages}))
     number = {code: at for at, code in enumerate(codes)}
     pool = np.array([number[code] for code in judged.passage_languages], np.int64)
-    order = tie_order(judged.passage_ids)
-    ranks, columns = ranks_and_top(scorer, judged.relevance, order, extras.top_depth)
-    top = pool[columns]
-    if extras.lengths is not None:
-        top[np.arange(top.shape[1]) >= extras.lengths[:, None]] = -1
-    view = LanguageView(
+    return LanguageView(
         codes=codes,
         queries=np.array([number[code] for code in judged.query_languages], np.int64),
         entries=pool[judged.relevance.passages],
         pool=np.bincount(pool, minlength=len(codes)),
-        top=top,
-        correlation=_correlation(scorer, judged, order, extras) if extras.correlate else None,
-        probe=None
-        if extras.probe is None
-        else np.array([extras.probe.get(code, np.nan) for code in codes]),
+        top=pool[columns],
     )
-    return RankTable.build(judged.relevance, ranks, scorer.n_passages, judged.gains, view)
 
 
 def _correlation(
     scorer: Scorer, judged: Judgements, order: IntArray, extras: Extras
 ) -> Values | None:
     """(n_queries,) mean rank correlations; None if no query has a translation."""
-    numbers = judged.item_numbers
-    if extras.lengths is not None:  # an empty ranking is no ranking to compare with
-        empty = np.flatnonzero(extras.lengths == 0)
-        numbers[empty] = len(numbers) + np.arange(len(empty))
-    rows = np.argsort(numbers, kind="stable")
+    numbers, rows = judged.item_numbers, judged.rows_by_item
     if len(np.unique(numbers)) == len(numbers):
         return None
     sorted_already = np.array_equal(rows, np.arange(len(rows)))
     by_item = scorer if sorted_already else ReorderedScorer(scorer, rows)
     values = np.empty(len(rows))
     values[rows] = mean_rank_correlation(
-        by_item, numbers[rows], order, depth=extras.correlation_depth
+        by_item,
+        numbers[rows],
+        order,
+        depth=extras.correlation_depth,
+        lengths=None if extras.lengths is None else extras.lengths[rows],
     )
     return values

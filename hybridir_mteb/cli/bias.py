@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hybridir_mteb.metrics.bias_report import BiasReport
 
 console = Console(width=None if sys.stdout.isatty() else 120)
-LONGEST_HEAD = 14
+UNBOUNDED = 100_000
 
 
 class Format(StrEnum):
@@ -77,8 +77,8 @@ def bias(  # noqa: PLR0913, PLR0917 -- the options of a command
     matrix: Annotated[
         str | None,
         typer.Option(
-            help="Also print a matrix of query and passage languages: mean_rank, recall_at_10, "
-            "share_at_10 or share_at_100."
+            help="Also print, and draw, a matrix of query and passage languages: mean_rank, "
+            "recall_at_10, share_at_10 or share_at_100."
         ),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the report: .html, .png or .svg.")] = None,
@@ -88,19 +88,23 @@ def bias(  # noqa: PLR0913, PLR0917 -- the options of a command
     Give RUN QRELS --doc-lang MAP --query-lang MAP, or the prediction folder of mteb run alone.
     Files may be compressed (.gz).
     """
-    from hybridir_mteb.bias.present import as_json, as_latex, sheets, words
+    from hybridir_mteb.bias.plot import DEFAULT_MATRIX, check_suffix, write_plot
+    from hybridir_mteb.bias.present import as_json, as_latex, check_matrix, sheets, words
 
+    if plot is not None:
+        check_suffix(plot)  # before a long evaluation
+    if matrix is not None:
+        check_matrix(matrix)
     options = {
-        "measures": None if measures is None else [m.strip() for m in measures.split(",")],
+        "measures": None if measures is None else _names(measures),
         "mrc_depth": mrc_depth,
         "parallel": parallel,
         "resamples": resamples,
     }
     report = _report(run, qrels, doc_lang, query_lang, options)
     if plot is not None:
-        from hybridir_mteb.bias.plot import write_plot
-
-        write_plot(report, plot, f"Language bias of {run.name}")
+        title = f"Language bias of {run.name}"
+        write_plot(report, plot, title, matrix=matrix or DEFAULT_MATRIX)
     if format_ is Format.JSON:
         typer.echo(as_json(report))
     elif format_ is Format.LATEX:
@@ -110,6 +114,13 @@ def bias(  # noqa: PLR0913, PLR0917 -- the options of a command
             _print(sheet)
         for line in words(report):
             console.print(escape(line), highlight=False)
+
+
+def _names(measures: str) -> list[str]:
+    found = [name for name in map(str.strip, measures.split(",")) if name]
+    if not found:
+        raise SettingError(f"--measures {measures!r} names no measure")
+    return found
 
 
 def _report(
@@ -126,7 +137,7 @@ def _report(
         raise DataUnavailableError(f"{run}: no such file or folder")
     documents = None if doc_lang is None else read_language_map(doc_lang).languages
     queries = None if query_lang is None else read_language_map(query_lang)
-    if run.is_dir() or run.suffix == ".json":
+    if run.is_dir() or run.name.removesuffix(".gz").endswith(".json"):
         return language_bias.of_predictions(
             run,
             qrels=None if qrels is None else read_qrels(qrels),
@@ -149,9 +160,10 @@ def _report(
             f"a run needs {', '.join(missing)} too: hybridir bias RUN QRELS --doc-lang MAP "
             "--query-lang MAP; or give the prediction folder of mteb run alone"
         )
+    judged = read_qrels(qrels)
     return language_bias.of_run(
-        read_run(run, documents),
-        read_qrels(qrels),
+        read_run(run, documents, judged),
+        judged,
         documents,
         queries.languages,
         items=queries.items,
@@ -160,21 +172,15 @@ def _report(
 
 
 def _print(sheet: Sheet) -> None:
-    table = Table(title=escape(sheet.title), title_justify="left")
-    for column in sheet.columns:
-        table.add_column(escape(_folded(column)), justify="left" if column == "query" else "right")
-    for row in sheet.rows:
-        table.add_row(*map(escape, row))
-    console.print(table)
+    """Cut a table to the width of a terminal; give piped output the width that it needs."""
+    from hybridir_mteb.bias.present import fitting, folded
 
-
-def _folded(name: str) -> str:
-    """A head over several lines, broken after underscores."""
-    lines = [""]
-    parts = name.split("_")
-    for at, part in enumerate(parts):
-        piece = part + ("_" if at < len(parts) - 1 else "")
-        if lines[-1] and len(lines[-1] + piece) > LONGEST_HEAD:
-            lines.append("")
-        lines[-1] += piece
-    return "\n".join(lines)
+    screen = console if console.is_terminal else Console(width=UNBOUNDED, file=console.file)
+    for part in fitting(sheet, screen.width):
+        table = Table(title=escape(part.title), title_justify="left")
+        for at, column in enumerate(part.columns):
+            side: Literal["left", "right"] = "right" if at else "left"
+            table.add_column(escape(folded(column)), justify=side, overflow="fold")
+        for row in part.rows:
+            table.add_row(*map(escape, row))
+        screen.print(table)

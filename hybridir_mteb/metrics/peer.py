@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2
 
+from hybridir_mteb.errors import SettingError
 from hybridir_mteb.metrics.measure import RankTable
 from hybridir_mteb.relevance import IntArray
 
@@ -28,6 +31,20 @@ class Unretrieved(StrEnum):
     BELOW = "below"
 
 
+def check_weights(weights: Mapping[float, float]) -> None:
+    """Refuse weights of relevance grades that give no mean.
+
+    Raises:
+        SettingError: One is negative or no number, or they do not sum to 1.
+    """
+    numbers = all(isinstance(x, Real) for pair in weights.items() for x in pair)
+    if not numbers or not all(weight >= 0 for weight in weights.values()):
+        raise SettingError(f"weights={weights!r}: give each grade a weight of 0 or more")
+    total = sum(weights.values())
+    if not math.isclose(total, 1.0, abs_tol=1e-6):
+        raise SettingError(f"weights={weights!r}: they sum to {total:g}; make them sum to 1")
+
+
 def peer(
     table: RankTable,
     depth: int,
@@ -43,14 +60,19 @@ def peer(
     Args:
         table: Ranks, with languages.
         depth: Cut-off.
-        weights: Weight of each relevance grade, 0 for passages that are not relevant; by default
-            all relevant passages are one level with the weight 1.
+        weights: Weight of each relevance grade, the grade 0 being passages that are not relevant;
+            none is negative, and they sum to 1. By default all relevant passages are one level.
         unretrieved: The rank of relevant passages below the cut-off.
 
     Returns:
         (n_queries,) from 0 to 1; 1 where a level has passages of one language only, or none within
         the cut-off; NaN for queries without relevant passages and where languages are unknown.
+
+    Raises:
+        SettingError: Weights that are negative or do not sum to 1.
     """
+    if weights is not None:
+        check_weights(weights)
     values = np.full(table.n_queries, np.nan)
     view = table.languages
     if view is None:

@@ -1,6 +1,7 @@
 """Runs and judgements in TREC's formats, and maps from ids to languages.
 
-Lines are read one by one; each file may be compressed, with the suffix ``.gz``.
+Lines are read one by one; each file may be compressed, with the suffix ``.gz``, and start with a
+byte order mark. As in trec_eval, only ASCII white space parts columns: ids may hold any other.
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import re
+import zlib
 from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from sys import intern
@@ -18,6 +22,9 @@ from hybridir_mteb.errors import DataFormatError, DataUnavailableError
 
 RUN_COLUMNS = "query Q0 document rank score name"
 QRELS_COLUMNS = "query iteration document grade"
+_BLANKS = " \t\n\r\f\v"
+_columns = re.compile(f"[^{_BLANKS}]+").findall
+_HEAD = re.compile(r"(.*[\W_])?lang(uage)?s?([\W_]code)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -33,12 +40,15 @@ class LanguageMap:
     items: dict[str, str] | None = None
 
 
-def read_run(path: Path, pool: Container[str] | None = None) -> dict[str, dict[str, float]]:
+def read_run(
+    path: Path, pool: Container[str] | None = None, queries: Container[str] | None = None
+) -> dict[str, dict[str, float]]:
     """A run: query -> document -> score.
 
     Args:
         path: Six columns, ``query Q0 document rank score name``; the rank is not looked at.
         pool: Known documents; any if None.
+        queries: Those whose documents must be known; all if None.
 
     Raises:
         DataUnavailableError: There is no such file.
@@ -47,7 +57,7 @@ def read_run(path: Path, pool: Container[str] | None = None) -> dict[str, dict[s
     """
     run: dict[str, dict[str, float]] = {}
     for number, line in _lines(path):
-        columns = line.split()
+        columns = _columns(line)
         if len(columns) != 6:
             raise _wrong_columns(path, number, columns, RUN_COLUMNS)
         query, _, document, _, written, _ = columns
@@ -60,10 +70,11 @@ def read_run(path: Path, pool: Container[str] | None = None) -> dict[str, dict[s
                 f"{path}:{number}: document {document!r} is a result of query {query!r} twice; "
                 "keep the better one"
             )
-        if pool is not None and document not in pool:
+        known = pool is None or document in pool
+        if not known and (queries is None or query in queries):
             raise DataFormatError(
                 f"{path}:{number}: document {document!r} has no language; the map of document "
-                "languages must list the whole pool"
+                "languages, --doc-lang, must list the whole pool"
             )
         results[intern(document)] = score
     return run
@@ -95,7 +106,7 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     """
     qrels: dict[str, dict[str, int]] = {}
     for number, line in _lines(path):
-        columns = line.split()
+        columns = _columns(line)
         if len(columns) != 4:
             raise _wrong_columns(path, number, columns, QRELS_COLUMNS)
         query, _, document, written = columns
@@ -120,13 +131,14 @@ def read_language_map(path: Path) -> LanguageMap:
     """Languages of documents or queries, and perhaps what the queries ask.
 
     Args:
-        path: Columns separated by tabs: id, language and, in all lines or none, item. Or a
-            ``.json`` file: an object from ids to a language, or ``{"language": …, "item": …}``.
+        path: Columns separated by tabs, without heads: id, language and, in all lines or none,
+            item. Or a ``.json`` file: an object from ids to a language, or ``{"language": …,
+            "item": …}``.
 
     Raises:
         DataUnavailableError: There is no such file.
-        DataFormatError: A line is malformed or an id occurs twice; the message names file, line and
-            remedy.
+        DataFormatError: A line is malformed or holds heads, or an id occurs twice; the message
+            names file, line and remedy.
     """
     name = path.name.removesuffix(".gz")
     pairs = _json_map(path) if name.endswith(".json") else _tab_map(path)
@@ -148,18 +160,26 @@ def read_language_map(path: Path) -> LanguageMap:
 
 
 def _tab_map(path: Path) -> Iterator[tuple[str, str, str, str | None]]:
+    first = True
     for number, line in _lines(path):
-        columns = [column.strip() for column in line.rstrip("\r\n").split("\t")]
+        columns = [column.strip(_BLANKS) for column in line.rstrip("\r\n").split("\t")]
         if len(columns) not in {2, 3}:
             raise _wrong_columns(path, number, columns, "id, language and perhaps item, with tabs")
+        if first and _HEAD.fullmatch(columns[1]):
+            raise DataFormatError(
+                f"{path}:{number}: {columns[1]!r} is no language but the head of a column; remove "
+                "the line"
+            )
+        first = False
         yield f"{path}:{number}", columns[0], columns[1], columns[2] if columns[2:] else None
 
 
 def _json_map(path: Path) -> Iterator[tuple[str, str, str, str | None]]:
+    with _reading(path) as stream:
+        text = stream.read()
     try:
-        with _open(path) as stream:
-            pairs = json.load(stream, object_pairs_hook=lambda pairs: pairs)
-    except (ValueError, OSError) as error:
+        pairs = json.loads(text, object_pairs_hook=lambda pairs: pairs)
+    except ValueError as error:
         raise DataFormatError(f"{path}: not valid JSON: {error}. Mend the file") from error
     if not isinstance(pairs, list) or not pairs or not all(isinstance(p, tuple) for p in pairs):
         raise DataFormatError(f"{path}: expected an object from ids to languages, and at least one")
@@ -184,8 +204,27 @@ def _open(path: Path) -> TextIO:
     if not path.is_file():
         raise DataUnavailableError(f"{path}: no such file")
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8")
-    return path.open(encoding="utf-8")
+        return gzip.open(path, "rt", encoding="utf-8-sig")
+    return path.open(encoding="utf-8-sig")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[TextIO]:
+    """The open file.
+
+    Raises:
+        DataUnavailableError: There is none.
+        DataFormatError: It is not UTF-8, or not what its suffix says.
+    """
+    try:
+        with _open(path) as stream:
+            yield stream
+    except DataUnavailableError:
+        raise
+    except UnicodeDecodeError as error:
+        raise DataFormatError(f"{path}: not UTF-8: {error}. Save the file as UTF-8") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataFormatError(f"{path}: cannot be read: {error}. Copy the file again") from error
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -195,18 +234,11 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         DataFormatError: There are none, or the file is not UTF-8 or not what its suffix says.
     """
     number = 0
-    try:
-        with _open(path) as stream:
-            for at, line in enumerate(stream, 1):
-                if line.strip():
-                    number = at
-                    yield at, line
-    except DataUnavailableError:
-        raise
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"{path}: not UTF-8: {error}. Save the file as UTF-8") from error
-    except (OSError, EOFError) as error:
-        raise DataFormatError(f"{path}: cannot be read: {error}. Copy the file again") from error
+    with _reading(path) as stream:
+        for at, line in enumerate(stream, 1):
+            if line.strip(_BLANKS):
+                number = at
+                yield at, line
     if not number:
         raise DataFormatError(f"{path}: the file is empty; is it the right one?")
 
