@@ -7,6 +7,7 @@ from typing import Any
 
 TITLES = {"XQuADR": "XQuAD-R", "MLQAR": "MLQA-R"}
 NONE = "none"
+BASE = "pocket-base"
 SIGNIFICANT = 0.05
 DISTANCE = "multi.rank_distance"
 SETTINGS = {
@@ -69,16 +70,24 @@ def bias_rows(collection: Mapping[str, Any], model: str) -> Table:
 def test_rows(collection: Mapping[str, Any], key: str) -> Table:
     """Differences: the base encoder, debiased, less each trained one; bold where significant."""
     names = _contenders(collection, key)
-    debiased = [name for name in names if "+" in name]
+    debiased = [name for name in names if name.startswith(f"{BASE}+")]
     trained = [name for name in names if "+" not in name]
     rows = []
     for row in debiased:
-        cells = [f"`{row}`"]
-        for column in trained:
-            text, significant = _difference(collection, key, row, column)
-            cells.append(f"**{text}**" if significant else text)
-        rows.append(cells)
+        differences = (_difference(collection, key, row, column) for column in trained)
+        rows.append([f"`{row}`", *(_bold(*difference) for difference in differences)])
     return ["row - column", *(f"`{name}`" for name in trained)], rows
+
+
+def both_rows(collection: Mapping[str, Any], debiaser: str) -> Table:
+    """Every trained encoder, debiased, less itself; bold where significant."""
+    rows = []
+    for model in collection["encoders"]:
+        if model != BASE:
+            both = contender(model, debiaser)
+            cells = (_bold(*_difference(collection, key, both, model)) for key in SETTINGS)
+            rows.append([f"`{both}`", *cells])
+    return ["less the same without", *SETTINGS.values()], rows
 
 
 def verdict_rows(collections: Mapping[str, Any]) -> Table:
@@ -87,8 +96,8 @@ def verdict_rows(collections: Mapping[str, Any]) -> Table:
     for key, label in SETTINGS.items():
         for name, title in TITLES.items():
             collection = collections[name]
-            debiased = _best(collection, key, wants_debiased=True)
-            trained = _best(collection, key, wants_debiased=False)
+            debiased = _best(collection, key, subtraction=True)
+            trained = _best(collection, key, subtraction=False)
             text, significant = _difference(collection, key, trained, debiased)
             better = text.startswith("-") == (key == DISTANCE)
             if not significant:
@@ -121,6 +130,10 @@ def contender(model: str, debiaser: str) -> str:
     return model if debiaser == NONE else f"{model}+{debiaser}"
 
 
+def _bold(text: str, significant: bool) -> str:
+    return f"**{text}**" if significant else text
+
+
 def _held_out_cells(scores: Mapping[str, Any]) -> list[str]:
     return [_number(scores[key], factor, d) for key, (_, factor, d) in HELD_OUT.items()]
 
@@ -147,8 +160,8 @@ def _difference(
     raise KeyError(f"no test of {first} and {second} on {key}")
 
 
-def _best(collection: Mapping[str, Any], key: str, *, wants_debiased: bool) -> str:
-    """The contender with the best mean among the debiased or the trained ones."""
+def _best(collection: Mapping[str, Any], key: str, *, subtraction: bool) -> str:
+    """The contender with the best mean: the base encoder debiased, or one that is only trained."""
 
     def mean(name: str) -> float:
         model, _, debiaser = name.partition("+")
@@ -158,6 +171,6 @@ def _best(collection: Mapping[str, Any], key: str, *, wants_debiased: bool) -> s
     names = [
         name
         for name in _contenders(collection, key)
-        if ("+" in name) == wants_debiased and name != "pocket-base"
+        if (name.startswith(f"{BASE}+") if subtraction else "+" not in name and name != BASE)
     ]
     return max(names, key=mean)

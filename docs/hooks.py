@@ -251,7 +251,8 @@ def _debias(argument: str) -> str:
     if what == "effect":
         columns, rows = tables.effect_rows(found, arguments)
     else:
-        make = {"bias": tables.bias_rows, "tests": tables.test_rows}[what]
+        makers = {"bias": tables.bias_rows, "both": tables.both_rows, "tests": tables.test_rows}
+        make = makers[what]
         columns, rows = make(found, *arguments)
     return f"{markdown_table(columns, rows)}\n\n{made_by(content)}"
 

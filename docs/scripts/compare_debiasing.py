@@ -31,10 +31,11 @@ COLLECTIONS = ("XQuADR", "MLQAR")
 COMMAND = "make compare-debiasing"
 NONE = "none"
 Vectors = dict[str, np.ndarray]
-# What the tests compare: the untrained encoder, as it is and debiased, and the trained ones.
+# What the tests compare: the untrained encoder, as it is and debiased, and the trained ones, as they
+# are and centred.
 CONTENDERS = (
     *(("pocket-base", debiaser) for debiaser in (NONE, *DEBIASERS)),
-    *((model, NONE) for model in ENCODERS[1:]),
+    *((model, debiaser) for model in ENCODERS[1:] for debiaser in (NONE, "centre")),
 )
 
 
