@@ -43,7 +43,7 @@ from hybridir_mteb.bias.plot_panels import (
     short,
     tick_labels,
 )
-from hybridir_mteb.bias.plot_style import LONGEST_LABEL, drawing, labels, text_width
+from hybridir_mteb.bias.plot_style import LONGEST_LABEL, drawing, labels, text_width, wrapped
 from hybridir_mteb.errors import DataUnavailableError, SettingError
 from hybridir_mteb.metrics.bias_report import MATRICES, BiasReport, bias_report
 from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
@@ -369,6 +369,45 @@ def test_notes_make_a_picture_higher_and_change_nothing_above(
     assert dark.any()
     assert not dark[-1]  # nothing is cut off
     assert not (noted[:, -8:] < 128).any()
+
+
+WIDE_REMARKS = {
+    "share_at_10": f"queries in {', '.join(['語' * 6] * 18)}",
+    "rank_distance": f"queries in {'語' * 90}",
+    "top1_relevant_same": f"QUERIES IN {', '.join(['ZH-HANS', 'WU-HANT'] * 12)}",
+}
+
+
+@pytest.mark.parametrize("remarks", [REMARKS, WIDE_REMARKS])
+def test_notes_and_titles_stay_within_their_room(
+    remarks: dict[str, str], tmp_path: Path, reports: dict[str, BiasReport]
+) -> None:
+    for name, title in (("short", TITLE), ("long", "Language bias of WU-HANT " * 12)):
+        report = replace(reports["one"], remarks=remarks)
+        write_plot(report, tmp_path / f"{name}.png", title)
+    with Image.open(tmp_path / "short.png") as picture:
+        short_title = np.asarray(picture.convert("L"))
+    with Image.open(tmp_path / "long.png") as picture:
+        long_title = np.asarray(picture.convert("L"))
+    more = len(long_title) - len(short_title)
+    assert more > 20  # another line of title
+    for pixels, moved in ((short_title, 0), (long_title, more)):
+        assert not (pixels[:8] < 128).any()
+        assert not (pixels[moved + 62 : moved + 76] < 128).any()  # above the panels' titles
+        assert not (pixels[:, -8:] < 128).any()
+    # Under the axes, white columns left of each panel part its notes from the others'.
+    notes = (short_title[-60:] < 128).any(axis=0)
+    dark = np.flatnonzero(notes)
+    assert np.count_nonzero(np.diff(dark) > 40) == 2
+
+
+@given(st.text("aW語 -\n", max_size=120), st.floats(0.3, 6))
+def test_wrapping_keeps_every_letter(words: str, inches: float) -> None:
+    with drawing():
+        lines = wrapped(words, inches, size=7).splitlines()
+    assert "".join("".join(lines).split()) == "".join(words.split())
+    assert all(line and line == line.strip() for line in lines)
+    assert all(text_width(line) <= max(2, 72 * inches / 1.5) for line in lines)
 
 
 def test_undefined_values_are_told_from_zero(reports: dict[str, BiasReport]) -> None:

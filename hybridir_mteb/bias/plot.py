@@ -9,11 +9,11 @@ from functools import partial
 from html import escape
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb.bias import plot_numbers, plot_panels
 from hybridir_mteb.bias.plot_html import Section, page
-from hybridir_mteb.bias.plot_style import drawing, labels, text_width
+from hybridir_mteb.bias.plot_style import drawing, labels, text_width, wrapped
 from hybridir_mteb.errors import DataUnavailableError, SettingError
 from hybridir_mteb.files import replacing, write_text
 from hybridir_mteb.metrics.bias_report import MATRICES, BiasReport
@@ -28,7 +28,9 @@ _PNG_DPI = 150
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 # Inches; a character and a line are of body text, or of notes, which are smaller.
 _ROW, _LEAST_HEIGHT, _KEY, _TITLE, _CHARACTER, _LINE = 0.32, 0.95, 0.4, 0.37, 0.085, 0.17
-_NOTE_SIZE, _NOTE_CHARACTER, _NOTE_LINE = 7, 0.056, 0.125
+_NOTE_SIZE, _NOTE_LINE = 7, 0.125
+_TITLE_LOOK: dict[str, Any] = {"weight": "bold", "size": 13}
+_TITLE_LINE = 0.22
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ class _Layout:
     """Where things stand in a figure, in inches from its left lower corner.
 
     Attributes:
+        title: Over as many lines as it needs.
         rows: Labels of the rows.
         left: Room for them, left of each panel.
         notes: Height of the notes, at the bottom.
@@ -172,6 +175,7 @@ class _Layout:
         width: Of the figure.
     """
 
+    title: str
     rows: Sequence[str]
     left: float
     notes: float
@@ -195,18 +199,20 @@ def _layout(report: BiasReport, panels: Sequence[_Panel], title: str | None) -> 
     below = notes + 0.5 + (_CHARACTER * longest if upright else 0.0)
     words = _LINE * max(_n_lines(_why_not_lines(each)) for each in panels)
     middle = max(_ROW * len(rows), _LEAST_HEIGHT, words)
-    height = below + middle + _KEY + 0.25 + (0.0 if title is None else 2 * _TITLE)
     width = sum(left + each.width + each.right for each in panels)
-    return _Layout(rows, left, notes, below, middle, upright, height, width)
+    lines = wrapped(title or "", width - left - 0.2, **_TITLE_LOOK)
+    above = 2 * _TITLE + _TITLE_LINE * max(_n_lines(lines) - 1, 0)
+    height = below + middle + _KEY + 0.25 + (0.0 if title is None else above)
+    return _Layout(lines, rows, left, notes, below, middle, upright, height, width)
 
 
 def _note_lines(shown: _Panel) -> str:
     note = "" if shown.why_not else shown.note
-    return plot_panels.wrapped(note, shown.width + shown.right, _NOTE_CHARACTER)
+    return wrapped(note, shown.width + shown.right, size=_NOTE_SIZE)
 
 
 def _why_not_lines(shown: _Panel) -> str:
-    return plot_panels.wrapped(shown.why_not or "", shown.width, 0.9 * _CHARACTER)
+    return wrapped(shown.why_not or "", shown.width, style="italic")
 
 
 def _n_lines(text: str) -> int:
@@ -236,7 +242,7 @@ def _figure(report: BiasReport, panels: Sequence[_Panel], title: str | None = No
             figure.text(x, foot, _note_lines(each), va="top", size=_NOTE_SIZE)
         start += each.width + each.right + at.left
     if title is not None:
-        figure.text(at.left / at.width, 1 - 0.32 / at.height, title, weight="bold", size=13)
+        figure.text(at.left / at.width, 1 - 0.16 / at.height, at.title, va="top", **_TITLE_LOOK)
     return figure
 
 

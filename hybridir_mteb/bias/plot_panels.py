@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any
@@ -258,14 +257,3 @@ def say(axes: Axes, lines: str) -> None:
     """Words in place of a picture."""
     axes.set_axis_off()
     axes.text(0, 1, lines, transform=axes.transAxes, va="top", style="italic", linespacing=1.3)
-
-
-def wrapped(words: str, inches: float, character: float) -> str:
-    """Words over several lines.
-
-    Args:
-        words: One paragraph.
-        inches: Room across.
-        character: Width of a character in inches.
-    """
-    return textwrap.fill(words, max(12, int(inches / character)))

@@ -41,6 +41,7 @@ _OTHER_FONTS = (
     "Arial Unicode MS",
     "Unifont",
 )
+_HINTING = 0.92  # small letters, fitted to pixels, are wider than as measured
 _lock = threading.Lock()
 
 
@@ -67,6 +68,36 @@ def text_width(text: str) -> int:
     """Columns that a text takes; Chinese, Japanese and Korean letters take two."""
     wide = sum(unicodedata.east_asian_width(sign) in {"W", "F"} for sign in text)
     return len(text) + wide
+
+
+def wrapped(words: str, inches: float, **look: Any) -> str:
+    """Words over lines that fit, by the widths of their letters; to be called while drawing.
+
+    Args:
+        words: One paragraph; a word that is too long is broken anywhere.
+        inches: Room across.
+        **look: Size, weight and style of the font.
+    """
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(**look)
+
+    def fits(line: str) -> bool:
+        points = text_to_path.get_text_width_height_descent(line, font, ismath=False)[0]
+        return bool(points <= 72 * inches * _HINTING)
+
+    lines: list[str] = []
+    for word in words.split():
+        if lines and fits(f"{lines[-1]} {word}"):
+            lines[-1] += f" {word}"
+            continue
+        lines.append("")
+        for sign in word:
+            if lines[-1] and not fits(lines[-1] + sign):
+                lines.append("")
+            lines[-1] += sign
+    return "\n".join(lines)
 
 
 def labels(names: Iterable[str]) -> dict[str, str]:
