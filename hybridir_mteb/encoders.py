@@ -6,11 +6,12 @@ machine is looked for on the hub when it is loaded, and else says how to train i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb import store
 from hybridir_mteb.debias.encoder import debiased_metas
+from hybridir_mteb.encoder_files import ALLOWED, check_record, skipping
 from hybridir_mteb.errors import DataUnavailableError
 from hybridir_mteb.names import NOT_HERE
 from hybridir_mteb.settings import Setting
@@ -84,7 +85,7 @@ def from_hub(name: str, revision: str | None) -> store.StoredEncoder:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
-        folder = snapshot_download(name, allow_patterns=[f"*{s}" for s in sorted(store.ALLOWED)])
+        folder = snapshot_download(name, allow_patterns=[f"*{s}" for s in sorted(ALLOWED)])
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         backbone, _, method = name.partition("/")[2].rpartition("-")
         reason = " ".join(str(error).split())[:200]
@@ -129,6 +130,7 @@ def encoder_metas(
     methods: list[TrainingMethod],
     registered: Mapping[str, ModelMeta] | None = None,
     debiasers: Iterable[str] = (),
+    report: Callable[[str], None] | None = None,
 ) -> list[ModelMeta]:
     """MTEB metadata of the encoders on this machine and of every other combination.
 
@@ -137,16 +139,23 @@ def encoder_metas(
         methods: How they are trained.
         registered: Models of plugins by name: possible bases of debiased encoders.
         debiasers: Names of all debiasers.
+        report: Told of encoders whose record gives no metadata, which are skipped; by default
+            they raise their error.
     """
     here: dict[str, store.StoredEncoder] = {}
     for encoder in store.encoders():
         here.setdefault(encoder.name, encoder)
     metas = []
     by_name = {backbone.name: backbone for backbone in backbones}
+    debiased = [encoder for encoder in here.values() if "debiaser" in encoder.record]
     for encoder in here.values():
-        backbone = by_name.get(encoder.record["backbone"]["name"])
-        if backbone is not None:
-            metas.append(_meta_of(encoder, _template(backbone)))
+        if encoder in debiased:
+            continue
+        with skipping(encoder, report):
+            check_record(encoder.record, encoder.path)
+            backbone = by_name.get(encoder.record["backbone"]["name"])
+            if backbone is not None:
+                metas.append(_meta_of(encoder, _template(backbone)))
     for backbone in backbones:
         template = _template(backbone)
         for method in methods:
@@ -154,8 +163,7 @@ def encoder_metas(
             if method.batches and name not in here:
                 metas.append(template.model_copy(update={"name": name}))
     known = {**(registered or {}), **{str(meta.name): meta for meta in metas}}
-    debiased = (encoder for encoder in here.values() if "debiaser" in encoder.record)
-    return metas + debiased_metas(debiased, known, debiasers)
+    return metas + debiased_metas(debiased, known, debiasers, report)
 
 
 def trained_on(encoder: store.StoredEncoder, known: set[str] | None) -> set[str] | None:
@@ -163,8 +171,12 @@ def trained_on(encoder: store.StoredEncoder, known: set[str] | None) -> set[str]
 
     Args:
         encoder: The encoder.
-        known: The same of the model that it was made from; None if that is unknown, which then
-            stays so, but never hides a leak.
+        known: The same of the model that it was made from; None if that is unknown.
+
+    Returns:
+        None if the base's are unknown, unless evaluation data leaked: then what is known to have
+        been seen, so that MTEB calls the encoder not zero-shot there. Elsewhere that says nothing
+        of the base's own data; a debiased encoder's card says that they are unknown.
     """
     seen = {
         task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridir_mteb.collection import ParallelCollection
+from hybridir_mteb.errors import PluginError
 from hybridir_mteb.relevance import IntArray
 from hybridir_mteb.settings import Setting
 from hybridir_mteb.sources import DataFile
@@ -127,6 +129,7 @@ class TrainingMethod:
 FloatArray = npt.NDArray[np.floating]
 Tensors = Mapping[str, npt.NDArray[Any]]
 ROLES = ("query", "document")
+_DEBIASER_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 @dataclass(frozen=True)
@@ -152,11 +155,11 @@ class Debiaser:
     """Training-free debiasing of embeddings; encoders are named ``hybridir/<base>+<name>``.
 
     Attributes:
-        name: Lower case, such as ``centre``.
+        name: Lower case, such as ``centre``: letters, digits, ``_`` and ``-``, a letter first.
         summary: One sentence: what is done to an embedding.
         source: Paper.
         fit: Statistics of one role: called with the data and each of ``roles``; returns named
-            arrays. Floating-point ones are kept in float32.
+            arrays of real numbers, or none. Floating-point ones are kept in float32.
         apply: Given (n, dimension) float64 embeddings, (n,) language numbers (-1 where the
             language is unknown or has no statistics) and the role's arrays, returns the debiased
             embeddings.
@@ -165,6 +168,9 @@ class Debiaser:
         needs_parallel: Whether it can be fitted on line-parallel text only.
         uses_language: Whether ``apply`` looks at the language numbers; where it does not, no
             language is detected and all numbers are -1.
+
+    Raises:
+        PluginError: A name of another form, roles that are none or unknown, or no functions.
     """
 
     name: str
@@ -176,6 +182,22 @@ class Debiaser:
     roles: frozenset[str] = frozenset(ROLES)
     needs_parallel: bool = False
     uses_language: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _DEBIASER_NAME.fullmatch(self.name):
+            raise PluginError(
+                f"debiaser {self.name!r}: the name must be of lower-case letters, digits, _ and -, "
+                "a letter first: it becomes part of encoders' names"
+            )
+        if not self.roles or not set(self.roles) <= set(ROLES):
+            raise PluginError(
+                f"debiaser {self.name}: roles {self.roles!r}: expected one or both of "
+                f"{', '.join(ROLES)} in a set"
+            )
+        object.__setattr__(self, "roles", frozenset(self.roles))
+        for part in ("fit", "apply"):
+            if not callable(getattr(self, part)):
+                raise PluginError(f"debiaser {self.name}: {part} must be a function")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 from hybridir_mteb import paths
+from hybridir_mteb.encoder_files import check_files, check_record, take_place
 from hybridir_mteb.errors import ChecksumError, DataFormatError, SettingError, UnknownNameError
 from hybridir_mteb.files import sha256_of
 from hybridir_mteb.names import suggest
@@ -31,7 +32,6 @@ MODEL = "model"
 FORMAT = 1
 PACKAGED = Path(__file__).parent / "data" / "encoders"
 WEIGHTS = "*.safetensors"
-ALLOWED = {".safetensors", ".json", ".md", ".txt", ".model", ".jinja"}
 
 
 @dataclass(frozen=True)
@@ -192,12 +192,19 @@ def keep(name: str, root: Path | None = None) -> Iterator[Place]:
         encoder = read_encoder(temporary)
         verify(encoder)
         target = home / encoder.fingerprint
-        if target.exists():
-            shutil.rmtree(target)
-        temporary.rename(target)
+        take_place(temporary, target, (CARD, RECORD), lambda there: _equal(there, encoder))
         place.kept = read_encoder(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _equal(folder: Path, encoder: StoredEncoder) -> bool:
+    """Whether a folder holds an encoder's weights, whatever its record says."""
+    try:
+        verify(StoredEncoder(encoder.name, folder, encoder.record))
+    except (DataFormatError, ChecksumError, OSError):
+        return False
+    return True
 
 
 def _check_name(name: object) -> None:
@@ -251,18 +258,20 @@ def import_encoder(source: Path) -> StoredEncoder:
     """Take an encoder from a folder or a zip archive into the store.
 
     Raises:
-        DataFormatError: Not an encoder, or one with files that an encoder does not need.
+        DataFormatError: Not an encoder, one with files that an encoder does not need, or one whose
+            record gives no usable metadata.
         ChecksumError: Its weights are not those of its record.
     """
     if source.is_dir():
-        name = read_encoder(source).name
+        encoder = read_encoder(source)
+        check_record(encoder.record, source / RECORD)
         files = {
             path.relative_to(source).as_posix(): path
             for path in source.rglob("*")
             if path.is_file()
         }
-        _check_files(list(files), source)
-        with keep(name) as place:
+        check_files(list(files), source)
+        with keep(encoder.name) as place:
             for relative, path in files.items():
                 target = place.folder / relative
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -277,9 +286,10 @@ def _unpack(source: Path) -> Place:
     try:
         with zipfile.ZipFile(source) as archive:
             members = [name for name in archive.namelist() if not name.endswith("/")]
-            _check_files(members, source)
-            name = json.loads(archive.read(RECORD))["name"]
-            with keep(name) as place:
+            check_files(members, source)
+            record = json.loads(archive.read(RECORD))
+            check_record(record, f"{source}: {RECORD}")
+            with keep(record["name"]) as place:
                 for member in members:
                     archive.extract(member, place.folder)
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
@@ -287,14 +297,3 @@ def _unpack(source: Path) -> Place:
             raise
         raise DataFormatError(f"{source}: not an exported encoder: {error}") from error
     return place
-
-
-def _check_files(names: list[str], source: Path) -> None:
-    for name in names:
-        path = Path(name)
-        if path.is_absolute() or ".." in path.parts or "\\" in name:
-            raise DataFormatError(f"{source}: {name!r} points outside the archive; not imported")
-        if path.suffix not in ALLOWED:
-            raise DataFormatError(
-                f"{source}: {name!r} is no file of an encoder; weights are safetensors only"
-            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from concept_erasure import LeaceFitter
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
 
 from hybridir_mteb.debias.apply import STATISTICS, FittedDebiaser, read_fitted
 from hybridir_mteb.debias.builtin import DEBIASERS
@@ -31,12 +33,14 @@ from hybridir_mteb.errors import (
     DataUnavailableError,
     EmbeddingError,
     LeakError,
+    PluginError,
     SettingError,
     UnknownNameError,
 )
 from hybridir_mteb.plugins import load_plugins
 from hybridir_mteb.probe import language_probe_accuracy
 from hybridir_mteb.specs import ROLES, DebiasData, Debiaser
+from hybridir_mteb.training.leak import EvaluationTexts
 from hybridir_mteb.training.recipe import Recipe
 from hybridir_mteb.training.sources.ntrex import load_ntrex
 
@@ -339,11 +343,62 @@ def test_evaluation_text_is_refused_unless_allowed(
     monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(data_dir))
     question = "How many points did the Panthers defense surrender?"  # of XQuAD
     text = FitText("mine.txt", {"de": ("Ja.", "Nein."), "en": ("Yes.", question)}, parallel=True)
-    with pytest.raises(LeakError, match=r"mine\.txt: item 'line 2' in 'en' occurs in XQuADR"):
+    with pytest.raises(LeakError, match=r"mine\.txt, line 2 \(en\) occurs in XQuADR") as caught:
         check_text(text, allow=False)
+    assert "--allow-leaks" in str(caught.value)
+    assert "training" not in str(caught.value)
     known, leaks = check_text(text, allow=True)
     assert [leak.evaluation_set for leak in leaks] == ["XQuADR"]
     assert {"XQuADR", "MLQAR", "PocketQAR"} <= set(known.checked)
+
+
+def test_a_leak_is_named_by_file_and_line_whatever_was_dropped(
+    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = EvaluationTexts()
+    known.add("Set", ["This sentence is in an evaluation set."])
+    monkeypatch.setattr("hybridir_mteb.debias.data.evaluation_texts", lambda: known)
+    german = "\n".join(["", "Ja.", "Nein.", "", "Doch.", "Eben."])
+    english = "\n".join(
+        ["", "Yes.", "No.", "dropped", "Oh yes.", "This sentence is in an evaluation set."]
+    )
+    for other in (german, german + "\nNoch etwas."):  # parallel, and not
+        files = write(tmp_path, de=other, en=english)
+        with pytest.raises(LeakError, match=r"data: en\.txt, line 6 \(en\) occurs in Set\. Remove"):
+            check_text(file_text(files), allow=False)
+    files = write(tmp_path, de=german.replace("Ja", "This sentence is in an evaluation set"), en="")
+    files["en"].write_text("\nno\nno\nno\nno\nno")
+    (leak,) = check_text(file_text(files, limit=2), allow=True)[1]  # lines 2 and 5 of the file
+    assert leak.item == "de.txt, line 2"
+    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(data_dir))
+    corpus = ntrex_text(["de", "en"], 50)
+    known.add("News", [corpus.lines["de"][7]])
+    at = load_ntrex(("de", "en")).lines["de"].index(corpus.lines["de"][7]) + 1
+    with pytest.raises(LeakError, match=rf"newstest2019-ref\.deu\.txt, line {at} \(de\)"):
+        check_text(corpus, allow=False)
+
+
+def test_every_language_code_counts_and_varieties_are_one_language() -> None:
+    two = ["a", "b"]
+    text = make_text("here", {"nb": two, "ky": two, "ab": two, "arz": two}, parallel=True)
+    assert text.languages == ("ab", "ar", "ky", "no")
+    assert make_text("", {"nb": ["a"] * 2, "en": two}, parallel=True).lines["no"] == ("a", "a")
+    for pair in ({"no": two, "nb": two}, {"ar": two, "arz": two}):
+        with pytest.raises(SettingError, match="are one language here"):
+            make_text("here", pair, parallel=True)
+    for wrong in ("zxx", "german", "xx", ""):
+        with pytest.raises(SettingError, match="unknown language code"):
+            make_text("here", {wrong: two, "en": two}, parallel=True)
+    debias = fitted("centre", {"en": [[1, 0], [3, 0]], "no": [[0, 2], [0, 4]]})
+    assert debias.numbers(["nb", "no", "en", "ky"], 4).tolist() == [1, 1, 0, -1]
+
+
+def test_a_byte_order_mark_is_no_text_and_files_must_share_a_line(tmp_path: Path) -> None:
+    files = write(tmp_path, de="\ufeffeins\nzwei", en="one\ntwo")
+    assert file_text(files).lines["de"] == ("eins", "zwei")
+    files = write(tmp_path, de="eins\n\ndrei\n\n", en="\ntwo\n\nfour\n")
+    with pytest.raises(DataFormatError, match="no line has text in all of them"):
+        file_text(files)
 
 
 # --- Languages of texts ---
@@ -393,9 +448,82 @@ def test_a_debiaser_gets_both_roles_its_options_and_numbers_of_languages() -> No
     given_ = {"a": "2", "b": "y, z", "c": "true"}
     debias = fit(debiaser, of_role, parallel=True, options=given_)
     options = {"a": 2.0, "b": ("y", "z"), "c": True}
-    assert seen == [(role, CODES, True, options, set(ROLES)) for role in ("document", "query")]
+    assert seen[:2] == [(role, CODES, True, options, set(ROLES)) for role in ("document", "query")]
+    tried = ([0, 0, 0, 1, 1, 1, 2, 2, 2], [-1] * 9)  # on a few embeddings of each language
+    assert seen[2:] == [(numbers, [3], np.float64) for _ in ROLES for numbers in tried]
     debias(np.zeros((4, 8), np.float32), ["fr", "xx", None, "de"], "query")
     assert seen[-1] == ([2, -1, -1, 0], [3], np.float64)
-    short = Debiaser("mine", "", "", fit_it, lambda x, n, t: x[:, :1])
-    with pytest.raises(EmbeddingError, match="returned shape"):
-        fit(short, of_role, parallel=True)(np.zeros((4, 8)), "fr", "query")
+
+
+def boom(*arguments: Any) -> Any:
+    raise IndexError("out of range")
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "fit_it", "apply_it"),
+    [
+        (PluginError, "debiaser mine: fit fails for role document: IndexError", boom, boom),
+        (PluginError, "debiaser mine: apply fails on document.*IndexError", lambda d, r: {}, boom),
+        (PluginError, "fit returned list", lambda d, r: [], boom),
+        (PluginError, "fit returned 'a' of type list", lambda d, r: {"a": [1.0]}, boom),
+        (PluginError, "fit returned 1 of", lambda d, r: {1: np.zeros(1)}, boom),
+        (PluginError, "'a' of type complex", lambda d, r: {"a": np.zeros(1, complex)}, boom),
+        (PluginError, "'a' of type <U1", lambda d, r: {"a": np.array(["x"])}, boom),
+        (EmbeddingError, "mine returned shape", lambda d, r: {}, lambda x, n, t: x[:, :1]),
+        (EmbeddingError, "mine returned list", lambda d, r: {}, lambda x, n, t: x.tolist()),
+        (EmbeddingError, "mine returned complex", lambda d, r: {}, lambda x, n, t: x * 1j),
+        (EmbeddingError, "debiased by mine.*NaN", lambda d, r: {}, lambda x, n, t: x * np.nan),
+    ],
+)
+def test_a_debiaser_that_fails_is_named_before_anything_is_kept(
+    error: type[Exception], message: str, fit_it: Any, apply_it: Any
+) -> None:
+    debiaser = Debiaser("mine", "", "", fit_it, apply_it)
+    with pytest.raises(error, match=message):
+        fit(debiaser, dict.fromkeys(ROLES, embeddings(0)), parallel=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "Centre"}, "'Centre': the name must"),
+        ({"name": "a+b"}, "name must"),
+        ({"name": "a/b"}, "name must"),
+        ({"name": "1a"}, "name must"),
+        ({"name": ""}, "name must"),
+        ({"roles": frozenset()}, "mine: roles"),
+        ({"roles": frozenset({"passage"})}, "mine: roles"),
+        ({"roles": "document"}, "mine: roles"),
+        ({"fit": None}, "mine: fit must be a function"),
+        ({"apply": "x"}, "mine: apply must be a function"),
+    ],
+)
+def test_a_debiaser_that_cannot_work_is_refused(changes: Any, message: str) -> None:
+    parts = {"name": "mine", "summary": "", "source": "", "fit": boom, "apply": boom, **changes}
+    with pytest.raises(PluginError, match=message):
+        Debiaser(**parts)
+
+
+def test_a_debiaser_without_statistics_is_kept_and_others_keep_their_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    debiaser = Debiaser("half", "", "", lambda data, role: {}, lambda x, n, t: x / 2)
+    debias = fit(debiaser, dict.fromkeys(ROLES, embeddings(0)), parallel=True)
+    debias.save(tmp_path)
+    plugins = load_plugins([])
+    plugins.debiasers.add("half", debiaser, "test")
+    monkeypatch.setattr("hybridir_mteb.plugins.installed_plugins", lambda: plugins)
+    again = read_fitted(tmp_path)
+    assert again.tensors == {"query": {}, "document": {}}
+    assert again(np.ones((1, 8)), "de", "query").tolist() == [[0.5] * 8]
+    # A key more in the header would change fingerprints of encoders that exist.
+    fitted("centre", embeddings(0)).save(tmp_path)
+    with safe_open(tmp_path / STATISTICS, "np") as file:
+        header = json.loads(file.metadata()["hybridir"])
+    assert set(header) == {"method", "languages", "options", "dimension", "unit_length"}
+
+
+def test_lengths_that_arithmetic_in_bf16_leaves_count_as_one() -> None:
+    texts = embeddings(0, unit=True)
+    assert fitted("centre", {code: 1.006 * matrix for code, matrix in texts.items()}).unit_length
+    assert not fitted("centre", {c: 1.02 * matrix for c, matrix in texts.items()}).unit_length

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.models.model_implementations import MODEL_REGISTRY
 from mteb.models.model_meta import ModelMeta, ScoringFunction
+from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 from mteb.types import PromptType
 from sentence_transformers import SentenceTransformer
 from training_data import write_tiny_xlmr
@@ -34,11 +37,14 @@ from hybridir_mteb.backbones import BACKBONES
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.debias import data
 from hybridir_mteb.debias.apply import FittedDebiaser
+from hybridir_mteb.debias.base import base_revision, load_base
 from hybridir_mteb.debias.encoder import debiased_name, load_debiased
 from hybridir_mteb.encoders import encoder_metas
 from hybridir_mteb.errors import (
     ChecksumError,
+    DataFormatError,
     DataUnavailableError,
+    EmbeddingError,
     SettingError,
     UnknownNameError,
 )
@@ -527,6 +533,8 @@ def test_errors_are_one_message(
     assert "--text 'de.txt': expected CODE=FILE" in failure("lir", "--text", "de.txt")
     assert "gives de twice" in failure("lir", *files, "--text", "de=other.txt")
     assert "names fi, for which" in failure("lir", *files, "--languages", "en,fi")
+    assert "at least 2 languages" in failure("lir", *files, "--languages", "en,,")
+    assert "names no language" in failure("lir", *files, "--languages", ", ,")
     assert "source='ar' is not among" in failure("shift", *files, "--option", "source=ar")
     assert "cannot be loaded with precision" in failure("lir", *files, "--precision", "bf16")
     (tmp_path / "en.txt").write_text("one\ntwo\n")
@@ -544,12 +552,216 @@ def test_leaks_are_refused_or_written_down(
     monkeypatch.setattr(data, "evaluation_texts", lambda: known)
     command = ["fit", "--model", "test/fake", "--method", "centre", *files]
     done = CliRunner().invoke(app, ["debias", *command])
-    assert "item 'line 2' in 'de' occurs in XQuADR" in str(done.exception)
+    assert "de.txt, line 2 (de) occurs in XQuADR" in str(done.exception)
     run(*command, "--allow-leaks")
     made = store.get("hybridir/test__fake+centre")
+    assert made.record["leak_check"]["allowed_leaks"][0].count("de.txt, line 2") == 1
     assert made.record["leak_check"]["leaked_sets"] == ["XQuADR"]
     assert "NOT zero-shot: 1 lines" in (made.path / store.CARD).read_text()
     assert "XQuADRMultilingualRetrieval" in (metas()[made.name].training_datasets or ())
+    # The same statistics, fitted where the set is not at hand: what is known stays known.
+    missing = EvaluationTexts(checked=["MLQAR"], not_at_hand=["XQuADR"])
+    monkeypatch.setattr(data, "evaluation_texts", lambda: missing)
+    shown = run(*command, "--method", "lir")
+    assert "\nnot compared with: XQuADR, which" in shown
+    again = store.get("hybridir/test__fake+centre")
+    assert again.fingerprint == made.fingerprint
+    assert again.record["leak_check"]["leaked_sets"] == ["XQuADR"]
+    assert "NOT zero-shot: 1 lines" in (again.path / store.CARD).read_text()
+    other = (store.get("hybridir/test__fake+lir").path / store.CARD).read_text()
+    assert "compared with MLQAR\n- Not compared with: XQuADR" in other
+    assert "zero-shot" not in other.lower()
+
+
+@pytest.mark.parametrize(("base", "said"), [(None, True), ({"MSMARCO"}, False)])
+def test_the_card_says_zero_shot_and_unknown_data_only_where_that_is_so(
+    base: set[str] | None,
+    said: bool,
+    files: list[str],
+    registered: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(MODEL_REGISTRY, "test/fake", fake_meta(training_datasets=base))
+    known = EvaluationTexts()
+    known.add("XQuADR", ["Something else that is long enough."])
+    monkeypatch.setattr(data, "evaluation_texts", lambda: known)
+    shown = run("fit", "--model", "test/fake", "--method", "centre", *files)
+    card = (store.get("hybridir/test__fake+centre").path / store.CARD).read_text()
+    assert "- Zero-shot: compared with XQuADR\n" in card
+    assert ("the base itself was trained on is unknown" in card) is said
+    assert "not compared" not in shown
+
+
+def test_nothing_is_stored_if_one_of_the_methods_fails(
+    registered: None, no_evaluation_sets: None, files: list[str]
+) -> None:
+    command = ["debias", "fit", "--model", "test/fake", *files, "--option", "k=4"]
+    done = CliRunner().invoke(app, [*command, "--method", "centre", "--method", "lir"])
+    assert isinstance(done.exception, SettingError)
+    assert store.find("hybridir/test__fake+centre") is None
+
+
+# --- Bases ---
+
+
+def test_a_name_that_another_base_has_is_refused(
+    made: store.StoredEncoder, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert debiased_name(str(tmp_path), "lir") == f"hybridir/local__{tmp_path.name}+lir"
+    pocket = tmp_path / "pocket-base"
+    pocket.mkdir()
+    assert debiased_name(str(pocket), "centre") == "hybridir/local__pocket-base+centre"
+    monkeypatch.setitem(MODEL_REGISTRY, "test__fake", fake_meta(name="test/other"))
+    command = ["debias", "fit", "--method", "centre", *files, "--model"]
+    done = CliRunner().invoke(app, [*command, "test__fake"])
+    assert isinstance(done.exception, SettingError)
+    assert f"of another base, test/fake: remove that one: hybridir models rm {made.name}" in str(
+        done.exception
+    )
+    with store.keep("hybridir/local__pocket-base+centre") as place:
+        fill = {"name": "hybridir/local__pocket-base+centre"}
+        fill |= {"backbone": {**made.record["backbone"], "name": "/elsewhere/pocket-base"}}
+        for path in made.path.iterdir():
+            (place.folder / path.name).write_bytes(path.read_bytes())
+        (place.folder / store.RECORD).write_text(json.dumps({**made.record, **fill}))
+    done = CliRunner().invoke(app, [*command, str(pocket)])
+    assert isinstance(done.exception, SettingError)
+    assert "/elsewhere/pocket-base: rename the folder, or remove" in str(done.exception)
+
+
+def test_the_revision_of_a_foreign_base_is_of_all_that_changes_embeddings(tiny: Path) -> None:
+    wrapper = SentenceTransformerEncoderWrapper(str(tiny), device="cpu")
+
+    def revision(**changes: Any) -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in changes.items():
+                patch.setattr(wrapper if name == "model_prompts" else wrapper.model, name, value)
+            return base_revision(wrapper)
+
+    changes: list[dict[str, Any]] = [
+        {"prompts": {"query": "q: ", "document": "passage: "}},
+        {"default_prompt_name": "query"},
+        {"max_seq_length": 7},
+        {"truncate_dim": 8},
+        {"similarity_fn_name": "dot"},
+        {"model_prompts": {"query": "other: "}},
+    ]
+    found = [revision(), *(revision(**change) for change in changes)]
+    assert len(set(found)) == len(found)
+    assert revision() == found[0]
+    plain = fake()
+    assert base_revision(plain) == "1"
+    plain.model_prompts = {"query": "q: "}
+    assert base_revision(plain).startswith("1:")
+    plain.mteb_model_meta = fake_meta("abc", name="hybridir/ours")
+    assert base_revision(plain) == "abc"
+
+
+@pytest.mark.parametrize(
+    "error", [NotImplementedError("no code"), ImportError("pip install x"), RuntimeError, KeyError]
+)
+def test_a_base_that_cannot_be_loaded_gives_one_message(
+    error: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loader(model_name: str, revision: str | None = None, **kwargs: Any) -> Any:
+        raise error
+
+    monkeypatch.setitem(MODEL_REGISTRY, "test/broken", fake_meta(loader=loader))
+    with pytest.raises(DataUnavailableError, match=r"test/broken cannot be loaded: .*models list"):
+        load_base("test/broken")
+    no_code = fake_meta().model_copy(update={"loader": None})
+    monkeypatch.setitem(MODEL_REGISTRY, "test/broken", no_code)
+    with pytest.raises(DataUnavailableError, match="No model implementation"):
+        load_base("test/broken")
+
+
+def test_paths_and_names_that_are_nothing_are_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("get_model_meta.get_model_meta", "model_meta.ModelMeta.from_hub"):
+        monkeypatch.setattr(f"mteb.models.{name}", None)  # nobody asks the hub
+    for path in ("./nothing", "/no/such/folder", "~/no-such-folder", f"{tmp_path}/x"):
+        with pytest.raises(DataUnavailableError, match="there is no such folder"):
+            load_base(path)
+    with pytest.raises(UnknownNameError, match="Did you mean hybridir/pocket-base"):
+        load_base("hybridir/pocket-bsae")
+
+
+def test_a_name_registered_before_the_fit_loads_after_it(
+    files: list[str], no_evaluation_sets: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = fake_meta(name="hybridir/made-up", revision="1")
+    monkeypatch.setitem(MODEL_REGISTRY, "hybridir/made-up", base)
+    (meta,) = [
+        meta
+        for meta in encoder_metas([], [], {"hybridir/made-up": base}, ["centre"])
+        if meta.name == "hybridir/made-up+centre"
+    ]
+    run("fit", "--model", "hybridir/made-up", "--method", "centre", *files)
+    model: Any = meta.load_model()
+    assert isinstance(model, DebiasedEncoder)
+    made = store.get("hybridir/made-up+centre")
+    assert model.mteb_model_meta.revision == made.fingerprint  # where results are filed
+    assert base_revision(model) == made.fingerprint
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "load_base('hybridir/pocket-base', device='cpu')",
+        "embed_for_fitting(Zeros(), {'de': ['a', 'b'], 'en': ['c', 'd']})",
+    ],
+)
+def test_it_works_without_the_autoload_hook(action: str, pocket_weights: None) -> None:
+    script = f"""
+import numpy as np
+from mteb.models.abs_encoder import AbsEncoder
+from mteb.models.model_implementations import MODEL_REGISTRY
+from hybridir_mteb.adapters.mteb_debias import embed_for_fitting
+from hybridir_mteb.debias.base import load_base
+
+class Zeros(AbsEncoder):
+    def __init__(self, **kwargs): ...
+    def encode(self, inputs, **kwargs):
+        return np.zeros((sum(len(batch["text"]) for batch in inputs), 4))
+
+assert "hybridir/pocket-base" not in MODEL_REGISTRY
+{action}
+"""
+    environment = {**os.environ, "HYBRIDIR_AUTOLOAD": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, check=False, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+# --- What encode is given ---
+
+
+def test_inputs_that_can_be_read_once_and_texts_that_are_not_needed() -> None:
+    arguments: Any = {"task_metadata": TWO, "hf_split": "test", "hf_subset": "de-en"}
+    batches: list[Any] = [{"text": [TEXTS["en"][1], TEXTS["de"][1]]}, {"text": [TEXTS["de"][0]]}]
+    model = DebiasedEncoder(fake(), numbering())
+    found = model.encode(iter(batches), **arguments)  # type: ignore[arg-type]
+    assert found[:, 0].tolist() == [1, 0, 0]
+
+    class Counting(list[Any]):
+        read = 0
+
+        def __iter__(self) -> Any:
+            self.read += 1
+            return super().__iter__()
+
+    counted: Any = Counting(batches)
+    DebiasedEncoder(fake(), numbering(uses_language=False)).encode(counted, **arguments)
+    assert counted.read == 1
+
+    class Short(Fake):
+        def encode(self, inputs: Any, **kwargs: Any) -> torch.Tensor:
+            return super().encode(inputs, **kwargs)[:2]
+
+    with pytest.raises(EmbeddingError, match=r"Short\.encode returned 2 embeddings for 3 texts"):
+        DebiasedEncoder(Short(), numbering()).encode(batches, **arguments)  # type: ignore[arg-type]
 
 
 def test_methods_are_listed() -> None:
@@ -601,6 +813,15 @@ def test_the_wrapper_returns_what_sentence_transformers_returns(model: SentenceT
     for arguments in ({"precision": "int8"}, {"output_value": "token_embeddings"}):
         with pytest.raises(SettingError, match="cannot be debiased"):
             debiased.encode(texts, **arguments)
+    for languages in ("german", ["de", "english", "fr"], "zxx"):
+        with pytest.raises(SettingError, match=r"unknown language code '(german|english|zxx)'"):
+            debiased.encode(texts, languages=languages)
+    unknown = debiased.encode(texts, languages=[None] * 3)
+    assert debiased.encode(texts, languages="ja").tolist() == unknown.tolist()
+    assert debiased.encode(texts, languages=["nb", None, "ja"]).tolist() == unknown.tolist()
+    for nothing in (debiased.encode([]), debiased.encode_query([], languages="de")):
+        assert nothing.shape == (0, 16)
+    assert debiased.encode_document([], convert_to_tensor=True).shape == (0, 16)
 
 
 def test_parallel_text_is_told_by_its_length(model: SentenceTransformer) -> None:
@@ -609,6 +830,13 @@ def test_parallel_text_is_told_by_its_length(model: SentenceTransformer) -> None
         hybridir_mteb.fit_debiaser(model, uneven, "shift")
     shift = hybridir_mteb.fit_debiaser(model, TEXTS, "shift", source="fr")
     assert shift.options == {"source": "fr"}
+    lazy = {code: (line for line in lines) for code, lines in TEXTS.items()}
+    again = hybridir_mteb.fit_debiaser(model, lazy, "shift", source="fr")
+    assert (
+        again.tensors["document"]["shift"].tolist() == shift.tensors["document"]["shift"].tolist()
+    )
+    with pytest.raises(SettingError, match="texts in 'en': expected a list of texts"):
+        hybridir_mteb.fit_debiaser(model, {**TEXTS, "en": "one text"}, "centre")
     with pytest.raises(UnknownNameError, match="Did you mean lir"):
         hybridir_mteb.fit_debiaser(model, TEXTS, "lirr")
 
@@ -617,9 +845,11 @@ def test_a_folder_is_debiased_by_the_content_of_its_weights(
     tiny: Path, files: list[str], no_evaluation_sets: None, model: SentenceTransformer
 ) -> None:
     run("fit", "--model", str(tiny), "--method", "centre", *files)
-    made = store.get("hybridir/tiny+centre")
+    made = store.get("hybridir/local__tiny+centre")
     weights = made.record["backbone"]["revision"]
     assert weights.startswith("local:")
+    card = (made.path / store.CARD).read_text()
+    assert "what the base itself was trained on is unknown" in card.lower()
     assert made.record["backbone"]["name"] == str(tiny)
     assert made.record["parameters"] == sum(p.numel() for p in model.parameters())
     meta = metas()[made.name]
@@ -661,5 +891,7 @@ def loader_of(text: str, task: TaskMetadata) -> Any:
 def test_load_debiaser_refuses_what_is_not_one() -> None:
     with pytest.raises(UnknownNameError, match="no trained encoder"):
         hybridir_mteb.load_debiaser("hybridir/nothing+centre")
+    with pytest.raises(DataFormatError, match=r"a trained encoder.*hybridir/pocket-mixed\+centre"):
+        hybridir_mteb.load_debiaser("hybridir/pocket-mixed")
     assert "centre" in installed_plugins().debiasers
     assert mteb_embed.undebiased(None) is None

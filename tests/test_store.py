@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import mteb
@@ -14,8 +17,10 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from hybridir_mteb import store
+from hybridir_mteb.adapters.mteb_registry import _register_encoders
 from hybridir_mteb.backbones import BACKBONES
 from hybridir_mteb.cli.app import app
+from hybridir_mteb.encoder_files import check_record
 from hybridir_mteb.encoders import encoder_metas, from_hub, load_encoder, to_hub
 from hybridir_mteb.errors import (
     ChecksumError,
@@ -26,6 +31,7 @@ from hybridir_mteb.errors import (
 )
 from hybridir_mteb.methods import METHODS
 from hybridir_mteb.names import NOT_HERE
+from hybridir_mteb.plugins import load_plugins
 from hybridir_mteb.training.recipe import read_recipe
 
 NAME = "hybridir/xlmr-hybrid"
@@ -274,3 +280,95 @@ def test_a_packaged_encoder_cannot_be_removed_and_gives_way_to_one_in_the_store(
     imported = store.import_encoder(shipped.path)
     assert imported.fingerprint == shipped.fingerprint
     assert store.get(shipped.name).place == "store"
+
+
+def test_equal_encoders_from_many_threads_are_never_missing_or_broken() -> None:
+    """The second keeps the files of the first and says who made it last."""
+    first = add()
+    weights = first.path / "adapter_model.safetensors"
+    inode = weights.stat().st_ino
+    stop = threading.Event()
+
+    def read() -> int:
+        seen = 0
+        while not stop.is_set() or not seen:
+            store.verify(store.get(NAME, first.fingerprint))
+            seen += 1
+        return seen
+
+    with ThreadPoolExecutor(10) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        made = [
+            pool.submit(add, created=f"2026-02-{1 + at % 28:02}T00:00:00+00:00") for at in range(60)
+        ]
+        fingerprints = {future.result().fingerprint for future in made}
+        stop.set()
+        assert all(reader.result() for reader in readers)
+    assert fingerprints == {first.fingerprint}
+    assert weights.stat().st_ino == inode
+    assert store.get(NAME).record["created"].startswith("2026-02")
+    assert [path.name for path in first.path.parent.iterdir()] == [first.fingerprint]
+    assert not list(first.path.glob(".*"))
+
+
+def test_equal_encoders_that_arrive_at_once_both_enter(monkeypatch: pytest.MonkeyPatch) -> None:
+    barrier = threading.Barrier(6)
+    take_place = store.take_place
+
+    def together(*arguments: Any) -> None:
+        barrier.wait(timeout=60)
+        take_place(*arguments)
+
+    monkeypatch.setattr(store, "take_place", together)
+    with ThreadPoolExecutor(6) as pool:
+        made = [future.result() for future in [pool.submit(add, 7.0) for _ in range(6)]]
+    assert len({encoder.path for encoder in made}) == 1
+    store.verify(made[0])
+
+
+def test_a_damaged_encoder_is_repaired_in_its_place() -> None:
+    encoder = add()
+    save_file({"w": torch.ones(2, 2)}, encoder.path / "adapter_model.safetensors")
+    save_file({"w": torch.ones(2, 2)}, encoder.path / "other.safetensors")
+    assert add().path == encoder.path
+    store.verify(store.get(NAME))
+
+
+BAD_RECORDS: list[tuple[dict[str, object], str]] = [
+    ({"created": 3}, "created"),
+    ({"created": "yesterday"}, "created"),
+    ({"dimension": "many"}, "dimension"),
+    ({"parameters": None}, "parameters"),
+    ({"data": {}}, "data"),
+    ({"data": [{"source": "x"}]}, "source and origin"),
+    ({"backbone": {"revision": "rev", "name": "xlmr"}}, "backbone.weights"),
+    ({"backbone": {"revision": "rev"}}, "backbone.name"),
+    ({"leak_check": {"leaked_sets": "XQuADR"}}, "leaked_sets"),
+    ({"debiaser": {}, "similarity": "cosine"}, "backbone.model_revision"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD_RECORDS)
+def test_one_bad_record_takes_no_other_encoder_away_and_is_not_imported(
+    changes: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    encoder = add(**changes)
+    plugins = load_plugins()
+    _register_encoders(plugins)
+    (problem,) = (line for line in plugins.problems if NAME in line)
+    assert "is skipped" in problem
+    assert message in problem
+    assert NAME not in plugins.models
+    assert {"hybridir/pocket-mono", "hybridir/pocket-base+centre"} <= set(plugins.models)
+    archive = store.export(encoder, tmp_path / "encoder.zip")
+    folder = tmp_path / "folder"
+    encoder.path.rename(folder)
+    for source in (archive, folder):
+        with pytest.raises(DataFormatError, match=message):
+            store.import_encoder(source)
+    assert store.find(NAME) is None
+
+
+def test_every_encoder_of_the_package_has_a_usable_record() -> None:
+    for encoder in store.encoders():
+        check_record(encoder.record, encoder.path)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import mteb
 import numpy as np
-from mteb.languages.iso_mappings import path_to_lang_codes
 from mteb.models import EncoderProtocol, SearchProtocol
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.types import PromptType
 
 from hybridir_mteb.adapters import mteb_embed
+from hybridir_mteb.adapters.mteb_registry import register
 from hybridir_mteb.debias.apply import FittedDebiaser, Languages
-from hybridir_mteb.debias.languages import MACRO, detect
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.debias.languages import MACRO, detect, iso_639
+from hybridir_mteb.errors import EmbeddingError, SettingError
 from hybridir_mteb.languages import LANGUAGES
 from hybridir_mteb.relevance import FloatMatrix, IntArray
 from hybridir_mteb.specs import ROLES, FloatArray
@@ -33,11 +33,8 @@ FITTING_TASK = "PocketQARMultilingualRetrieval"
 @lru_cache(maxsize=1)
 def _short_codes() -> dict[str, str]:
     """ISO 639-3 -> ISO 639-1."""
-    import json
-
-    table = json.loads(path_to_lang_codes.with_name("iso_639_1_to_3.json").read_text("utf-8"))
     own = {entry.mteb_code.split("-")[0]: code for code, entry in LANGUAGES.items()}
-    return {**{long: short for short, long in table.items()}, **MACRO, **own}
+    return {**{long: short for short, long in iso_639().items()}, **MACRO, **own}
 
 
 def task_languages(metadata: TaskMetadata, subset: str) -> tuple[str, ...]:
@@ -60,16 +57,27 @@ class DebiasedEncoder(AbsEncoder):
     Args:
         undebiased: Any MTEB encoder.
         fitted: What is applied to its embeddings.
+        revision: Fingerprint of statistics and base, if it is known only once they are loaded; it
+            replaces the one in the metadata that MTEB hands over.
 
     Raises:
         SettingError: Not an encoder, or one that searches by itself.
     """
 
-    def __init__(self, undebiased: Any, fitted: FittedDebiaser) -> None:
+    def __init__(
+        self, undebiased: Any, fitted: FittedDebiaser, *, revision: str | None = None
+    ) -> None:
         check_encoder(undebiased)
+        self._revision = revision
         self.undebiased = undebiased
         self.fitted = fitted
         self.model_prompts = getattr(undebiased, "model_prompts", None)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A name that was registered before the fit has no revision in MTEB's metadata.
+        if name == "mteb_model_meta" and self._revision is not None and value is not None:
+            value = value.model_copy(update={"revision": self._revision})
+        super().__setattr__(name, value)
 
     def debias(self, vectors: FloatArray, languages: Languages, role: str) -> FloatMatrix:
         """(n, dimension) debiased embeddings; see :class:`FittedDebiaser`."""
@@ -133,6 +141,10 @@ class DebiasedEncoder(AbsEncoder):
         Raises:
             EmbeddingError: The encoder gives no vector of the statistics' dimension for each text.
         """
+        role = prompt_type or PromptType.query
+        by_language = self.fitted.needs_languages(role.value)
+        if by_language and isinstance(inputs, Iterator):
+            inputs = list(inputs)  # type: ignore[assignment]  # read twice: by the encoder and here
         output = self.undebiased.encode(
             inputs,
             task_metadata=task_metadata,
@@ -142,8 +154,12 @@ class DebiasedEncoder(AbsEncoder):
             **encode_kwargs,
         )
         vectors = mteb_embed.as_matrix(output, self.undebiased)
-        role = prompt_type or PromptType.query
-        texts = [text for batch in inputs for text in batch.get("text", ())]
+        texts = [t for batch in inputs for t in batch.get("text", ())] if by_language else []
+        if len(texts) not in {0, len(vectors)}:
+            raise EmbeddingError(
+                f"{type(self.undebiased).__name__}.encode returned {len(vectors)} embeddings for "
+                f"{len(texts)} texts"
+            )
         texts = texts or [""] * len(vectors)  # pictures and sounds have no language
         numbers = self.language_numbers(texts, task_metadata, hf_subset, role)
         return self.fitted.apply(vectors, numbers, role.value)
@@ -182,6 +198,7 @@ def embed_for_fitting(
     Returns:
         Role -> language -> (n_texts, dimension).
     """
+    register()  # the task is ours, and the autoload hook may be off
     metadata = mteb.get_task(FITTING_TASK).metadata
     codes = [code for code, lines in texts.items() for _ in lines]
     flat = [line for lines in texts.values() for line in lines]

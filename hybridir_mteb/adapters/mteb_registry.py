@@ -39,6 +39,7 @@ def _register_encoders(plugins: Plugins) -> None:
             [method for _, method in plugins.methods.items()],
             dict(plugins.models.items()),
             plugins.debiasers,
+            plugins.report,
         )
     except Exception as error:
         plugins.report(f"trained encoders: {type(error).__name__}: {error}")

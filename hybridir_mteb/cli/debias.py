@@ -66,7 +66,9 @@ def fit(
     from hybridir_mteb.debias.data import file_text, ntrex_text
     from hybridir_mteb.debias.make import make_debiased
 
-    codes = [code.strip() for code in languages.split(",")] if languages else []
+    codes = [code for code in map(str.strip, (languages or "").split(",")) if code]
+    if languages is not None and not codes:
+        raise SettingError(f"--languages {languages!r} names no language: expected de,en")
     files = {c: Path(f) for c, f in _pairs(text or [], "--text", "CODE=FILE").items()}
     chosen = file_text(files, codes, lines) if files else ntrex_text(codes, lines)
     made = make_debiased(
@@ -80,6 +82,10 @@ def fit(
     )
     for encoder in made:
         console.print(f"{encoder.name} {encoder.fingerprint}", highlight=False, soft_wrap=True)
+    missing = made[0].record["leak_check"]["not_at_hand"]
+    if missing:
+        line = f"not compared with: {', '.join(missing)}, which are not at hand (hybridir data)"
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 @debias_app.command()

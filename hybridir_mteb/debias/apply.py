@@ -12,8 +12,14 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from hybridir_mteb.debias.languages import MACRO, detect
-from hybridir_mteb.errors import DataFormatError, EmbeddingError, SettingError
+from hybridir_mteb.debias.languages import detect, language_of
+from hybridir_mteb.errors import (
+    DataFormatError,
+    EmbeddingError,
+    HybridIRError,
+    PluginError,
+    SettingError,
+)
 from hybridir_mteb.relevance import FloatMatrix, IntArray
 from hybridir_mteb.scoring import check_embeddings
 from hybridir_mteb.specs import ROLES, Debiaser, FloatArray, OptionValue, Tensors
@@ -22,6 +28,7 @@ STATISTICS = "debiaser.safetensors"
 _HEADER = "hybridir"  # one key: safetensors keeps no order among several
 UNKNOWN = -1
 BLOCK = 1 << 16  # embeddings in float64 at a time
+REAL = "buif"  # kinds of NumPy types
 ROUNDING = 1e-6  # of embeddings of length 1 in float32
 
 # One code for all texts, or one for each; None is an unknown language.
@@ -64,7 +71,7 @@ class FittedDebiaser:
         if len(languages) != n_texts:
             raise SettingError(f"{len(languages)} languages for {n_texts} texts")
         place = {code: at for at, code in enumerate(self.languages)}
-        known = (place.get(MACRO.get(c, c), UNKNOWN) if c else UNKNOWN for c in languages)
+        known = (place.get(language_of(c), UNKNOWN) if c else UNKNOWN for c in languages)
         return np.fromiter(known, np.int64, n_texts)
 
     def __call__(self, vectors: FloatArray, languages: Languages, role: str) -> FloatMatrix:
@@ -80,6 +87,7 @@ class FittedDebiaser:
 
         Raises:
             EmbeddingError: NaN, infinity, or another dimension than that of the statistics.
+            PluginError: The debiaser fails.
             SettingError: An unknown role, or another number of languages than of embeddings.
         """
         return self.apply(vectors, self.numbers(languages, len(vectors)), role)
@@ -95,15 +103,26 @@ class FittedDebiaser:
         for start in range(0, len(out), BLOCK):
             part = slice(start, start + BLOCK)
             out[part] = self._block(vectors[part].astype(np.float64), numbers[part], role)
-        check_embeddings(out, f"debiased {role} text", self.dimension)
+        what = f"{role} text debiased by {self.debiaser.name}"
+        check_embeddings(out, what, self.dimension)
         return out
 
     def _block(self, vectors: FloatArray, numbers: IntArray, role: str) -> FloatArray:
-        out = self.debiaser.apply(vectors, numbers, self.tensors[role])
+        name = self.debiaser.name
+        try:
+            out = self.debiaser.apply(vectors, numbers, self.tensors[role])
+        except HybridIRError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"debiaser {name}: apply fails on {role} embeddings: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(out, np.ndarray) or out.dtype.kind not in REAL:
+            kind = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
+            raise EmbeddingError(f"debiaser {name} returned {kind}, expected an array of numbers")
         if out.shape != vectors.shape:
-            raise EmbeddingError(
-                f"debiaser {self.debiaser.name} returned shape {out.shape} for {vectors.shape}"
-            )
+            raise EmbeddingError(f"debiaser {name} returned shape {out.shape} for {vectors.shape}")
         if not self.unit_length:
             return out
         lengths = np.linalg.norm(out, axis=1, keepdims=True)
@@ -119,13 +138,15 @@ class FittedDebiaser:
 
     def save(self, folder: Path) -> Path:
         """Write ``debiaser.safetensors``; everything that the result depends on is in it."""
-        header = {
+        header: dict[str, Any] = {
             "method": self.debiaser.name,
             "languages": self.languages,
             "options": dict(self.options),
             "dimension": self.dimension,
             "unit_length": self.unit_length,
         }
+        if not all(self.tensors.values()):  # else the arrays' names tell the roles
+            header["roles"] = sorted(self.tensors)
         flat = {
             f"{role}.{name}": np.ascontiguousarray(array)
             for role, arrays in self.tensors.items()
@@ -151,6 +172,7 @@ def read_fitted(folder: Path) -> FittedDebiaser:
     try:
         with safe_open(path, "np") as file:
             header = json.loads((file.metadata() or {})[_HEADER])
+            tensors.update({role: {} for role in header.get("roles", ())})
             for key in file.keys():  # noqa: SIM118 -- not a mapping
                 role, _, name = key.partition(".")
                 tensors.setdefault(role, {})[name] = file.get_tensor(key)

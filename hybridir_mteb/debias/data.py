@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from hybridir_mteb.debias.languages import detectable
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError, SettingError
-from hybridir_mteb.languages import LANGUAGES
-from hybridir_mteb.names import suggest
+from hybridir_mteb.debias.languages import check_code, language_of
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError, LeakError, SettingError
 from hybridir_mteb.training.held_out import split_documents
-from hybridir_mteb.training.leak import EvaluationTexts, Leak, check_leaks, evaluation_texts
+from hybridir_mteb.training.leak import SHOWN, EvaluationTexts, Leak, check_leaks, evaluation_texts
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
 from hybridir_mteb.training.sources.ntrex import FILES, ORIGIN, load_ntrex
 
@@ -33,11 +32,13 @@ class FitText:
         source: Where it comes from, for the record.
         lines: ISO 639-1 code, sorted -> texts.
         parallel: Whether text i is the same sentence in every language.
+        places: Code -> where each text is, such as ``de.txt, line 7``, for messages.
     """
 
     source: str
     lines: Mapping[str, tuple[str, ...]]
     parallel: bool
+    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -52,31 +53,54 @@ class FitText:
                 digest.update(f"{code}\t{line}\n".encode())
         return digest.hexdigest()
 
+    def place(self, code: str, at: int) -> str:
+        """Where text number ``at`` of a language is."""
+        places = self.places.get(code)
+        return places[at] if places else f"{self.source}, line {at + 1}"
 
-def make_text(source: str, lines: Mapping[str, Sequence[str]], *, parallel: bool) -> FitText:
+
+def make_text(
+    source: str,
+    lines: Mapping[str, Sequence[str]],
+    *,
+    parallel: bool,
+    places: Mapping[str, Sequence[str]] | None = None,
+) -> FitText:
     """Text checked for what every debiaser needs.
 
+    Varieties of one macrolanguage count as that language.
+
+    Args:
+        source: Where it comes from.
+        lines: Language code -> texts.
+        parallel: Whether text i is the same sentence in every language.
+        places: Language code -> where each text is.
+
     Raises:
-        SettingError: Fewer than two languages, fewer than two texts in one, or a code that is not
-            one of a language.
+        SettingError: Fewer than two languages, fewer than two texts in one, a code that is not
+            one of a language, or two codes of one language.
     """
     if len(lines) < FEWEST:
         raise SettingError(
             f"debiasing needs text in at least {FEWEST} languages, got "
             f"{', '.join(sorted(lines)) or 'none'}: add --text CODE=FILE or --languages"
         )
-    known = detectable() | set(LANGUAGES)
+    given: dict[str, str] = {}
     for code, texts in lines.items():
-        if code not in known:
+        check_code(code)
+        other = given.setdefault(language_of(code), code)
+        if other != code:
             raise SettingError(
-                f"unknown language code {code!r}: expected ISO 639-1, such as de"
-                f"{suggest(code, known)}"
+                f"{other!r} and {code!r} are one language here, {language_of(code)!r}: a short "
+                "text does not tell them apart; put their texts together, or leave one out"
             )
         if len(texts) < FEWEST:
             raise SettingError(
                 f"{source}: {len(texts)} texts in {code!r}, at least {FEWEST} are needed"
             )
-    return FitText(source, {code: tuple(lines[code]) for code in sorted(lines)}, parallel)
+    found = {own: tuple(lines[given[own]]) for own in sorted(given)}
+    where = {own: tuple(places[given[own]]) for own in sorted(given)} if places else {}
+    return FitText(source, found, parallel, where)
 
 
 def evenly(items: Sequence[Item], limit: int) -> list[Item]:
@@ -105,7 +129,10 @@ def ntrex_text(languages: Iterable[str] = (), limit: int = LINES) -> FitText:
     ((kept,), _) = split_documents([Source(corpus.name, items)], HELD_OUT_EVERY)
     chosen = [int(item.id) for item in evenly(kept.items, limit)]
     lines = {code: [texts[at].strip() for at in chosen] for code, texts in corpus.lines.items()}
-    return make_text(ORIGIN, lines, parallel=True)
+    places = {
+        code: [f"{Path(FILES[code].path).name}, line {at + 1}" for at in chosen] for code in lines
+    }
+    return make_text(ORIGIN, lines, parallel=True, places=places)
 
 
 def file_text(
@@ -134,18 +161,27 @@ def file_text(
         )
     raw = {code: _lines(files[code]) for code in sorted(wanted)}
     parallel = len({len(lines) for lines in raw.values()}) == 1
-    if parallel:
-        rows = list(zip(*raw.values(), strict=True))
-        columns = zip(*(row for row in rows if all(row)), strict=True)
-        found = dict(zip(raw, map(list, columns), strict=False))
-    else:
-        found = {code: [line for line in lines if line] for code, lines in raw.items()}
-    for code in raw:
-        if not found.get(code):
+    for code, lines in raw.items():
+        if not any(lines):
             raise DataFormatError(f"{files[code]}: no text to fit on, all lines are blank")
-    source = ", ".join(f"{code}={files[code].name}" for code in raw)
+    kept = {code: [at for at, line in enumerate(lines) if line] for code, lines in raw.items()}
+    if parallel:
+        shared = sorted(set.intersection(*map(set, kept.values())))
+        if not shared:
+            raise DataFormatError(
+                f"{', '.join(str(files[code]) for code in raw)}: equally many lines, so they count "
+                "as line-parallel, but no line has text in all of them"
+            )
+        kept = dict.fromkeys(kept, shared)
+    chosen = {code: evenly(at, limit) for code, at in kept.items()}
     return make_text(
-        source, {code: evenly(lines, limit) for code, lines in found.items()}, parallel=parallel
+        ", ".join(f"{code}={files[code].name}" for code in raw),
+        {code: [raw[code][at] for at in places] for code, places in chosen.items()},
+        parallel=parallel,
+        places={
+            code: [f"{files[code].name}, line {at + 1}" for at in places]
+            for code, places in chosen.items()
+        },
     )
 
 
@@ -155,6 +191,7 @@ def _lines(path: Path) -> list[str]:
     except OSError as error:
         raise DataUnavailableError(f"{path}: cannot be read: {error.strerror}") from error
     lines = []
+    content = content.removeprefix(codecs.BOM_UTF8)
     # Not splitlines(): texts may hold line separators of other kinds.
     for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), 1):
         try:
@@ -174,9 +211,21 @@ def check_text(text: FitText, *, allow: bool) -> tuple[EvaluationTexts, list[Lea
         LeakError: A text occurs in an evaluation set, and that is not allowed.
     """
     items = tuple(
-        TrainingItem(f"line {at}", {code: Example(line, line)})
+        TrainingItem(text.place(code, at), {code: Example(line, line)})
         for code, lines in text.lines.items()
-        for at, line in enumerate(lines, 1)
+        for at, line in enumerate(lines)
     )
     known = evaluation_texts()
-    return known, check_leaks([Source(text.source, items)], known, allow=allow)
+    leaks = check_leaks([Source(text.source, items)], known, allow=True)
+    if leaks and not allow:
+        shown = "; ".join(
+            f"{leak.item} ({leak.language}) occurs in {leak.evaluation_set}"
+            for leak in leaks[:SHOWN]
+        )
+        more = f" and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else ""
+        raise LeakError(
+            f"the text holds evaluation data: {shown}{more}. Remove these lines: an encoder that "
+            "is debiased with them is not zero-shot. If that is what you want, --allow-leaks "
+            "writes it into the encoder's metadata"
+        )
+    return known, leaks

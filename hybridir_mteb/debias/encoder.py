@@ -5,11 +5,12 @@ Imports neither torch nor mteb: it runs whenever mteb is imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb import store
+from hybridir_mteb.debias.base import LOCAL, base_revision, load_base, local_folder
+from hybridir_mteb.encoder_files import check_record, skipping
 from hybridir_mteb.errors import ChecksumError, DataUnavailableError, SettingError
 from hybridir_mteb.names import NOT_HERE
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb_debias import DebiasedEncoder
 
 SEPARATOR = "+"
-LOCAL = "local"
 
 
 def debiased_name(base: str, method: str) -> str:
@@ -27,24 +27,33 @@ def debiased_name(base: str, method: str) -> str:
 
     Args:
         base: ``hybridir/<base>``, ``org/name`` of another model (then ``org__name``), or a local
-            folder (then the folder's name).
+            folder (then ``local__`` and the folder's name).
         method: Name of the debiaser.
     """
     folder = local_folder(base)
     owner, _, own = base.partition("/")
     if folder is not None:
-        short = folder.name
+        short = f"{LOCAL}__{folder.name}"
     else:
         short = own if owner == store.OWNER else base.replace("/", "__")
     return f"{store.OWNER}/{short}{SEPARATOR}{method}"
 
 
-def local_folder(base: str) -> Path | None:
-    """The folder, unless MTEB knows a model of this name."""
-    from mteb.models.model_implementations import MODEL_REGISTRY
+def check_names(base: str, methods: Iterable[str]) -> None:
+    """Refuse a fit whose result would shadow a debiased encoder of another base.
 
-    folder = Path(base).expanduser()
-    return folder.resolve() if base not in MODEL_REGISTRY and folder.is_dir() else None
+    Raises:
+        SettingError: Store or package has the name with another base.
+    """
+    folder, names = local_folder(base), {debiased_name(base, method) for method in methods}
+    for encoder in store.encoders():
+        other = encoder.record["backbone"]["name"]
+        if encoder.name in names and other != (base if folder is None else str(folder)):
+            remedy = f"remove that one: hybridir models rm {encoder.name}"
+            raise SettingError(
+                f"{encoder.name} in the {encoder.place} is of another base, {other}: "
+                f"{'rename the folder, or ' if folder else ''}{remedy}"
+            )
 
 
 def load_debiased(
@@ -90,98 +99,14 @@ def load_debiased(
             f"{backbone['revision']}, but the one here has {found}: fit it again: hybridir debias "
             f"fit --model {backbone['name']} --method {encoder.record['debiaser']['method']}"
         )
-    return DebiasedEncoder(base_model, read_fitted(encoder.path))
-
-
-def load_base(
-    base: str, *, revision: str | None = None, device: str | int | None = None, **kwargs: Any
-) -> Any:
-    """A base as an MTEB encoder: one that MTEB knows, a local folder, or a model of the hub.
-
-    Args:
-        base: Name, or folder of a sentence-transformers model.
-        revision: Of the base; None takes the newest.
-        device: Torch device, or MTEB's device number.
-        **kwargs: For the base's loader.
-
-    Raises:
-        SettingError: The loader does not know an argument.
-        DataUnavailableError: The model cannot be had.
-    """
-    from mteb.models.get_model_meta import get_model_meta
-    from mteb.models.model_implementations import MODEL_REGISTRY
-
-    folder = local_folder(base)
-    try:
-        if folder is not None:
-            return _load_folder(folder, device, kwargs)
-        known = MODEL_REGISTRY.get(base)
-        if known is None:
-            known = get_model_meta(base, revision, fetch_from_hf=True)
-        # The loader decides whether it has the revision: the registry knows the newest only.
-        meta = known.model_copy(update={"revision": revision or known.revision})
-        return meta.load_model(device=device, **kwargs)  # type: ignore[arg-type]  # MTEB passes int
-    except TypeError as error:
-        if not kwargs:
-            raise
-        raise SettingError(
-            f"{base} cannot be loaded with {', '.join(sorted(kwargs))}: {error}"
-        ) from error
-    except (OSError, ValueError) as error:
-        if isinstance(error, (ChecksumError, DataUnavailableError, SettingError)):
-            raise
-        raise DataUnavailableError(
-            f"{base} cannot be loaded: {' '.join(str(error).split())[:300]}. 'hybridir models "
-            "list' shows encoders that are here; a folder of a sentence-transformers model works "
-            "too"
-        ) from error
-
-
-def _load_folder(folder: Path, device: str | int | None, kwargs: Mapping[str, Any]) -> Any:
-    from mteb.models.model_meta import ModelMeta, ScoringFunction
-    from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
-
-    from hybridir_mteb.adapters.mteb_encoder import torch_device
-
-    model = SentenceTransformerEncoderWrapper(
-        str(folder), device=torch_device(device), local_files_only=True, **kwargs
-    )
-    similarity = model.model.similarity_fn_name
-    model.mteb_model_meta = ModelMeta.create_empty(
-        {
-            "name": f"{LOCAL}/{folder.name}",
-            "revision": LOCAL,
-            # MTEB knows no others; the model's own function is used all the same.
-            "similarity_fn_name": (
-                ScoringFunction(similarity) if similarity in {"cosine", "dot"} else None
-            ),
-        }
-    )
-    return model
-
-
-def base_revision(model: Any) -> str:
-    """What tells a base from every other that embeds differently.
-
-    The fingerprint of an encoder of ours; of any other MTEB's revision and, where the network can
-    be seen, the fingerprint of its weights.
-    """
-    from hybridir_mteb.adapters.mteb_embed import module_of
-    from hybridir_mteb.fingerprint import module_fingerprint
-
-    meta = getattr(model, "mteb_model_meta", None)
-    revision = str(getattr(meta, "revision", None))
-    if str(getattr(meta, "name", "")).startswith(f"{store.OWNER}/"):
-        return revision
-    module = module_of(model)
-    weights = module_fingerprint(module) if module is not None else None
-    return f"{revision}:{weights}" if weights else revision
+    return DebiasedEncoder(base_model, read_fitted(encoder.path), revision=encoder.fingerprint)
 
 
 def debiased_metas(
     encoders: Iterable[store.StoredEncoder],
     known: Mapping[str, ModelMeta],
     debiasers: Iterable[str] = (),
+    report: Callable[[str], None] | None = None,
 ) -> list[ModelMeta]:
     """MTEB metadata of debiased encoders: those of their bases, with what is changed.
 
@@ -190,15 +115,18 @@ def debiased_metas(
         known: Metadata of possible bases by name, besides MTEB's own.
         debiasers: Names of all; each makes a name of every base on this machine, and loading one
             that has not been fitted says how to fit it.
+        report: Told of encoders whose record gives no metadata, which are skipped.
     """
     from mteb.models.model_implementations import MODEL_REGISTRY
 
     metas: dict[str, ModelMeta] = {}
     # A base may be debiased itself: fewer separators come first.
     for encoder in sorted(encoders, key=lambda e: (e.name.count(SEPARATOR), e.name)):
-        base = encoder.record["backbone"]["name"]
-        template = metas.get(base) or known.get(base) or MODEL_REGISTRY.get(base)
-        metas[encoder.name] = _meta_of(encoder, template)
+        with skipping(encoder, report):
+            check_record(encoder.record, encoder.path)
+            base = encoder.record["backbone"]["name"]
+            template = metas.get(base) or known.get(base) or MODEL_REGISTRY.get(base)
+            metas[encoder.name] = _meta_of(encoder, template)
     for base, meta in known.items():
         if getattr(meta, "revision", NOT_HERE) == NOT_HERE or not base.startswith(store.OWNER):
             continue

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hybridir_mteb.debias.apply import FittedDebiaser
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.debias.apply import REAL, UNKNOWN, FittedDebiaser
+from hybridir_mteb.errors import HybridIRError, PluginError, SettingError
 from hybridir_mteb.names import suggest
 from hybridir_mteb.scoring import check_embeddings
 from hybridir_mteb.specs import ROLES, DebiasData, Debiaser, FloatArray, OptionValue, Tensors
 
-UNIT_LENGTH_TOLERANCE = 1e-3
+UNIT_LENGTH_TOLERANCE = 1e-2  # arithmetic in bf16 included: the type is no longer visible
+TRIED = 3  # embeddings of each language
 
 
 def chosen_options(debiaser: Debiaser, given: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
@@ -67,7 +68,8 @@ def fit(
 
     Raises:
         SettingError: The method needs parallel text, or an option makes no sense.
-        EmbeddingError: NaN, infinity, or dimensions that differ.
+        EmbeddingError: NaN, infinity, or dimensions that differ, before or after debiasing.
+        PluginError: The method fails, or gives no named arrays.
     """
     chosen = chosen_options(debiaser, options or {})
     languages = tuple(sorted(embeddings[ROLES[0]]))
@@ -81,8 +83,49 @@ def fit(
         for role in ROLES
     }
     data = DebiasData(languages, exact, parallel, chosen)
-    tensors = {role: _in_float32(debiaser.fit(data, role)) for role in sorted(debiaser.roles)}
-    return FittedDebiaser(debiaser, languages, tensors, chosen, dimension, _unit_length(exact))
+    tensors = {role: _statistics(debiaser, data, role) for role in sorted(debiaser.roles)}
+    unit_length = _unit_length(exact)
+    fitted = FittedDebiaser(debiaser, languages, tensors, chosen, dimension, unit_length)
+    _try(fitted, exact)
+    return fitted
+
+
+def _statistics(debiaser: Debiaser, data: DebiasData, role: str) -> Tensors:
+    """The named arrays of one role, checked."""
+    try:
+        found = debiaser.fit(data, role)
+    except HybridIRError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"debiaser {debiaser.name}: fit fails for role {role}: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(found, Mapping):
+        raise PluginError(
+            f"debiaser {debiaser.name}: fit returned {type(found).__name__}, expected a mapping of "
+            "names to NumPy arrays"
+        )
+    for name, array in found.items():
+        real = isinstance(array, np.ndarray) and array.dtype.kind in REAL
+        if not isinstance(name, str) or not name or not real:
+            raise PluginError(
+                f"debiaser {debiaser.name}: fit returned {name!r} of type "
+                f"{getattr(array, 'dtype', type(array).__name__)}, expected names and NumPy arrays "
+                "of real numbers"
+            )
+    return _in_float32(found)
+
+
+def _try(fitted: FittedDebiaser, embeddings: Mapping[str, Mapping[str, FloatArray]]) -> None:
+    """Apply it to a few embeddings of each language, and of unknown ones, before it is kept."""
+    for role in sorted(fitted.debiaser.roles):
+        few = [embeddings[role][code][:TRIED] for code in fitted.languages]
+        numbers = np.repeat(np.arange(len(few)), [len(part) for part in few])
+        unknown = np.full(len(numbers), UNKNOWN)
+        stacked = np.concatenate(few)
+        if fitted.needs_languages(role):
+            fitted.apply(stacked, numbers, role)
+        fitted.apply(stacked, unknown, role)
 
 
 def check_parallel(debiaser: Debiaser, parallel: bool) -> None:

@@ -7,9 +7,13 @@ that language, since a short text does not tell them apart.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
+
+from hybridir_mteb.errors import SettingError
+from hybridir_mteb.names import suggest
 
 # ISO 639-3 code -> code of the macrolanguage; also what MTEB writes for the languages themselves.
 _MACRO = {
@@ -37,6 +41,7 @@ MACRO = {code: macro for macro, codes in _MACRO.items() for code in codes.split(
 # A share of the probability, after normalising over the languages that come into question. Above
 # one half: of two equally likely languages none is taken.
 CONFIDENCE = 0.5
+NO_LANGUAGE = "zxx"  # the detector's answer for numbers and the like
 
 
 @lru_cache(maxsize=1)
@@ -55,6 +60,41 @@ def _restricted(languages: frozenset[str]) -> Any:
 
 def _merged(code: str) -> str:
     return MACRO.get(code, code)
+
+
+@lru_cache(maxsize=1)
+def iso_639() -> dict[str, str]:
+    """ISO 639-1 -> ISO 639-3, of every language that has a code of two letters."""
+    from mteb.languages.iso_mappings import path_to_lang_codes
+
+    path = path_to_lang_codes.with_name("iso_639_1_to_3.json")
+    table: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return table
+
+
+@lru_cache(maxsize=1024)
+def language_of(code: str) -> str:
+    """The code that statistics are kept under: that of the macrolanguage if there is one."""
+    return MACRO.get(code) or MACRO.get(iso_639().get(code, code), code)
+
+
+@lru_cache(maxsize=1)
+def language_codes() -> frozenset[str]:
+    """Every code that means a language here."""
+    return (detectable() | set(MACRO) | set(iso_639())) - {NO_LANGUAGE}
+
+
+def check_code(code: object) -> None:
+    """Refuse what is no code of a language.
+
+    Raises:
+        SettingError: Such as ``german``.
+    """
+    if not isinstance(code, str) or code not in language_codes():
+        raise SettingError(
+            f"unknown language code {code!r}: expected ISO 639-1, such as de"
+            f"{suggest(str(code), language_codes())}"
+        )
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,8 +14,9 @@ from hybridir_mteb import __version__, store
 from hybridir_mteb.adapters.mteb_debias import check_encoder, embed_for_fitting
 from hybridir_mteb.adapters.mteb_embed import module_of
 from hybridir_mteb.debias.apply import FittedDebiaser
+from hybridir_mteb.debias.base import base_revision, check_base, load_base, local_folder
 from hybridir_mteb.debias.data import FitText, check_text
-from hybridir_mteb.debias.encoder import base_revision, debiased_name, load_base, local_folder
+from hybridir_mteb.debias.encoder import check_names, debiased_name
 from hybridir_mteb.debias.fit import check_parallel, chosen_options, fit
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.files import write_text
@@ -54,20 +55,15 @@ def make_debiased(
     Raises:
         UnknownNameError: No such debiaser.
         SettingError: An option that none of the methods has, text that is not parallel for one
-            that needs it, or a model that cannot be debiased.
+            needs it, a model that cannot be debiased, or a name that another base has.
+        PluginError: A debiaser fails; then nothing is stored.
         LeakError: The text occurs in an evaluation set.
         DataUnavailableError: The model cannot be had.
     """
-    given = options or {}
     debiasers = [installed_plugins().debiasers[method] for method in methods]
-    unread = sorted(set(given) - {name for debiaser in debiasers for name in debiaser.options})
-    if unread:
-        have = "; ".join(f"{d.name} has {', '.join(d.options) or 'none'}" for d in debiasers)
-        raise SettingError(f"no option {', '.join(unread)}: {have}")
-    chosen = [{k: v for k, v in given.items() if k in d.options} for d in debiasers]
-    for debiaser, own in zip(debiasers, chosen, strict=True):
-        chosen_options(debiaser, own)
-        check_parallel(debiaser, text.parallel)
+    chosen = _own_options(debiasers, options or {}, parallel=text.parallel)
+    check_base(base)
+    check_names(base, methods)
     known, leaks = check_text(text, allow=allow_leaks)
     model = load_base(base, device=device, **({"precision": precision} if precision else {}))
     check_encoder(model)
@@ -82,15 +78,37 @@ def make_debiased(
         },
         "versions": {"hybridir-mteb": __version__, **{name: version(name) for name in LIBRARIES}},
     }
-    made = []
+    all_fitted = [
+        fit(debiaser, embeddings, parallel=text.parallel, options=own)
+        for debiaser, own in zip(debiasers, chosen, strict=True)
+    ]
+    unknown_data = model.mteb_model_meta.training_datasets is None
+    return [_keep(base, fitted, provenance, unknown_data=unknown_data) for fitted in all_fitted]
+
+
+def _own_options(
+    debiasers: Sequence[Debiaser], given: Mapping[str, OptionValue], *, parallel: bool
+) -> list[dict[str, OptionValue]]:
+    """The options of each debiaser; everything that can be checked before encoding is."""
+    unread = sorted(set(given) - {name for debiaser in debiasers for name in debiaser.options})
+    if unread:
+        have = "; ".join(f"{d.name} has {', '.join(d.options) or 'none'}" for d in debiasers)
+        raise SettingError(f"no option {', '.join(unread)}: {have}")
+    chosen = [{k: v for k, v in given.items() if k in d.options} for d in debiasers]
     for debiaser, own in zip(debiasers, chosen, strict=True):
-        fitted = fit(debiaser, embeddings, parallel=text.parallel, options=own)
-        name = debiased_name(base, debiaser.name)
-        with store.keep(name) as place:
-            _write(place.folder, name, fitted, provenance)
-        assert place.kept is not None  # noqa: S101 -- keep() raises instead
-        made.append(place.kept)
-    return made
+        chosen_options(debiaser, own)
+        check_parallel(debiaser, parallel)
+    return chosen
+
+
+def _keep(
+    base: str, fitted: FittedDebiaser, provenance: dict[str, Any], *, unknown_data: bool
+) -> store.StoredEncoder:
+    name = debiased_name(base, fitted.debiaser.name)
+    with store.keep(name) as place:
+        _write(place.folder, name, fitted, provenance, unknown_data=unknown_data)
+    assert place.kept is not None  # noqa: S101 -- keep() raises instead
+    return place.kept
 
 
 def _base_record(base: str, model: Any) -> dict[str, Any]:
@@ -131,14 +149,35 @@ def _text_record(text: FitText, known: EvaluationTexts, leaks: Sequence[Leak]) -
     }
 
 
-def _write(folder: Path, name: str, fitted: FittedDebiaser, provenance: dict[str, Any]) -> None:
+def _with_earlier_leaks(
+    checks: dict[str, Any], earlier: Iterable[store.StoredEncoder]
+) -> dict[str, Any]:
+    """Leaks stay known, even if the set in which they were found is not at hand any more."""
+    found = [checks, *(encoder.record.get("leak_check", {}) for encoder in earlier)]
+    merged = {
+        key: list(dict.fromkeys(item for part in found for item in part.get(key, ())))
+        for key in ("allowed_leaks", "leaked_sets")
+    }
+    return {**checks, **merged, "leaked_sets": sorted(merged["leaked_sets"])}
+
+
+def _write(
+    folder: Path,
+    name: str,
+    fitted: FittedDebiaser,
+    provenance: dict[str, Any],
+    *,
+    unknown_data: bool,
+) -> None:
     """Statistics, record and card."""
     fitted.save(folder)
     (text,) = provenance["data"]
+    fingerprint = store.weights_fingerprint(folder, provenance["backbone"]["revision"])
+    same = (e for e in store.encoders() if (e.name, e.fingerprint) == (name, fingerprint))
     record = {
         "format": store.FORMAT,
         "name": name,
-        "fingerprint": store.weights_fingerprint(folder, provenance["backbone"]["revision"]),
+        "fingerprint": fingerprint,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "languages": list(fitted.languages),
         "dimension": fitted.dimension,
@@ -153,18 +192,42 @@ def _write(folder: Path, name: str, fitted: FittedDebiaser, provenance: dict[str
             "precision": provenance["machine"]["precision"],
         },
         **provenance,
+        "leak_check": _with_earlier_leaks(provenance["leak_check"], same),
     }
     write_text(folder / store.RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    write_text(folder / store.CARD, debiased_card(record, fitted.debiaser))
+    card = debiased_card(record, fitted.debiaser, unknown_data=unknown_data)
+    write_text(folder / store.CARD, card)
 
 
-def debiased_card(record: dict[str, Any], debiaser: Debiaser) -> str:
-    """The card in Markdown with the hub's metadata on top."""
-    fitted, base, checks = record["debiaser"], record["backbone"], record["leak_check"]
+def _zero_shot(checks: dict[str, Any], *, unknown_data: bool) -> list[str]:
+    """What the card says of evaluation data: no more than was compared."""
+    leaks, checked, missing = (checks[k] for k in ("allowed_leaks", "checked", "not_at_hand"))
+    compared = ", ".join(checked) or "nothing"
+    if leaks or checks["leaked_sets"]:
+        lines = [f"- NOT zero-shot: {len(leaks)} lines occur in evaluation sets, which was allowed"]
+    elif checked and not missing:
+        lines = [f"- Zero-shot: compared with {compared}"]
+    else:
+        lines = [f"- No evaluation data found in the text, compared with {compared}"]
+    if missing:
+        lines.append(f"- Not compared with: {', '.join(missing)}, which were not at hand")
+    if unknown_data:
+        lines.append("- What the base itself was trained on is unknown: it may be evaluation data")
+    return lines
+
+
+def debiased_card(record: dict[str, Any], debiaser: Debiaser, *, unknown_data: bool) -> str:
+    """The card in Markdown with the hub's metadata on top.
+
+    Args:
+        record: Of the debiased encoder.
+        debiaser: Its method.
+        unknown_data: Whether MTEB does not know what the base was trained on.
+    """
+    fitted, base = record["debiaser"], record["backbone"]
     options = ", ".join(f"{name}={value}" for name, value in fitted["options"].items())
     most = max(fitted["text"]["lines"].values())
     source = fitted["text"]["source"]
-    leaks = checks["allowed_leaks"]
     lines = [
         "---",
         "library_name: hybridir-mteb",
@@ -188,9 +251,7 @@ def debiased_card(record: dict[str, Any], debiaser: Debiaser) -> str:
         f"- Applied to: {' and '.join(fitted['roles'])}",
         f"- Fitted on {'parallel ' if fitted['parallel'] else ''}text in "
         f"{len(fitted['languages'])} languages, up to {most} lines each: {source}",
-        "- Zero-shot: compared with " + (", ".join(checks["checked"]) or "nothing")
-        if not leaks
-        else f"- NOT zero-shot: {len(leaks)} lines occur in evaluation sets, which was allowed",
+        *_zero_shot(record["leak_check"], unknown_data=unknown_data),
         "",
         f"Everything about it is in `{store.RECORD}`.",
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,15 @@ from hybridir_mteb import store
 from hybridir_mteb.debias.apply import FittedDebiaser, Languages, read_fitted
 from hybridir_mteb.debias.data import make_text
 from hybridir_mteb.debias.fit import check_parallel, fit
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.debias.languages import check_code
+from hybridir_mteb.errors import DataFormatError, SettingError
 from hybridir_mteb.plugins import installed_plugins
 from hybridir_mteb.specs import FloatArray, OptionValue
 
 
 def fit_debiaser(
     model: Any,
-    texts_by_language: Mapping[str, Sequence[str]],
+    texts_by_language: Mapping[str, Iterable[str]],
     method: str,
     **options: OptionValue,
 ) -> FittedDebiaser:
@@ -36,12 +37,18 @@ def fit_debiaser(
 
     Raises:
         UnknownNameError: No such debiaser.
-        SettingError: Fewer than two languages or texts, or an option that makes no sense.
+        SettingError: Fewer than two languages or texts, one text instead of several, or an option
+            that makes no sense.
+        PluginError: The debiaser fails.
         EmbeddingError: The model gives NaN or infinity.
     """
     debiaser = installed_plugins().debiasers[method]
-    parallel = len({len(texts) for texts in texts_by_language.values()}) == 1
-    text = make_text("texts_by_language", texts_by_language, parallel=parallel)
+    for code, given in texts_by_language.items():
+        if isinstance(given, str):
+            raise SettingError(f"texts in {code!r}: expected a list of texts, got one text")
+    texts = {code: list(given) for code, given in texts_by_language.items()}
+    parallel = len({len(lines) for lines in texts.values()}) == 1
+    text = make_text("texts_by_language", texts, parallel=parallel)
     check_parallel(debiaser, parallel)
     if isinstance(model, SentenceTransformer):
         embeddings = {
@@ -76,6 +83,11 @@ def load_debiaser(place: str | Path, revision: str | None = None) -> FittedDebia
     """
     folder = Path(place).expanduser()
     encoder = store.read_encoder(folder) if folder.is_dir() else store.get(str(place), revision)
+    if "debiaser" not in encoder.record:
+        raise DataFormatError(
+            f"{encoder.name} is a trained encoder and no debiased one; those are named "
+            f"{encoder.name}+centre and so on: hybridir debias fit --model {encoder.name}"
+        )
     store.verify(encoder)
     return read_fitted(encoder.path)
 
@@ -113,7 +125,8 @@ class DebiasedSentenceTransformer:
             array or tensor; or a list of tensors.
 
         Raises:
-            SettingError: An argument that gives no embeddings of texts in floating point.
+            SettingError: An argument that gives no embeddings of texts in floating point, or a
+                string that is no language code. A language without statistics is unknown.
             EmbeddingError: NaN, or another dimension than that of the statistics.
         """
         return self._debiased(self.model.encode, sentences, languages, role, kwargs)
@@ -154,7 +167,11 @@ class DebiasedSentenceTransformer:
         normalise = kwargs.pop("normalize_embeddings", False)
         single = isinstance(sentences, str)
         texts = [sentences] if isinstance(sentences, str) else list(sentences)
+        for code in [languages] if isinstance(languages, str) else set(languages or ()) - {None}:
+            check_code(code)
         tensor = encode(texts, convert_to_tensor=True, **kwargs)
+        if not texts:  # sentence-transformers gives no dimension
+            tensor = tensor.new_zeros((0, self.fitted.dimension))
         numbers = self.fitted.languages_of(texts, languages, role)
         matrix = self.fitted.apply(tensor.float().cpu().numpy(), numbers, role)
         out = torch.from_numpy(matrix).to(tensor.device)

@@ -1,0 +1,143 @@
+"""What an encoder's folder may hold, and how it takes its place in the store.
+
+Imports neither torch nor mteb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.files import replacing
+
+ALLOWED = {".safetensors", ".json", ".md", ".txt", ".model", ".jinja"}
+# Record key -> types: what loading and MTEB's metadata need, dots lead inwards.
+_NEEDED: Mapping[str, tuple[type, ...]] = {
+    "name": (str,),
+    "fingerprint": (str,),
+    "created": (str,),
+    "dimension": (int,),
+    "data": (list,),
+    "backbone.name": (str,),
+    "backbone.revision": (str,),
+}
+_NEEDED_TRAINED: Mapping[str, tuple[type, ...]] = {
+    "parameters": (int,),
+    "backbone.weights": (str, type(None)),
+}
+_NEEDED_DEBIASED: Mapping[str, tuple[type, ...]] = {
+    "parameters": (int, type(None)),
+    "similarity": (str, type(None)),
+    "backbone.model_revision": (str, type(None)),
+    "debiaser.method": (str,),
+}
+
+
+def check_record(record: Any, place: object) -> None:
+    """Refuse a record from which no metadata could be made.
+
+    Args:
+        record: The content of ``hybridir.json``.
+        place: Where it is, for the message.
+
+    Raises:
+        DataFormatError: A key is missing, or its value is of another type.
+    """
+    if not isinstance(record, dict):
+        raise DataFormatError(f"{place}: not a record of an encoder but {type(record).__name__}")
+    more = _NEEDED_DEBIASED if "debiaser" in record else _NEEDED_TRAINED
+    for key, types in {**_NEEDED, **more}.items():
+        value: Any = record
+        for part in key.split("."):
+            if not isinstance(value, dict) or part not in value:
+                raise DataFormatError(f"{place}: the record has no {key!r}")
+            value = value[part]
+        if not isinstance(value, types) or isinstance(value, bool):
+            raise DataFormatError(f"{place}: the record's {key!r} is {value!r}")
+    try:
+        date.fromisoformat(record["created"][:10])
+    except ValueError as error:
+        raise DataFormatError(f"{place}: the record's 'created' is no date: {error}") from error
+    if not all(
+        isinstance(item, dict) and {"source", "origin"} <= set(item) for item in record["data"]
+    ):
+        raise DataFormatError(f"{place}: the record's 'data' do not name source and origin")
+    leaked = _leaked_sets(record)
+    if not isinstance(leaked, list) or not all(isinstance(name, str) for name in leaked):
+        raise DataFormatError(f"{place}: the record's 'leak_check' has no list of leaked_sets")
+
+
+def _leaked_sets(record: dict[str, Any]) -> Any:
+    checks = record.get("leak_check", {})
+    return checks.get("leaked_sets", []) if isinstance(checks, dict) else None
+
+
+@contextmanager
+def skipping(encoder: Any, report: Callable[[str], None] | None) -> Iterator[None]:
+    """Whatever fails for one encoder is reported by its name, and stops no other.
+
+    Args:
+        encoder: A ``StoredEncoder``.
+        report: Told in one line; None lets errors out.
+    """
+    try:
+        yield
+    except Exception as error:
+        if report is None:
+            raise
+        report(
+            f"encoder {encoder.name} is skipped: {type(error).__name__}: {error}; remove "
+            f"{encoder.path}, or make the encoder again"
+        )
+
+
+def check_files(names: list[str], source: Path) -> None:
+    """Refuse files that an encoder does not need, and places outside its folder.
+
+    Raises:
+        DataFormatError: There is such a file.
+    """
+    for name in names:
+        path = Path(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name:
+            raise DataFormatError(f"{source}: {name!r} points outside the archive; not imported")
+        if path.suffix not in ALLOWED:
+            raise DataFormatError(
+                f"{source}: {name!r} is no file of an encoder; weights are safetensors only"
+            )
+
+
+def take_place(
+    folder: Path, target: Path, described_by: tuple[str, ...], sound: Callable[[Path], bool]
+) -> None:
+    """Move a complete folder to its target, where a reader always finds a complete one.
+
+    Another process may do the same: whoever comes second finds equal weights there and replaces
+    what describes them. Damaged ones are replaced file by file.
+
+    Args:
+        folder: On the same file system; files may be left in it.
+        target: Of this encoder alone.
+        described_by: Files that describe the others, and go last.
+        sound: Whether a folder holds the weights that belong there.
+    """
+    try:
+        folder.rename(target)  # fails if there is a folder that is not empty
+    except OSError:
+        if not target.is_dir():
+            raise
+    else:
+        return
+    keep = sound(target)
+    ours = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    for path in sorted(ours, key=lambda path: (path.as_posix() in described_by, path)):
+        if not keep or path.as_posix() in described_by:
+            with replacing(target / path) as temporary:
+                (folder / path).rename(temporary)
+    for path in () if keep else list(target.rglob("*.safetensors")):
+        if path.relative_to(target) not in ours:  # would count among the weights
+            path.unlink(missing_ok=True)
