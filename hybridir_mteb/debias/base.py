@@ -29,8 +29,6 @@ SETTINGS = (
     "truncate_dim",
     "similarity_fn_name",
 )
-# What loaders of other people's models raise; a missing package is an ImportError.
-_FAILURES = (OSError, ValueError, ImportError, RuntimeError, KeyError)
 
 
 def local_folder(base: str) -> Path | None:
@@ -77,9 +75,9 @@ def load_base(
         raise SettingError(
             f"{base} cannot be loaded with {', '.join(sorted(kwargs))}: {error}"
         ) from error
-    except _FAILURES as error:
-        if isinstance(error, HybridIRError):
-            raise
+    except HybridIRError:
+        raise
+    except Exception as error:  # other people's loaders, and the hub's client, raise anything
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise DataUnavailableError(
             f"{base} cannot be loaded: {reason}. 'hybridir models list' shows encoders that are "
