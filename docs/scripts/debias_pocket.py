@@ -33,19 +33,22 @@ COMPONENTS = (1, 2, 3, 5, 8)  # of lir, on held-out documents
 Debias = Callable[[np.ndarray, str, str], np.ndarray]
 
 
+def fit(model: str, folder: str, *arguments: str) -> list[Path]:
+    """The folders of the debiased encoders that one command puts into a store of its own."""
+    command = [Path(sys.executable).parent / "hybridir", "debias", "fit", *arguments]
+    command += ["--model", f"{store.OWNER}/{model}", "--precision", "bf16"]
+    subprocess.run(command, check=True, env={**os.environ, "HYBRIDIR_MODEL_STORE": folder})
+    return sorted(path.parent for path in Path(folder).glob(f"*/*/{store.RECORD}"))
+
+
 def fit_all(model: str) -> None:
     """Fit every debiaser for one encoder, and copy the results into the package."""
+    methods = [argument for method in DEBIASERS for argument in ("--method", method)]
     with tempfile.TemporaryDirectory() as folder:
-        command = [Path(sys.executable).parent / "hybridir", "debias", "fit"]
-        command += ["--model", f"{store.OWNER}/{model}", "--precision", "bf16"]
-        for method in DEBIASERS:
-            command += ["--method", method]
-        subprocess.run(command, check=True, env={**os.environ, "HYBRIDIR_MODEL_STORE": folder})
-        for path in sorted(Path(folder).glob(f"*/*/{store.RECORD}")):
-            name = store.read_encoder(path.parent).name.partition("/")[2]
-            target = store.PACKAGED / name
+        for path in fit(model, folder, *methods):
+            target = store.PACKAGED / store.read_encoder(path).name.partition("/")[2]
             shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(path.parent, target)
+            shutil.copytree(path, target)
 
 
 class HeldOutScorer:
@@ -95,12 +98,8 @@ def score_components(model: str, held_out: Any) -> dict[str, Any]:
     scorer, found = HeldOutScorer(model, held_out), {}
     for k in COMPONENTS:
         with tempfile.TemporaryDirectory() as folder:
-            command = [Path(sys.executable).parent / "hybridir", "debias", "fit", "--method", "lir"]
-            command += ["--model", f"{store.OWNER}/{model}", "--precision", "bf16"]
-            command += ["--option", f"k={k}"]
-            subprocess.run(command, check=True, env={**os.environ, "HYBRIDIR_MODEL_STORE": folder})
-            (path,) = Path(folder).glob(f"*/*/{store.RECORD}")
-            found[str(k)] = scorer.score(read_fitted(path.parent))
+            (path,) = fit(model, folder, "--method", "lir", "--option", f"k={k}")
+            found[str(k)] = scorer.score(read_fitted(path))
     return found
 
 

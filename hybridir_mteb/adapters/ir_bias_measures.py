@@ -96,6 +96,11 @@ class LanguageBiasMeasure(measures.Measure):  # type: ignore[misc]
 
     def values(self, table: RankTable) -> Values:
         """(n_queries,) values, NaN where undefined."""
+        return self.compute(table)
+
+    @staticmethod
+    def compute(table: RankTable) -> Values:
+        """The values of a measure whose parameters do not change them."""
         raise NotImplementedError
 
 
@@ -139,9 +144,7 @@ class _RankDistanceNorm(LanguageBiasMeasure):
     PRETTY_NAME = "Normalised rank distance"
     SHORT_DESC = "Rank distance from 0 (ideal) to 1 (worst)."
     SUPPORTED_PARAMS = _LANGUAGES
-
-    def values(self, table: RankTable) -> Values:
-        return bias.rank_distance_norm(table)
+    compute = staticmethod(bias.rank_distance_norm)
 
 
 class _OfQueryLanguage(LanguageBiasMeasure):
@@ -156,9 +159,7 @@ class _LPR(_OfQueryLanguage):
     __name__ = "LPR"
     PRETTY_NAME = "Language preference rate"
     SHORT_DESC = "Whether the best-ranked relevant document is in the query's language."
-
-    def values(self, table: RankTable) -> Values:
-        return bias.language_preference(table)
+    compute = staticmethod(bias.language_preference)
 
 
 class _LPRExpected(_OfQueryLanguage):
@@ -168,9 +169,7 @@ class _LPRExpected(_OfQueryLanguage):
     __name__ = "LPRExpected"
     PRETTY_NAME = "Expected language preference rate"
     SHORT_DESC = "The language preference rate of an unbiased retriever."
-
-    def values(self, table: RankTable) -> Values:
-        return bias.language_preference_expected(table)
+    compute = staticmethod(bias.language_preference_expected)
 
 
 class _Top1(_OfQueryLanguage):
@@ -260,9 +259,7 @@ class _MRC(LanguageBiasMeasure):
         | _cutoff("depth of the rankings; by default each is compared up to its end")
         | {"query_item": measures.ParamInfo(dtype=dict, desc="what each query asks")}
     )
-
-    def values(self, table: RankTable) -> Values:
-        return bias.rank_correlation(table)
+    compute = staticmethod(bias.rank_correlation)
 
 
 RankDistance, RankDistanceNorm = _RankDistance(), _RankDistanceNorm()

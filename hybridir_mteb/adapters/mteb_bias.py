@@ -142,22 +142,12 @@ def language_view(
         top: (n_queries, depth) columns of the best-ranked passages.
         known: What concerns all subsets; None for a model without embeddings.
     """
-    spoken, asked = [language_of(i) for i in passage_ids], [language_of(i) for i in query_ids]
-    codes = tuple(sorted({*spoken, *asked}))
-    place = {code: at for at, code in enumerate(codes)}
-    pool = np.array([place[code] for code in spoken], np.int64)
-    view = LanguageView(
-        codes,
-        np.array([place[code] for code in asked], np.int64),
-        pool[relevance.passages],
-        np.bincount(pool, minlength=len(codes)),
-        pool[top],
-    )
+    spoken, asked = ([language_of(i) for i in ids] for ids in (passage_ids, query_ids))
     if known is None:
-        return view
+        return LanguageView.build(asked, spoken, relevance, top)
+    view = LanguageView.build(asked, spoken, relevance, top, known.probe)
     correlation: Values = np.array([known.correlation[i] for i in query_ids])
-    probe: Values = np.array([known.probe.get(code, np.nan) for code in codes])
-    return replace(view, correlation=correlation, probe=probe)
+    return replace(view, correlation=correlation)
 
 
 def bias_details(table: RankTable, measures: Sequence[Measure]) -> dict[str, Any]:

@@ -102,10 +102,11 @@ def evaluate(
     measures = options.chosen()
     names = [measure.name for measure in measures]
     given = embeddings is not None
-    no_probe = _why_no_probe(judged) if PROBE in names and given else ""
-    probe = None
-    if embeddings is not None and PROBE in names and not no_probe:
-        probe = _probe(judged, embeddings)
+    no_probe, probe = "", None
+    if embeddings is not None and PROBE in names:
+        columns, *texts = _relevant(judged)
+        no_probe = why_no_probe(*texts)
+        probe = None if no_probe else probe_by_language(embeddings[columns], *texts)
     extras = Extras(
         correlate=MRC in names, correlation_depth=options.mrc_depth, lengths=lengths, probe=probe
     )
@@ -138,7 +139,7 @@ def refused_for_all(
         names: Names of measures.
         embeddings: Whether the systems give embeddings.
     """
-    no_probe = _why_no_probe(judged) if PROBE in names else ""
+    no_probe = why_no_probe(*_relevant(judged)[1:]) if PROBE in names else ""
     circumstances = Circumstances(
         ideal_table(judged), judged.items, embeddings=embeddings, no_probe=no_probe
     )
@@ -160,16 +161,6 @@ def _relevant(judged: Judgements) -> tuple[IntArray, list[str], list[str]]:
     columns, items = relevant_items(judged.relevance, judged.item_numbers)
     languages = [judged.passage_languages[column] for column in columns]
     return columns, languages, [str(item) for item in items]
-
-
-def _why_no_probe(judged: Judgements) -> str:
-    return why_no_probe(*_relevant(judged)[1:])
-
-
-def _probe(judged: Judgements, embeddings: FloatMatrix) -> dict[str, float]:
-    """Probe accuracy on the relevant passages of each language."""
-    columns, languages, items = _relevant(judged)
-    return probe_by_language(embeddings[columns], languages, items)
 
 
 def _of_mrc(names: Sequence[str], judged: Judgements, extras: Extras) -> dict[str, str]:

@@ -230,16 +230,11 @@ def rank_table(scorer: Scorer, judged: Judgements, extras: Extras | None = None)
     order = tie_order(judged.passage_ids)
     ranks, columns = ranks_and_top(scorer, judged.relevance, order, extras.top_depth)
     ranks = cut_ranks(ranks, judged.relevance, extras.lengths)
-    view = _view(judged, columns)
+    view = _view(judged, columns, extras.probe)
     if extras.lengths is not None:
         view = view.cut(extras.lengths)
-    view = replace(
-        view,
-        correlation=_correlation(scorer, judged, order, extras) if extras.correlate else None,
-        probe=None
-        if extras.probe is None
-        else np.array([extras.probe.get(code, np.nan) for code in view.codes]),
-    )
+    if extras.correlate:
+        view = replace(view, correlation=_correlation(scorer, judged, order, extras))
     return RankTable.build(judged.relevance, ranks, scorer.n_passages, judged.gains, view)
 
 
@@ -256,17 +251,12 @@ def ideal_table(judged: Judgements) -> RankTable:
     return RankTable.build(judged.relevance, ranks, n_passages, judged.gains, view)
 
 
-def _view(judged: Judgements, columns: IntArray) -> LanguageView:
+def _view(
+    judged: Judgements, columns: IntArray, probe: Mapping[str, float] | None = None
+) -> LanguageView:
     """Languages of a table whose best-ranked passages are ``columns``."""
-    codes = tuple(sorted({*judged.query_languages, *judged.passage_languages}))
-    number = {code: at for at, code in enumerate(codes)}
-    pool = np.array([number[code] for code in judged.passage_languages], np.int64)
-    return LanguageView(
-        codes=codes,
-        queries=np.array([number[code] for code in judged.query_languages], np.int64),
-        entries=pool[judged.relevance.passages],
-        pool=np.bincount(pool, minlength=len(codes)),
-        top=pool[columns],
+    return LanguageView.build(
+        judged.query_languages, judged.passage_languages, judged.relevance, columns, probe
     )
 
 

@@ -128,7 +128,9 @@ def debiased_metas(
             template = metas.get(base) or known.get(base) or MODEL_REGISTRY.get(base)
             metas[encoder.name] = _meta_of(encoder, template)
     for base, meta in known.items():
-        if getattr(meta, "revision", NOT_HERE) == NOT_HERE or not base.startswith(store.OWNER):
+        if getattr(meta, "revision", NOT_HERE) == NOT_HERE or not base.startswith(
+            f"{store.OWNER}/"
+        ):
             continue
         for method in debiasers:
             name = f"{base}{SEPARATOR}{method}"

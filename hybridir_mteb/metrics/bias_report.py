@@ -216,7 +216,9 @@ class _Intervals:
             ends = mean_intervals(flat, resamples=resamples)
             self._by_language = ends.reshape(n_measures, n_languages, 2)
             groups = np.repeat(np.arange(n_measures), n_languages)
-            self._means = mean_intervals(flat, groups, resamples=resamples)
+            self._means = (
+                ends if n_languages == 1 else mean_intervals(flat, groups, resamples=resamples)
+            )
 
     def of_language(self, measure: int, language: int) -> Interval | None:
         return (

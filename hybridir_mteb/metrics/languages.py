@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.relevance import IntArray
+from hybridir_mteb.relevance import IntArray, Relevance
 
 TOP_DEPTH = 100  # the deepest share of the top that a measure looks at
 
@@ -36,6 +37,37 @@ class LanguageView:
     top: IntArray
     correlation: npt.NDArray[np.float64] | None = None
     probe: npt.NDArray[np.float64] | None = None
+
+    @classmethod
+    def build(
+        cls,
+        query_languages: Sequence[str],
+        passage_languages: Sequence[str],
+        relevance: Relevance,
+        top: IntArray,
+        probe: Mapping[str, float] | None = None,
+    ) -> LanguageView:
+        """From codes; entries are in the order of ``relevance.passages``.
+
+        Args:
+            query_languages: (n_queries,) codes.
+            passage_languages: (n_passages,) codes.
+            relevance: Columns of the pool.
+            top: (n_queries, depth) columns of the best-ranked passages.
+            probe: Language -> accuracy of a language probe.
+        """
+        codes = tuple(sorted({*query_languages, *passage_languages}))
+        number = {code: at for at, code in enumerate(codes)}
+        pool = np.array([number[code] for code in passage_languages], np.int64)
+        accuracy = None if probe is None else np.array([probe.get(c, np.nan) for c in codes])
+        return cls(
+            codes,
+            queries=np.array([number[code] for code in query_languages], np.int64),
+            entries=pool[relevance.passages],
+            pool=np.bincount(pool, minlength=len(codes)),
+            top=pool[top],
+            probe=accuracy,
+        )
 
     def reordered(self, order: IntArray) -> LanguageView:
         """The same with its entries in another order."""
