@@ -90,6 +90,7 @@ def _places(report: Report) -> list[tuple[str, str]]:
     return [
         (paths.DATA_DIR_VARIABLE, str(mirror or "not set")),
         ("downloaded data", str(paths.data_cache_dir())),
+        ("added collections", str(paths.collections_dir())),
         ("embedding store", f"{paths.embedding_store_dir()} ({store})"),
     ]
 

@@ -19,11 +19,13 @@ from hybridir_mteb.errors import PluginCollisionError, PluginError, UnknownNameE
 from hybridir_mteb.metrics.measure import Measure
 from hybridir_mteb.names import suggest
 from hybridir_mteb.specs import Backbone, CollectionSpec, Debiaser, TrainingMethod
+from hybridir_mteb.streamed import StreamedSpec
 
 ENTRY_POINT_GROUP = "hybridir_mteb"
 DISTRIBUTION = "hybridir-mteb"
 
 Item = TypeVar("Item")
+AnyCollection = CollectionSpec | StreamedSpec
 
 
 class Registry(Generic[Item]):
@@ -89,7 +91,7 @@ class Plugins:
     """
 
     models: Registry[Any] = field(default_factory=lambda: Registry("model"))
-    collections: Registry[CollectionSpec] = field(default_factory=lambda: Registry("collection"))
+    collections: Registry[AnyCollection] = field(default_factory=lambda: Registry("collection"))
     tasks: Registry[Any] = field(default_factory=lambda: Registry("task"))
     measures: Registry[Measure] = field(default_factory=lambda: Registry("measure"))
     methods: Registry[TrainingMethod] = field(default_factory=lambda: Registry("training method"))
@@ -113,12 +115,12 @@ def _name_of(item: object, kind: str) -> str:
     return name
 
 
-_TYPES: dict[str, type] = {
-    "collection": CollectionSpec,
-    "measure": Measure,
-    "training method": TrainingMethod,
-    "backbone": Backbone,
-    "debiaser": Debiaser,
+_TYPES: dict[str, tuple[type, ...]] = {
+    "collection": (CollectionSpec, StreamedSpec),
+    "measure": (Measure,),
+    "training method": (TrainingMethod,),
+    "backbone": (Backbone,),
+    "debiaser": (Debiaser,),
 }
 
 
@@ -191,9 +193,8 @@ def _registrar(
         try:
             expected = _TYPES.get(registry.kind)
             if expected is not None and not isinstance(item, expected):
-                raise PluginError(
-                    f"{owner}: a {registry.kind} must be a {expected.__name__}, got {item!r}"
-                )
+                names = " or a ".join(one.__name__ for one in expected)
+                raise PluginError(f"{owner}: a {registry.kind} must be a {names}, got {item!r}")
             registry.add(_name_of(item, registry.kind), item, owner)
         except PluginError as error:
             if strict:
@@ -205,7 +206,11 @@ def _registrar(
 
 @lru_cache(maxsize=1)
 def installed_plugins() -> Plugins:
-    """What the installed plugins register, loaded at first use."""
+    """What the installed plugins register, and what the user added, loaded at first use."""
     import mteb  # noqa: F401 -- first, so that no plugin is the one that triggers the autoload hook
 
-    return load_plugins()
+    from hybridir_mteb.added import register_added
+
+    plugins = load_plugins()
+    register_added(plugins)
+    return plugins

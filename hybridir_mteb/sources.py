@@ -32,11 +32,13 @@ class DataFile:
         path: Place below the mirror and below the cache, with forward slashes.
         url: Where the pinned revision of the file is.
         sha256: Checksum of that revision.
+        language: The only language that needs the file, if it is not all of them.
     """
 
     path: str
     url: str
     sha256: str
+    language: str = ""
 
 
 def locate(file: DataFile) -> Path | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hybridir_mteb.errors import UnknownNameError
+from hybridir_mteb.hub_files import HubFolder
 from hybridir_mteb.passages import PassageSource
 from hybridir_mteb.settings import Setting
 from hybridir_mteb.sources import DataFile
@@ -47,6 +48,8 @@ class StreamedSpec:
         query_languages: Codes of the queries where they differ from the passages', for MTEB's
             metadata.
         main_score: The measure that MTEB shows.
+        corpora: Language code -> where its passages are, for ``hybridir data``; empty if they are
+            not on the hub.
     """
 
     name: str
@@ -59,6 +62,7 @@ class StreamedSpec:
     task: str = ""
     query_languages: tuple[str, ...] = ()
     main_score: str = "ndcg_at_10"
+    corpora: Mapping[str, HubFolder] = field(default_factory=dict, repr=False)
 
 
 def pool_of(spec: StreamedSpec, languages: Sequence[str]) -> StreamedSpec:

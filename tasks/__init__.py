@@ -4,15 +4,16 @@ if __name__ == "tasks":  # the repository root is on sys.path in editable instal
     raise ImportError("import hybridir_mteb.tasks instead of tasks")
 
 from hybridir_mteb.hookspecs import Register, hookimpl
+from hybridir_mteb.tasks.miracl import MIRACL
 from hybridir_mteb.tasks.mlqa_r import MLQA_R
 from hybridir_mteb.tasks.pocketqa_r import POCKETQA_R
 from hybridir_mteb.tasks.xquad_r import XQUAD_R
 
-__all__ = ["MLQA_R", "POCKETQA_R", "XQUAD_R", "register_collections"]
+__all__ = ["MIRACL", "MLQA_R", "POCKETQA_R", "XQUAD_R", "register_collections"]
 
 
 @hookimpl
 def register_collections(register: Register) -> None:
     """Register the built-in collections."""
-    for spec in (POCKETQA_R, XQUAD_R, MLQA_R):
+    for spec in (POCKETQA_R, XQUAD_R, MLQA_R, MIRACL):
         register(spec)

@@ -6,18 +6,23 @@ punctuation, case and spacing do not hide a copy.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from hybridir_mteb import paths
+from hybridir_mteb.added import OWNER
+from hybridir_mteb.added_records import AddedFolder, added_folders
 from hybridir_mteb.errors import DataUnavailableError, LeakError
 from hybridir_mteb.plugins import installed_plugins
+from hybridir_mteb.readers.beir import read_beir_folder
 from hybridir_mteb.sources import locate
+from hybridir_mteb.specs import CollectionSpec
+from hybridir_mteb.streamed import StreamedSpec
 from hybridir_mteb.training.pairs import Source
 from hybridir_mteb.training.sources.jsonl import read_objects
 from hybridir_mteb.training.text import normalise
@@ -85,41 +90,63 @@ def _digests(text: str) -> Iterator[bytes]:
 
 
 def evaluation_texts(beir_folders: Iterable[Path] = ()) -> EvaluationTexts:
-    """The texts of every collection that plugins registered, of MIRACL, and of BEIR folders.
+    """The texts of every collection that plugins registered or the user added, and of BEIR folders.
+
+    Of streamed collections that plugins registered, such as MIRACL, the queries only.
 
     Args:
         beir_folders: Besides those in the local mirror.
     """
     found = EvaluationTexts()
-    for name, spec in installed_plugins().collections.items():
-        if any(locate(file) is None for file in spec.files):
-            found.not_at_hand.append(name)
-            continue
-        collection = spec.load(spec.languages)
-        found.add(
-            name,
-            (
-                text
-                for part in collection.parts.values()
-                for text in (*(q.text for q in part.queries), *(p.text for p in part.passages))
-            ),
-        )
     mirror = paths.mirror_dir()
-    topics = sorted(mirror.glob("miracl/*/topics/*.tsv")) if mirror else []
-    if topics:
-        found.add("MIRACL topics", (text for path in topics for text in _topics(path)))
-    else:
-        found.not_at_hand.append("MIRACL topics")
     folders = {path.parent for path in (mirror.glob("*/corpus.jsonl") if mirror else ())}
+    collections = installed_plugins().collections
+    for name, spec in collections.items():
+        if isinstance(spec, StreamedSpec):
+            if collections.owner(name) != OWNER:
+                _add_queries(found, spec)
+        elif any(locate(file) is None for file in spec.files):
+            found.not_at_hand.append(name)
+        else:
+            found.add(name, _parallel(spec))
     for folder in sorted({*folders, *beir_folders}):
         found.add(folder.name, _beir(folder))
+    for record in added_folders():
+        if Path(record.folder) not in {folder.absolute() for folder in folders}:
+            _add_folder(found, record)
     return found
 
 
-def _topics(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        for row in csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE):
-            yield row[-1]
+def _parallel(spec: CollectionSpec) -> Iterator[str]:
+    for part in spec.load(spec.languages).parts.values():
+        yield from (query.text for query in part.queries)
+        yield from (passage.text for passage in part.passages)
+
+
+def _add_queries(found: EvaluationTexts, spec: StreamedSpec) -> None:
+    """Of streamed collections only the queries: passages are millions, and found anywhere."""
+    label = f"{spec.name} topics"
+    absent = {file.language for file in spec.files if locate(file) is None}
+    at_hand = [code for code in spec.languages if code not in absent] if "" not in absent else []
+    try:
+        parts = [spec.load(code) for code in at_hand]
+    except DataUnavailableError:
+        at_hand, parts = [], []
+    if parts:
+        found.add(label, (text for part in parts for text in part.queries.values()))
+    missing = sorted(set(spec.languages) - set(at_hand))
+    if missing:
+        found.not_at_hand.append(f"{label} in {', '.join(missing)}" if parts else label)
+
+
+def _add_folder(found: EvaluationTexts, record: AddedFolder) -> None:
+    try:
+        part = read_beir_folder(Path(record.folder), record.split, record.language, record.name)
+    except DataUnavailableError:
+        found.not_at_hand.append(record.name)
+        return
+    passages = (passage.text for passage in part.passages.passages())
+    found.add(record.name, chain(part.queries.values(), passages))
 
 
 def _beir(folder: Path) -> Iterator[str]:

@@ -1,0 +1,258 @@
+"""Collections that the user added: BEIR folders, and pools of a multilingual collection.
+
+Each is one JSON file in :func:`hybridir_mteb.paths.collections_dir`. At start they are registered
+as if a plugin had brought them; nothing but these files is read then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hybridir_mteb import paths
+from hybridir_mteb.added_records import (
+    NAME,
+    AddedFolder,
+    AddedPool,
+    read_record,
+    record_files,
+    write_record,
+)
+from hybridir_mteb.errors import DataFormatError, HybridIRError, SettingError, UnknownNameError
+from hybridir_mteb.names import suggest
+from hybridir_mteb.specs import CollectionCard
+from hybridir_mteb.streamed import StreamedPart, StreamedSpec, pool_of
+
+if TYPE_CHECKING:
+    from hybridir_mteb.plugins import Plugins
+    from hybridir_mteb.readers.verify import Found
+
+OWNER = "hybridir data add"
+NO_LICENCE = "not specified"
+
+
+def add_folder(  # noqa: PLR0913 -- options are keywords
+    name: str,
+    folder: Path,
+    *,
+    split: str = "test",
+    language: str = "en",
+    query_language: str = "",
+    licence: str = NO_LICENCE,
+    allow_missing: bool = False,
+) -> Found:
+    """Read a BEIR folder through and keep it as a collection, with the task ``name``.
+
+    A collection of this name that was added before is replaced.
+
+    Args:
+        name: Letters, digits, ``_``, ``.`` and ``-``, a letter first.
+        folder: In the layout of :mod:`hybridir_mteb.readers.beir`; it is not copied.
+        split: Of the judgements.
+        language: ISO 639-1 code of the passages.
+        query_language: Of the queries, if it is another one.
+        licence: One of MTEB's identifiers, or a URL.
+        allow_missing: Accept judgements of passages that are not there; nothing can find these.
+
+    Returns:
+        What the folder holds.
+
+    Raises:
+        SettingError: The name is malformed or taken, or the licence not known to MTEB.
+        DataUnavailableError: A file is missing.
+        DataFormatError: A file is malformed, a passage id occurs twice, or judged passages are
+            missing and this is not allowed.
+        UnknownNameError: A language is not known.
+    """
+    from hybridir_mteb.languages import language as check_language
+    from hybridir_mteb.readers.beir import beir_files, read_beir_folder
+    from hybridir_mteb.readers.digests import content_digest
+    from hybridir_mteb.readers.verify import examine
+
+    check_name(name)
+    _check_licence(licence)
+    check_language(query_language or language)
+    folder = folder.expanduser().absolute()
+    part = read_beir_folder(folder, split, language, name)
+    found = examine(part)
+    _check(folder, found, allow_missing)
+    files = beir_files(folder, split).all
+    record = AddedFolder(
+        name=name,
+        folder=str(folder),
+        split=split,
+        language=language,
+        query_language=query_language or language,
+        licence=licence,
+        added=datetime.now(UTC).date().isoformat(),
+        revision=content_digest(files),
+        files=_digests(folder, files),
+        passages=found.passages,
+        queries=found.queries,
+        judgements=found.judgements,
+    )
+    write_record(record)
+    return found
+
+
+def add_pool(collection: str, languages: tuple[str, ...]) -> StreamedSpec:
+    """Keep the multilingual setting over some languages of a collection, as one pool.
+
+    Raises:
+        UnknownNameError: There is no such collection, or it does not have a language.
+        SettingError: The collection has one language, is parallel, or the pool's name is taken.
+    """
+    from hybridir_mteb.plugins import installed_plugins
+
+    spec = installed_plugins().collections[collection]
+    pool = _pool(spec, collection, languages)
+    check_name(pool.name)
+    check_name(f"{pool.name}MultilingualRetrieval")
+    write_record(AddedPool(pool.name, collection, pool.languages))
+    return pool
+
+
+def remove(name: str) -> None:
+    """Forget a collection that was added; its folder is not touched.
+
+    Raises:
+        UnknownNameError: None of this name was added.
+    """
+    place = paths.collections_dir() / f"{name}.json"
+    if not NAME.fullmatch(name) or not place.is_file():
+        known = [path.stem for path in record_files()]
+        raise UnknownNameError(
+            f"no collection {name!r} was added{suggest(name, known)} (added: "
+            f"{', '.join(known) or 'none'})"
+        )
+    place.unlink()
+
+
+def register_added(plugins: Plugins) -> None:
+    """Register the kept collections; a damaged file is one problem and stops nothing."""
+    for path in record_files():
+        try:
+            record = read_record(path)
+            if isinstance(record, AddedFolder):
+                spec = _spec(record)
+            else:
+                spec = _pool(
+                    plugins.collections[record.collection], record.collection, record.languages
+                )
+            plugins.collections.add(record.name, spec, OWNER)
+        except (HybridIRError, OSError) as error:
+            plugins.report(f"{path}: {error}; to forget it run: hybridir data remove {path.stem}")
+
+
+def check_name(name: str) -> None:
+    """Whether a collection may have this name: it becomes a task's name and a file's.
+
+    Raises:
+        SettingError: It is malformed, or a task or collection has it that was not added.
+    """
+    from hybridir_mteb.adapters.mteb_names import task_owner
+    from hybridir_mteb.plugins import installed_plugins
+
+    if not NAME.fullmatch(name):
+        raise SettingError(
+            f"name {name!r}: use letters, digits, _, . and -, a letter first: it becomes the "
+            "task's name and part of file names"
+        )
+    collections = installed_plugins().collections
+    owner = collections.owner(name) if name in collections else task_owner(name)
+    if owner not in {None, OWNER}:
+        raise SettingError(f"name {name!r} is taken: {owner} has it; choose another name")
+    alike = [p.stem for p in record_files() if p.stem.lower() == name.lower() and p.stem != name]
+    if alike:
+        raise SettingError(f"name {name!r}: {alike[0]!r} was added before; choose another name")
+
+
+def _check_licence(licence: str) -> None:
+    from hybridir_mteb.adapters.mteb_names import licences
+
+    if licence not in licences() and "://" not in licence:
+        raise SettingError(
+            f"licence {licence!r} is not known to MTEB: give a URL or one of "
+            f"{', '.join(licences())}"
+        )
+
+
+def _check(folder: Path, found: Found, allow_missing: bool) -> None:
+    if found.duplicates:
+        raise DataFormatError(
+            f"{folder}: {found.duplicates} of {found.passages} passages have an id that occurs "
+            f"before, the first is {found.duplicate!r}; ids must be unique: remove or rename them"
+        )
+    if found.missing_example and not allow_missing:
+        query, passage = found.missing_example
+        raise DataFormatError(
+            f"{folder}: {found.missing} of {found.judgements} judgements are of passages that are "
+            f"not in the corpus ({found.missing_relevant} of them relevant), the first is "
+            f"passage {passage!r} of query {query!r}; add the passages, or accept with "
+            "--allow-missing that nothing can find them"
+        )
+
+
+def _digests(folder: Path, files: Sequence[Path]) -> dict[str, str]:
+    """File, relative to the folder -> sha256."""
+    from hybridir_mteb.readers.digests import digests_of
+
+    names = [path.relative_to(folder).as_posix() for path in files]
+    return dict(zip(names, digests_of(files), strict=True))
+
+
+def _load(record: AddedFolder, _code: str) -> StreamedPart:
+    """The folder's content.
+
+    Raises:
+        DataUnavailableError: The folder or a file is gone.
+        DataFormatError: A file is not what it was when the folder was added.
+    """
+    from hybridir_mteb.readers.beir import beir_files, read_beir_folder
+
+    folder = Path(record.folder)
+    files = _digests(folder, beir_files(folder, record.split).all)
+    changed = sorted(dict(set(files.items()) ^ set(record.files.items())))
+    if changed:
+        raise DataFormatError(
+            f"{record.name}: {folder / changed[0]} is not what it was when the folder was added; "
+            "old results would be taken for new ones. Delete those, and run: hybridir data add "
+            f"{record.name} {folder}"
+        )
+    return read_beir_folder(folder, record.split, record.language, record.name)
+
+
+def _spec(record: AddedFolder) -> StreamedSpec:
+    other = record.query_language != record.language
+    return StreamedSpec(
+        name=record.name,
+        languages=(record.language,),
+        load=partial(_load, record),
+        split=record.split,
+        task=record.name,
+        query_languages=(record.query_language,) if other else (),
+        card=CollectionCard(
+            description=(
+                f"A BEIR folder that its user added: {record.queries} queries, {record.passages} "
+                "passages."
+            ),
+            reference="https://pypi.org/project/hybridir-mteb/",
+            dataset=f"local/{record.name}",
+            revision=record.revision,
+            license=record.licence,
+            date=(record.added, record.added),  # MTEB wants one; the text's own is not known
+            domains=("Written",),
+        ),
+    )
+
+
+def _pool(spec: object, name: str, languages: tuple[str, ...]) -> StreamedSpec:
+    if not isinstance(spec, StreamedSpec) or spec.task:
+        raise SettingError(
+            f"{name} is parallel or in one language: it has no pools of chosen languages; MIRACL "
+            "has"
+        )
+    return pool_of(spec, languages)

@@ -1,0 +1,256 @@
+"""``hybridir data ...``: files of collections, and collections that the user adds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hybridir_mteb.cli.tables import console, print_table
+
+if TYPE_CHECKING:
+    from hybridir_mteb.sources import DataFile
+    from hybridir_mteb.specs import CollectionSpec
+    from hybridir_mteb.streamed import StreamedSpec
+
+SHOWN = 3
+data_app = typer.Typer(help="Collections: their files, and your own.", no_args_is_help=True)
+Names = Annotated[list[str], typer.Argument(help="Names, as 'hybridir data list' shows.")]
+OptionalNames = Annotated[
+    list[str] | None, typer.Argument(help="Names, as 'hybridir data list' shows; by default all.")
+]
+Languages = Annotated[
+    list[str] | None, typer.Option("--language", help="Fetch the passages of this language too.")
+]
+
+
+def _say(line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@data_app.command("list")
+def list_() -> None:
+    """Show where each data file is, and which collections were added."""
+    from hybridir_mteb.added import OWNER
+    from hybridir_mteb.added_records import added_folders
+    from hybridir_mteb.hub_files import locate_folder
+    from hybridir_mteb.plugins import installed_plugins
+    from hybridir_mteb.sources import locate
+
+    collections = installed_plugins().collections
+    known = [(name, spec) for name, spec in collections.items() if collections.owner(name) != OWNER]
+    files = [
+        (name, file.path, str(locate(file) or "not here: hybridir data fetch " + name))
+        for name, spec in known
+        for file in spec.files
+    ]
+    print_table("Data files", ("collection", "file", "found at"), files)
+    corpora = [
+        (
+            name,
+            code,
+            str(folder.count),
+            str(found[0].parent) if found else f"not here: {folder.how}",
+        )
+        for name, spec in known
+        for code, folder in getattr(spec, "corpora", {}).items()
+        for found in [locate_folder(folder)]
+    ]
+    print_table("Passages of many files", ("collection", "language", "files", "found at"), corpora)
+    added = [
+        (
+            record.name,
+            f"{record.folder}, split {record.split}",
+            f"{record.queries} queries, {record.passages} passages in {record.language}",
+        )
+        for record in added_folders()
+    ]
+    added += [
+        (name, "pool", " ".join(spec.languages))
+        for name, spec in collections.items()
+        if collections.owner(name) == OWNER and not getattr(spec, "task", "")
+    ]
+    if added:
+        print_table("Added here", ("name", "what", "holds"), added)
+
+
+@data_app.command("fetch")
+def fetch_(collections: Names, languages: Languages = None) -> None:
+    """Fetch the files of collections into the cache, unless the mirror has them."""
+    from hybridir_mteb.plugins import installed_plugins
+    from hybridir_mteb.sources import fetch
+
+    for name in collections:
+        spec = installed_plugins().collections[name]
+        if languages:
+            for code in languages:
+                _fetch_language(name, code)
+            continue
+        for file in spec.files:
+            _say(f"{file.path}: {fetch(file)}")
+        if not spec.files:
+            _say(f"{name} is on this machine: nothing to fetch")
+        if getattr(spec, "corpora", {}):
+            _say(f"the passages of {name} are fetched by language: --language {spec.languages[0]}")
+
+
+def _fetch_language(name: str, code: str) -> None:
+    """Everything that one language of a streamed collection needs.
+
+    Raises:
+        SettingError: The collection is not fetched by language.
+        UnknownNameError: It does not have the language.
+    """
+    from hybridir_mteb.errors import SettingError, UnknownNameError
+    from hybridir_mteb.hub_files import fetch_folder
+    from hybridir_mteb.plugins import installed_plugins
+    from hybridir_mteb.sources import fetch
+    from hybridir_mteb.streamed import StreamedSpec
+
+    spec = installed_plugins().collections[name]
+    if not isinstance(spec, StreamedSpec) or not spec.corpora:
+        raise SettingError(f"{name} is not fetched by language: leave --language out")
+    if code not in spec.languages:
+        raise UnknownNameError(f"{name} has no language {code!r}, only {', '.join(spec.languages)}")
+    for file in spec.files:
+        if file.language in {code, ""}:
+            _say(f"{file.path}: {fetch(file)}")
+    for path in fetch_folder(spec.corpora[code]):
+        _say(f"{spec.corpora[code].place}/{path.name}: {path}")
+
+
+@data_app.command()
+def verify(
+    collections: OptionalNames = None,
+    languages: Annotated[
+        list[str] | None, typer.Option("--language", help="Only this one of streamed collections.")
+    ] = None,
+) -> None:
+    """Check collections' files against their pinned sha256, and their content."""
+    from hybridir_mteb.added import OWNER
+    from hybridir_mteb.plugins import installed_plugins
+    from hybridir_mteb.streamed import StreamedSpec
+
+    registry = installed_plugins().collections
+    for name in collections or [name for name, _ in registry.items()]:
+        spec = registry[name]
+        if not isinstance(spec, StreamedSpec):
+            _check_files(name, spec.files)
+            _verify_parallel(name, spec)
+        elif spec.task or registry.owner(name) != OWNER:  # a pool's languages are not read twice
+            codes = [code for code in spec.languages if not languages or code in languages]
+            wanted = {"", *codes}
+            _check_files(name, [file for file in spec.files if file.language in wanted])
+            for code in codes:
+                _verify_streamed(name, code, spec)
+
+
+def _check_files(name: str, files: Sequence[DataFile]) -> None:
+    """Whether all are here, with the pinned sha256.
+
+    Raises:
+        DataUnavailableError: One is not; the message says how to get it.
+    """
+    from hybridir_mteb.errors import DataUnavailableError
+    from hybridir_mteb.sources import locate
+
+    missing = [file.path for file in files if locate(file) is None]
+    if missing:
+        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        raise DataUnavailableError(
+            f"{name}: {', '.join(missing[:SHOWN])}{more} missing or with a wrong checksum; run: "
+            f"hybridir data fetch {name}"
+        )
+
+
+def _verify_parallel(name: str, spec: CollectionSpec) -> None:
+    collection = spec.load(spec.languages)
+    collection.check_answered()
+    for code in collection.languages:
+        part = collection.part(code)
+        _say(f"{name} {code}: {len(part.queries)} queries, {len(part.passages)} passages")
+
+
+def _verify_streamed(name: str, code: str, spec: StreamedSpec) -> None:
+    from hybridir_mteb.errors import DataFormatError
+    from hybridir_mteb.hub_files import locate_folder
+    from hybridir_mteb.readers.verify import examine
+
+    part = spec.load(code)
+    folder = spec.corpora.get(code)
+    if folder is not None and locate_folder(folder) is None:
+        judgements = sum(map(len, part.qrels.values()))
+        _say(
+            f"{name} {code}: {len(part.queries)} queries, {judgements} judgements; its passages "
+            "are not here"
+        )
+        return
+    found = examine(part)
+    _say(f"{name} {code}: {found}")
+    if found.missing:
+        _say(f"{name} {code}: {found.missing} judgements are of passages that are not here")
+    if found.duplicates:
+        raise DataFormatError(
+            f"{name} {code}: {found.duplicates} passages have an id that occurs before, the first "
+            f"is {found.duplicate!r}; fetch or copy the files again"
+        )
+
+
+@data_app.command()
+def add(  # noqa: PLR0913, PLR0917 -- options
+    name: Annotated[str, typer.Argument(help="Name of the collection and of its task.")],
+    folder: Annotated[Path, typer.Argument(help="A folder in BEIR's layout; it stays there.")],
+    split: Annotated[str, typer.Option(help="Which of the folder's qrels.")] = "test",
+    language: Annotated[str, typer.Option(help="Of the passages, ISO 639-1.")] = "en",
+    query_language: Annotated[str, typer.Option(help="Of the queries, if it differs.")] = "",
+    licence: Annotated[
+        str, typer.Option(help="As MTEB has it, such as cc-by-4.0, or a URL.")
+    ] = "not specified",
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Accept judgements of missing passages.")
+    ] = False,
+) -> None:
+    """Read a BEIR folder through and make it a task of MTEB, on this machine."""
+    from hybridir_mteb.added import add_folder
+
+    found = add_folder(
+        name,
+        folder,
+        split=split,
+        language=language,
+        query_language=query_language,
+        licence=licence,
+        allow_missing=allow_missing,
+    )
+    _say(f"{name}: {found}")
+    if found.empty:
+        _say(f"{found.empty} passages are empty")
+    if found.missing:
+        _say(f"{found.missing} judgements are of missing passages: nothing can find these")
+    _say(f"evaluate on it: mteb run -m hybridir/pocket-base -t {name}")
+
+
+@data_app.command()
+def pool(
+    collection: Annotated[str, typer.Argument(help="A collection in many languages: MIRACL.")],
+    languages: Annotated[list[str], typer.Argument(help="Two or more, ISO 639-1.")],
+) -> None:
+    """Make one pool of chosen languages, for the multilingual setting, on this machine."""
+    from hybridir_mteb.added import add_pool
+
+    name = add_pool(collection, tuple(languages)).name
+    _say(f"{name}: evaluate on it: mteb run -m hybridir/pocket-base -t {name}MultilingualRetrieval")
+
+
+@data_app.command()
+def remove(
+    names: Annotated[list[str], typer.Argument(help="Names that were given to data add.")],
+) -> None:
+    """Forget collections that were added; their folders and results stay."""
+    from hybridir_mteb.added import remove as remove_one
+
+    for name in names:
+        remove_one(name)
+        _say(f"{name} is no longer a collection")
