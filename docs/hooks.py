@@ -25,6 +25,7 @@ SETTINGS = {"mono": "monolingual", "cross": "cross-lingual", "multi": "multiling
 HELP_WIDTH = 88
 MAKERS = {
     "bench": "make bench",
+    "bench-scale": "make bench-scale",
     "compare-debiasing": "make compare-debiasing",
     "compare-pocket": "make compare-pocket",
     "debias-pocket": "make debias-pocket",
@@ -255,6 +256,22 @@ def _debias(argument: str) -> str:
         make = makers[what]
         columns, rows = make(found, *arguments)
     return f"{markdown_table(columns, rows)}\n\n{made_by(content)}"
+
+
+def _paths(argument: str) -> str:
+    """``paths:cranfield`` or ``paths:cranfield explained``: one encoder, four paths."""
+    content = load("bench-scale")
+    name, _, what = argument.partition(" ")
+    found = pick(content, f"four_paths.collections.{name}", "bench-scale")
+    measures = list(found["paths"]["ours"])
+    rows = [[label, values] for label, values in found["paths"].items()]
+    if what == "explained":
+        without = found["explained"]["identical_ids"]["ours_without_them"]
+        rows.append(["ours, identical ids dropped", without])
+    cells = [[label, *(_number(values[m], 5) for m in measures)] for label, values in rows]
+    table = markdown_table(["path", *(f"`{m}`" for m in measures)], cells)
+    origin = content["four_paths"].get("made_by", content.get("made_by"))
+    return f"{table}\n\n{made_by({'made_by': origin})}"
 
 
 def _held_out(_: str) -> str:
@@ -515,6 +532,98 @@ def _help(argument: str) -> str:
     return out.getvalue().strip()
 
 
+def _scale(part: str) -> str:
+    """``scale:search`` and so on: one part of ``make bench-scale``."""
+    content = load("bench-scale")
+    found = pick(content, part, "bench-scale")
+    if part not in SCALE:
+        raise MarkerError(f"docs/hooks.py does not know how to show the part {part!r}")
+    columns, rows = SCALE[part](found)
+    return f"{markdown_table(columns, rows)}\n\n{made_by(found)}"
+
+
+def _sizes(found: Mapping[str, Any]) -> list[str]:
+    return sorted((key for key in found if key.isdigit()), key=int)
+
+
+def _scale_search(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    formats = ("float32", "float16")
+    rows = [
+        [f"{int(size):,}"]
+        + [_number(found[f][size][key], 1) for f in formats for key in ("seconds", "peak_mib")]
+        for size in _sizes(found[formats[0]])
+    ]
+    times = found[formats[0]]["times_the_passages"]
+    growth = [f"x {times:.0f}"]
+    for f in formats:
+        growth += [f"x {found[f]['times_the_seconds']:.1f}", f"{found[f]['peak_mib_added']:+.1f}"]
+    heads = [f"{f}, {unit}" for f in formats for unit in ("s", "peak MiB")]
+    return ["passages", *heads], [*rows, growth]
+
+
+def _scale_versus(
+    found: Mapping[str, Any], other: str, ratio: str
+) -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [
+            f"{int(size):,}",
+            *(_number(found[size]["seconds"][who], 1) for who in ("ours", other)),
+            _number(found[size][ratio], 2),
+            str(found[size]["queries_with_the_same_passages"]),
+        ]
+        for size in _sizes(found)
+    ]
+    heads = ["passages", "ours, s", f"{other}, s", "times as fast", "queries with the same top 100"]
+    return heads, rows
+
+
+def _scale_reader(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    keys = ("compressed_mb", "seconds", "passages_per_second", "peak_mib")
+    rows = [
+        [f"{int(size):,}", *(_number(found[size][k], 1) for k in keys)] for size in _sizes(found)
+    ]
+    return ["passages", "gzip MB", "s", "passages/s", "peak MiB"], rows
+
+
+def _scale_lines(labels: Mapping[str, str]) -> Callable[[Any], tuple[list[str], list[list[str]]]]:
+    def table(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+        return ["quantity", "measured"], [[label, _plain(found[k])] for k, label in labels.items()]
+
+    return table
+
+
+SCALE: dict[str, Callable[[Any], tuple[list[str], list[list[str]]]]] = {
+    "search": _scale_search,
+    "faiss": lambda found: _scale_versus(found, "faiss", "times_as_fast_as_faiss"),
+    "mteb": lambda found: _scale_versus(found, "mteb", "times_as_fast_as_mteb"),
+    "reader": _scale_reader,
+    "ranks": _scale_lines(
+        {
+            "passages": "passages in the pool",
+            "relevant": "relevant passages, all ranked exactly",
+            "seconds": "seconds",
+            "peak_mib": "peak memory, MiB",
+            "median_rank": "median of their ranks",
+            "recall_at_100_from_top_100": "Recall@100 from the top 100",
+            "recall_at_100_from_all_ranks": "Recall@100 from all ranks",
+            "largest_difference": "largest difference of a query",
+        }
+    ),
+    "encode": _scale_lines(
+        {
+            "passages": "passages",
+            "shards": "shards",
+            "shards_kept_after_kill_9": "complete when the process was killed (SIGKILL)",
+            "texts_encoded_after_resuming": "texts encoded by the second run",
+            "texts_encoded_again_of_kept_shards": "of them in shards that were complete",
+            "texts_per_second": "texts per second",
+            "peak_mib_of_model": "peak memory with the model loaded, MiB",
+            "peak_mib": "peak memory, MiB",
+        }
+    ),
+}
+
+
 MARKERS: dict[str, Callable[[str], str]] = {
     "bench": _bench,
     "collections": _collections,
@@ -526,7 +635,9 @@ MARKERS: dict[str, Callable[[str], str]] = {
     "help": _help,
     "languages": _languages,
     "measures": _measures,
+    "paths": _paths,
     "percent": _share,
+    "scale": _scale,
     "settings": _settings,
     "table": _table,
     "value": _value,

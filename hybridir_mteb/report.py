@@ -1,9 +1,10 @@
-"""Result folders of ``mteb run`` as one row for each encoder and collection."""
+"""Result folders of ``mteb run`` as one row for each encoder and parallel collection."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -63,7 +64,7 @@ class ResultRow:
         return [
             self.collection,
             self.encoder,
-            *(_percent(self.means.get(setting.short, {}).get("map")) for setting in Setting),
+            *(percent(self.means.get(setting.short, {}).get("map")) for setting in Setting),
             f"{multi['rank_distance']:.1f}" if "rank_distance" in multi else "-",
             f"{multi['rank_distance_norm']:.3f}" if "rank_distance_norm" in multi else "-",
             "/".join(str(self.subsets.get(setting.short, 0)) for setting in Setting),
@@ -77,12 +78,13 @@ class ResultRow:
         return [self.collection, self.encoder, *cells]
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """A share in percent; ``-`` if there is none."""
     return "-" if value is None else f"{100 * value:.1f}"
 
 
 def summarise(folder: Path, collection: str | None = None) -> list[ResultRow]:
-    """Read every result file of our tasks below a folder.
+    """Read every result file of our parallel collections' tasks below a folder.
 
     Args:
         folder: The ``--output-folder`` of ``mteb run``.
@@ -92,32 +94,55 @@ def summarise(folder: Path, collection: str | None = None) -> list[ResultRow]:
         DataUnavailableError: There is no result of our tasks below the folder.
         DataFormatError: A result file cannot be read.
     """
-    rows: dict[tuple[str, Path], ResultRow] = {}
+    rows = parallel_rows(folder, collection)
+    if not rows:
+        raise nothing_found(folder)
+    return rows
+
+
+def nothing_found(folder: Path, benchmark: str = "HybridIR") -> DataUnavailableError:
+    """The error of a folder without results, with how to make some."""
     folder = folder.absolute()
-    for path in sorted(folder.rglob("*Retrieval.json")):
-        if path.relative_to(folder).parts[0] == "remote":
-            continue  # mteb's clone of the public results, which submit-results makes
-        named = _parse_task_name(path.stem)
+    return DataUnavailableError(
+        f"{folder} holds no results of this package's tasks. Make some: mteb run "
+        f"-m hybridir/pocket-base -b {benchmark} --output-folder {folder}"
+    )
+
+
+def parallel_rows(folder: Path, collection: str | None = None) -> list[ResultRow]:
+    """As :func:`summarise`, but empty where there is no result."""
+    rows: dict[tuple[str, Path], ResultRow] = {}
+    for path in result_files(folder, "*Retrieval.json"):
+        named = parse_task_name(path.stem)
         if named is None or (collection is not None and named[0] != collection):
             continue
         name, setting = named
-        encoder = _encoder_of(path)
-        scores = _read_scores(path)
+        scores = [score for split in read_splits(path).values() for score in split]
         if not any("n_passages" in score for score in scores):
             continue  # another task of such a name, as mteb's own VDRMultilingualRetrieval
-        row = rows.setdefault((name, path.parent), ResultRow(name, encoder))
+        if any(map(is_streamed, scores)):
+            continue  # scored by nDCG@10: in the other table
+        row = rows.setdefault((name, path.parent), ResultRow(name, encoder_of(path)))
         row.scores[setting] = scores
-        row.means[setting] = _means(scores)
-    _tell_revisions_apart(rows)
-    if not rows:
-        raise DataUnavailableError(
-            f"{folder} holds no results of this package's tasks. Make some: mteb run "
-            f"-m hybridir/pocket-base -b HybridIR --output-folder {folder}"
-        )
+        row.means[setting] = means_of(scores)
+    tell_revisions_apart(rows)
     return list(rows.values())
 
 
-def _tell_revisions_apart(rows: dict[tuple[str, Path], ResultRow]) -> None:
+def result_files(folder: Path, pattern: str) -> Iterator[Path]:
+    """Files below a folder, sorted; without mteb's clone of the public results."""
+    folder = folder.absolute()
+    for path in sorted(folder.rglob(pattern)):
+        if path.relative_to(folder).parts[0] != "remote":
+            yield path
+
+
+def is_streamed(score: Mapping[str, Any]) -> bool:
+    """Whether a subset's scores are of a collection whose passages are streamed."""
+    return "n_missing_passages" in score
+
+
+def tell_revisions_apart(rows: Mapping[tuple[str, Path], Any]) -> None:
     """Add the revision's start to encoders that have results of several revisions."""
     seen = Counter((row.collection, row.encoder) for row in rows.values())
     for (_, folder), row in rows.items():
@@ -126,7 +151,7 @@ def _tell_revisions_apart(rows: dict[tuple[str, Path], ResultRow]) -> None:
             row.encoder += f" @{revision[:8]}"
 
 
-def _parse_task_name(task: str) -> tuple[str, str] | None:
+def parse_task_name(task: str) -> tuple[str, str] | None:
     """Collection and setting of a task name; None for other people's tasks."""
     for infix in ("InContext", ""):
         for setting in Setting:
@@ -136,7 +161,7 @@ def _parse_task_name(task: str) -> tuple[str, str] | None:
     return None
 
 
-def _encoder_of(path: Path) -> str:
+def encoder_of(path: Path) -> str:
     """Model name from the folder ``<org>__<name>/<revision>[/experiments/<experiment>]``."""
     parts = list(path.parent.parts)
     experiment = f" ({parts[-1]})" if "experiments" in parts[-2:] else ""
@@ -144,17 +169,23 @@ def _encoder_of(path: Path) -> str:
     return model.replace("__", "/", 1) + experiment
 
 
-def _read_scores(path: Path) -> list[dict[str, Any]]:
+def read_splits(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Split -> the scores of its subsets.
+
+    Raises:
+        DataFormatError: Not a result file.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return [dict(score) for split in content["scores"].values() for score in split]
+        return {name: [dict(score) for score in split] for name, split in content["scores"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataFormatError(
             f"{path}: not an MTEB result file ({error}); remove it and run the task again"
         ) from error
 
 
-def _means(scores: list[dict[str, Any]]) -> dict[str, float]:
+def means_of(scores: list[dict[str, Any]]) -> dict[str, float]:
+    """Measure -> mean over subsets."""
     values: dict[str, list[float]] = defaultdict(list)
     for score in scores:
         for key, value in score.items():

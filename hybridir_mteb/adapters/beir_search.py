@@ -1,0 +1,204 @@
+"""Exact search behind BEIR's interface, from texts or from saved embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import uuid4
+
+from hybridir_mteb import paths
+from hybridir_mteb.adapters.beir_base import BaseSearch, similarity_of
+from hybridir_mteb.adapters.beir_files import (
+    Row,
+    SavedCorpus,
+    check_corpus,
+    embed_passages,
+    embed_queries,
+    read,
+    save_all,
+)
+from hybridir_mteb.passages import StreamedPassage
+from hybridir_mteb.relevance import FloatMatrix
+from hybridir_mteb.scoring import Similarity
+from hybridir_mteb.shard_files import TEMPORARY
+from hybridir_mteb.shards import ShardFolder, ShardKey, fill, search
+
+Results = dict[str, dict[str, float]]
+
+
+class ExactSearch(BaseSearch):  # type: ignore[misc]  # BEIR has no types
+    """Exact search for BEIR's ``EvaluateRetrieval``, on all cores or a GPU.
+
+    Embeddings lie in shards on disk while they are searched, in the folder of
+    ``HYBRIDIR_SHARD_DIR``. Scores are exact in float64 and ties broken by a hash of the passage
+    id, so results depend neither on chunks nor on the machine. One query works, NaN is an error,
+    and saved embeddings are no pickles.
+
+    Args:
+        model: Has ``encode_queries`` and ``encode_corpus``, as
+            :class:`~hybridir_mteb.adapters.beir_encoder.BeirEncoder` or any of BEIR's models.
+        batch_size: Passed to the model.
+        corpus_chunk_size: Passages whose embeddings are held at a time.
+        score_function: ``cos_sim`` or ``dot``, where BEIR passes none: ``search_from_files``.
+        ignore_identical_ids: Leave out a passage whose id equals the query's, as BEIR does.
+        show_progress_bar: Passed to the model.
+
+    Raises:
+        SettingError: An unknown score function.
+    """
+
+    def __init__(  # noqa: PLR0913 -- options are keywords
+        self,
+        model: Any,
+        batch_size: int = 128,
+        corpus_chunk_size: int = 8192,
+        *,
+        score_function: str = "cos_sim",
+        ignore_identical_ids: bool = True,
+        show_progress_bar: bool = True,
+    ) -> None:
+        similarity_of(score_function)
+        self.model, self.batch_size = model, batch_size
+        self.corpus_chunk_size = corpus_chunk_size
+        self.score_function = score_function
+        self.ignore_identical_ids = ignore_identical_ids
+        self.show_progress_bar = show_progress_bar
+
+    def search(
+        self,
+        corpus: Mapping[str, Row],
+        queries: Mapping[str, str],
+        top_k: int,
+        score_function: str | None = None,
+        **options: Any,
+    ) -> Results:
+        """Encode and search.
+
+        Args:
+            corpus: Passage id -> row with ``text`` and perhaps ``title``.
+            queries: Query id -> text.
+            top_k: How many passages of each query.
+            score_function: ``cos_sim`` or ``dot``.
+            **options: BEIR's ``return_sorted``: results always are.
+
+        Returns:
+            Query id -> passage id -> score, best first.
+
+        Raises:
+            SettingError: An unknown score function.
+            EmbeddingError: NaN, infinity, no query or no passage.
+        """
+        similarity = similarity_of(score_function or self.score_function)
+        check_corpus(corpus)  # nothing to search in is said before queries are encoded
+        vectors = embed_queries(self, queries)
+        ids = list(corpus)
+
+        def embed(rows: Sequence[int]) -> FloatMatrix:
+            return embed_passages(self, [corpus[ids[row]] for row in rows])
+
+        found = self._rank(vectors, _Rows(ids), embed, top_k, similarity)
+        return self._results(list(queries), found, top_k)
+
+    def encode(  # noqa: PLR0913, PLR0917 -- BEIR's arguments
+        self,
+        corpus: Mapping[str, Row],
+        queries: Mapping[str, str],
+        encode_output_path: str = "./embeddings/",
+        overwrite: bool = False,
+        query_filename: str = "queries.pkl",
+        corpus_filename: str = "corpus.*.pkl",
+        **options: Any,
+    ) -> None:
+        """Encode into files, which are not encoded again if they hold the same already.
+
+        The names are BEIR's; the content is NumPy's ``.npz`` under any name.
+
+        Raises:
+            SettingError: A file holds embeddings of other texts or another encoder, and is not to
+                be overwritten.
+            DataFormatError: A file in the way is a pickle or something else.
+        """
+        place = Path(encode_output_path)
+        save_all(self, corpus, queries, place, query_filename, corpus_filename, overwrite)
+
+    def search_from_files(
+        self,
+        query_embeddings_file: str,
+        corpus_embeddings_files: Sequence[str],
+        top_k: int,
+        score_function: str | None = None,
+        **options: Any,
+    ) -> Results:
+        """Search in files that :meth:`encode` wrote, one at a time.
+
+        ``EvaluateRetrieval.encode_and_retrieve`` does not tell its score function: give it to the
+        constructor, or as one more argument there.
+
+        Raises:
+            SettingError: An unknown score function.
+            DataUnavailableError: A file is missing.
+            DataFormatError: A file holds something else, or an id occurs twice.
+        """
+        similarity = similarity_of(score_function or self.score_function)
+        queries = read(Path(query_embeddings_file))
+        corpus = SavedCorpus([Path(name) for name in corpus_embeddings_files])
+        found = self._rank(queries.vectors, _Rows(corpus.ids), corpus.vectors, top_k, similarity)
+        return self._results(queries.ids, found, top_k)
+
+    def _rank(
+        self,
+        queries: FloatMatrix,
+        rows: _Rows,
+        embed: Callable[[Sequence[int]], FloatMatrix],
+        top_k: int,
+        similarity: Similarity,
+    ) -> list[list[tuple[str, float]]]:
+        """Passages and scores of each query, best first; one more if one may be left out."""
+
+        def encode(numbers: Sequence[str]) -> Iterator[tuple[Sequence[int], FloatMatrix]]:
+            yield range(len(numbers)), embed([int(number) for number in numbers])
+
+        paths.shard_dir().mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=TEMPORARY, dir=paths.shard_dir()) as place:
+            key = ShardKey(
+                source=rows.name,
+                source_fingerprint=rows.fingerprint,
+                id_prefix="",
+                encoder=type(self.model).__name__,
+                encoder_fingerprint=uuid4().hex,
+                rows=self.corpus_chunk_size,
+            )
+            folder = ShardFolder(Path(place), key)
+            fill(folder, rows, encode, label="encoding corpus", expected=len(rows.ids))
+            depth = min(top_k + self.ignore_identical_ids, len(rows.ids))
+            hits = search(queries, [folder], depth, similarity=similarity, label="searching")
+        return [
+            [(rows.ids[row], score) for row, score in zip(found, scores, strict=True)]
+            for found, scores in zip(hits.rows.tolist(), hits.scores.tolist(), strict=True)
+        ]
+
+    def _results(
+        self, queries: Sequence[str], found: list[list[tuple[str, float]]], top_k: int
+    ) -> Results:
+        drop = self.ignore_identical_ids
+        return {
+            query: dict([hit for hit in hits if not drop or hit[0] != query][:top_k])
+            for query, hits in zip(queries, found, strict=True)
+        }
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Passages by id, whose text is the number of their row: the model gets BEIR's own rows."""
+
+    ids: list[str]
+    name: str = "the corpus"
+    fingerprint: str = ""
+
+    def passages(self, start: int = 0, stop: int | None = None) -> Iterator[StreamedPassage]:
+        """One after the other."""
+        for row, identifier in enumerate(self.ids[start:stop], start):
+            yield StreamedPassage(identifier, str(row))

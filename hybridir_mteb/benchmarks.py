@@ -1,0 +1,105 @@
+"""What the benchmarks of this package consist of, as MTEB names the tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+HYBRIDIR = "HybridIR"
+PARALLEL = ("XQuADR", "MLQAR")  # the collections of the benchmark HybridIR
+
+
+@dataclass(frozen=True)
+class BenchmarkTasks:
+    """A benchmark made of MTEB's own tasks, or of one of ours.
+
+    Attributes:
+        name: As ``mteb run -b`` takes it.
+        tasks: Names of the tasks.
+        splits: Split of the tasks that have several; else ``test``.
+        description: One sentence.
+        reference: Paper.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    description: str
+    reference: str
+    splits: dict[str, str] = field(default_factory=dict)
+
+    def split(self, task: str) -> str:
+        """The split that the benchmark scores."""
+        return self.splits.get(task, "test")
+
+
+BEIR = BenchmarkTasks(
+    name="HybridIR-BEIR",
+    tasks=(
+        "MSMARCO",
+        "TRECCOVID",
+        "NFCorpus",
+        "NQ",
+        "HotpotQA",
+        "FiQA2018",
+        "ArguAna",
+        "Touche2020",
+        "CQADupstackRetrieval",
+        "QuoraRetrieval",
+        "DBPedia",
+        "SCIDOCS",
+        "FEVER",
+        "ClimateFEVER",
+        "SciFact",
+    ),
+    description="The 15 public sets of BEIR, MS MARCO by its dev split; nDCG@10.",
+    reference="https://arxiv.org/abs/2104.08663",
+    splits={"MSMARCO": "dev"},
+)
+BEIR_PL = BenchmarkTasks(
+    name="HybridIR-BEIR-PL",
+    tasks=(
+        "MSMARCO-PL",
+        "TRECCOVID-PL",
+        "NFCorpus-PL",
+        "NQ-PL",
+        "HotpotQA-PL",
+        "FiQA-PL",
+        "ArguAna-PL",
+        "Touche2020-PL",
+        "CQADupstackRetrieval-PL",
+        "Quora-PL",
+        "DBPedia-PL",
+        "SCIDOCS-PL",
+        "SciFact-PL",
+    ),
+    description="BEIR in Polish, machine-translated: 13 sets, their test splits; nDCG@10.",
+    reference="https://arxiv.org/abs/2305.19840",
+)
+MIRACL = BenchmarkTasks(
+    name="HybridIR-MIRACL",
+    tasks=("MIRACLMonolingualRetrieval",),
+    description="MIRACL, its 18 languages with the full corpora, dev split; nDCG@10.",
+    reference="https://aclanthology.org/2023.tacl-1.63",
+    splits={"MIRACLMonolingualRetrieval": "dev"},
+)
+BENCHMARKS: dict[str, BenchmarkTasks] = {one.name: one for one in (BEIR, BEIR_PL, MIRACL)}
+
+# MTEB scores CQADupStack as the mean of its forums, and keeps no other measure of that mean.
+FORUMS = (
+    "Android",
+    "English",
+    "Gaming",
+    "Gis",
+    "Mathematica",
+    "Physics",
+    "Programmers",
+    "Stats",
+    "Tex",
+    "Unix",
+    "Webmasters",
+    "Wordpress",
+)
+AGGREGATES: dict[str, tuple[str, ...]] = {
+    "CQADupstackRetrieval": tuple(f"CQADupstack{forum}Retrieval" for forum in FORUMS),
+    "CQADupstackRetrieval-PL": tuple(f"CQADupstack-{forum}-PL" for forum in FORUMS),
+}

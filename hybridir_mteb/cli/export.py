@@ -1,0 +1,38 @@
+"""``hybridir export``: a collection as files for other toolkits."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+console = Console(width=None if sys.stdout.isatty() else 120)
+
+
+def export(
+    format_: Annotated[str, typer.Argument(metavar="FORMAT", help="beir, trec or jsonl.")],
+    task: Annotated[str, typer.Argument(help="Name of a task, as 'hybridir tasks' shows.")],
+    folder: Annotated[Path, typer.Argument(help="Where to write; it is made.")],
+    subset: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this subset, such as de or de-en; repeatable. Default: all."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an older export in the same place.")
+    ] = False,
+) -> None:
+    """Write a task as BEIR folders, as TREC topics, qrels and corpus, or as MTEB's JSON lines."""
+    from hybridir_mteb.export import export_task
+
+    done = export_task(task, folder, format=format_, subsets=subset, overwrite=overwrite)
+    for one in done.subsets:
+        place = done.folder if one.folder == "." else done.folder / one.folder
+        console.print(
+            f"{escape(str(place))}: {one.queries} queries, {one.judgements} judgements, "
+            f"{one.passages} passages",
+            highlight=False,
+        )
