@@ -9,9 +9,11 @@ PACKAGED_ONLY = HYBRIDIR_MODEL_STORE=$(abspath $(RESULTS))/no-store
 POCKET_TASKS = PocketQARMonolingualRetrieval PocketQARCrossLingualRetrieval PocketQARMultilingualRetrieval
 # Committed scores come from the code that they name, never from an older result file.
 AGAIN = --overwrite-strategy always
+# Test processes; each computes on one core, so that they do not slow one another down.
+WORKERS ?= 2
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint docs bench xquad train-pocket compare-pocket debias-pocket compare-debiasing stats clean
+.PHONY: demo test lint docs bench bench-scale xquad train-pocket compare-pocket debias-pocket compare-debiasing stats clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,7 +34,7 @@ demo: $(VENV)/.demo
 
 ## test: set up and run all tests; XQuAD-R and MLQA-R tests need HYBRIDIR_DATA_DIR
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 ## lint: style, types
 lint: $(VENV)/.dev
@@ -56,6 +58,10 @@ xquad: $(VENV)/.dev
 ## bench: speed and memory side by side, docs/results/bench.json
 bench: $(VENV)/.dev
 	$(BIN)/python docs/scripts/bench.py
+
+## bench-scale: corpora beyond memory, a quarter of an hour and 10 GB of disk; bench-scale.json
+bench-scale: $(VENV)/.dev
+	$(BIN)/python docs/scripts/bench_scale.py
 
 ## train-pocket: the pocket encoders with three seeds, an hour; the median seeds go into the package
 train-pocket: $(VENV)/.dev

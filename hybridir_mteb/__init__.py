@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     )
     from hybridir_mteb.hookspecs import hookimpl
     from hybridir_mteb.metrics.measure import Measure, RankTable
+    from hybridir_mteb.passages import StreamedPassage
     from hybridir_mteb.pocket.model import load_pocket
+    from hybridir_mteb.readers.beir import read_beir_folder
     from hybridir_mteb.readers.jsonl import read_jsonl
     from hybridir_mteb.settings import Setting
     from hybridir_mteb.specs import (
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         Debiaser,
         TrainingMethod,
     )
+    from hybridir_mteb.streamed import StreamedPart, StreamedSpec
 
 __version__ = "0.1.0"
 
@@ -48,6 +51,9 @@ _PUBLIC = {
     "Query": "hybridir_mteb.collection",
     "RankTable": "hybridir_mteb.metrics.measure",
     "Setting": "hybridir_mteb.settings",
+    "StreamedPart": "hybridir_mteb.streamed",
+    "StreamedPassage": "hybridir_mteb.passages",
+    "StreamedSpec": "hybridir_mteb.streamed",
     "Backbone": "hybridir_mteb.specs",
     "TrainingMethod": "hybridir_mteb.specs",
     "fit_debiaser": "hybridir_mteb.debias.sentence_transformer",
@@ -55,6 +61,7 @@ _PUBLIC = {
     "install_autoload": "hybridir_mteb._bootstrap",
     "load_debiaser": "hybridir_mteb.debias.sentence_transformer",
     "load_pocket": "hybridir_mteb.pocket.model",
+    "read_beir_folder": "hybridir_mteb.readers.beir",
     "read_jsonl": "hybridir_mteb.readers.jsonl",
 }
 _RENAMED = {"install_autoload": "install"}
@@ -73,12 +80,16 @@ __all__ = [
     "Query",
     "RankTable",
     "Setting",
+    "StreamedPart",
+    "StreamedPassage",
+    "StreamedSpec",
     "TrainingMethod",
     "fit_debiaser",
     "hookimpl",
     "install_autoload",
     "load_debiaser",
     "load_pocket",
+    "read_beir_folder",
     "read_jsonl",
 ]
 

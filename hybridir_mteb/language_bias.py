@@ -23,6 +23,7 @@ by a hash of the passage id. Scores and embeddings may be tensors of torch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -190,14 +191,11 @@ def of_run(  # noqa: PLR0913 -- options are keywords
         EmbeddingError: A score is not finite.
         UnknownNameError: There is no measure of a name.
     """
-    from hybridir_mteb.bias.runs import judgements_of, run_lengths
-    from hybridir_mteb.scoring import RunScorer  # loads torch
+    from hybridir_mteb.bias.runs import judgements_of
 
     options = Options(measures, mrc_depth, parallel, resamples)
     judged = judgements_of(qrels, doc_languages, query_languages, items)
-    lengths = run_lengths(run, list(qrels), doc_languages)
-    scorer = RunScorer(run, list(qrels), judged.passage_ids)
-    return evaluate(scorer, judged, options, lengths=lengths)
+    return _of_judged_run(run, judged, doc_languages, options)
 
 
 def of_predictions(  # noqa: PLR0913 -- options are keywords
@@ -238,19 +236,25 @@ def of_predictions(  # noqa: PLR0913 -- options are keywords
         UnknownNameError: There is no measure of a name.
     """
     from hybridir_mteb.bias.predictions import Known, read_predictions
+    from hybridir_mteb.bias.runs import judgements_of
 
+    options = Options(measures, mrc_depth, parallel, resamples)
     found = read_predictions(Path(path), Known(qrels, doc_languages, query_languages, items))
-    return of_run(
-        found.run,
-        found.qrels,
-        found.doc_languages,
-        found.query_languages,
-        items=found.items,
-        measures=measures,
-        mrc_depth=mrc_depth,
-        parallel=parallel,
-        resamples=resamples,
-    )
+    judged = judgements_of(found.qrels, found.doc_languages, found.query_languages, found.items)
+    judged = replace(judged, n_passages=found.n_passages)
+    return _of_judged_run(found.run, judged, found.doc_languages, options)
+
+
+def _of_judged_run(
+    run: Run, judged: Judgements, pool: Mapping[str, str], options: Options
+) -> BiasReport:
+    from hybridir_mteb.bias.runs import run_lengths
+    from hybridir_mteb.scoring import RunScorer  # loads torch
+
+    queries = list(judged.query_ids or ())
+    lengths = run_lengths(run, queries, pool)
+    scorer = RunScorer(run, queries, judged.passage_ids)
+    return evaluate(scorer, judged, options, lengths=lengths)
 
 
 def _judgements(

@@ -11,10 +11,14 @@ from hybridir_mteb.errors import SettingError
 
 DATA_DIR_VARIABLE = "HYBRIDIR_DATA_DIR"
 CACHE_DIR_VARIABLE = "HYBRIDIR_CACHE_DIR"
+COLLECTIONS_VARIABLE = "HYBRIDIR_COLLECTIONS"
 MODEL_STORE_VARIABLE = "HYBRIDIR_MODEL_STORE"
 STORE_VARIABLE = "HYBRIDIR_EMBEDDING_STORE"
 STORE_LIMIT_VARIABLE = "HYBRIDIR_EMBEDDING_STORE_GB"
 DEFAULT_STORE_LIMIT_GB = 10.0
+SHARD_DIR_VARIABLE = "HYBRIDIR_SHARD_DIR"
+SHARD_DTYPE_VARIABLE = "HYBRIDIR_SHARD_DTYPE"
+SHARD_DTYPES = ("float32", "float16")
 
 
 def mirror_dir() -> Path | None:
@@ -32,6 +36,19 @@ def cache_dir() -> Path:
 def data_cache_dir() -> Path:
     """Downloaded data files."""
     return cache_dir() / "data"
+
+
+def digests_file() -> Path:
+    """Remembered checksums of large files."""
+    return cache_dir() / "digests.json"
+
+
+def collections_dir() -> Path:
+    """Collections that the user added: ``HYBRIDIR_COLLECTIONS``, else the platform's place."""
+    value = os.environ.get(COLLECTIONS_VARIABLE)
+    if value:
+        return Path(value).expanduser()
+    return Path(platformdirs.user_data_dir("hybridir-mteb")) / "collections"
 
 
 def model_store_dir() -> Path:
@@ -68,3 +85,23 @@ def embedding_store_limit() -> int:
             f"{STORE_LIMIT_VARIABLE}={raw!r}: expected a positive number of gigabytes"
         )
     return int(gigabytes * 1e9)
+
+
+def shard_dir() -> Path:
+    """Encoded passages of large collections: ``HYBRIDIR_SHARD_DIR``, else in the cache."""
+    value = os.environ.get(SHARD_DIR_VARIABLE)
+    return Path(value).expanduser() if value else cache_dir() / "shards"
+
+
+def shard_dtype() -> str:
+    """Number format of encoded passages (``HYBRIDIR_SHARD_DTYPE``); float32 by default.
+
+    Raises:
+        SettingError: The variable holds neither ``float32`` nor ``float16``.
+    """
+    value = os.environ.get(SHARD_DTYPE_VARIABLE) or SHARD_DTYPES[0]
+    if value not in SHARD_DTYPES:
+        raise SettingError(
+            f"{SHARD_DTYPE_VARIABLE}={value!r}: expected one of {', '.join(SHARD_DTYPES)}"
+        )
+    return value

@@ -28,8 +28,11 @@ def _piped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Output as into a pipe, also where pytest writes to a terminal or CI asks for colours."""
     for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
         monkeypatch.delenv(variable, raising=False)
-    module = import_module("hybridir_mteb.cli.app")  # hybridir_mteb.cli.app is the Typer object
-    monkeypatch.setattr(module, "console", Console(width=120))
+    for name in ("app", "data", "tables"):
+        module = import_module(
+            f"hybridir_mteb.cli.{name}"
+        )  # hybridir_mteb.cli.app is the Typer object
+        monkeypatch.setattr(module, "console", Console(width=120))
 
 
 def run(*arguments: str) -> str:
@@ -124,7 +127,7 @@ def test_models_are_listed_with_their_plugin():
 
 
 def test_tasks_are_listed_with_their_number_of_subsets():
-    """Three settings of three collections, with sentences alone and in context."""
+    """Three settings of three collections, with sentences alone and in context; two of MIRACL."""
     found = {row[0]: row[1:] for row in rows(run("tasks")) if row[-1] == "hybridir-mteb:tasks"}
     expected = {}
     for collection, split, licence, counts in (
@@ -137,6 +140,9 @@ def test_tasks_are_listed_with_their_number_of_subsets():
             for setting, count in zip(settings, counts, strict=True):
                 name = f"{collection}{setting}{context}Retrieval"
                 expected[name] = [count, split, "map", licence, "hybridir-mteb:tasks"]
+    for setting in ("Monolingual", "Multilingual"):
+        row = ["18", "dev", "ndcg_at_10", "apache-2.0", "hybridir-mteb:tasks"]
+        expected[f"MIRACL{setting}Retrieval"] = row
     assert found == expected
 
 
@@ -152,7 +158,8 @@ def test_data_list_shows_where_each_file_is(mirror):
     for path in ("xquad-r/th.json", "mlqa-r/vi.json"):
         assert path in cells_joined(shown, 1)
         assert str(mirror / path) in cells_joined(shown, 2)
-    assert "hybridir data fetch" not in cells_joined(shown, 2)
+    assert "hybridir data fetch XQuADR" not in cells_joined(shown, 2)
+    assert "hybridir data fetch MLQAR" not in cells_joined(shown, 2)
 
 
 def test_data_list_says_how_to_get_what_is_not_here(no_network):
@@ -165,15 +172,16 @@ def test_data_fetch_names_each_file_and_where_it_is(mirror):
     shown = run("data", "fetch", "MLQAR", "PocketQAR")
     for code in ("ar", "de", "en", "es", "hi", "vi", "zh"):
         assert f"mlqa-r/{code}.json: {mirror}/mlqa-r/{code}.json" in shown
-    assert "PocketQAR ships with its package: nothing to fetch" in shown
+    assert "PocketQAR is on this machine: nothing to fetch" in shown
 
 
 def test_data_verify_counts_what_is_there(mirror):
     lines = run("data", "verify").splitlines()
-    assert len(lines) == 11 + 11 + 7
+    assert len(lines) == 11 + 11 + 7 + 18
     assert "PocketQAR th: 48 queries, 144 passages" in lines
     assert "XQuADR th: 1190 queries, 852 passages" in lines
     assert "MLQAR en: 1148 queries, 6264 passages" in lines
+    assert "MIRACL sw: 482 queries, 5092 judgements; its passages are not here" in lines
 
 
 def test_data_verify_refuses_a_wrong_file(mirror, tmp_path, monkeypatch, failure):

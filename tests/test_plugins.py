@@ -53,7 +53,7 @@ def test_built_in_parts_come_through_the_public_entry_point_group() -> None:
     }
     plugins = load_plugins([p for p in entry_points(group=ENTRY_POINT_GROUP) if p.value in own])
     assert plugins.problems == []
-    assert list(plugins.collections) == ["MLQAR", "PocketQAR", "XQuADR"]
+    assert list(plugins.collections) == ["MIRACL", "MLQAR", "PocketQAR", "XQuADR"]
     assert "map" in plugins.measures
     assert {"base", "hybrid", "adversarial"} < set(plugins.methods)
     assert {"pocket", "xlmr", "llama3.1-70b"} < set(plugins.backbones)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,12 +86,15 @@ def embed(
         )
         return debiased
     once = encode_once_of(model, call)
-    batches = getattr(model, "text_batches", None)
-    encode: BatchEncoder = (
-        (lambda missing: batches(missing, role)) if batches else _foreign(model, role, call)
-    )
+    encode = batch_encoder(model, role, call)
     label = f"{call.label or f'{call.metadata.name} {call.subset}'} {role.value}"
     return once.embed(texts, prompt_signature(model, role, call), encode, label)
+
+
+def batch_encoder(model: Any, role: PromptType, call: EncodeCall) -> BatchEncoder:
+    """Encodes texts in one role, batch by batch, without memory or store; not for debiased ones."""
+    batches = getattr(model, "text_batches", None)
+    return (lambda texts: batches(texts, role)) if batches else _foreign(model, role, call)
 
 
 def encode_once_of(model: Any, call: EncodeCall) -> EncodeOnce:
@@ -115,14 +118,23 @@ def scorer(
     passages: tuple[FloatMatrix, IntArray],
 ) -> DenseScorer | FunctionScorer:
     """Scores by the model's similarity: cosine and dot product in float64, others by the model."""
-    model = undebiased(model)
     query_vectors = queries[0][queries[1]]
-    name = _similarity_name(model)
-    if name in {similarity.value for similarity in Similarity}:
-        return DenseScorer(query_vectors, *passages, similarity=Similarity(name))
+    similarity = similarity_of(model)
+    if isinstance(similarity, Similarity):
+        return DenseScorer(query_vectors, *passages, similarity=similarity)
     check_embeddings(query_vectors, "query")
     check_embeddings(passages[0], "passage", query_vectors.shape[1])
-    return FunctionScorer(query_vectors, *passages, function=model.similarity)
+    return FunctionScorer(query_vectors, *passages, function=similarity)
+
+
+def similarity_of(model: Any) -> Similarity | Callable[[Any, Any], Any]:
+    """Cosine or dot product, or the function of a model that brings code of its own for it."""
+    model = undebiased(model)
+    name = _similarity_name(model)
+    if name in {similarity.value for similarity in Similarity}:
+        return Similarity(name)
+    function: Callable[[Any, Any], Any] = model.similarity
+    return function
 
 
 def _similarity_name(model: Any) -> str | None:
@@ -215,21 +227,33 @@ def _open_store(model: Any, variant: str) -> EmbeddingStore | None:
     """The store, if all that the embeddings depend on can be seen; else None: memory only."""
     if not paths.embedding_store_enabled():
         return None
-    name = str(getattr(getattr(model, "mteb_model_meta", None), "name", None) or "nameless")
+    namespace = namespace_of(model, variant)
+    if namespace is None:
+        name = name_of(model)
+        logger.info("%s has no fingerprint: its embeddings are kept in memory only", name)
+        return None
+    return EmbeddingStore(paths.embedding_store_dir(), namespace, paths.embedding_store_limit())
+
+
+def name_of(model: Any) -> str:
+    """The model's name in MTEB."""
+    return str(getattr(getattr(model, "mteb_model_meta", None), "name", None) or "nameless")
+
+
+def namespace_of(model: Any, variant: str) -> Namespace | None:
+    """All that embeddings depend on besides prompt and text; None if it cannot be seen."""
     fingerprint = _fingerprint(model)
     if fingerprint is None:
-        logger.info("%s has no fingerprint: its embeddings are kept in memory only", name)
         return None
     module = module_of(model)
     first = next(module.parameters(), None) if module is not None else None
-    namespace = Namespace(
+    return Namespace(
         fingerprint=fingerprint,
         max_length=int(getattr(module, "max_seq_length", None) or 0),
         dtype=str(first.dtype) if first is not None else "",
         variant=variant,
-        label=name,
+        label=name_of(model),
     )
-    return EmbeddingStore(paths.embedding_store_dir(), namespace, paths.embedding_store_limit())
 
 
 def _fingerprint(model: Any) -> str | None:

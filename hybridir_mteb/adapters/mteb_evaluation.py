@@ -146,13 +146,15 @@ class SubsetEvaluation:
         gains = np.array([grade for row in rows for _, grade in row], np.float64)
         return Relevance.from_lists([[at for at, _ in row] for row in rows]), gains
 
-    def predictions(self, scorer: Scorer) -> dict[str, dict[str, float]]:
-        """The top of each ranking, best first, for MTEB's prediction files."""
+    def predictions(
+        self, scorer: Scorer, depth: int = PREDICTION_DEPTH
+    ) -> dict[str, dict[str, float]]:
+        """The top of each ranking, best first."""
         run: dict[str, dict[str, float]] = {}
         for start in range(0, len(self._query_ids), PREDICTION_BLOCK):
             ids = self._query_ids[start : start + PREDICTION_BLOCK]
             block = scorer.block(start, start + len(ids))
-            columns, values = top_passages(block, self._order, PREDICTION_DEPTH)
+            columns, values = top_passages(block, self._order, depth)
             for at, (row, found) in enumerate(zip(columns, values, strict=True), start):
                 end = scorer.lengths[at] if isinstance(scorer, RunScorer) else len(row)
                 names = [self._passage_ids[column] for column in row[:end]]

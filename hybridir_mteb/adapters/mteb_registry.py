@@ -8,6 +8,7 @@ from typing import Any
 from hybridir_mteb.errors import PluginCollisionError, PluginError
 from hybridir_mteb.plugins import Plugins, installed_plugins
 from hybridir_mteb.specs import CollectionSpec
+from hybridir_mteb.streamed import StreamedSpec
 
 _registered: list[Plugins] = []
 
@@ -96,11 +97,14 @@ def _register_tasks(plugins: Plugins) -> None:
         registry._SIMILAR_TASKS.setdefault(parent, []).extend(similar)
 
 
-def _tasks_of(spec: CollectionSpec, plugins: Plugins, owner: str) -> list[Any]:
+def _tasks_of(spec: CollectionSpec | StreamedSpec, plugins: Plugins, owner: str) -> list[Any]:
+    from hybridir_mteb.adapters.mteb_streamed import make_streamed_tasks
     from hybridir_mteb.adapters.mteb_task import make_tasks
 
     measures = [measure for _, measure in plugins.measures.items()]
     try:
+        if isinstance(spec, StreamedSpec):
+            return list(make_streamed_tasks(spec, measures))
         return list(make_tasks(spec, measures))
     except Exception as error:
         plugins.report(f"{owner}: collection {spec.name!r}: {type(error).__name__}: {error}")

@@ -20,6 +20,7 @@ from hybridir_mteb.specs import CollectionSpec
 
 if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb_bias import PoolBiasMemory
+    from hybridir_mteb.search import SubsetRun
 
 MAIN_SCORE = "map"
 STATISTICS_DIR = Path(__file__).parent.parent / "data" / "descriptive_stats"
@@ -227,6 +228,19 @@ class CollectionTask(AbsTaskRetrieval):
                 hf_subset=hf_subset,
             )
         return scores
+
+    def search_subset(self, model: Any, subset: str, depth: int, encode_kwargs: Any) -> SubsetRun:
+        """Scores and the first ``depth`` passages of each query, of one subset that is loaded."""
+        from hybridir_mteb.adapters.mteb_evaluation import SubsetEvaluation
+        from hybridir_mteb.search import SubsetRun
+
+        split = self.eval_splits[0]
+        data: Any = self.dataset[subset][split]
+        evaluation = SubsetEvaluation(self, data, split, subset)
+        scorer = evaluation.scorer(model, encode_kwargs, None)
+        scores = evaluation.scores(scorer, evaluation.pool_bias(model, encode_kwargs))
+        run = evaluation.predictions(scorer, depth)
+        return SubsetRun(scores, run, data["relevant_docs"])
 
 
 def make_task(

@@ -14,6 +14,7 @@ from typing import Any
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, SettingError
 from hybridir_mteb.settings import Context, Setting, judged_queries, subsets
 from hybridir_mteb.specs import CollectionSpec
+from hybridir_mteb.streamed import StreamedSpec
 
 Qrels = Mapping[str, Mapping[str, int]]
 SUFFIX = "_predictions.json"
@@ -42,6 +43,8 @@ class Predictions:
         doc_languages: Document -> language, of the whole pool.
         query_languages: Query -> language.
         items: Query -> what it asks; None if unknown.
+        n_passages: Language -> size of the pool, where only documents that were found or are
+            relevant have a language here; None if all have one.
     """
 
     task: str
@@ -51,6 +54,7 @@ class Predictions:
     doc_languages: Mapping[str, str]
     query_languages: Mapping[str, str]
     items: Mapping[str, str] | None
+    n_passages: Mapping[str, int] | None = None
 
 
 def read_predictions(path: Path, known: Known | None = None) -> Predictions:
@@ -83,6 +87,10 @@ def read_predictions(path: Path, known: Known | None = None) -> Predictions:
     spec = _spec_of(task)
     if spec is not None:
         _refuse_maps(task, known)
+        if isinstance(spec, StreamedSpec):
+            from hybridir_mteb.bias.predictions_streamed import of_pool
+
+            return of_pool(task, model, run, spec, set(found))
         return _ours(task, model, run, spec, found)
     if known.doc_languages is None or known.query_languages is None:
         raise SettingError(
@@ -168,29 +176,49 @@ def _check_scores(file: Path, found: Mapping[str, Mapping[str, Mapping[str, Any]
                     )
 
 
-def _spec_of(task: str) -> CollectionSpec | None:
+def _spec_of(task: str) -> CollectionSpec | StreamedSpec | None:
     """The collection of a multilingual task of ours; None for other people's tasks.
 
     Raises:
         SettingError: A task of ours in another setting.
     """
-    from hybridir_mteb.adapters.mteb_task import task_name
     from hybridir_mteb.plugins import installed_plugins
 
     registry = installed_plugins().collections
     for spec in (registry[name] for name in registry):
-        for context in Context:
-            for setting in Setting:
-                if task_name(spec.name, setting, context) != task:
-                    continue
-                if setting is Setting.MULTILINGUAL:
-                    return spec
-                right = task_name(spec.name, Setting.MULTILINGUAL, context)
-                raise SettingError(
-                    f"{task} is {setting}: a query sees passages of one language only, so there is "
-                    f"no language bias to measure; run {right}"
-                )
+        names = _task_names(spec)
+        if task not in names:
+            continue
+        setting, right = names[task]
+        if setting is Setting.MULTILINGUAL:
+            return spec
+        advice = f"; run {right}" if right else ""
+        raise SettingError(
+            f"{task} is {setting}: a query sees passages of one language only, so there is no "
+            f"language bias to measure{advice}"
+        )
     return None
+
+
+def _task_names(spec: CollectionSpec | StreamedSpec) -> dict[str, tuple[Setting, str]]:
+    """Task -> its setting, and what to run for the multilingual setting, if there is one."""
+    from hybridir_mteb.adapters.mteb_streamed import streamed_task_name
+    from hybridir_mteb.adapters.mteb_task import task_name
+
+    if isinstance(spec, StreamedSpec):
+        named = {setting: streamed_task_name(spec, setting) for setting in spec.settings}
+        right = named.get(Setting.MULTILINGUAL, "")
+        if right:
+            right += ", or a pool of some of its languages (hybridir data pool)"
+        return {name: (setting, right) for setting, name in named.items()}
+    return {
+        task_name(spec.name, setting, context): (
+            setting,
+            task_name(spec.name, Setting.MULTILINGUAL, context),
+        )
+        for context in Context
+        for setting in Setting
+    }
 
 
 def _ours(

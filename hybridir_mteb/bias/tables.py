@@ -32,6 +32,8 @@ class Judgements:
         items: (n_queries,) what each query asks, which translations share; None if unknown.
         gains: (n_entries,) relevance grades; None if all are 1.
         query_ids: (n_queries,) for messages; None if queries are known by their numbers.
+        n_passages: Language -> size of the whole pool, where the passages that are listed are only
+            those that a run ranks or that are relevant; None if all are listed.
 
     Raises:
         SettingError: Lengths that do not fit, a language or id that is no string, a relevant
@@ -46,6 +48,7 @@ class Judgements:
     items: Sequence[str] | None = None
     gains: Values | None = None
     query_ids: Sequence[str] | None = None
+    n_passages: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         n_queries, n_passages = self.relevance.n_queries, len(self.passage_languages)
@@ -92,6 +95,12 @@ class Judgements:
 
     def _name(self, query: int) -> str:
         return str(query) if self.query_ids is None else repr(self.query_ids[query])
+
+    @property
+    def pool_size(self) -> int:
+        """Number of candidates."""
+        listed = len(self.passage_ids)
+        return listed if self.n_passages is None else sum(self.n_passages.values())
 
     @property
     def item_numbers(self) -> IntArray:
@@ -235,7 +244,7 @@ def rank_table(scorer: Scorer, judged: Judgements, extras: Extras | None = None)
         view = view.cut(extras.lengths)
     if extras.correlate:
         view = replace(view, correlation=_correlation(scorer, judged, order, extras))
-    return RankTable.build(judged.relevance, ranks, scorer.n_passages, judged.gains, view)
+    return RankTable.build(judged.relevance, ranks, judged.pool_size, judged.gains, view)
 
 
 def ideal_table(judged: Judgements) -> RankTable:
@@ -247,17 +256,19 @@ def ideal_table(judged: Judgements) -> RankTable:
     firsts = np.repeat(judged.relevance.indptr[:-1], counts)
     ranks = np.arange(len(firsts)) - firsts + 1
     view = _view(judged, np.empty((len(counts), 0), np.int64))
-    n_passages = len(judged.passage_ids)
-    return RankTable.build(judged.relevance, ranks, n_passages, judged.gains, view)
+    return RankTable.build(judged.relevance, ranks, judged.pool_size, judged.gains, view)
 
 
 def _view(
     judged: Judgements, columns: IntArray, probe: Mapping[str, float] | None = None
 ) -> LanguageView:
     """Languages of a table whose best-ranked passages are ``columns``."""
-    return LanguageView.build(
+    view = LanguageView.build(
         judged.query_languages, judged.passage_languages, judged.relevance, columns, probe
     )
+    if judged.n_passages is None:
+        return view
+    return replace(view, pool=np.array([judged.n_passages.get(c, 0) for c in view.codes]))
 
 
 def _correlation(

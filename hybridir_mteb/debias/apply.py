@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,20 @@ class FittedDebiaser:
     options: Mapping[str, OptionValue]
     dimension: int
     unit_length: bool
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex digest of method, statistics and options: what the debiased embeddings depend on."""
+        function = self.debiaser.apply
+        digest = hashlib.blake2b(digest_size=16)
+        head = [self.debiaser.name, getattr(function, "__module__", ""), self.languages]
+        head += [dict(self.options), self.dimension, self.unit_length, sorted(self.debiaser.roles)]
+        digest.update(json.dumps(head, sort_keys=True, default=repr).encode())
+        for role, arrays in sorted(self.tensors.items()):
+            for name, array in sorted(arrays.items()):
+                digest.update(f"{role}.{name}:{array.dtype}:{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def needs_languages(self, role: str) -> bool:
         """Whether anything in this role depends on the text's language."""

@@ -25,6 +25,9 @@ RESERVED = frozenset(
         "n_passages",
         "confidence_intervals",
         "passage_languages",
+        "n_missing_passages",
+        "not_applicable",
+        "shard_dtype",
     }
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -48,6 +48,11 @@ class MiraclPassages:
         return FileSource(self.name, fetch_folder(self.corpus), self.expected)
 
     @property
+    def n_bytes(self) -> int:
+        """Size of the files on disk."""
+        return self.files.n_bytes
+
+    @property
     def fingerprint(self) -> str:
         """Hex sha256 of the files' names and content.
 

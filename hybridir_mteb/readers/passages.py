@@ -46,6 +46,11 @@ class FileSource:
     files: tuple[Path, ...]
     expected: int | None = None
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of the files on disk."""
+        return sum(path.stat().st_size for path in self.files if path.is_file())
+
     @cached_property
     def fingerprint(self) -> str:
         """Hex sha256 of the files' names and content.

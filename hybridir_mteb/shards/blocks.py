@@ -101,7 +101,7 @@ def _read(piece: _Piece, target: npt.NDArray[np.floating]) -> None:
     try:
         with path.open("rb", buffering=0) as stream:
             stream.seek(piece.shard.data_offset + piece.first * width)
-            view = memoryview(target.view(np.uint8).reshape(-1))
+            view = target.view(np.uint8).reshape(-1).data
             while view.nbytes:
                 n_bytes = stream.readinto(view)
                 if not n_bytes:

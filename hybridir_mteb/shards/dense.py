@@ -21,7 +21,7 @@ from hybridir_mteb.shards.pairs import SMALLEST_NORM, PairScorer, Scores, length
 from hybridir_mteb.shards.tiles import NumpyTiles, Tiles, TorchTiles
 from hybridir_mteb.shards.top import Top
 
-TILE_ROWS = 512
+TILE_ROWS = 512  # with as many queries; a tile takes 1 MiB
 TILE_QUERIES = 512
 FEWEST_QUERIES = 32  # of a thread; matrix products of fewer are slow
 PREPARED = 256  # rows whose float64 copies stay in the cache
@@ -48,8 +48,9 @@ class DenseSearch:
         self._norms = np.empty(rows)
         self._cores = _cores()
         if device == "cpu":
-            self._tile = min(TILE_ROWS, rows), TILE_QUERIES
             n_groups = max(1, min(self._cores, -(-n_queries // FEWEST_QUERIES)))
+            columns = min(TILE_QUERIES, -(-n_queries // n_groups))
+            self._tile = min(TILE_ROWS * TILE_QUERIES // max(1, columns), rows), columns
             tiles: list[Tiles] = [NumpyTiles() for _ in range(n_groups)]
         else:
             self._tile = rows, max(1, asked.block_bytes // (4 * rows))
@@ -96,7 +97,11 @@ class DenseSearch:
                 lambda query, row: self._rescore(numbers[query], row),
                 hashes,
             )
-        return Group(numbers, entries, top, tiles, self._pairs.scores, hashes)
+        return Group(numbers, entries, top, tiles, self._scores_in, hashes)
+
+    def _scores_in(self, query: IntArray, block: Block, place: IntArray) -> Scores:
+        """Float64 scores of pairs whose vectors are in the block at hand."""
+        return self._pairs.scores(query, block.vectors[place], self._norms[place])
 
     def _rescore(self, query: IntArray, row: IntArray) -> Scores:
         """Float64 scores of pairs whose vectors have to be read."""
@@ -132,8 +137,11 @@ class DenseSearch:
         n_rows, n_columns = self._tile
         group = member.group
         loaded = group.tiles.load(self._products[: len(block)])
-        for at in range(0, len(block), n_rows):
-            stop = min(at + n_rows, len(block))
+        stop = 0
+        while stop < len(block):
+            # Without a floor everything is a candidate: large tiles have to wait for one.
+            at, step = stop, min(n_rows, max(TILE_ROWS, block.start + stop))
+            stop = min(at + step, len(block))
             longest = 1.0 if self._cosine else float(self._norms[at:stop].max())
             for column in range(0, len(group.numbers), n_columns):
                 columns = slice(column, min(column + n_columns, len(group.numbers)))

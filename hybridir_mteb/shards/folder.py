@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
@@ -195,14 +196,9 @@ class ShardFolder:
             twice = next(item for at, item in enumerate(ids) if item in set(ids[:at]))
             raise DataFormatError(f"{self.key.source}: the passage id {twice!r} occurs twice")
         start = number * self.key.rows
-        try:
+        with self._writing(f"shard {number}"):
             self._describe()
             write_shard(self._place(number), start, ids, hashes, vectors)
-        except OSError as error:
-            raise ShardError(
-                f"shard {number} cannot be written to {self.path}: {error}. Free some space or "
-                "choose another folder, then go on: finished shards are kept"
-            ) from error
 
     def finish(self, n_passages: int) -> None:
         """Mark the end, once all shards are there; anybody may.
@@ -225,7 +221,18 @@ class ShardFolder:
                 "Remove the folder and encode again"
             )
         check_unique(shards, self.key.source)
-        write_text(self.path / END, json.dumps({"n_passages": n_passages}) + "\n")
+        with self._writing(END):
+            write_text(self.path / END, json.dumps({"n_passages": n_passages}) + "\n")
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ShardError(
+                f"{what} cannot be written to {self.path}: {error}. Free some space or choose "
+                "another folder, then go on: finished shards are kept"
+            ) from error
 
     def _describe(self) -> None:
         if not (self.path / MANIFEST).is_file():

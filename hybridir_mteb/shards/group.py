@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hybridir_mteb.relevance import IntArray
 from hybridir_mteb.shards.blocks import Block
@@ -16,8 +15,8 @@ from hybridir_mteb.shards.shard import HashArray
 from hybridir_mteb.shards.tiles import Tiles, at_most
 from hybridir_mteb.shards.top import Top
 
-# Global query numbers and the vectors of as many passages -> float64 scores of the pairs.
-ScorePairs = Callable[[IntArray, npt.NDArray[np.floating]], Scores]
+# Numbers of queries, a block and as many places in it -> float64 scores of the pairs.
+ScorePairs = Callable[[IntArray, Block, IntArray], Scores]
 Hashes = Callable[[IntArray], HashArray]
 
 PENDING = 1 << 16  # candidates, or passages too close to tell, that wait for their turn
@@ -113,7 +112,7 @@ class Group:
             other = row != turn.entries.row[entry]
             entry, row, scores = entry[other], row[other], scores[other]
             if self._score_pairs is not None:
-                scores = self._score_pairs(self.numbers[entry], block.vectors[row - block.start])
+                scores = self._score_pairs(self.numbers[entry], block, row - block.start)
             than = turn.entries.part(entry)
             hashes = np.zeros(len(row), np.uint64)
             equal = scores == than.score

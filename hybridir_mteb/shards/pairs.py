@@ -40,12 +40,15 @@ class PairScorer:
         self.similarity = similarity
         self.queries = self._wide(queries)
 
-    def scores(self, of: IntArray, vectors: npt.NDArray[np.floating]) -> Scores:
+    def scores(
+        self, of: IntArray, vectors: npt.NDArray[np.floating], norms: Scores | None = None
+    ) -> Scores:
         """Scores of pairs.
 
         Args:
             of: (n,) numbers of queries.
             vectors: (n, dimension) stored embeddings of the passages.
+            norms: (n,) their :func:`lengths`, if they are known.
 
         Returns:
             (n,) float64.
@@ -53,14 +56,17 @@ class PairScorer:
         found = np.empty(len(of))
         for start in range(0, len(of), AT_ONCE):
             part = slice(start, start + AT_ONCE)
-            products = self._wide(vectors[part]) * self.queries[of[part]]
+            known = None if norms is None else norms[part]
+            products = self._wide(vectors[part], known)
+            products *= self.queries[of[part]]
             found[part] = np.add.reduce(products, axis=1)
         return found
 
-    def _wide(self, vectors: npt.NDArray[np.floating]) -> Scores:
+    def _wide(self, vectors: npt.NDArray[np.floating], norms: Scores | None = None) -> Scores:
         wide: Scores = vectors.astype(np.float64)
         if self.similarity is Similarity.COSINE:
-            wide /= np.maximum(lengths(vectors), SMALLEST_NORM)[:, None]
+            norms = lengths(vectors) if norms is None else norms
+            wide /= np.maximum(norms, SMALLEST_NORM)[:, None]
         return wide
 
 

@@ -73,8 +73,8 @@ class Shard:
 
     def vectors(self) -> npt.NDArray[np.floating]:
         """(n, dimension) mapped from the file: for a few rows; let go of it soon."""
-        found: npt.NDArray[np.floating] = np.load(self.folder / VECTORS, mmap_mode="r")
-        return found
+        path, shape = self.folder / VECTORS, (len(self), self.dimension)
+        return np.memmap(path, self.dtype, mode="r", offset=self.data_offset, shape=shape)
 
     def hashes(self) -> HashArray:
         """(n,) the tie rule's hashes; the smaller is the better."""

@@ -156,7 +156,7 @@ class TorchTiles:
 
     def _found(self, tile: Any, flags: Any) -> Cells:
         rows, columns = self._torch.nonzero(flags, as_tuple=True)
-        scores = tile[rows, columns].double().cpu().numpy()
+        scores = tile[rows, columns].cpu().double().numpy()
         return Cells(rows.cpu().numpy(), columns.cpu().numpy(), scores)
 
 

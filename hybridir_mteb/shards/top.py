@@ -12,7 +12,7 @@ from hybridir_mteb.shards.pairs import Scores
 from hybridir_mteb.shards.shard import HashArray
 
 SLACK = 256  # places beside depth, at least
-PAIRS_AT_ONCE = 1 << 14  # whose vectors are read together
+PAIRS_AT_ONCE = 1 << 15  # whose vectors are read together
 
 Rescore = Callable[[IntArray, IntArray], Scores]  # queries, rows -> float64 scores
 

@@ -1,0 +1,64 @@
+"""``hybridir search``: the rankings of an encoder as TREC runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from hybridir_mteb.cli.tables import console
+
+MEASURES = ("ndcg_at_10", "recall_at_100", "mrr_at_10", "map")
+
+
+def search(  # noqa: PLR0913, PLR0917 -- the options of a command
+    encoder: Annotated[
+        str,
+        typer.Argument(
+            help="Name that mteb knows, folder of a sentence-transformers model, or hub id."
+        ),
+    ],
+    task: Annotated[str, typer.Argument(help="A task, as 'hybridir tasks' shows.")],
+    output: Annotated[Path, typer.Option(help="Folder for runs, judgements and measures.")],
+    subset: Annotated[
+        list[str] | None, typer.Option(help="Name of a subset, repeatable. Default: all.")
+    ] = None,
+    depth: Annotated[int, typer.Option(help="Passages for each query in the run.")] = 1000,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="float32 or float16: number format of the encoded passages on disk."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Torch device. Default: a GPU if there is one.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="fp32 or bf16, for encoders of this package.")
+    ] = None,
+) -> None:
+    """Search a task and write each subset as a TREC run, with judgements and measures.
+
+    A search of a large collection that was interrupted goes on where it was.
+    """
+    from hybridir_mteb.search import search as search_task
+
+    table = Table(title=escape(f"{encoder} on {task}"), title_justify="left")
+    for column in ("subset", "queries", "passages", *MEASURES):
+        table.add_column(column, justify="left" if column == "subset" else "right")
+    for name, found in search_task(
+        encoder,
+        task,
+        output,
+        subsets=subset or (),
+        depth=depth,
+        dtype=dtype,
+        device=device,
+        precision=precision,
+    ):
+        counts = (str(found.scores["n_queries"]), str(found.scores["n_passages"]))
+        values = (found.scores.get(measure) for measure in MEASURES)
+        table.add_row(name, *counts, *("" if v is None else f"{v:.4f}" for v in values))
+    console.print(table)
+    console.print(f"runs and measures: {output}", highlight=False, soft_wrap=True)
