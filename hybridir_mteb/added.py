@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from hybridir_mteb import paths
@@ -21,7 +22,13 @@ from hybridir_mteb.added_records import (
     record_files,
     write_record,
 )
-from hybridir_mteb.errors import DataFormatError, HybridIRError, SettingError, UnknownNameError
+from hybridir_mteb.errors import (
+    DataFormatError,
+    DataUnavailableError,
+    HybridIRError,
+    SettingError,
+    UnknownNameError,
+)
 from hybridir_mteb.names import suggest
 from hybridir_mteb.specs import CollectionCard
 from hybridir_mteb.streamed import StreamedPart, StreamedSpec, pool_of
@@ -214,15 +221,36 @@ def _load(record: AddedFolder, _code: str) -> StreamedPart:
     from hybridir_mteb.readers.beir import beir_files, read_beir_folder
 
     folder = Path(record.folder)
-    files = _digests(folder, beir_files(folder, record.split).all)
+    try:
+        files = _digests(folder, beir_files(folder, record.split).all)
+    except DataUnavailableError as error:
+        raise DataUnavailableError(
+            f"{record.name}: {error}. If it was moved, run: {_again(record, '<folder>')}; to "
+            f"forget it: hybridir data remove {record.name}"
+        ) from error
     changed = sorted(dict(set(files.items()) ^ set(record.files.items())))
     if changed:
         raise DataFormatError(
             f"{record.name}: {folder / changed[0]} is not what it was when the folder was added; "
-            "old results would be taken for new ones. Delete those, and run: hybridir data add "
-            f"{record.name} {folder}"
+            f"old results would be taken for new ones. Delete those, and run: "
+            f"{_again(record, record.folder)}"
         )
     return read_beir_folder(folder, record.split, record.language, record.name)
+
+
+def _again(record: AddedFolder, folder: str) -> str:
+    """The command that adds a folder as it was added."""
+    words = ["hybridir", "data", "add", record.name, folder if folder[0] == "<" else quote(folder)]
+    given = (
+        ("--split", record.split, "test"),
+        ("--language", record.language, "en"),
+        ("--query-language", record.query_language, record.language),
+        ("--licence", record.licence, NO_LICENCE),
+    )
+    for option, value, default in given:
+        if value != default:
+            words += [option, quote(value)]
+    return " ".join(words)
 
 
 def _spec(record: AddedFolder) -> StreamedSpec:

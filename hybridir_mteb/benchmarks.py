@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-
 HYBRIDIR = "HybridIR"
 PARALLEL = ("XQuADR", "MLQAR")  # the collections of the benchmark HybridIR
 

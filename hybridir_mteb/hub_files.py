@@ -98,6 +98,8 @@ def _download(folder: HubFolder, cached: Path) -> None:
 
     verified = _verified(folder, cached)
     missing = [n for n in folder.names if n not in verified or not (cached / n).is_file()]
+    if not missing:  # another process fetched them while this one waited
+        return
     listed = HfApi().get_paths_info(
         folder.repository,
         [f"{folder.folder}/{name}" for name in missing],

@@ -49,7 +49,8 @@ def search(  # noqa: PLR0913 -- options are keywords
 ) -> Iterator[tuple[str, SubsetRun]]:
     """Search the subsets of a task and write each as a run, subset by subset.
 
-    Writes ``<subset>.trec``, ``<subset>.qrels`` and ``measures.json``. trec_eval and pytrec_eval
+    Writes ``<subset>.trec``, ``<subset>.qrels`` and ``measures.json``, which keeps the subsets that
+    an earlier search wrote to the folder in the same way. trec_eval and pytrec_eval
     order the run as it is here: see :func:`trec_scores`. Passages of streamed collections are kept
     as shards, so a search that was interrupted goes on where it was.
 
@@ -86,7 +87,7 @@ def search(  # noqa: PLR0913 -- options are keywords
     check_folder(folder, named)
     searching.load(encoder, precision)
     record = {**named, **searching.record, "depth": depth}
-    found: dict[str, Mapping[str, Any]] = {}
+    found = _former(folder / MEASURES_FILE, record)
     for name in searching.subsets:
         result = searching.run(name, depth)
         write_run(folder / f"{name}.trec", result.run, encoder)
@@ -118,6 +119,15 @@ def check_folder(folder: Path, record: Mapping[str, str]) -> None:
             f"{folder} holds the search of {former['encoder']} on {former['task']}; give another "
             "--output"
         )
+
+
+def _former(path: Path, record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Measures of the subsets that are here already; none if they were made in another way."""
+    if not path.exists():
+        return {}
+    held = json.loads(path.read_text(encoding="utf-8"))
+    subsets = held.pop("subsets", None)
+    return subsets if held == record and isinstance(subsets, dict) else {}
 
 
 def trec_scores(scores: Sequence[float]) -> npt.NDArray[np.float32]:

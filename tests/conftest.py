@@ -19,12 +19,31 @@ settings.load_profile("default")
 
 REPOSITORY = Path(__file__).parent.parent
 
+# Files that take minutes. Processes that share the tests begin with them, to finish together.
+LONGEST_FIRST = (
+    "test_train_end_to_end.py",
+    "test_end_to_end.py",
+    "test_packaging.py",
+    "test_mteb_embed.py",
+    "test_debias_end_to_end.py",
+    "test_docs.py",
+    "test_pocket.py",
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order the files, not the tests of a file, where pytest-xdist runs them."""
+    if hasattr(config, "workerinput"):
+        rank = {name: at for at, name in enumerate(LONGEST_FIRST)}
+        items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache or encoders; nothing goes to the hub."""
     monkeypatch.setenv("HYBRIDIR_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path_factory.mktemp("store")))
+    monkeypatch.setenv("HYBRIDIR_COLLECTIONS", str(tmp_path_factory.mktemp("collections")))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 

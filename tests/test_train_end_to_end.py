@@ -13,8 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 from training_data import write_parallel_jsonl, write_tiny_decoder, write_tiny_xlmr
+from typer.testing import CliRunner
 
 from hybridir_mteb import store
+from hybridir_mteb.cli.app import app
 
 BIN = Path(sys.executable).parent
 STEPS = 4
@@ -262,16 +264,20 @@ def test_two_processes_take_batches_of_one_kind_without_an_item_in_common(
 
 @pytest.mark.parametrize("family", ["qwen2", "mistral", "llama"])
 def test_decoders_train_and_evaluate_by_the_same_code(
-    family: str, data: Path, environment: dict[str, str], tmp_path: Path
+    family: str, data: Path, tmp_path: Path
 ) -> None:
+    import mteb
+
     backbone = {"qwen2": "qwen2.5-7b", "mistral": "mistral-7b", "llama": "llama3.1-8b"}[family]
     weights = write_tiny_decoder(tmp_path / family, family)
-    arguments = command(weights, data)
+    arguments = command(weights, data)[1:]
     arguments[arguments.index("--backbone") + 1] = backbone
-    run(arguments, environment)
-    encoder = stored(environment, f"{backbone}-hybrid")
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    encoder = store.get(f"hybridir/{backbone}-hybrid")
+    assert encoder.place == "store"
     assert encoder.is_adapter
-    mteb = [str(BIN / "mteb"), "run", "-m", f"hybridir/{backbone}-hybrid"]
-    task = ["-t", "PocketQARMonolingualRetrieval", "-l", "eng"]
-    run([*mteb, *task, "--output-folder", str(tmp_path / "results")], environment)
+    task = mteb.get_task("PocketQARMonolingualRetrieval", languages=["eng"])
+    cache = mteb.ResultCache(tmp_path / "results")
+    mteb.evaluate(mteb.get_model(encoder.name), [task], cache=cache, co2_tracker=False)
     assert list(tmp_path.glob(f"results/results/*/{encoder.fingerprint}/PocketQAR*.json"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -247,9 +248,10 @@ def namespace_of(model: Any, variant: str) -> Namespace | None:
         return None
     module = module_of(model)
     first = next(module.parameters(), None) if module is not None else None
+    longest = getattr(module, "max_seq_length", None) or 0
     return Namespace(
         fingerprint=fingerprint,
-        max_length=int(getattr(module, "max_seq_length", None) or 0),
+        max_length=int(longest) if math.isfinite(longest) else 0,  # static models have no limit
         dtype=str(first.dtype) if first is not None else "",
         variant=variant,
         label=name_of(model),

@@ -16,7 +16,16 @@ def main() -> None:
     try:
         app()
     except HybridIRError as error:
-        Console(stderr=True, soft_wrap=True).print(
-            "[bold red]error:[/]", escape(str(error)), highlight=False
-        )
+        _say(str(error))
         sys.exit(1)
+    except OSError as error:
+        if not error.filename:  # not a matter of files
+            raise
+        _say(f"{error.filename}: {error.strerror}; choose another place, or free or unlock it")
+        sys.exit(1)
+
+
+def _say(message: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(
+        "[bold red]error:[/]", escape(message), highlight=False
+    )

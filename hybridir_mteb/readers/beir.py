@@ -6,6 +6,7 @@ be compressed, with the suffix ``.gz``, or Parquet: one file, or shards in a fol
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ QRELS_LAYOUTS = (
     "{}.parquet",
     "{}-*-of-*.parquet",
 )
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')  # as csv writes ids that hold quotes; BEIR reads it so
 _SPLIT = re.compile(r"(.+?)(?:-\d+-of-\d+)?\.(?:tsv|tsv\.gz|jsonl|jsonl\.gz|parquet)")
 COLUMNS = "query-id, corpus-id and score, parted by tabs (or TREC's four)"
 
@@ -87,7 +89,7 @@ def _find(folder: Path, layouts: tuple[str, ...], name: str) -> tuple[Path, ...]
     found = {
         pattern: files
         for pattern in layouts
-        if (files := [path for path in folder.glob(pattern.format(name)) if path.is_file()])
+        if (files := [p for p in folder.glob(pattern.format(glob.escape(name))) if p.is_file()])
     }
     if not found:
         known = ", ".join(pattern.format(name) for pattern in layouts)
@@ -187,12 +189,12 @@ def _tab_judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
                     f"{where}: {len(columns)} columns, expected {COLUMNS}; mend or remove the line"
                 )
             grade = _grade(columns[-1])
-            if grade is None and not first:
+            if grade is None and not (first and _is_head(columns[-1])):
                 raise _wrong_grade(where, columns[-1])
             first = False
             if grade is not None:  # else the heads
                 at += 1
-                yield where, columns[0].strip(), columns[-2].strip(), grade
+                yield where, _column(columns[0]), _column(columns[-2]), grade
     if not at:
         raise DataFormatError(f"{path}: no judgement; expected {COLUMNS}")
 
@@ -211,6 +213,21 @@ def _id(row: Mapping[str, Any], field: str, where: str) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
         raise DataFormatError(f"{where}: {field!r} must be a string or a whole number")
     return str(value)
+
+
+def _column(written: str) -> str:
+    """An id in a column, without the quotes that csv puts around it."""
+    stripped = written.strip()
+    return stripped[1:-1].replace('""', '"') if _QUOTED.fullmatch(stripped) else stripped
+
+
+def _is_head(written: str) -> bool:
+    """Whether a column of the first line is a head; a number is a grade, a wrong one perhaps."""
+    try:
+        float(written)
+    except ValueError:
+        return True
+    return False
 
 
 def _grade(value: Any) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from hybridir_mteb import paths
 from hybridir_mteb.errors import DataUnavailableError
 from hybridir_mteb.files import sha256_of, write_text
+
+logger = logging.getLogger(__name__)
 
 
 def digest_of(path: Path) -> str:
@@ -71,4 +74,8 @@ def _remembered() -> dict[str, Any]:
 
 def _remember(place: str, entry: list[int | str]) -> None:
     """Written after each file: one may take a minute, and a run may be killed."""
-    write_text(paths.digests_file(), json.dumps({**_remembered(), place: entry}, indent=0))
+    file = paths.digests_file()
+    try:
+        write_text(file, json.dumps({**_remembered(), place: entry}, indent=0))
+    except OSError as error:
+        logger.warning("%s cannot be written (%s): checksums are computed anew", file, error)

@@ -160,7 +160,7 @@ def _parse(path: Path, number: int, line: bytes) -> Mapping[str, Any]:
         raise DataFormatError(
             f"{path}:{number}: half of a surrogate pair: {error.reason}. Mend or remove the line"
         ) from error
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # too long a number, too deep a list
         raise DataFormatError(
             f"{path}:{number}: not valid JSON: {error}. Mend or remove the line"
         ) from error

@@ -94,7 +94,7 @@ class Asked:
         for group, best, of in groups:
             rows[group.numbers, : best.shape[1]] = best
             scores[group.numbers, : best.shape[1]] = of
-            for turn in group.rounds:
+            for turn in group.counted:
                 ranks[turn.entries.place] = turn.better + 1
         return Hits(rows, scores, ranks)
 

@@ -13,6 +13,9 @@ from hybridir_mteb.shards.pairs import Scores
 from hybridir_mteb.shards.shard import HashArray
 from hybridir_mteb.shards.tiles import Cells, Tiles, above, at_most
 
+MOST_ROUNDS = 16
+NOTHING = Cells(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+
 
 @dataclass(frozen=True)
 class Entries:
@@ -42,11 +45,11 @@ class Entries:
 
 
 @dataclass
-class Round:
-    """One relevant passage of each of the first queries of a group.
+class Counted:
+    """Relevant passages and how many are better.
 
     Attributes:
-        entries: In the order of the queries 0, 1, 2 … of the group.
+        entries: (n,) relevant passages.
         better: (n,) passages that are better for certain, so far.
     """
 
@@ -64,27 +67,61 @@ class Round:
             tile: Scores.
             columns: The queries of the group that the tile has.
             slack: (n_columns,) how far scores may be off.
+
+        Returns:
+            Rows of the tile, numbers of entries (as ``columns``), and scores.
         """
-        score = self.entries.score[columns]
-        low, high = score - slack[: len(score)], score + slack[: len(score)]
-        first: npt.NDArray[np.floating]
-        behind: npt.NDArray[np.floating]
-        if tile.dtype == np.float64:  # scores of a function, which are not off
-            first, behind = low, np.nextafter(high, np.inf)
-        else:
-            first, behind = at_most(low), above(high)
+        raise NotImplementedError
+
+
+class Round(Counted):
+    """One relevant passage of each of the first queries of a group, in the order of queries."""
+
+    def unclear(self, tiles: Tiles, tile: Any, columns: slice, slack: Scores) -> Cells:
+        """Compares whole rows of the tile."""
+        own = slice(columns.start, min(columns.stop, len(self.better)))
+        score = self.entries.score[own]
+        if not len(score):
+            return NOTHING
+        first, behind = _limits(score, slack[: len(score)], tile)
         better = tiles.count(tile, behind)
-        self.better[columns.start : columns.start + len(score)] += better
+        self.better[own] += better
         open_ = np.flatnonzero(tiles.count(tile, first) > better)
-        return _numbered(tiles.between(tile, open_, first[open_], behind[open_]), open_)
+        cells = tiles.between(tile, open_, first[open_], behind[open_])
+        return Cells(cells.rows, open_[cells.columns] + own.start, cells.scores)
 
 
-def _numbered(cells: Cells, columns: IntArray) -> Cells:
-    return Cells(cells.rows, columns[cells.columns], cells.scores)
+class Many(Counted):
+    """Many relevant passages of one query: its scores are sorted rather than compared."""
+
+    def unclear(self, tiles: Tiles, tile: Any, columns: slice, slack: Scores) -> Cells:
+        """Sorts one column of the tile."""
+        number = int(self.entries.query[0]) - columns.start
+        if not 0 <= number < columns.stop - columns.start:
+            return NOTHING
+        first, behind = _limits(self.entries.score, slack[number], tile)
+        scores = tiles.column(tile, number)
+        order = np.argsort(scores)
+        ordered = scores[order]
+        low, high = np.searchsorted(ordered, first), np.searchsorted(ordered, behind)
+        self.better += len(ordered) - high
+        counts = high - low
+        entry = np.repeat(np.arange(len(counts)), counts)
+        place = np.arange(len(entry)) - np.repeat(np.cumsum(counts) - counts, counts) + low[entry]
+        return Cells(order[place], entry, ordered[place].astype(np.float64))
 
 
-def rounds_of(entries: Entries, n_queries: int) -> list[Round]:
-    """Deal the entries out into rounds, at most one of each query in each.
+def _limits(
+    score: Scores, slack: Scores, tile: Any
+) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+    """Scores of at least the first may be better than given ones, of at least the second are."""
+    if tile.dtype == np.float64:  # scores of a function, which are not off
+        return score, np.nextafter(score, np.inf)
+    return at_most(score - slack), above(score + slack)
+
+
+def counted(entries: Entries, n_queries: int) -> list[Counted]:
+    """Deal the entries out: one of each query in each round, the rest of a query together.
 
     Args:
         entries: Of queries 0 to ``n_queries``, which are sorted by their number of entries, most
@@ -94,9 +131,12 @@ def rounds_of(entries: Entries, n_queries: int) -> list[Round]:
     counts = np.bincount(entries.query, minlength=n_queries)
     first = np.cumsum(counts) - counts
     number = np.arange(len(entries.query)) - first[entries.query]
-    return [
-        Round(entries.part(np.flatnonzero(number == at))) for at in range(counts.max(initial=0))
-    ]
+    rounds = range(min(MOST_ROUNDS, counts.max(initial=0)))
+    dealt: list[Counted] = [Round(entries.part(np.flatnonzero(number == at))) for at in rounds]
+    for query in np.flatnonzero(counts > MOST_ROUNDS):
+        own = np.arange(first[query] + MOST_ROUNDS, first[query] + counts[query])
+        dealt.append(Many(entries.part(own)))
+    return dealt
 
 
 def is_better(scores: Scores, hashes: HashArray, than: Entries) -> npt.NDArray[np.bool_]:

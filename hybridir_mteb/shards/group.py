@@ -9,7 +9,7 @@ import numpy as np
 
 from hybridir_mteb.relevance import IntArray
 from hybridir_mteb.shards.blocks import Block
-from hybridir_mteb.shards.counts import Entries, Round, is_better, rounds_of
+from hybridir_mteb.shards.counts import Counted, Entries, counted, is_better
 from hybridir_mteb.shards.pairs import Scores
 from hybridir_mteb.shards.shard import HashArray
 from hybridir_mteb.shards.tiles import Tiles, at_most
@@ -45,9 +45,9 @@ class Group:
     ) -> None:
         self.numbers, self.top, self.tiles = numbers, top, tiles
         self._score_pairs, self._hashes = score_pairs, hashes
-        self.rounds = rounds_of(entries, len(numbers))
+        self.counted = counted(entries, len(numbers))
         self._candidates: list[tuple[IntArray, IntArray, Scores, Scores]] = []
-        self._unclear: list[tuple[Round, IntArray, IntArray, Scores]] = []
+        self._unclear: list[tuple[Counted, IntArray, IntArray, Scores]] = []
         self._waiting = [0, 0]
 
     def see(self, tile: Any, row: int, columns: slice, slack: Scores, block: Block) -> None:
@@ -74,16 +74,11 @@ class Group:
                 first = np.isneginf(limits[0])  # no floor yet: every candidate counts
                 if first or self._waiting[0] > PENDING:
                     self._add_candidates(self.top)
-        for turn in self.rounds:
-            n_columns = min(len(turn.better), columns.stop) - columns.start
-            if n_columns <= 0:
-                break
-            part = slice(columns.start, columns.start + n_columns)
-            cells = turn.unclear(self.tiles, tile, part, slack[:n_columns])
+        for turn in self.counted:
+            cells = turn.unclear(self.tiles, tile, columns, slack)
             if len(cells.rows):
-                entry = cells.columns + columns.start
-                self._unclear.append((turn, entry, cells.rows + row, cells.scores))
-                self._waiting[1] += len(entry)
+                self._unclear.append((turn, cells.columns, cells.rows + row, cells.scores))
+                self._waiting[1] += len(cells.rows)
                 if self._waiting[1] > PENDING:
                     self._settle(block)
 
@@ -104,16 +99,19 @@ class Group:
     def _settle(self, block: Block) -> None:
         """Compare what float32 could not tell from a relevant passage."""
         waiting, self._unclear, self._waiting[1] = self._unclear, [], 0
-        for turn in self.rounds:
-            parts = [part[1:] for part in waiting if part[0] is turn]
-            if not parts:
-                continue
-            entry, row, scores = (np.concatenate(values) for values in zip(*parts, strict=True))
+        by_turn: dict[int, list[tuple[Counted, IntArray, IntArray, Scores]]] = {}
+        for item in waiting:
+            by_turn.setdefault(id(item[0]), []).append(item)
+        for parts in by_turn.values():
+            turn = parts[0][0]
+            entry, row, scores = (
+                np.concatenate(values) for values in zip(*(part[1:] for part in parts), strict=True)
+            )
             other = row != turn.entries.row[entry]
             entry, row, scores = entry[other], row[other], scores[other]
-            if self._score_pairs is not None:
-                scores = self._score_pairs(self.numbers[entry], block, row - block.start)
             than = turn.entries.part(entry)
+            if self._score_pairs is not None:
+                scores = self._score_pairs(self.numbers[than.query], block, row - block.start)
             hashes = np.zeros(len(row), np.uint64)
             equal = scores == than.score
             hashes[equal] = self._hashes(row[equal])

@@ -68,6 +68,9 @@ def search(  # noqa: PLR0913 -- options are keywords
         relevance = Relevance(none, none[:0])
     if depth < 0:
         raise EmbeddingError(f"depth {depth}: expected 0 or more passages")
+    if not len(queries):
+        nothing = np.empty((0, depth))
+        return Hits(nothing.astype(np.int64), nothing, np.empty(0, np.int64))
     asked = Asked(queries, Pools(pools), depth, relevance, block_bytes, label)
     if isinstance(similarity, Similarity):
         default = "cuda" if torch.cuda.is_available() else "cpu"

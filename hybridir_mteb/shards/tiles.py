@@ -48,6 +48,10 @@ class Tiles(Protocol):
         """How many scores of each of the first ``len(limits)`` columns reach the limit."""
         ...
 
+    def column(self, tile: Any, number: int) -> npt.NDArray[np.floating]:
+        """(n,) scores of one column."""
+        ...
+
     def between(self, tile: Any, columns: IntArray, low: Limits, high: Limits) -> Cells:
         """Scores of some columns, at least low and below high; columns count in ``columns``."""
         ...
@@ -102,6 +106,10 @@ class NumpyTiles:
             found += np.add.reduce(ones[whole:], axis=0, dtype=np.uint8)
         return found
 
+    def column(self, tile: npt.NDArray[Any], number: int) -> npt.NDArray[np.floating]:
+        """A copy."""
+        return tile[:, number].copy()
+
     def between(
         self, tile: npt.NDArray[Any], columns: IntArray, low: Limits, high: Limits
     ) -> Cells:
@@ -143,6 +151,11 @@ class TorchTiles:
         """Compares and adds."""
         above = tile[:, : len(limits)] >= self._limits(limits)
         found: IntArray = above.sum(dim=0).cpu().numpy()
+        return found
+
+    def column(self, tile: Any, number: int) -> npt.NDArray[np.floating]:
+        """Copies from the device."""
+        found: npt.NDArray[np.floating] = tile[:, number].cpu().numpy()
         return found
 
     def between(self, tile: Any, columns: IntArray, low: Limits, high: Limits) -> Cells:
