@@ -235,7 +235,7 @@ def _load(record: AddedFolder, _code: str) -> StreamedPart:
             f"old results would be taken for new ones. Delete those, and run: "
             f"{_again(record, record.folder)}"
         )
-    return read_beir_folder(folder, record.split, record.language, record.name)
+    return read_beir_folder(folder, record.split, record.language, record.name, record.passages)
 
 
 def _again(record: AddedFolder, folder: str) -> str:

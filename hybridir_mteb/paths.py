@@ -38,6 +38,11 @@ def data_cache_dir() -> Path:
     return cache_dir() / "data"
 
 
+def corpora_dir() -> Path:
+    """Passages as Arrow tables, for models that bring their own search."""
+    return cache_dir() / "corpora"
+
+
 def digests_file() -> Path:
     """Remembered checksums of large files."""
     return cache_dir() / "digests.json"

@@ -1,4 +1,4 @@
-"""The folders of encoded passages that are on disk, for people who need the room."""
+"""Encoded passages, and copies of passages, that are on disk; for people who need the room."""
 
 from __future__ import annotations
 
@@ -79,6 +79,28 @@ def clear_shards(parent: Path) -> int:
     for left in parent.glob(f"{TEMPORARY}*"):
         if left.is_dir() and not any(left.iterdir()):
             left.rmdir()
+    return freed
+
+
+def corpora_bytes(folder: Path) -> int:
+    """Size of the passages' Arrow tables on disk.
+
+    Args:
+        folder: From :func:`~hybridir_mteb.paths.corpora_dir`.
+    """
+    return _size(folder)
+
+
+def clear_corpora(folder: Path) -> int:
+    """Delete the Arrow tables, and what killed runs left of some.
+
+    Returns:
+        Bytes freed.
+    """
+    freed = 0
+    for file in [*folder.glob("*.arrow"), *folder.glob(".*.arrow.*.tmp")]:
+        freed += file.stat().st_size
+        file.unlink()
     return freed
 
 

@@ -160,12 +160,35 @@ def test_a_folder_that_changed_is_refused_until_it_is_added_again(folder: Path, 
     with pytest.raises(DataFormatError) as caught:
         spec.load("en")
     assert f"Mine: {folder / file} is not what it was" in str(caught.value)
-    assert f"hybridir data add Mine {folder}" in str(caught.value)
+    assert str(caught.value).endswith(f"hybridir data add Mine {folder}")
     added.add_folder("Mine", folder)
     registered().collections["Mine"].load("en")
     (folder / "corpus.jsonl").unlink()
     with pytest.raises(DataUnavailableError, match="no corpus"):
         registered().collections["Mine"].load("en")
+
+
+def test_the_advice_for_a_changed_folder_keeps_its_options(
+    folder: Path, run: Callable[..., str]
+) -> None:
+    options = ("--language", "pl", "--query-language", "en", "--licence", "cc-by-4.0")
+    run("data", "add", "Mine", str(folder), *options)
+    with (folder / "queries.jsonl").open("a") as file:
+        file.write("\n")
+    with pytest.raises(DataFormatError) as caught:
+        registered().collections["Mine"].load("pl")
+    command = str(caught.value).partition("run: hybridir ")[2]
+    assert command == f"data add Mine {folder} {' '.join(options)}"
+    assert "Mine had other content before: delete its old results" in run(*command.split())
+    assert "other content" not in run(*command.split())
+    folder.rename(folder.with_name("moved"))
+    with pytest.raises(DataUnavailableError, match=r"moved, run: .* Mine <folder> --language pl"):
+        registered().collections["Mine"].load("pl")
+
+
+def test_the_number_of_passages_is_known_before_they_are_encoded(folder: Path) -> None:
+    added.add_folder("Mine", folder)
+    assert registered().collections["Mine"].load("en").passages.expected == 3  # type: ignore[attr-defined]
 
 
 def test_what_is_wrong_with_a_folder_is_refused_with_numbers(

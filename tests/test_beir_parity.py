@@ -83,6 +83,17 @@ def test_repeated_texts_change_measures_by_ties_alone(script: ModuleType, tmp_pa
     ties = found["explained"]["ties"]
     assert ties["largest_difference_of_mteb"] < CLOSE
     assert ties["mrr_of_beir"] != ties["mrr_of_beir_with_its_results_reversed"]
+    assert ties["queries_whose_ties_cross_the_depth"] == 0
+
+
+def test_ties_that_cross_the_depth_are_told(script: ModuleType, tmp_path: Path) -> None:
+    """Each text 13 times: ranks 989 to 1001 tie, and BEIR and mteb keep any twelve of them."""
+    corpus, queries, qrels = toy_set(n_passages=1300, n_queries=3, prefix="d", distinct=True)
+    rows = list(corpus.values())
+    corpus = {key: rows[at % 100] for at, key in enumerate(corpus)}
+    found = compare(script, write_folder(tmp_path / "toy", corpus, queries, qrels))
+    assert found["explained"]["ties"]["queries_whose_ties_cross_the_depth"] == 3
+    assert found["largest_difference"]["pytrec_eval_from_ours"] < CLOSE
 
 
 def test_depth_changes_map_alone(script: ModuleType, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from pathlib import Path
@@ -157,6 +158,8 @@ def test_two_corpora_in_one_folder_are_refused(folder: Path) -> None:
         ("q1\td1\t1\nq1\td1\n", 2, "2 columns, expected query-id, corpus-id and score"),
         ("query-id\tcorpus-id\tscore\nq1\td1\tyes\n", 2, "grade 'yes' is not a whole number"),
         ("q1\td1\t1\nq1\td2\t0.5\n", 2, "grade '0.5' is not a whole number"),
+        ("q1\td1\t0.5\nq1\td2\t1\n", 1, "grade '0.5' is not a whole number"),  # not heads
+        ("q1\td1\tnan\nq1\td2\t1\n", 1, "grade 'nan' is not a whole number"),
         ("q1\td1\t1\n\nq9\td1\t1\n", 3, "query 'q9' is not in "),
         ("q1\td1\t1\nq1\td1\t0\n", 2, "passage 'd1' has another grade for query 'q1' above"),
         ("query-id\tcorpus-id\tscore\n", None, "no judgement"),
@@ -172,6 +175,24 @@ def test_malformed_judgements_are_named(
         read_beir_folder(folder)
     assert str(caught.value).startswith(f"{path}:{at}: " if at else f"{path}: ")
     assert said in str(caught.value)
+
+
+def test_ids_that_csv_quotes_are_read_as_beir_reads_them(tmp_path: Path) -> None:
+    names = ['<"Heroes">', '"whole"', "plain"]
+    write(tmp_path / "corpus.jsonl", [{"_id": name, "text": "x"} for name in names])
+    write(tmp_path / "queries.jsonl", [{"_id": "q1", "text": "x"}])
+    (tmp_path / "qrels").mkdir()
+    with (tmp_path / "qrels" / "test.tsv").open("w", newline="") as file:
+        rows = csv.writer(file, delimiter="\t")
+        rows.writerows([("query-id", "corpus-id", "score"), *(("q1", name, 1) for name in names)])
+    assert list(read_beir_folder(tmp_path).qrels["q1"]) == names
+    (tmp_path / "qrels" / "test.tsv").write_text('q1\t<"Heroes">\t1\n')  # and as others write them
+    assert list(read_beir_folder(tmp_path).qrels["q1"]) == names[:1]
+
+
+def test_a_split_is_no_pattern(folder: Path) -> None:
+    with pytest.raises(DataUnavailableError, match=r"no te\*t: .*the folder has the splits test"):
+        read_beir_folder(folder, "te*t")
 
 
 def test_malformed_rows_and_queries_are_named(folder: Path) -> None:

@@ -90,6 +90,18 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
 
 
+def test_a_place_that_cannot_be_written_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: Path, failure: Callable[..., Failure]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HYBRIDIR_COLLECTIONS", str(tmp_path / "file" / "collections"))
+    failed = failure("data", "pool", "MIRACL", "sw", "yo")
+    assert failed.code == 1
+    assert failed.stderr.startswith(f"error: {tmp_path / 'file'}")
+    assert "Not a directory; choose another place" in failed.stderr
+    assert failed.stderr.count("\n") == 1
+
+
 def test_the_version_is_shown():
     assert run("--version") == f"hybridir-mteb {hybridir_mteb.__version__}\n"
 

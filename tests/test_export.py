@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from beir.datasets.data_loader import GenericDataLoader
@@ -94,6 +95,19 @@ def test_mteb_reads_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert data["relevant_docs"] == subset().qrels
 
 
+@pytest.mark.parametrize("place", ["out", "other/out"])
+def test_mteb_does_not_take_one_export_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """``datasets`` caches by the folder's name and what the README says."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    for out, text in ((tmp_path / "out", "first"), (tmp_path / place, "second")):
+        one = subset("default", passages=lambda text=text: iter([StreamedPassage("p1", text)]))
+        write_export([one], ORIGIN, out, Format.JSONL, overwrite=True)
+        data = RetrievalDatasetLoader(str(out), None, split="dev", config="default").load()
+        assert data["corpus"]["text"] == [text]
+
+
 def test_trec_files_hold_what_was_written(tmp_path: Path) -> None:
     write_export([subset()], ORIGIN, tmp_path / "out", Format.TREC)
     folder = tmp_path / "out" / "de"
@@ -137,7 +151,39 @@ def test_ids_that_trec_cannot_hold_are_refused_and_nothing_stays(
         write_export([subset(**changes)], ORIGIN, tmp_path / "out", Format.TREC)
     assert list(tmp_path.iterdir()) == []
     if "white space" in message:
-        write_export([subset(**changes)], ORIGIN, tmp_path / "out", Format.BEIR)
+        write_export([subset(**changes)], ORIGIN, tmp_path / "out", Format.JSONL)
+
+
+@pytest.mark.parametrize("bad", ["a\tb", "a\rb", "a\nb", " a", "a\u3000"])
+def test_ids_that_beir_cannot_hold_are_refused(tmp_path: Path, bad: str) -> None:
+    passages = [StreamedPassage(bad, "x")]
+    with pytest.raises(DataFormatError, match="part BEIR's judgements; export as jsonl"):
+        write_export([subset(passages=lambda: iter(passages))], ORIGIN, tmp_path / "o", Format.BEIR)
+
+
+@pytest.mark.parametrize(
+    "identifier", ['"q"', 'a"b', "a b", "ü𝄞", "a\u2028b", "<a&b>", "'x'", "#1"]
+)
+def test_odd_ids_and_texts_come_back(tmp_path: Path, identifier: str) -> None:
+    passages = [StreamedPassage(identifier, 'half \u2028\x0b\n\t"q"', ' "t"')]
+    changes = {
+        "passages": lambda: iter(passages),
+        "queries": {identifier: "who\x1c?"},
+        "qrels": {identifier: {identifier: 1}},
+        "query_languages": {identifier: "de"},
+        "items": None,
+    }
+    one = subset("default", **changes)
+    folder = write_export([one], ORIGIN, tmp_path / "beir", Format.BEIR).folder
+    corpus, queries, qrels = GenericDataLoader(str(folder)).load("dev")
+    assert corpus == {p.id: {"text": p.text, "title": p.title} for p in passages}
+    assert (queries, qrels) == (one.queries, one.qrels)
+    assert list(read_beir_folder(folder, "dev", "de").passages.passages()) == passages
+    if identifier.split() == [identifier]:
+        folder = write_export([one], ORIGIN, tmp_path / "trec", Format.TREC).folder
+        for name in ("corpus.trec", "topics.trec"):
+            ElementTree.fromstring(f"<all>{(folder / name).read_text(encoding='utf-8')}</all>")
+        assert read_qrels(folder / "qrels.txt") == one.qrels
 
 
 def test_subsets_of_one_pool_share_its_file(tmp_path: Path) -> None:
@@ -202,6 +248,28 @@ def test_a_failed_export_leaves_the_old_one(tmp_path: Path) -> None:
         write_export([subset(passages=passages)], ORIGIN, out, Format.BEIR, overwrite=True)
     assert len((out / "de" / "corpus.jsonl").read_text().splitlines()) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_full_disk_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    out = tmp_path / "out"
+    write_export([subset()], ORIGIN, out, Format.BEIR)
+    monkeypatch.setattr("hybridir_mteb.export.folder.write_queries", full)
+    with pytest.raises(SettingError, match=r"out was not written: .*No space left"):
+        write_export([subset()], ORIGIN, out, Format.BEIR, overwrite=True)
+    assert (out / "de" / "queries.jsonl").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_link_to_an_older_export_stays_a_link(tmp_path: Path) -> None:
+    write_export([subset()], ORIGIN, tmp_path / "out", Format.BEIR)
+    (tmp_path / "link").symlink_to("out")
+    write_export([subset("en")], ORIGIN, tmp_path / "link", Format.BEIR, overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "out" / "en").is_dir()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "out"]
 
 
 @pytest.mark.parametrize(

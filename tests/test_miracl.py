@@ -17,6 +17,7 @@ import huggingface_hub
 import pytest
 from miracl_corpus import make_corpus
 
+from hybridir_mteb import hub_files
 from hybridir_mteb.errors import (
     ChecksumError,
     DataFormatError,
@@ -266,6 +267,15 @@ def test_a_corpus_is_downloaded_once_and_checked(hub: FakeHub) -> None:
     assert len(hub.downloads) == 2
 
 
+def test_who_waited_for_another_process_asks_the_hub_nothing(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = fetch_folder(CORPORA["hi"])
+    monkeypatch.setattr(hub, "get_paths_info", None)
+    monkeypatch.setattr(hub_files, "locate_folder", lambda folder: None)  # as it was at the start
+    assert fetch_folder(CORPORA["hi"]) == files
+
+
 def test_an_interrupted_download_goes_on(hub: FakeHub) -> None:
     last = hub.contents.popitem()
     with pytest.raises(DataUnavailableError) as caught:
@@ -335,8 +345,9 @@ def test_commands_fetch_and_verify_one_language(
         DataUnavailableError, match=r"topics\.miracl-v1\.0-ar.* and 31 more missing"
     ):
         run("verify", "MIRACL")
-    with pytest.raises(UnknownNameError, match="MIRACL has no language 'xx'"):
-        run("fetch", "MIRACL", "--language", "xx")
+    for command in ("fetch", "verify"):
+        with pytest.raises(UnknownNameError, match="MIRACL has no language 'xx'"):
+            run(command, "MIRACL", "--language", "xx")
     with pytest.raises(SettingError, match="PocketQAR is not fetched by language"):
         run("fetch", "PocketQAR", "--language", "de")
 

@@ -15,9 +15,18 @@ from mteb.models.model_meta import ModelMeta, ScoringFunction
 from mteb.timing import TimingStack
 from mteb.types import PromptType
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from hybridir_mteb import paths
-from hybridir_mteb.adapters.mteb_embed import EncodeCall, encode_once_of, prompt_signature, scorer
+from hybridir_mteb.adapters.mteb_embed import (
+    EncodeCall,
+    encode_once_of,
+    namespace_of,
+    prompt_signature,
+    scorer,
+)
 from hybridir_mteb.embedding_store import store_files
 from hybridir_mteb.pocket.model import load_pocket, network_of
 from hybridir_mteb.scoring import DenseScorer, FunctionScorer
@@ -209,6 +218,15 @@ def test_weights_changed_in_place_are_encoded_anew(
     finally:
         with torch.no_grad():
             parameter.copy_(original)
+
+
+def test_a_static_model_has_no_longest_input() -> None:
+    words = Tokenizer(WordLevel({"a": 0, "b": 1}, unk_token="a"))
+    static = stock(SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=4)]))
+    assert static.model.max_seq_length == float("inf")
+    found = namespace_of(static, "")
+    assert found is not None
+    assert found.max_length == 0
 
 
 def test_a_subclass_of_mtebs_wrapper_is_not_trusted_to_be_its_network(

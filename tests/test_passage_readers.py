@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+from hybridir_mteb.files import sha256_of
 from hybridir_mteb.passages import PassageSource, StreamedPassage
 from hybridir_mteb.paths import digests_file
 from hybridir_mteb.readers import digests
@@ -108,6 +109,8 @@ def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, texts: list
     [
         (b'{"id": "b", "text": ', "not valid JSON"),
         (b'["b", "x"]', "expected a JSON object"),
+        (b'{"id": ' + b"9" * 5000 + b"}", "not valid JSON: Exceeds the limit"),
+        (b'{"id": ' + b"[" * 100_000 + b"}", "not valid JSON: maximum recursion depth"),
         (b'{"text": "x"}', "no id: one of _id, docid, id must be a string"),
         (b'{"id": "", "text": "x"}', "no id"),
         (b'{"id": true, "text": "x"}', "got True"),
@@ -209,6 +212,15 @@ def test_checksums_are_computed_once_for_each_content(
     path.unlink()
     with pytest.raises(DataUnavailableError, match=r"docs-0\.jsonl: no such file"):
         digests.digest_of(path)
+
+
+def test_a_cache_that_cannot_be_written_does_not_stop_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_jsonl(tmp_path / "docs-0.jsonl", ROWS)
+    monkeypatch.setenv("HYBRIDIR_CACHE_DIR", str(path / "cache"))
+    assert digests.digest_of(path) == sha256_of(path)
+    assert "cannot be written" in caplog.text
 
 
 PEAK = r"""

@@ -151,6 +151,19 @@ def test_two_searches_are_not_mixed_in_one_folder(tmp_path: Path) -> None:
         check_folder(tmp_path / "file", {})
 
 
+def test_subsets_of_an_earlier_search_stay_in_the_measures(tmp_path: Path) -> None:
+    def held() -> dict[str, Any]:
+        content = json.loads((tmp_path / "measures.json").read_text())
+        return dict(content["subsets"])
+
+    first = dict(search("test/hash", MONO, tmp_path, subsets=["sw"]))
+    dict(search("test/hash", MONO, tmp_path, subsets=["yo"]))
+    assert list(held()) == ["sw", "yo"]
+    assert held()["sw"] == first["sw"].scores
+    dict(search("test/hash", MONO, tmp_path, subsets=["yo"], depth=3))
+    assert list(held()) == ["yo"], "made in another way"
+
+
 def test_the_command_prints_a_table_and_the_cache_shows_the_shards(tmp_path: Path) -> None:
     def run(*arguments: str) -> str:
         done = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
@@ -186,6 +199,16 @@ def test_clearing_leaves_what_is_no_shard_folder(tmp_path: Path) -> None:
     assert len(shard_files(parent)) == 2
     assert clear_shards(parent) == 2 * made.bytes
     assert sorted(path.name for path in parent.iterdir()) == ["mine", "renamed"]
+
+
+def test_tables_of_passages_are_shown_and_cleared() -> None:
+    folder = paths.corpora_dir()
+    folder.mkdir(parents=True)
+    for name in ("a.arrow", ".b.arrow.1.0.tmp", "mine.txt"):
+        (folder / name).write_bytes(bytes(1_000_000))
+    assert "0.003 GB of passages as tables" in CliRunner().invoke(app, ["cache", "info"]).output
+    assert "freed 0.002 GB" in CliRunner().invoke(app, ["cache", "clear", "--shards"]).output
+    assert [file.name for file in folder.iterdir()] == ["mine.txt"]
 
 
 def test_dtype_and_device_reach_the_task(tmp_path: Path) -> None:

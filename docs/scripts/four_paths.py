@@ -227,6 +227,16 @@ def as_trec_eval(run: Run) -> Run:
     }
 
 
+def cut_ties(run: Run) -> int:
+    """Queries whose passages at ``DEPTH`` and below it tie, of a run that is one deeper.
+
+    Which of these BEIR and mteb keep is up to ``torch.topk``; trec_eval then ranks the greater ids
+    first, also above the cut, so no order of our run gives their measures.
+    """
+    scores = (list(hits.values())[DEPTH - 1 : DEPTH + 1] for hits in run.values())
+    return sum(len(two) == 2 and np.float32(two[0]) == np.float32(two[1]) for two in scores)
+
+
 def largest(first: Mapping[str, float], second: Mapping[str, float]) -> float:
     """The largest difference of a measure."""
     return max(abs(first[name] - second[name]) for name in MEASURES)
@@ -269,6 +279,7 @@ def compare(model: Any, folder: Folder) -> dict[str, Any]:
             "ties": {
                 "ours_with_ties_of_trec_eval": retied,
                 "largest_difference_of_mteb": largest(mteb_scores, retied),
+                "queries_whose_ties_cross_the_depth": cut_ties(ours.run),
                 "mrr_of_beir": beir["mrr_at_10"],
                 "mrr_of_beir_with_its_results_reversed": mrr(all_qrels, reversed_results)["MRR@10"],
                 "mrr_of_ours_without_identical_ids": dropped["mrr_at_10"],

@@ -63,7 +63,7 @@ class Corpora:
     def _path(self, code: str) -> Path:
         identity = f"{FORMAT}|{self._prefixes[code]}|{self._parts[code].passages.fingerprint}"
         name = hashlib.sha256(identity.encode()).hexdigest()[:32]
-        return paths.cache_dir() / "corpora" / f"{name}.arrow"
+        return paths.corpora_dir() / f"{name}.arrow"
 
     def _write(self, code: str, path: Path) -> None:
         prefix = self._prefixes[code]

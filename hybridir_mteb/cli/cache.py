@@ -20,7 +20,7 @@ def _gigabytes(n_bytes: int) -> str:
 def cache_info() -> None:
     """Show the files of the embedding store, and the shards of large collections."""
     from hybridir_mteb.embedding_store import store_files
-    from hybridir_mteb.shard_files import shard_files
+    from hybridir_mteb.shard_files import corpora_bytes, shard_files
 
     folder = paths.embedding_store_dir()
     files = store_files(folder)
@@ -30,6 +30,11 @@ def cache_info() -> None:
         ("encoder", "embeddings", "size", "file"),
         ((f.label, str(f.entries), _gigabytes(f.bytes), f.path.name) for f in files),
     )
+    corpora = paths.corpora_dir()
+    if size := corpora_bytes(corpora):
+        console.print(
+            f"{corpora}: {_gigabytes(size)} of passages as tables, no limit", highlight=False
+        )
     shards = shard_files(paths.shard_dir())
     if not shards:
         return
@@ -53,12 +58,16 @@ def cache_info() -> None:
 @cache_app.command("clear")
 def cache_clear(
     shards: Annotated[
-        bool, typer.Option("--shards", help="Delete the shards of large collections instead.")
+        bool,
+        typer.Option("--shards", help="Delete shards and tables of large collections instead."),
     ] = False,
 ) -> None:
-    """Delete the embedding store, or the shards; they are made again as texts are encoded."""
+    """Delete the embedding store, or the shards; they are made again as they are needed."""
     from hybridir_mteb.embedding_store import clear_store
-    from hybridir_mteb.shard_files import clear_shards
+    from hybridir_mteb.shard_files import clear_corpora, clear_shards
 
-    freed = clear_shards(paths.shard_dir()) if shards else clear_store(paths.embedding_store_dir())
+    if shards:
+        freed = clear_shards(paths.shard_dir()) + clear_corpora(paths.corpora_dir())
+    else:
+        freed = clear_store(paths.embedding_store_dir())
     console.print(f"freed {_gigabytes(freed)}", highlight=False)

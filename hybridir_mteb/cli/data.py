@@ -103,7 +103,7 @@ def _fetch_language(name: str, code: str) -> None:
         SettingError: The collection is not fetched by language.
         UnknownNameError: It does not have the language.
     """
-    from hybridir_mteb.errors import SettingError, UnknownNameError
+    from hybridir_mteb.errors import SettingError
     from hybridir_mteb.hub_files import fetch_folder
     from hybridir_mteb.plugins import installed_plugins
     from hybridir_mteb.sources import fetch
@@ -112,13 +112,19 @@ def _fetch_language(name: str, code: str) -> None:
     spec = installed_plugins().collections[name]
     if not isinstance(spec, StreamedSpec) or not spec.corpora:
         raise SettingError(f"{name} is not fetched by language: leave --language out")
-    if code not in spec.languages:
-        raise UnknownNameError(f"{name} has no language {code!r}, only {', '.join(spec.languages)}")
+    _check_language(name, code, spec)
     for file in spec.files:
         if file.language in {code, ""}:
             _say(f"{file.path}: {fetch(file)}")
     for path in fetch_folder(spec.corpora[code]):
         _say(f"{spec.corpora[code].place}/{path.name}: {path}")
+
+
+def _check_language(name: str, code: str, spec: StreamedSpec) -> None:
+    from hybridir_mteb.errors import UnknownNameError
+
+    if code not in spec.languages:
+        raise UnknownNameError(f"{name} has no language {code!r}, only {', '.join(spec.languages)}")
 
 
 @data_app.command()
@@ -139,7 +145,12 @@ def verify(
         if not isinstance(spec, StreamedSpec):
             _check_files(name, spec.files)
             _verify_parallel(name, spec)
-        elif spec.task or registry.owner(name) != OWNER:  # a pool's languages are not read twice
+        elif not spec.task and registry.owner(name) == OWNER:  # its languages are not read twice
+            if collections:
+                _say(f"{name} is a pool: verify the collection that its languages are of")
+        else:
+            for code in (languages or ()) if collections else ():
+                _check_language(name, code, spec)
             codes = [code for code in spec.languages if not languages or code in languages]
             wanted = {"", *codes}
             _check_files(name, [file for file in spec.files if file.language in wanted])
@@ -214,7 +225,9 @@ def add(  # noqa: PLR0913, PLR0917 -- options
 ) -> None:
     """Read a BEIR folder through and make it a task of MTEB, on this machine."""
     from hybridir_mteb.added import add_folder
+    from hybridir_mteb.added_records import added_folders
 
+    former = {record.name: record.revision for record in added_folders()}.get(name)
     found = add_folder(
         name,
         folder,
@@ -225,6 +238,10 @@ def add(  # noqa: PLR0913, PLR0917 -- options
         allow_missing=allow_missing,
     )
     _say(f"{name}: {found}")
+    if former not in {None, *(r.revision for r in added_folders() if r.name == name)}:
+        _say(
+            f"{name} had other content before: delete its old results, MTEB would take them for new"
+        )
     if found.empty:
         _say(f"{found.empty} passages are empty")
     if found.missing:

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import HybridIRError, SettingError
 from hybridir_mteb.export.formats import Format, write_pool, write_queries
 from hybridir_mteb.export.subset import ExportSubset
+from hybridir_mteb.files import sha256_of
 
 RECORD = "export.json"
 DEFAULT = "default"
@@ -85,22 +86,28 @@ def write_export(
     """Write subsets to a folder that appears whole or not at all.
 
     Raises:
-        SettingError: As of :func:`check_folder`.
+        SettingError: As of :func:`check_folder`, or the disk is full or cannot be written to.
         DataFormatError: An id that the format cannot hold.
     """
     check_folder(folder, overwrite=overwrite)
-    place = folder.absolute()
-    place.parent.mkdir(parents=True, exist_ok=True)
+    place = folder.resolve()  # a link stays one
     suffix = f"{os.getpid()}.{uuid4().hex[:8]}"
     building = place.with_name(f".{place.name}.{suffix}.tmp")
-    building.mkdir()
     try:
+        building.mkdir(parents=True)
         done = _write_subsets(subsets, building, form)
-        (building / "README.md").write_text(_readme(origin, done, form), encoding="utf-8")
+        readme = _readme(origin, done, building, form)
+        (building / "README.md").write_text(readme, encoding="utf-8")
         record = {"format": form, **asdict(origin), "subsets": [asdict(one) for one in done]}
         text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
         (building / RECORD).write_text(text, encoding="utf-8")
         _put_in_place(building, place, place.with_name(f".{place.name}.{suffix}.old"))
+    except HybridIRError:  # some are OSErrors
+        raise
+    except OSError as error:
+        raise SettingError(
+            f"{folder} was not written: {error}; free some space or give another folder"
+        ) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return Exported(folder, form, tuple(done))
@@ -153,14 +160,14 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _readme(origin: Origin, done: Sequence[ExportedSubset], form: Format) -> str:
+def _readme(origin: Origin, done: Sequence[ExportedSubset], building: Path, form: Format) -> str:
     rows = [
         f"| {one.name} | `{one.folder}` | {one.split} | {one.queries} | {one.judgements} "
         f"| {one.passages} |"
         for one in done
     ]
     citation = f"\n```bibtex\n{origin.citation.strip()}\n```\n" if origin.citation.strip() else ""
-    head = _hub_head(done) if form is Format.JSONL else ""
+    head = _hub_head(done, building) if form is Format.JSONL else ""
     return f"""{head}# {origin.task}
 
 {origin.description}
@@ -177,8 +184,14 @@ def _readme(origin: Origin, done: Sequence[ExportedSubset], form: Format) -> str
 {citation}"""
 
 
-def _hub_head(done: Sequence[ExportedSubset]) -> str:
-    """The configurations by which MTEB finds the files, as the hub's data cards have them."""
+def _hub_head(done: Sequence[ExportedSubset], building: Path) -> str:
+    """The configurations by which MTEB finds the files, as the hub's data cards have them.
+
+    ``datasets`` caches what it read by these lines and the folder's name, whatever the files hold
+    (``LocalDatasetModuleFactory`` of 5.2.0): without a digest, an export that replaced another, or
+    has its name, would be read as the other.
+    """
+    digests: dict[int, str] = {}  # by inode: a pool that is shared is read once
     lines = ["---", "configs:"]
     for one in done:
         start = "" if one.name == DEFAULT else f"{one.name}-"
@@ -190,8 +203,12 @@ def _hub_head(done: Sequence[ExportedSubset]) -> str:
             qrels: f"qrels/{one.split}.jsonl",
         }
         for name, file in files.items():
+            path = building / one.folder / file
+            inode = path.stat().st_ino
+            digests[inode] = digests.get(inode) or sha256_of(path)
             lines += [
                 f"- config_name: {name}",
+                f"  description: sha256 {digests[inode]}",
                 "  data_files:",
                 f"  - split: {one.split}",
                 f"    path: {base}{file}",

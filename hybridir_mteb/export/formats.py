@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TextIO
-from xml.sax.saxutils import escape
+from xml.sax import saxutils
 
 from hybridir_mteb.errors import DataFormatError, UnknownNameError
 from hybridir_mteb.export.subset import ExportSubset
@@ -18,7 +19,9 @@ from hybridir_mteb.passages import StreamedPassage
 
 DOCUMENT_LANGUAGES = "document-languages.tsv"
 QUERY_LANGUAGES = "query-languages.tsv"
-_BLANKS = frozenset(" \t\n\r\f\v")
+_PARTS = frozenset("\t\n\r")
+# No XML can hold these characters, escaped or not.
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 class Format(StrEnum):
@@ -54,6 +57,11 @@ def _json_line(row: Mapping[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
+def escape(text: str) -> str:
+    """Text of a TREC file, as XML has it; a character that XML cannot hold becomes a blank."""
+    return saxutils.escape(_NO_XML.sub(" ", text))
+
+
 def _one_line(text: str) -> str:
     """Text of one column: tabs and line ends would part it."""
     return " ".join(text.split())
@@ -66,7 +74,7 @@ def write_pool(subset: ExportSubset, folder: Path, form: Format) -> tuple[int, l
         The number of passages, and the names of the files, which subsets of one pool share.
 
     Raises:
-        DataFormatError: An id with white space, of TREC, or an empty id.
+        DataFormatError: An empty id, or one that the format cannot hold.
     """
     if form is not Format.TREC:
         with _writing(folder / "corpus.jsonl") as stream:
@@ -123,7 +131,7 @@ def write_queries(subset: ExportSubset, folder: Path, form: Format) -> None:
     """Write queries and judgements of a subset.
 
     Raises:
-        DataFormatError: An id with white space, of TREC, or an empty id.
+        DataFormatError: An empty id, or one that the format cannot hold.
     """
     for identifier in subset.queries:
         _check_id(identifier, "query", form)
@@ -181,8 +189,19 @@ def _trec(subset: ExportSubset, folder: Path) -> None:
 def _check_id(identifier: str, what: str, form: Format) -> None:
     if not identifier:
         raise DataFormatError(f"a {what} has an empty id; give it one")
-    if form is Format.TREC and not _BLANKS.isdisjoint(identifier):
+    if form is Format.TREC and identifier.split() != [identifier]:
         raise DataFormatError(
             f"{what} id {identifier!r} holds white space, which parts the columns of TREC's files; "
             "export as beir or jsonl, or rename the id in the source"
+        )
+    parted = not _PARTS.isdisjoint(identifier) or identifier != identifier.strip()
+    if form is Format.BEIR and parted:
+        raise DataFormatError(
+            f"{what} id {identifier!r} begins or ends with white space, or holds a tab or a line "
+            "end, which part BEIR's judgements; export as jsonl, or rename the id in the source"
+        )
+    if form is Format.TREC and _NO_XML.search(identifier):
+        raise DataFormatError(
+            f"{what} id {identifier!r} holds a character that TREC's files cannot; export as beir "
+            "or jsonl, or rename the id in the source"
         )

@@ -103,7 +103,11 @@ def _find(folder: Path, layouts: tuple[str, ...], name: str) -> tuple[Path, ...]
 
 
 def read_beir_folder(
-    folder: Path, split: str = "test", language: str = "en", name: str = ""
+    folder: Path,
+    split: str = "test",
+    language: str = "en",
+    name: str = "",
+    expected: int | None = None,
 ) -> StreamedPart:
     """One split of a folder; passages are not read yet.
 
@@ -116,6 +120,7 @@ def read_beir_folder(
         split: Name of the judgements' file.
         language: ISO 639-1 code of the passages.
         name: For messages; by default the folder's name.
+        expected: How many passages there are, where it is known.
 
     Raises:
         DataUnavailableError: A file is missing.
@@ -150,7 +155,7 @@ def read_beir_folder(
         raise DataFormatError(
             f"{files.queries[0]}: query {empty!r} is empty; fill it in, or remove its judgements"
         )
-    source = FileSource(name or folder.resolve().name, files.corpus)
+    source = FileSource(name or folder.resolve().name, files.corpus, expected)
     return StreamedPart(language, queries, {query: kept[query] for query in queries}, source)
 
 

@@ -1,14 +1,15 @@
-"""BEIR's dense evaluation of one of our encoders: only the line of the model is not BEIR's.
+"""The steps of BEIR's dense evaluation; the line of the model is the one that names our encoder.
 
-python evaluate_dense.py FOLDER [ENCODER] [SPLIT]
+python evaluate_dense.py DATA [ENCODER] [SPLIT]
 
-FOLDER is in BEIR's layout: one of BEIR's own sets, or what `hybridir export beir` wrote.
+DATA is a folder in BEIR's layout, such as `hybridir export beir` writes, or the address of a zip
+file of one, such as BEIR's own sets have; it is unpacked in ./datasets.
 """
 
 import logging
 import sys
 
-from beir import LoggingHandler
+from beir import LoggingHandler, util
 from beir.datasets.data_loader import GenericDataLoader
 from beir.retrieval.evaluation import EvaluateRetrieval
 from beir.retrieval.search.dense import DenseRetrievalExactSearch as DRES  # noqa: N817
@@ -17,11 +18,12 @@ from hybridir_mteb.adapters.beir import BeirEncoder
 
 logging.basicConfig(format="%(message)s", level=logging.INFO, handlers=[LoggingHandler()])
 
-folder = sys.argv[1]
+data = sys.argv[1]
 encoder = sys.argv[2] if len(sys.argv) > 2 else "hybridir/pocket-hybrid"
 split = sys.argv[3] if len(sys.argv) > 3 else "test"
 
 # Passages, queries and judgements.
+folder = util.download_and_unzip(data, "datasets") if "://" in data else data
 corpus, queries, qrels = GenericDataLoader(folder).load(split=split)
 
 # The model. With an encoder of BEIR: DRES(models.SentenceBERT("..."), batch_size=16)
@@ -31,8 +33,11 @@ retriever = EvaluateRetrieval(model, score_function="cos_sim")
 # Search, then measures at 1, 3, 5, 10, 100 and 1000.
 results = retriever.retrieve(corpus, queries)
 ndcg, _map, recall, precision = retriever.evaluate(qrels, results, retriever.k_values)
-mrr = retriever.evaluate_custom(qrels, results, retriever.k_values, metric="mrr")
-for measures in (ndcg, _map, recall, precision, mrr):
+mrr, recall_cap, hole = (
+    retriever.evaluate_custom(qrels, results, retriever.k_values, metric=metric)
+    for metric in ("mrr", "r_cap", "hole")
+)
+for measures in (ndcg, _map, recall, precision, mrr, recall_cap, hole):
     for name, value in measures.items():
         print(f"{name}: {value}")
 
