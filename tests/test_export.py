@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from beir.datasets.data_loader import GenericDataLoader
@@ -182,7 +182,7 @@ def test_odd_ids_and_texts_come_back(tmp_path: Path, identifier: str) -> None:
     if identifier.split() == [identifier]:
         folder = write_export([one], ORIGIN, tmp_path / "trec", Format.TREC).folder
         for name in ("corpus.trec", "topics.trec"):
-            ElementTree.fromstring(f"<all>{(folder / name).read_text(encoding='utf-8')}</all>")
+            ET.fromstring(f"<all>{(folder / name).read_text(encoding='utf-8')}</all>")
         assert read_qrels(folder / "qrels.txt") == one.qrels
 
 

@@ -413,6 +413,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "reader": part_reader,
     "four_paths": part_four_paths,
 }
+SCORES = {"four_paths"}  # to the last digit, as differences are small
 
 
 def main() -> None:
@@ -432,7 +433,8 @@ def main() -> None:
         place = given.folder or Path(temporary)
         for part in given.only or PARTS:
             print(f"{part} …", flush=True)
-            found = rounded(PARTS[part](place))
+            found = PARTS[part](place)
+            found = found if part in SCORES else rounded(found)
             report[part] = {"made_by": provenance("make bench-scale"), **found}
             write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
             print(json.dumps(found, indent=1), flush=True)

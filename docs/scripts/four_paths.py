@@ -234,7 +234,7 @@ def cut_ties(run: Run) -> int:
     first, also above the cut, so no order of our run gives their measures.
     """
     scores = (list(hits.values())[DEPTH - 1 : DEPTH + 1] for hits in run.values())
-    return sum(len(two) == 2 and np.float32(two[0]) == np.float32(two[1]) for two in scores)
+    return sum(len(two) == 2 and bool(np.float32(two[0]) == np.float32(two[1])) for two in scores)
 
 
 def largest(first: Mapping[str, float], second: Mapping[str, float]) -> float:
