@@ -564,17 +564,18 @@ def _scale_search(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
 def _scale_versus(
     found: Mapping[str, Any], other: str, ratio: str
 ) -> tuple[list[str], list[list[str]]]:
+    sides = list(next(found[size] for size in _sizes(found))["seconds"])
     rows = [
         [
             f"{int(size):,}",
-            *(_number(found[size]["seconds"][who], 1) for who in ("ours", other)),
+            *(_number(found[size]["seconds"][side], 2) for side in sides),
             _number(found[size][ratio], 2),
             str(found[size]["queries_with_the_same_passages"]),
         ]
         for size in _sizes(found)
     ]
-    heads = ["passages", "ours, s", f"{other}, s", "times as fast", "queries with the same top 100"]
-    return heads, rows
+    heads = [f"{side.replace('_', ' ')}, s" for side in sides]
+    return ["passages", *heads, f"times as fast as {other}", "queries with the same top 100"], rows
 
 
 def _scale_reader(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

@@ -18,6 +18,7 @@ from hybridir_mteb.shards.asked import Asked, Hits, deal
 from hybridir_mteb.shards.blocks import Block, read_blocks
 from hybridir_mteb.shards.group import Group
 from hybridir_mteb.shards.pairs import SMALLEST_NORM, PairScorer, Scores, lengths, slack
+from hybridir_mteb.shards.products import join_threads, quickest_product, torch_threads
 from hybridir_mteb.shards.tiles import NumpyTiles, Tiles, TorchTiles
 from hybridir_mteb.shards.top import Top
 
@@ -25,7 +26,7 @@ TILE_ROWS = 512  # with as many queries; a tile takes 1 MiB
 TILE_QUERIES = 512
 FEWEST_QUERIES = 32  # of a thread; matrix products of fewer are slow
 PREPARED = 256  # rows whose float64 copies stay in the cache
-PAIRS_AT_ONCE = 1 << 14
+PAIRS_AT_ONCE = 1 << 15
 LARGEST = 1e37  # longer products may overflow float32
 TINY = 2.0**-120  # times the dimension: what numbers too small for float32 may add up to
 
@@ -51,7 +52,8 @@ class DenseSearch:
             n_groups = max(1, min(self._cores, -(-n_queries // FEWEST_QUERIES)))
             columns = min(TILE_QUERIES, -(-n_queries // n_groups))
             self._tile = min(TILE_ROWS * TILE_QUERIES // max(1, columns), rows), columns
-            tiles: list[Tiles] = [NumpyTiles() for _ in range(n_groups)]
+            multiply = quickest_product()
+            tiles: list[Tiles] = [NumpyTiles(multiply) for _ in range(n_groups)]
         else:
             self._tile = rows, max(1, asked.block_bytes // (4 * rows))
             tiles = [TorchTiles(device)]
@@ -71,7 +73,8 @@ class DenseSearch:
         asked, members = self._asked, self._members
         blas = max(1, self._cores // len(members))
         with (
-            ThreadPoolExecutor(self._cores) as pool,
+            torch_threads(blas),
+            ThreadPoolExecutor(self._cores, initializer=join_threads, initargs=(blas,)) as pool,
             threadpool_limits(blas, user_api="blas"),
             tqdm(
                 total=asked.pools.n_passages,
@@ -101,7 +104,7 @@ class DenseSearch:
 
     def _scores_in(self, query: IntArray, block: Block, place: IntArray) -> Scores:
         """Float64 scores of pairs whose vectors are in the block at hand."""
-        return self._pairs.scores(query, block.vectors[place], self._norms[place])
+        return self._pairs.scores(query, block.vectors[place])
 
     def _rescore(self, query: IntArray, row: IntArray) -> Scores:
         """Float64 scores of pairs whose vectors have to be read."""
@@ -114,10 +117,11 @@ class DenseSearch:
         return found
 
     def _prepare(self, block: Block, start: int) -> None:
-        """Norms and float32 vectors for products, of a few rows."""
+        """Norms and float32 vectors for products, of a few rows; not for scores that decide."""
         part = slice(start, min(start + PREPARED, len(block)))
         stored, target = block.vectors[part], self._products[part]
-        self._norms[part] = lengths(stored)
+        wide = stored.astype(np.float64)
+        self._norms[part] = np.sqrt(np.vecdot(wide, wide))
         if self._cosine:
             scale = 1 / np.maximum(self._norms[part], SMALLEST_NORM)
             np.multiply(stored, scale.astype(np.float32)[:, None], out=target)

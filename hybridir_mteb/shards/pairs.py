@@ -40,15 +40,12 @@ class PairScorer:
         self.similarity = similarity
         self.queries = self._wide(queries)
 
-    def scores(
-        self, of: IntArray, vectors: npt.NDArray[np.floating], norms: Scores | None = None
-    ) -> Scores:
+    def scores(self, of: IntArray, vectors: npt.NDArray[np.floating]) -> Scores:
         """Scores of pairs.
 
         Args:
             of: (n,) numbers of queries.
             vectors: (n, dimension) stored embeddings of the passages.
-            norms: (n,) their :func:`lengths`, if they are known.
 
         Returns:
             (n,) float64.
@@ -56,17 +53,15 @@ class PairScorer:
         found = np.empty(len(of))
         for start in range(0, len(of), AT_ONCE):
             part = slice(start, start + AT_ONCE)
-            known = None if norms is None else norms[part]
-            products = self._wide(vectors[part], known)
+            products = self._wide(vectors[part])
             products *= self.queries[of[part]]
             found[part] = np.add.reduce(products, axis=1)
         return found
 
-    def _wide(self, vectors: npt.NDArray[np.floating], norms: Scores | None = None) -> Scores:
+    def _wide(self, vectors: npt.NDArray[np.floating]) -> Scores:
         wide: Scores = vectors.astype(np.float64)
         if self.similarity is Similarity.COSINE:
-            norms = lengths(vectors) if norms is None else norms
-            wide /= np.maximum(norms, SMALLEST_NORM)[:, None]
+            wide /= np.maximum(lengths(vectors), SMALLEST_NORM)[:, None]
         return wide
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from hybridir_mteb.relevance import FloatMatrix, IntArray
 from hybridir_mteb.shards.pairs import Scores
+from hybridir_mteb.shards.products import Product, numpy_product
 
 GROUP = 32  # rows whose maximum is taken first
 COUNTED = 128  # rows whose count fits into a byte
@@ -58,9 +59,14 @@ class Tiles(Protocol):
 
 
 class NumpyTiles:
-    """On the processor; one object for each thread."""
+    """On the processor; one object for each thread.
 
-    def __init__(self) -> None:
+    Args:
+        multiply: The product of two matrices; by default NumPy's.
+    """
+
+    def __init__(self, multiply: Product = numpy_product) -> None:
+        self._multiply = multiply
         self._scores = np.empty(0, np.float32)
         self._flags = np.empty(0, bool)
 
@@ -74,7 +80,7 @@ class NumpyTiles:
         if len(self._scores) < size:
             self._scores = np.empty(size, np.float32)
         tile = self._scores[:size].reshape(len(passages), len(queries))
-        return np.matmul(passages, queries.T, out=tile)
+        return self._multiply(passages, queries, tile)
 
     def reaching(self, tile: npt.NDArray[Any], limits: Limits) -> Cells:
         """Maxima of groups of rows first: few groups reach the limit."""
