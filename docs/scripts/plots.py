@@ -66,11 +66,31 @@ def debiased() -> dict[str, Any]:
     }
 
 
+def scale() -> dict[str, Any]:
+    """Measurement -> passages -> seconds, and peak memory, of exact search."""
+    found = json.loads((RESULTS / "bench-scale.json").read_text())
+    sides = {name: found["search"][name] for name in ("float32", "float16")}
+    lines = {
+        name: {n: run[n] for n in run if n.isdigit()}
+        for name, run in {**sides, "faiss": found["faiss"], "mteb": found["mteb"]}.items()
+    }
+    return {
+        "seconds": {
+            name: {n: v["seconds"] if name in sides else v["seconds"][name] for n, v in run.items()}
+            for name, run in lines.items()
+        },
+        "peak_mib": {name: {n: v["peak_mib"] for n, v in lines[name].items()} for name in sides},
+        "dimension": found["search"]["dimension"],
+    }
+
+
 def digest(picture: str) -> str:
     """Checksum of what a picture shows; a test compares it with that in the file."""
-    drawn: Any = {"hybrid-vs-adversarial": compared, "debiasing": debiased}.get(
-        picture, lambda: [scores(name) for name in TITLES]
-    )()
+    drawn: Any = {
+        "hybrid-vs-adversarial": compared,
+        "debiasing": debiased,
+        "scale": scale,
+    }.get(picture, lambda: [scores(name) for name in TITLES])()
     return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()
 
 
@@ -229,6 +249,45 @@ def debiasing_plane(folder: Path) -> Path:
     return _save(figure, "debiasing", folder)
 
 
+def large_pools(folder: Path) -> Path:
+    """Draw time and peak memory of exact search against the size of the pool."""
+    data = scale()
+    looks = {
+        "float32": ("ours, float32", "#0072b2", "o"),
+        "float16": ("ours, float16", "#56b4e9", "s"),
+        "faiss": ("FAISS IndexFlatIP", "#d55e00", "D"),
+        "mteb": ("MTEB's search", "#000000", "^"),
+    }
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.2, 3.4), layout="constrained")
+    for axes, key in ((left, "seconds"), (right, "peak_mib")):
+        for name, run in data[key].items():
+            label, colour, marker = looks[name]
+            sizes = sorted(run, key=int)
+            values = [run[n] for n in sizes]
+            axes.plot(
+                [int(n) / 1e6 for n in sizes], values, color=colour, marker=marker, label=label
+            )
+        axes.set_xlim(0, 1.05)
+        axes.set_ylim(0)
+        axes.set_xlabel("passages, millions")
+    sizes = sorted(data["peak_mib"]["float32"], key=int)
+    vectors = [int(n) * data["dimension"] * 4 / 2**20 for n in sizes]
+    right.plot(
+        [int(n) / 1e6 for n in sizes],
+        vectors,
+        color="#999999",
+        linestyle="--",
+        label="float32 vectors on disk",
+    )
+    left.set_ylabel("seconds")
+    right.set_ylabel("peak memory, MiB")
+    left.set_title("Time")
+    right.set_title("Memory")
+    left.legend(frameon=False)
+    right.legend(frameon=False)
+    return _save(figure, "scale", folder)
+
+
 def main() -> None:
     """Draw every picture."""
     IMAGES.mkdir(parents=True, exist_ok=True)
@@ -237,7 +296,13 @@ def main() -> None:
             print(draw(IMAGES).relative_to(DOCS))
 
 
-PICTURES = (heat_map, language_bars, effectiveness_against_bias, debiasing_plane)
+PICTURES = (
+    heat_map,
+    language_bars,
+    effectiveness_against_bias,
+    debiasing_plane,
+    large_pools,
+)
 
 if __name__ == "__main__":
     main()
