@@ -268,7 +268,6 @@ def large_pools(folder: Path) -> Path:
                 [int(n) / 1e6 for n in sizes], values, color=colour, marker=marker, label=label
             )
         axes.set_xlim(0, 1.05)
-        axes.set_ylim(0)
         axes.set_xlabel("passages, millions")
     sizes = sorted(data["peak_mib"]["float32"], key=int)
     vectors = [int(n) * data["dimension"] * 4 / 2**20 for n in sizes]
@@ -279,6 +278,8 @@ def large_pools(folder: Path) -> Path:
         linestyle="--",
         label="float32 vectors on disk",
     )
+    for axes in (left, right):
+        axes.set_ylim(0)
     left.set_ylabel("seconds")
     right.set_ylabel("peak memory, MiB")
     left.set_title("Time")
