@@ -13,6 +13,7 @@ import pytest
 
 from hybridir_mteb.adapters.mteb_registry import check_task, register
 from hybridir_mteb.adapters.mteb_streamed import StreamedTask
+from hybridir_mteb.adapters.mteb_task import STATISTICS_DIR
 from hybridir_mteb.errors import PluginError
 
 TESTED = "2.26"
@@ -104,6 +105,12 @@ def test_metadata_passes_mtebs_own_checks(task: Any) -> None:
     statistics = metadata.descriptive_stats[metadata.eval_splits[0]]
     assert set(statistics["hf_subset_descriptive_stats"]) == set(metadata.hf_subsets)
     assert metadata.n_samples[metadata.eval_splits[0]] == statistics["num_samples"] > 0
+
+
+def test_the_package_has_statistics_of_its_own_tasks_alone() -> None:
+    """MTEB writes what a user calculates into the package; nothing of that is committed."""
+    files = {path.stem for path in STATISTICS_DIR.glob("*.json")}
+    assert files == {t.metadata.name for t in TASKS if not issubclass(t, StreamedTask)}
 
 
 def test_descriptive_statistics_are_those_of_the_data(data_dir: Path) -> None:
