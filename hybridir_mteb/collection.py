@@ -16,6 +16,16 @@ def language_of(identifier: str) -> str:
     return identifier.split(":", 2)[1]
 
 
+def query_id(language: str, identifier: str) -> str:
+    """An id with role and language, so that no two ids of a collection collide."""
+    return f"q:{language}:{identifier}"
+
+
+def passage_id(language: str, identifier: str) -> str:
+    """An id with role and language, so that no two ids of a collection collide."""
+    return f"p:{language}:{identifier}"
+
+
 @dataclass(frozen=True)
 class Query:
     """One query in one language.
@@ -82,12 +92,12 @@ class LanguagePart:
             seen.add(identifier)
 
     def query_id(self, position: int) -> str:
-        """Id with role and language, so that no two ids of a collection collide."""
-        return f"q:{self.language}:{self.queries[position].parallel_id}"
+        """Id with role and language."""
+        return query_id(self.language, self.queries[position].parallel_id)
 
     def passage_id(self, position: int) -> str:
-        """Id with role and language, so that no two ids of a collection collide."""
-        return f"p:{self.language}:{self.passages[position].local_id}"
+        """Id with role and language."""
+        return passage_id(self.language, self.passages[position].local_id)
 
     @cached_property
     def relevant_by_parallel_id(self) -> Mapping[str, tuple[int, ...]]:

@@ -53,6 +53,11 @@ class Scorer(Protocol):
         ...
 
 
+def tie_key(identifier: str) -> bytes:
+    """What orders passages of equal score, the smallest first: 8 bytes of a hash of the id."""
+    return hashlib.blake2b(identifier.encode(), digest_size=8).digest()
+
+
 def tie_order(passage_ids: Sequence[str], ties: Ties = Ties.HASH) -> IntArray:
     """Place of each passage among passages of equal score, 0 first.
 
@@ -67,10 +72,7 @@ def tie_order(passage_ids: Sequence[str], ties: Ties = Ties.HASH) -> IntArray:
         keys = [identifier.encode() for identifier in passage_ids]
         order = sorted(range(len(keys)), key=keys.__getitem__, reverse=True)
     else:
-        hashes = [
-            (hashlib.blake2b(identifier.encode(), digest_size=8).digest(), identifier)
-            for identifier in passage_ids
-        ]
+        hashes = [(tie_key(identifier), identifier) for identifier in passage_ids]
         order = sorted(range(len(hashes)), key=hashes.__getitem__)
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(len(order))
@@ -174,7 +176,7 @@ def cut_ranks(ranks: IntArray, relevance: Relevance, lengths: IntArray | None) -
 
 def for_each(queries: range, work: Callable[[int], None]) -> None:
     """Call ``work`` for each query, shared out over the cores: NumPy releases the lock."""
-    threads = _threads()
+    threads = cores()
     share = -(-len(queries) // threads)
 
     def do(part: range) -> None:
@@ -185,7 +187,8 @@ def for_each(queries: range, work: Callable[[int], None]) -> None:
         list(pool.map(do, (queries[at : at + share] for at in range(0, len(queries), share))))
 
 
-def _threads() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

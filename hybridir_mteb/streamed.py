@@ -29,6 +29,11 @@ class StreamedPart:
     qrels: Mapping[str, Mapping[str, int]] = field(repr=False)
     passages: PassageSource = field(repr=False)
 
+    def judged(self) -> dict[str, Mapping[str, int]]:
+        """Query -> passage -> grade of the queries that have a relevant passage."""
+        grades = {query: self.qrels.get(query, {}) for query in self.queries}
+        return {q: found for q, found in grades.items() if any(g > 0 for g in found.values())}
+
 
 @dataclass(frozen=True)
 class StreamedSpec:

@@ -127,7 +127,7 @@ def _streamed(task: StreamedTask, subset: Subset) -> ExportSubset:
     split = task.eval_splits[0]
     data: Any = task.dataset[subset.name][split]
     queries = _queries(data["queries"])
-    asked = task.spec.query_languages[0] if task.spec.query_languages else subset.query_language
+    asked = task.query_language(subset.query_language)
     return ExportSubset(
         name=subset.name,
         split=split,

@@ -12,6 +12,7 @@ from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.timing import TimingStack
 
 from hybridir_mteb.adapters.mteb_task import CollectionTaskMetadata, task_name
+from hybridir_mteb.collection import passage_id, query_id
 from hybridir_mteb.errors import DataFormatError, PluginError, UnknownNameError
 from hybridir_mteb.languages import language
 from hybridir_mteb.metrics.measure import Measure
@@ -156,7 +157,7 @@ class StreamedTask(AbsTaskRetrieval):
     def prefixes(self, code: str) -> tuple[str, str]:
         """What stands before the files' ids of queries and passages in one language."""
         pooled = self.setting is Setting.MULTILINGUAL
-        return (f"q:{code}:", f"p:{code}:") if pooled else ("", "")
+        return (query_id(code, ""), passage_id(code, "")) if pooled else ("", "")
 
     def load_data(
         self, num_proc: int | None = None, *, timer: TimingStack | None = None, **kwargs: Any
@@ -197,15 +198,9 @@ class StreamedTask(AbsTaskRetrieval):
         self.parts = {}
         self.corpora = self.probes = None
 
-    def judged(self, code: str) -> dict[str, dict[str, int]]:
-        """Query -> passage -> grade of the queries that have a relevant passage; files' ids."""
-        part = self.parts[code]
-        grades = {query: dict(part.qrels.get(query, {})) for query in part.queries}
-        return {q: found for q, found in grades.items() if any(g > 0 for g in found.values())}
-
     def _split(self, subset: Subset, corpora: Corpora) -> StreamedSplit:
         code = subset.query_language
-        judged, texts = self.judged(code), self.parts[code].queries
+        judged, texts = self.parts[code].judged(), self.parts[code].queries
         if not judged:
             raise DataFormatError(
                 f"{self.metadata.name}, subset {subset.name}: no query has a relevant passage, so "

@@ -20,6 +20,7 @@ from mteb.types import PromptType
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters import mteb_embed
+from hybridir_mteb.collection import passage_id
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.fingerprint import weights_stamp
 from hybridir_mteb.passages import StreamedPassage
@@ -88,7 +89,7 @@ def encoded(
     key = ShardKey(
         source=part.passages.name,
         source_fingerprint=part.passages.fingerprint,
-        id_prefix=f"p:{part.language}:",
+        id_prefix=passage_id(part.language, ""),
         encoder=name,
         encoder_fingerprint=shards.identity or shards.own,
         dtype=dtype,

@@ -57,7 +57,7 @@ def _probe(model: Any, search: SubsetSearch) -> Probe:
     languages: list[str] = []
     items: list[str] = []
     for code, pool in zip(search.codes, search.pools(model), strict=True):
-        judged = search.task.judged(code)
+        judged = search.task.parts[code].judged()
         wanted = {p for grades in judged.values() for p, grade in grades.items() if grade > 0}
         row = pool.rows_of(sorted(wanted))
         relevant = [

@@ -15,6 +15,7 @@ from hybridir_mteb import paths
 from hybridir_mteb.adapters import mteb_embed
 from hybridir_mteb.adapters.mteb_evaluation import SEARCH_DEPTH, column_of
 from hybridir_mteb.adapters.mteb_streamed_pool import encoded
+from hybridir_mteb.collection import language_of, passage_id
 from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.metrics.languages import TOP_DEPTH
 from hybridir_mteb.rank import NOT_RETRIEVED, tie_order
@@ -238,11 +239,11 @@ class SubsetSearch:
         if len(self.codes) > 1:
             hashed = ids
         else:
-            hashed = [f"p:{self.codes[0]}:{identifier}" for identifier in ids]
+            hashed = [passage_id(self.codes[0], identifier) for identifier in ids]
         order = np.lexsort((tie_order(hashed), -scores))
         return [ids[at] for at in order], scores[order].tolist()
 
     def _pool_number(self, identifier: str) -> int:
         if len(self.codes) == 1:
             return 0
-        return self.codes.index(identifier.split(":", 2)[1])
+        return self.codes.index(language_of(identifier))

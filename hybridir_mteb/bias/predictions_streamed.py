@@ -7,7 +7,7 @@ from collections.abc import Container
 
 from hybridir_mteb import paths
 from hybridir_mteb.bias.predictions import Predictions
-from hybridir_mteb.collection import language_of
+from hybridir_mteb.collection import language_of, passage_id, query_id
 from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.shard_files import shard_files
 from hybridir_mteb.streamed import StreamedPart, StreamedSpec
@@ -41,12 +41,10 @@ def of_pool(
     for code, part in parts.items():
         if code not in subsets:
             continue
-        for query in part.queries:
-            grades = part.qrels.get(query, {})
-            relevant = {f"p:{code}:{p}": grade for p, grade in grades.items() if grade > 0}
-            if relevant:
-                qrels[f"q:{code}:{query}"] = relevant
-                query_languages[f"q:{code}:{query}"] = code
+        for query, grades in part.judged().items():
+            relevant = {passage_id(code, p): grade for p, grade in grades.items() if grade > 0}
+            qrels[query_id(code, query)] = relevant
+            query_languages[query_id(code, query)] = code
     documents = {document for found in run.values() for document in found}
     documents.update(document for relevant in qrels.values() for document in relevant)
     doc_languages = {document: _language(document, spec, task) for document in sorted(documents)}
@@ -67,7 +65,7 @@ def _language(document: str, spec: StreamedSpec, task: str) -> str:
     if code not in spec.languages:
         raise DataFormatError(
             f"document {document!r} is of no language of {task}, whose ids are such as "
-            f"p:{spec.languages[0]}:7; make the predictions again with mteb run"
+            f"{passage_id(spec.languages[0], '7')}; make the predictions again with mteb run"
         )
     return code
 

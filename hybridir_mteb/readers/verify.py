@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hybridir_mteb.passages import StreamedPassage
+from hybridir_mteb.rank import tie_key
 from hybridir_mteb.streamed import StreamedPart
 
 
@@ -93,7 +93,7 @@ def _progress(part: StreamedPart) -> Iterator[StreamedPassage]:
 
 
 def _hash(identifier: str) -> int:
-    return int.from_bytes(hashlib.blake2b(identifier.encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(tie_key(identifier), "little")
 
 
 def _duplicates(part: StreamedPart, hashes: np.ndarray) -> tuple[int, str]:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tqdm import tqdm
 
 from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.rank import cores
 from hybridir_mteb.relevance import IntArray
 from hybridir_mteb.scoring import Similarity
 from hybridir_mteb.shards.asked import Asked, Hits, deal
 from hybridir_mteb.shards.blocks import Block, read_blocks
 from hybridir_mteb.shards.group import Group
 from hybridir_mteb.shards.pairs import SMALLEST_NORM, PairScorer, Scores, lengths, slack
-from hybridir_mteb.shards.products import join_threads, quickest_product, torch_threads
+from hybridir_mteb.shards.products import quickest_product, torch_threads
 from hybridir_mteb.shards.tiles import NumpyTiles, Tiles, TorchTiles
 from hybridir_mteb.shards.top import Top
 
@@ -47,7 +48,7 @@ class DenseSearch:
         rows = max(1, min(asked.block_bytes // (12 * dimension), asked.pools.n_passages))
         self._products = np.empty((rows, dimension), np.float32)  # unit vectors, or as stored
         self._norms = np.empty(rows)
-        self._cores = _cores()
+        self._cores = cores()
         if device == "cpu":
             n_groups = max(1, min(self._cores, -(-n_queries // FEWEST_QUERIES)))
             columns = min(TILE_QUERIES, -(-n_queries // n_groups))
@@ -74,7 +75,9 @@ class DenseSearch:
         blas = max(1, self._cores // len(members))
         with (
             torch_threads(blas),
-            ThreadPoolExecutor(self._cores, initializer=join_threads, initargs=(blas,)) as pool,
+            ThreadPoolExecutor(
+                self._cores, initializer=torch.set_num_threads, initargs=(blas,)
+            ) as pool,
             threadpool_limits(blas, user_api="blas"),
             tqdm(
                 total=asked.pools.n_passages,
@@ -177,9 +180,3 @@ class _Member:
             empty = np.empty((len(self.group.numbers), 0))
             return self.group, empty.astype(np.int64), empty
         return self.group, *top.best()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

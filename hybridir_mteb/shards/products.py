@@ -65,15 +65,10 @@ def _onednn_is_sound() -> bool:
 
 @contextmanager
 def torch_threads(number: int) -> Iterator[None]:
-    """Threads of one product; each of our threads has to say so with :func:`join_threads`."""
+    """Threads of one product; threads that start meanwhile have to say so for themselves, too."""
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(number)
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def join_threads(number: int) -> None:
-    """Let PyTorch use so many threads in this one."""
-    torch.set_num_threads(number)

@@ -6,7 +6,6 @@ read. Of two processes that write the same shard, the first wins.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ import numpy.typing as npt
 
 from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.files import sha256_of
+from hybridir_mteb.rank import tie_key
 from hybridir_mteb.relevance import IntArray
 
 VECTORS = "vectors.npy"
@@ -95,10 +95,7 @@ def tie_hashes(prefix: str, ids: Sequence[str]) -> HashArray:
         DataFormatError: An id is not valid Unicode.
     """
     try:
-        digests = b"".join(
-            hashlib.blake2b((prefix + identifier).encode(), digest_size=8).digest()
-            for identifier in ids
-        )
+        digests = b"".join(tie_key(prefix + identifier) for identifier in ids)
     except UnicodeEncodeError as error:
         raise DataFormatError(
             f"passage id {error.object!r} is not valid Unicode: correct the source"
