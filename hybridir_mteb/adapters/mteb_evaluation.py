@@ -25,7 +25,6 @@ from hybridir_mteb.relevance import FloatMatrix, IntArray, Relevance
 from hybridir_mteb.scoring import RunScorer
 from hybridir_mteb.settings import Setting
 
-PREDICTION_DEPTH = 100
 PREDICTION_BLOCK = 256
 SEARCH_DEPTH = 1000  # models that only search give no full ranking
 
@@ -146,9 +145,7 @@ class SubsetEvaluation:
         gains = np.array([grade for row in rows for _, grade in row], np.float64)
         return Relevance.from_lists([[at for at, _ in row] for row in rows]), gains
 
-    def predictions(
-        self, scorer: Scorer, depth: int = PREDICTION_DEPTH
-    ) -> dict[str, dict[str, float]]:
+    def predictions(self, scorer: Scorer, depth: int) -> dict[str, dict[str, float]]:
         """The top of each ranking, best first."""
         run: dict[str, dict[str, float]] = {}
         for start in range(0, len(self._query_ids), PREDICTION_BLOCK):

@@ -7,9 +7,9 @@ from typing import Any
 
 import mteb
 
+from hybridir_mteb.adapters.mteb_ranked_task import RankedTask
 from hybridir_mteb.adapters.mteb_registry import register
 from hybridir_mteb.adapters.mteb_streamed import StreamedTask
-from hybridir_mteb.adapters.mteb_task import CollectionTask
 from hybridir_mteb.debias.base import load_base
 from hybridir_mteb.errors import SettingError, UnknownNameError
 from hybridir_mteb.names import suggest
@@ -99,7 +99,7 @@ def _task(name: str) -> Any:
             f"others use mteb run -t {name} --prediction-folder DIR"
         )
     task = ours[name]()
-    if not isinstance(task, StreamedTask | CollectionTask):
+    if not isinstance(task, RankedTask):
         raise SettingError(
             f"{name} is made by a plugin in its own way: use mteb run -t {name} "
             "--prediction-folder DIR"

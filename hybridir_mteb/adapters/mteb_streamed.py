@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from datasets import Dataset
-from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.task_metadata import TaskMetadata
-from mteb.timing import TimingStack
 
-from hybridir_mteb.adapters.mteb_task import CollectionTaskMetadata, task_name
+from hybridir_mteb.adapters.mteb_ranked_task import (
+    Asked,
+    Named,
+    RankedTask,
+    class_of,
+    metadata_of,
+)
+from hybridir_mteb.adapters.mteb_task import task_name
 from hybridir_mteb.collection import passage_id, query_id
-from hybridir_mteb.errors import DataFormatError, PluginError, UnknownNameError
+from hybridir_mteb.errors import PluginError
 from hybridir_mteb.languages import language
 from hybridir_mteb.metrics.measure import Measure
 from hybridir_mteb.settings import Context, Setting, Subset, subsets
@@ -24,7 +28,6 @@ if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb_streamed_probe import ProbeMemory
     from hybridir_mteb.search import SubsetRun
 
-PREDICTION_DEPTH = 100
 DEFAULT_SUBSET = "default"
 _SETTING_TEXT = {
     Setting.MONOLINGUAL: "Queries and candidate passages are in the same language.",
@@ -88,7 +91,6 @@ def _check(spec: StreamedSpec, setting: Setting, measures: Sequence[Measure]) ->
 
 def streamed_metadata(spec: StreamedSpec, setting: Setting) -> TaskMetadata:
     """The metadata of one task."""
-    card = spec.card
     asked = [language(code).mteb_code for code in spec.query_languages]
     codes = {
         subset.name: list(
@@ -96,30 +98,16 @@ def streamed_metadata(spec: StreamedSpec, setting: Setting) -> TaskMetadata:
         )
         for subset in streamed_subsets(spec, setting)
     }
-    return CollectionTaskMetadata(
+    named = Named(
         name=streamed_task_name(spec, setting),
-        description=f"{card.description} {_SETTING_TEXT[setting]}",
-        reference=card.reference,
-        dataset={"path": card.dataset, "revision": card.revision},
-        type="Retrieval",
-        category="t2t",
-        modalities=["text"],
-        eval_splits=[spec.split],
-        eval_langs=codes[DEFAULT_SUBSET] if spec.task else codes,
+        description=_SETTING_TEXT[setting],
+        codes=codes[DEFAULT_SUBSET] if spec.task else codes,
         main_score=spec.main_score,
-        date=card.date,
-        domains=list(cast("Any", card.domains)),
-        task_subtypes=[],
-        license=cast("Any", card.license),
-        annotations_creators=cast("Any", card.annotations_creators),
-        dialect=[],
-        sample_creation=cast("Any", card.sample_creation),
-        bibtex_citation=card.citation,
-        adapted_from=list(card.adapted_from) or None,
     )
+    return metadata_of(spec, named)
 
 
-class StreamedTask(AbsTaskRetrieval):
+class StreamedTask(RankedTask):
     """One setting of one streamed collection. Subclasses are made by :func:`make_streamed_tasks`.
 
     Query and passage ids are those of the files, so that runs can be scored with the collection's
@@ -132,9 +120,6 @@ class StreamedTask(AbsTaskRetrieval):
     """
 
     spec: ClassVar[StreamedSpec]
-    setting: ClassVar[Setting]
-    measures: ClassVar[Sequence[Measure]] = ()
-    k_values: Sequence[int] = (1, 5, 10, 20, 100)
 
     def __init__(
         self, shard_dtype: str | None = None, device: str | None = None, **kwargs: Any
@@ -145,9 +130,13 @@ class StreamedTask(AbsTaskRetrieval):
         self.corpora: Corpora | None = None
         self.probes: ProbeMemory | None = None
 
+    def all_subsets(self) -> list[Subset]:
+        """Every subset of the task."""
+        return streamed_subsets(self.spec, self.setting)
+
     def subset(self, name: str) -> Subset:
         """The subset of a name."""
-        return next(s for s in streamed_subsets(self.spec, self.setting) if s.name == name)
+        return next(s for s in self.all_subsets() if s.name == name)
 
     def query_language(self, code: str) -> str:
         """The language of the queries that are searched in passages of one language."""
@@ -159,38 +148,14 @@ class StreamedTask(AbsTaskRetrieval):
         pooled = self.setting is Setting.MULTILINGUAL
         return (query_id(code, ""), passage_id(code, "")) if pooled else ("", "")
 
-    def load_data(
-        self, num_proc: int | None = None, *, timer: TimingStack | None = None, **kwargs: Any
-    ) -> None:
-        """Fill ``dataset`` with the subsets asked for; passages are read when they are encoded.
-
-        Raises:
-            UnknownNameError: A split was asked for that the collection does not have.
-            DataFormatError: A subset in which no query has a relevant passage.
-            DataUnavailableError: A file is missing.
-        """
-        if self.data_loaded:
-            return
-        unknown = set(self.eval_splits) - set(self.metadata.eval_splits)
-        if unknown:
-            raise UnknownNameError(
-                f"{self.metadata.name} has no split {', '.join(sorted(unknown))}, only "
-                f"{', '.join(self.metadata.eval_splits)}"
-            )
+    def read(self, wanted: Sequence[Subset]) -> dict[str, Any]:
+        """Subset -> its queries and relevance; passages are read when they are encoded."""
         from hybridir_mteb.adapters.mteb_streamed_corpus import Corpora
 
-        names = [s.name for s in streamed_subsets(self.spec, self.setting)]
-        wanted = [self.subset(name) for name in names if name in self.hf_subsets]
         needed = sorted({code for subset in wanted for code in subset.languages})
         self.parts = {code: self.spec.load(code) for code in needed}
         self.corpora = Corpora(self.parts, {code: self.prefixes(code)[1] for code in needed})
-        self.dataset = {
-            subset.name: {
-                split: cast("Any", self._split(subset, self.corpora)) for split in self.eval_splits
-            }
-            for subset in wanted
-        }
-        self.data_loaded = True
+        return {subset.name: self._split(subset, self.corpora) for subset in wanted}
 
     def unload_data(self) -> None:
         """Forget the data and what was computed from them."""
@@ -202,10 +167,7 @@ class StreamedTask(AbsTaskRetrieval):
         code = subset.query_language
         judged, texts = self.parts[code].judged(), self.parts[code].queries
         if not judged:
-            raise DataFormatError(
-                f"{self.metadata.name}, subset {subset.name}: no query has a relevant passage, so "
-                "there is nothing to score; leave the subset out with hf_subsets=[…]"
-            )
+            raise self.nothing_to_score(subset)
         asked, spoken = self.prefixes(code)
         content = {
             "queries": Dataset.from_dict(
@@ -219,48 +181,18 @@ class StreamedTask(AbsTaskRetrieval):
         }
         return StreamedSplit(content, lambda: corpora.pool(subset.passage_languages))
 
-    def _evaluate_subset(  # noqa: PLR0913 -- mteb's signature
-        self,
-        model: Any,
-        data_split: Any,
-        *,
-        encode_kwargs: Any,
-        hf_split: str,
-        hf_subset: str,
-        prediction_folder: Path | None = None,
-        num_proc: int | None = None,
-        timer: TimingStack,
-        **kwargs: Any,
-    ) -> Any:
-        """Scores of one subset, from exact ranks over its whole pool, in bounded memory."""
-        from hybridir_mteb.adapters.mteb_streamed_evaluation import StreamedEvaluation
-
-        evaluation = StreamedEvaluation(self, data_split, hf_split, hf_subset, encode_kwargs)
-        with timer("Encoding", split=hf_split, subset=hf_subset):
-            searching = evaluation.prepare(model, num_proc)
-        with timer("Scoring", split=hf_split, subset=hf_subset):
-            found = searching(PREDICTION_DEPTH)
-            scores = evaluation.scores(model, found)
-        if prediction_folder is not None:
-            self._save_task_predictions(
-                found.run,
-                model,
-                prediction_folder,
-                hf_split=hf_split,
-                hf_subset=hf_subset,
-            )
-        return scores
-
-    def search_subset(self, model: Any, subset: str, depth: int, encode_kwargs: Any) -> SubsetRun:
-        """Scores and the first ``depth`` passages of each query, of one subset that is loaded."""
+    def rank(self, model: Any, data: Any, asked: Asked) -> SubsetRun:
+        """Measures of one subset, and the best passages of each query, in bounded memory."""
         from hybridir_mteb.adapters.mteb_streamed_evaluation import StreamedEvaluation
         from hybridir_mteb.search import SubsetRun
 
-        split = self.eval_splits[0]
-        data: Any = self.dataset[subset][split]
-        evaluation = StreamedEvaluation(self, data, split, subset, encode_kwargs)
-        found = evaluation.prepare(model, None)(depth)
-        return SubsetRun(evaluation.scores(model, found), found.run, data["relevant_docs"])
+        evaluation = StreamedEvaluation(self, data, asked.split, asked.subset, asked.encode_kwargs)
+        with asked.timer("Encoding", split=asked.split, subset=asked.subset):
+            searching = evaluation.prepare(model, asked.num_proc)
+        with asked.timer("Scoring", split=asked.split, subset=asked.subset):
+            found = searching(asked.depth)
+            scores = evaluation.scores(model, found)
+        return SubsetRun(scores, found.run, data["relevant_docs"])
 
 
 def make_streamed_tasks(
@@ -276,13 +208,6 @@ def make_streamed_tasks(
     for setting in spec.settings:
         _check(spec, setting, measures)
         metadata = streamed_metadata(spec, setting)
-        content = {
-            "__doc__": metadata.description,
-            "__module__": __name__,
-            "metadata": metadata,
-            "spec": spec,
-            "setting": setting,
-            "measures": tuple(measures),
-        }
-        tasks.append(type(metadata.name, (StreamedTask,), content))
+        attributes = {"setting": setting, "measures": tuple(measures)}
+        tasks.append(class_of(StreamedTask, spec, metadata, **attributes))
     return tasks
