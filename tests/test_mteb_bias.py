@@ -125,9 +125,10 @@ def test_two_models_and_a_model_that_changed_do_not_share_a_memory(
     second = scores_of(evaluate(constant, [task], tmp_path / "2"))
     again = scores_of(evaluate(encoder, [task], tmp_path / "3"))
     assert first["de"]["mrc"] == again["de"]["mrc"] != second["de"]["mrc"]
+    assert len(task.memory) == 2
     task.unload_data()
     assert task.collection is None
-    assert task.bias_memory is None
+    assert len(task.memory) == 0
 
 
 def test_a_search_model_has_no_rank_correlation_and_no_probe(make: Any, tmp_path: Path) -> None:

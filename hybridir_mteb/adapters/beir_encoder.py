@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mteb
-import numpy as np
 import torch
 from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 from mteb.types import PromptType
 from sentence_transformers import SentenceTransformer
 
 from hybridir_mteb.adapters import mteb_embed
+from hybridir_mteb.adapters.beir_files import normalised
 from hybridir_mteb.adapters.beir_texts import Corpus, passage_texts
 from hybridir_mteb.adapters.mteb_debias import FITTING_TASK, DebiasedEncoder, check_encoder
 from hybridir_mteb.adapters.mteb_encoder import SentenceEncoder
 from hybridir_mteb.adapters.mteb_registry import register
 from hybridir_mteb.debias.base import load_base
 from hybridir_mteb.debias.sentence_transformer import DebiasedSentenceTransformer
-from hybridir_mteb.encode_once import BatchEncoder, EncodeOnce
+from hybridir_mteb.encode_once import BatchEncoder
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.languages import language as check_language
-from hybridir_mteb.relevance import FloatMatrix, IntArray
+from hybridir_mteb.relevance import FloatMatrix
 
 # What BEIR passes and sentence-transformers takes; a typing error must not pass unseen.
 _OPTIONS = {
@@ -33,14 +33,6 @@ _OPTIONS = {
     "convert_to_numpy",
     "normalize_embeddings",
 }
-
-
-@dataclass(frozen=True)
-class _Texts:
-    texts: list[str]
-    languages: list[str] | None
-    role: PromptType
-    call: mteb_embed.EncodeCall
 
 
 class BeirEncoder:
@@ -192,11 +184,10 @@ class BeirEncoder:
         )
         languages = None if self.language is None else [self.language] * len(texts)
         encode = None if pool is None else self._pool_encoder(pool, role, call)
-        vectors, rows = self._embed(self.model, _Texts(texts, languages, role, call), encode)
-        matrix = vectors[rows]
-        if options.get("normalize_embeddings"):
-            norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-            matrix = matrix / np.maximum(norms, np.finfo(np.float32).tiny)
+        vectors, rows = mteb_embed.embed(
+            self.model, texts, role, call, languages, encode=encode, keep=self.keep
+        )
+        matrix = normalised(vectors[rows], options)
         return torch.from_numpy(matrix) if options.get("convert_to_tensor") else matrix
 
     def _network(self) -> SentenceTransformer:
@@ -209,25 +200,6 @@ class BeirEncoder:
                 "several processes; use encode_queries and encode_corpus"
             )
         return network
-
-    def _embed(
-        self, model: Any, texts: _Texts, encode: BatchEncoder | None
-    ) -> tuple[FloatMatrix, IntArray]:
-        """What :func:`mteb_embed.embed` does; perhaps in a pool, perhaps without keeping it."""
-        below = getattr(model, "undebiased", None)
-        if below is not None:
-            found = self._embed(below, texts, encode)
-            debiased: tuple[FloatMatrix, IntArray] = model.debias_distinct(
-                found, texts.texts, texts.languages, texts.role, texts.call
-            )
-            return debiased
-        once = mteb_embed.encode_once_of(model, texts.call) if self.keep else EncodeOnce(None)
-        return once.embed(
-            texts.texts,
-            mteb_embed.prompt_signature(model, texts.role, texts.call),
-            encode or mteb_embed.batch_encoder(model, texts.role, texts.call),
-            f"BEIR {texts.role.value}",
-        )
 
     def _pool_encoder(
         self, pool: Any, role: PromptType, call: mteb_embed.EncodeCall

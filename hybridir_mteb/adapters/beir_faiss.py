@@ -10,10 +10,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hybridir_mteb.adapters.beir_base import similarity_of
-from hybridir_mteb.adapters.beir_files import Row, Saved, SavedCorpus, read, save_all
+from hybridir_mteb.adapters.beir_files import (
+    Row,
+    Saved,
+    SavedCorpus,
+    SavesEmbeddings,
+    normalised,
+    read,
+)
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.relevance import FloatMatrix
 
@@ -23,7 +28,7 @@ if find_spec("faiss") is None:
 from beir.retrieval.search import dense
 
 
-class _Runnable:
+class _Runnable(SavesEmbeddings):
     """What BEIR's FAISS searches lack: saved embeddings, and a search that ends well.
 
     Stands before one of them among the base classes.
@@ -73,20 +78,6 @@ class _Runnable:
         )
         return found
 
-    def encode(  # noqa: PLR0913, PLR0917 -- BEIR's arguments
-        self,
-        corpus: Mapping[str, Row],
-        queries: Mapping[str, str],
-        encode_output_path: str = "./embeddings/",
-        overwrite: bool = False,
-        query_filename: str = "queries.pkl",
-        corpus_filename: str = "corpus.*.pkl",
-        **options: Any,
-    ) -> None:
-        """Encode into files, as :meth:`ExactSearch.encode` does."""
-        place = Path(encode_output_path)
-        save_all(self, corpus, queries, place, query_filename, corpus_filename, overwrite)
-
     def search_from_files(
         self,
         query_embeddings_file: str,
@@ -116,17 +107,10 @@ class _Precomputed:
         self._queries, self._passages = queries, passages
 
     def encode_queries(self, queries: Sequence[str], **options: Any) -> FloatMatrix:
-        return _normalised(self._queries.vectors, options)
+        return normalised(self._queries.vectors, options)
 
     def encode_corpus(self, corpus: Sequence[Row], **options: Any) -> FloatMatrix:
-        return _normalised(self._passages[[row["row"] for row in corpus]], options)
-
-
-def _normalised(vectors: FloatMatrix, options: Mapping[str, Any]) -> FloatMatrix:
-    if not options.get("normalize_embeddings"):
-        return vectors
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(norms, np.finfo(np.float32).tiny), np.float32)
+        return normalised(self._passages[[row["row"] for row in corpus]], options)
 
 
 class FlatIPFaissSearch(_Runnable, dense.FlatIPFaissSearch):  # type: ignore[misc]

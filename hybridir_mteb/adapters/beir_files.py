@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,14 @@ def embed_passages(search: Any, rows: list[Row]) -> FloatMatrix:
     return _checked(output, search.model, "passage", len(rows))
 
 
+def normalised(vectors: FloatMatrix, options: Mapping[str, Any]) -> FloatMatrix:
+    """(n, dimension) embeddings, of length 1 if ``normalize_embeddings`` asks for it."""
+    if not options.get("normalize_embeddings"):
+        return vectors
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(norms, np.finfo(np.float32).tiny), np.float32)
+
+
 def _checked(output: Any, model: Any, what: str, count: int) -> FloatMatrix:
     vectors = as_matrix(output, model)
     check_embeddings(vectors, what)
@@ -86,62 +94,89 @@ def _checked(output: Any, model: Any, what: str, count: int) -> FloatMatrix:
     return np.ascontiguousarray(vectors)
 
 
-def save_all(  # noqa: PLR0913, PLR0917 -- BEIR's arguments
-    search: Any,
-    corpus: Mapping[str, Row],
-    queries: Mapping[str, str],
-    folder: Path,
-    query_name: str,
-    corpus_name: str,
-    overwrite: bool,
-) -> None:
-    """Encode queries and corpus into files; those that hold the same already are left as they are.
+class SavesEmbeddings:
+    """A search of BEIR that saves embeddings without pickle.
 
-    Args:
-        search: Has ``model``, ``batch_size``, ``corpus_chunk_size`` and ``show_progress_bar``.
-        corpus: Passage id -> row.
-        queries: Query id -> text.
-        folder: Made if it is missing.
-        query_name: Name of the file of queries.
-        corpus_name: Names of the chunks: ``*`` stands for their number.
-        overwrite: Replace files that hold something else.
-
-    Raises:
-        SettingError: A file holds embeddings of other texts or of another encoder, or
-            ``corpus_name`` has no ``*``.
-        DataFormatError: A file in the way is no file of embeddings.
+    It has ``model``, ``batch_size``, ``corpus_chunk_size`` and ``show_progress_bar``.
     """
-    if corpus_name.count("*") != 1:
-        raise SettingError(f"corpus_filename {corpus_name!r}: needs one * for the chunk's number")
-    texts = [[identifier, text] for identifier, text in queries.items()]
-    path, key = folder / query_name, _key(search.model, "query", texts)
-    if not _is_there(path, key, overwrite):
-        _write(path, list(queries), embed_queries(search, queries), key)
-    written = {path}
-    check_corpus(corpus)
+
+    def encode(  # noqa: PLR0913, PLR0917 -- BEIR's arguments
+        self,
+        corpus: Mapping[str, Row],
+        queries: Mapping[str, str],
+        encode_output_path: str = "./embeddings/",
+        overwrite: bool = False,
+        query_filename: str = "queries.pkl",
+        corpus_filename: str = "corpus.*.pkl",
+        **options: Any,
+    ) -> None:
+        """Encode into files; those that hold the same already are left as they are.
+
+        The names are BEIR's; the content is NumPy's ``.npz`` under any name.
+
+        Args:
+            corpus: Passage id -> row.
+            queries: Query id -> text.
+            encode_output_path: Folder; made if it is missing.
+            overwrite: Replace files that hold something else.
+            query_filename: Name of the file of queries.
+            corpus_filename: Names of the chunks: ``*`` stands for their number.
+            **options: Play no part.
+
+        Raises:
+            SettingError: A file holds embeddings of other texts or of another encoder, and is not
+                to be overwritten, or ``corpus_filename`` has no ``*``.
+            DataFormatError: A pickle, or something else, is in the way.
+        """
+        if corpus_filename.count("*") != 1:
+            raise SettingError(
+                f"corpus_filename {corpus_filename!r}: needs one * for the chunk's number"
+            )
+        search: Any = self
+        folder = Path(encode_output_path)
+        texts = [[identifier, text] for identifier, text in queries.items()]
+        path, key = folder / query_filename, _key(_encoder(search.model, "query"), texts)
+        if not _is_there(path, key, overwrite):
+            _write(path, list(queries), embed_queries(search, queries), key)
+        check_corpus(corpus)
+
+        def path_of(number: int) -> Path:
+            return folder / corpus_filename.replace("*", str(number))
+
+        written = {path, *_save_corpus(search, corpus, path_of, overwrite)}
+        for path in sorted(set(folder.glob(corpus_filename)) - written):
+            _remove_stale(path, overwrite)
+
+
+def _save_corpus(
+    search: Any, corpus: Mapping[str, Row], path_of: Callable[[int], Path], overwrite: bool
+) -> Iterator[Path]:
+    """Write the chunks; gives each file when it is there."""
     every, size = list(corpus), search.corpus_chunk_size
+    encoder = _encoder(search.model, "document")
     for number, start in enumerate(range(0, len(every), size)):
         ids = every[start : start + size]
         rows = [corpus[identifier] for identifier in ids]
-        key = _key(
-            search.model, "document", [[i, *_fields(row)] for i, row in zip(ids, rows, strict=True)]
-        )
-        path = folder / corpus_name.replace("*", str(number))
-        written.add(path)
+        texts = [[i, *_fields(row)] for i, row in zip(ids, rows, strict=True)]
+        key = _key(encoder, texts)
+        path = path_of(number)
         if not _is_there(path, key, overwrite):
             _write(path, ids, embed_passages(search, rows), key)
-    for path in sorted(set(folder.glob(corpus_name)) - written):
-        _remove_stale(path, overwrite)
+        yield path
 
 
 def _fields(row: Row | str) -> list[Any]:
     return [row] if isinstance(row, str) else [row.get("title"), row.get("text")]
 
 
-def _key(model: Any, role: str, texts: Sequence[Sequence[Any]]) -> str:
-    """Digest of texts and encoder; empty if it cannot be seen what the encoder is."""
+def _encoder(model: Any, role: str) -> str | None:
+    """What the encoder is, which reads its weights; None if it cannot be seen."""
     tell = getattr(model, "embedding_key", None)
-    encoder = tell(role) if callable(tell) else None
+    return tell(role) if callable(tell) else None
+
+
+def _key(encoder: str | None, texts: Sequence[Sequence[Any]]) -> str:
+    """Digest of texts and encoder; empty if it cannot be seen what the encoder is."""
     if encoder is None:
         return ""
     content = json.dumps([encoder, texts], ensure_ascii=False)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,22 +13,22 @@ from hybridir_mteb.adapters.beir_base import BaseSearch, similarity_of
 from hybridir_mteb.adapters.beir_files import (
     Row,
     SavedCorpus,
+    SavesEmbeddings,
     check_corpus,
     embed_passages,
     embed_queries,
     read,
-    save_all,
 )
-from hybridir_mteb.passages import StreamedPassage
 from hybridir_mteb.relevance import FloatMatrix
 from hybridir_mteb.scoring import Similarity
 from hybridir_mteb.shard_files import TEMPORARY
 from hybridir_mteb.shards import ShardFolder, ShardKey, fill, search
+from hybridir_mteb.shards.numbered import NumberedPassages, by_number
 
 Results = dict[str, dict[str, float]]
 
 
-class ExactSearch(BaseSearch):  # type: ignore[misc]  # BEIR has no types
+class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR has no types
     """Exact search for BEIR's ``EvaluateRetrieval``, on all cores or a GPU.
 
     Embeddings lie in shards on disk while they are searched, in the folder of
@@ -96,33 +95,11 @@ class ExactSearch(BaseSearch):  # type: ignore[misc]  # BEIR has no types
         vectors = embed_queries(self, queries)
         ids = list(corpus)
 
-        def embed(rows: Sequence[int]) -> FloatMatrix:
+        def embed(rows: list[int]) -> FloatMatrix:
             return embed_passages(self, [corpus[ids[row]] for row in rows])
 
-        found = self._rank(vectors, _Rows(ids), embed, top_k, similarity)
+        found = self._rank(vectors, ids, embed, top_k, similarity)
         return self._results(list(queries), found, top_k)
-
-    def encode(  # noqa: PLR0913, PLR0917 -- BEIR's arguments
-        self,
-        corpus: Mapping[str, Row],
-        queries: Mapping[str, str],
-        encode_output_path: str = "./embeddings/",
-        overwrite: bool = False,
-        query_filename: str = "queries.pkl",
-        corpus_filename: str = "corpus.*.pkl",
-        **options: Any,
-    ) -> None:
-        """Encode into files, which are not encoded again if they hold the same already.
-
-        The names are BEIR's; the content is NumPy's ``.npz`` under any name.
-
-        Raises:
-            SettingError: A file holds embeddings of other texts or another encoder, and is not to
-                be overwritten.
-            DataFormatError: A file in the way is a pickle or something else.
-        """
-        place = Path(encode_output_path)
-        save_all(self, corpus, queries, place, query_filename, corpus_filename, overwrite)
 
     def search_from_files(
         self,
@@ -145,22 +122,21 @@ class ExactSearch(BaseSearch):  # type: ignore[misc]  # BEIR has no types
         similarity = similarity_of(score_function or self.score_function)
         queries = read(Path(query_embeddings_file))
         corpus = SavedCorpus([Path(name) for name in corpus_embeddings_files])
-        found = self._rank(queries.vectors, _Rows(corpus.ids), corpus.vectors, top_k, similarity)
+        found = self._rank(queries.vectors, corpus.ids, corpus.vectors, top_k, similarity)
         return self._results(queries.ids, found, top_k)
 
     def _rank(
         self,
         queries: FloatMatrix,
-        rows: _Rows,
-        embed: Callable[[Sequence[int]], FloatMatrix],
+        ids: list[str],
+        embed: Callable[[list[int]], FloatMatrix],
         top_k: int,
         similarity: Similarity,
     ) -> list[list[tuple[str, float]]]:
         """Passages and scores of each query, best first; one more if one may be left out."""
-
-        def encode(numbers: Sequence[str]) -> Iterator[tuple[Sequence[int], FloatMatrix]]:
-            yield range(len(numbers)), embed([int(number) for number in numbers])
-
+        rows = NumberedPassages(
+            "the corpus", "", len(ids), lambda some: ids[some.start : some.stop]
+        )
         paths.shard_dir().mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=TEMPORARY, dir=paths.shard_dir()) as place:
             key = ShardKey(
@@ -172,11 +148,11 @@ class ExactSearch(BaseSearch):  # type: ignore[misc]  # BEIR has no types
                 rows=self.corpus_chunk_size,
             )
             folder = ShardFolder(Path(place), key)
-            fill(folder, rows, encode, label="encoding corpus", expected=len(rows.ids))
-            depth = min(top_k + self.ignore_identical_ids, len(rows.ids))
+            fill(folder, rows, by_number(embed), label="encoding corpus", expected=len(ids))
+            depth = min(top_k + self.ignore_identical_ids, len(ids))
             hits = search(queries, [folder], depth, similarity=similarity, label="searching")
         return [
-            [(rows.ids[row], score) for row, score in zip(found, scores, strict=True)]
+            [(ids[row], score) for row, score in zip(found, scores, strict=True)]
             for found, scores in zip(hits.rows.tolist(), hits.scores.tolist(), strict=True)
         ]
 
@@ -188,17 +164,3 @@ class ExactSearch(BaseSearch):  # type: ignore[misc]  # BEIR has no types
             query: dict([hit for hit in hits if not drop or hit[0] != query][:top_k])
             for query, hits in zip(queries, found, strict=True)
         }
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Passages by id, whose text is the number of their row: the model gets BEIR's own rows."""
-
-    ids: list[str]
-    name: str = "the corpus"
-    fingerprint: str = ""
-
-    def passages(self, start: int = 0, stop: int | None = None) -> Iterator[StreamedPassage]:
-        """One after the other."""
-        for row, identifier in enumerate(self.ids[start:stop], start):
-            yield StreamedPassage(identifier, str(row))

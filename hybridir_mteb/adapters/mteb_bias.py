@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from mteb.types import PromptType
 
 from hybridir_mteb.adapters import mteb_embed
 from hybridir_mteb.collection import ParallelCollection, language_of
-from hybridir_mteb.encode_once import EncodeOnce
 from hybridir_mteb.metrics.bias_report import MATRICES, bias_report
 from hybridir_mteb.metrics.languages import LanguageView
 from hybridir_mteb.metrics.measure import Measure, RankTable
@@ -42,41 +40,20 @@ class PoolBias:
     probe: Mapping[str, float]
 
 
-class PoolBiasMemory:
-    """The :class:`PoolBias` of each model that a task has been evaluated with."""
-
-    def __init__(self) -> None:
-        self._found: WeakKeyDictionary[Any, tuple[EncodeOnce, PoolBias]] = WeakKeyDictionary()
-
-    def get(
-        self,
-        collection: ParallelCollection,
-        model: Any,
-        pool: tuple[Sequence[str], Sequence[str]],
-        call: mteb_embed.EncodeCall,
-    ) -> PoolBias:
-        """Computed at the first call for a model in its present state.
-
-        Args:
-            collection: In all its languages.
-            model: An encoder.
-            pool: Ids and texts of the passages of all languages.
-            call: MTEB's arguments.
-        """
-        once = mteb_embed.encode_once_of(mteb_embed.undebiased(model), call)
-        known = self._found.get(model)
-        if known is None or known[0] is not once:  # another model state has another memory
-            known = (once, _pool_bias(collection, model, pool, call))
-            self._found[model] = known
-        return known[1]
-
-
-def _pool_bias(
+def pool_bias(
     collection: ParallelCollection,
     model: Any,
     pool: tuple[Sequence[str], Sequence[str]],
     call: mteb_embed.EncodeCall,
 ) -> PoolBias:
+    """What concerns all subsets of a task.
+
+    Args:
+        collection: In all its languages.
+        model: An encoder.
+        pool: Ids and texts of the passages of all languages.
+        call: MTEB's arguments.
+    """
     passage_ids, passage_texts = pool
     ids, texts, items, relevance = _all_queries(collection, passage_ids)
     asked, spoken = ([language_of(i) for i in some] for some in (ids, passage_ids))

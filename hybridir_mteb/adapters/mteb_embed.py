@@ -58,12 +58,15 @@ class EncodeCall:
         return json.dumps(settings, sort_keys=True, default=repr)
 
 
-def embed(
+def embed(  # noqa: PLR0913 -- options are keywords
     model: Any,
     texts: Sequence[str],
     role: PromptType,
     call: EncodeCall,
     languages: Sequence[str | None] | None = None,
+    *,
+    encode: BatchEncoder | None = None,
+    keep: bool = True,
 ) -> tuple[FloatMatrix, IntArray]:
     """Embeddings of texts in one role.
 
@@ -74,6 +77,8 @@ def embed(
         call: MTEB's arguments.
         languages: ISO 639-1 code of each text, for debiased encoders; None takes the one that the
             task tells, or detects them.
+        encode: Encodes texts in another way than the model does it by itself, to the same vectors.
+        keep: Whether embeddings stay in memory and in the store.
 
     Returns:
         A (n_distinct, dimension) float32 matrix and the row of each text. Texts share a row if
@@ -81,13 +86,13 @@ def embed(
     """
     base = getattr(model, "undebiased", None)
     if base is not None:  # encoded, and stored, as the base does it
-        found = embed(base, texts, role, call, languages)
+        found = embed(base, texts, role, call, languages, encode=encode, keep=keep)
         debiased: tuple[FloatMatrix, IntArray] = model.debias_distinct(
             found, texts, languages, role, call
         )
         return debiased
-    once = encode_once_of(model, call)
-    encode = batch_encoder(model, role, call)
+    once = encode_once_of(model, call) if keep else EncodeOnce(None)
+    encode = encode or batch_encoder(model, role, call)
     label = f"{call.label or f'{call.metadata.name} {call.subset}'} {role.value}"
     return once.embed(texts, prompt_signature(model, role, call), encode, label)
 

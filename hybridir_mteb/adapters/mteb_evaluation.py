@@ -13,9 +13,9 @@ from mteb.types import PromptType
 from hybridir_mteb.adapters import mteb_embed
 from hybridir_mteb.adapters.mteb_bias import (
     PoolBias,
-    PoolBiasMemory,
     bias_details,
     language_view,
+    pool_bias,
 )
 from hybridir_mteb.collection import language_of
 from hybridir_mteb.metrics.languages import TOP_DEPTH
@@ -33,6 +33,33 @@ def column_of(dataset: Any, name: str) -> list[str]:
     """One column as a list; iterating over a column of a Dataset is far slower."""
     values: list[str] = dataset[:][name]
     return values
+
+
+def own_search(
+    model: SearchProtocol, data: Any, call: mteb_embed.EncodeCall, num_proc: int | None
+) -> Mapping[str, Mapping[str, float]]:
+    """The run of a model that brings its own index, to a depth of ``SEARCH_DEPTH``.
+
+    Args:
+        model: It.
+        data: MTEB's queries and corpus.
+        call: MTEB's arguments.
+        num_proc: MTEB's.
+    """
+    arguments: dict[str, Any] = {
+        "task_metadata": call.metadata,
+        "hf_split": call.split,
+        "hf_subset": call.subset,
+        "encode_kwargs": cast("Any", call.encode_kwargs),
+        "num_proc": num_proc,
+    }
+    corpus = data["corpus"]
+    model.index(corpus, **arguments)
+    depth = min(SEARCH_DEPTH, len(corpus))
+    found: Mapping[str, Mapping[str, float]] = model.search(
+        data["queries"], top_k=depth, **arguments
+    )
+    return found
 
 
 class SubsetEvaluation:
@@ -60,7 +87,8 @@ class SubsetEvaluation:
         """
         call = mteb_embed.EncodeCall(self._task.metadata, self._split, self._subset, encode_kwargs)
         if isinstance(model, SearchProtocol):
-            return self._search(model, call, num_proc)
+            run = own_search(model, self._data, call, num_proc)
+            return RunScorer(run, self._query_ids, self._passage_ids)
         if not isinstance(model, EncoderProtocol):
             raise TypeError(
                 f"{self._task.metadata.name} needs an encoder or a search model, got "
@@ -87,27 +115,13 @@ class SubsetEvaluation:
         if self._task.setting is not Setting.MULTILINGUAL or isinstance(model, SearchProtocol):
             return None
         call = mteb_embed.EncodeCall(self._task.metadata, self._split, self._subset, encode_kwargs)
-        if self._task.bias_memory is None:
-            self._task.bias_memory = PoolBiasMemory()
-        memory: PoolBiasMemory = self._task.bias_memory
         pool = (self._passage_ids, column_of(self._data["corpus"], "text"))
-        return memory.get(self._task.collection, model, pool, call)
-
-    def _search(
-        self, model: SearchProtocol, call: mteb_embed.EncodeCall, num_proc: int | None
-    ) -> Scorer:
-        """Scores of a model that brings its own index, to its own depth."""
-        arguments: dict[str, Any] = {
-            "task_metadata": call.metadata,
-            "hf_split": call.split,
-            "hf_subset": call.subset,
-            "encode_kwargs": cast("Any", call.encode_kwargs),
-            "num_proc": num_proc,
-        }
-        model.index(self._data["corpus"], **arguments)
-        depth = min(SEARCH_DEPTH, len(self._passage_ids))
-        run = model.search(self._data["queries"], top_k=depth, **arguments)
-        return RunScorer(run, self._query_ids, self._passage_ids)
+        found: PoolBias = self._task.memory.get(
+            model,
+            mteb_embed.encode_once_of(model, call),
+            lambda: pool_bias(self._task.collection, model, pool, call),
+        )
+        return found
 
     def scores(self, scorer: Scorer, known: PoolBias | None = None) -> dict[str, Any]:
         """All measures of the task's setting, from exact ranks over the whole pool.

@@ -13,6 +13,7 @@ from mteb.timing import TimingStack
 
 from hybridir_mteb.errors import DataFormatError, UnknownNameError
 from hybridir_mteb.metrics.measure import Measure
+from hybridir_mteb.per_model import PerModel
 from hybridir_mteb.settings import Setting, Subset
 from hybridir_mteb.specs import CollectionSpec
 from hybridir_mteb.streamed import StreamedSpec
@@ -102,12 +103,20 @@ class Asked:
 
 
 class RankedTask(AbsTaskRetrieval):
-    """One setting of one collection, scored from exact ranks over its whole pool."""
+    """One setting of one collection, scored from exact ranks over its whole pool.
+
+    Args:
+        **kwargs: MTEB's own arguments.
+    """
 
     spec: ClassVar[Any]
     setting: ClassVar[Setting]
     measures: ClassVar[Sequence[Measure]] = ()
     k_values: Sequence[int] = (1, 5, 10, 20, 100)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.memory: PerModel[Any] = PerModel()  # what concerns all subsets
 
     def all_subsets(self) -> list[Subset]:
         """Every subset of the task, whether asked for or not."""
@@ -142,6 +151,11 @@ class RankedTask(AbsTaskRetrieval):
         found = self.read([s for s in self.all_subsets() if s.name in self.hf_subsets])
         self.dataset = {name: dict.fromkeys(self.eval_splits, data) for name, data in found.items()}
         self.data_loaded = True
+
+    def unload_data(self) -> None:
+        """Forget the data and what was computed from them."""
+        super().unload_data()
+        self.memory = PerModel()
 
     def nothing_to_score(self, subset: Subset) -> DataFormatError:
         """The error of a subset in which no query has a relevant passage."""

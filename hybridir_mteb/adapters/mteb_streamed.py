@@ -25,7 +25,6 @@ from hybridir_mteb.streamed import StreamedPart, StreamedSpec
 
 if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb_streamed_corpus import Corpora
-    from hybridir_mteb.adapters.mteb_streamed_probe import ProbeMemory
     from hybridir_mteb.search import SubsetRun
 
 DEFAULT_SUBSET = "default"
@@ -128,7 +127,6 @@ class StreamedTask(RankedTask):
         self.shard_dtype, self.device = shard_dtype, device
         self.parts: dict[str, StreamedPart] = {}
         self.corpora: Corpora | None = None
-        self.probes: ProbeMemory | None = None
 
     def all_subsets(self) -> list[Subset]:
         """Every subset of the task."""
@@ -161,7 +159,7 @@ class StreamedTask(RankedTask):
         """Forget the data and what was computed from them."""
         super().unload_data()
         self.parts = {}
-        self.corpora = self.probes = None
+        self.corpora = None
 
     def _split(self, subset: Subset, corpora: Corpora) -> StreamedSplit:
         code = subset.query_language

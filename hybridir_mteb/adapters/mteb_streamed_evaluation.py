@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from hybridir_mteb.adapters import mteb_embed
 from hybridir_mteb.adapters.mteb_bias import bias_details
-from hybridir_mteb.adapters.mteb_streamed_probe import Probe, ProbeMemory
+from hybridir_mteb.adapters.mteb_streamed_probe import Probe, probe_of
 from hybridir_mteb.adapters.mteb_streamed_search import Found, SubsetSearch
 from hybridir_mteb.bias.applicable import Circumstances, not_applicable
 from hybridir_mteb.metrics.languages import TOP_DEPTH, LanguageView
@@ -84,7 +85,6 @@ class StreamedEvaluation(SubsetSearch):
 
     def _probe(self, model: Any) -> Probe:
         """Computed at the first subset, from the relevant passages of all languages."""
-        if self.task.probes is None:
-            self.task.probes = ProbeMemory()
-        memory: ProbeMemory = self.task.probes
-        return memory.get(model, self)
+        state = mteb_embed.encode_once_of(model, self.call)
+        found: Probe = self.task.memory.get(model, state, lambda: probe_of(model, self))
+        return found

@@ -6,27 +6,26 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-import numpy as np
 from mteb.types import PromptType
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters import mteb_embed
 from hybridir_mteb.collection import passage_id
+from hybridir_mteb.encode_once import BatchEncoder
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.fingerprint import weights_stamp
-from hybridir_mteb.passages import StreamedPassage
+from hybridir_mteb.passages import PassageSource
 from hybridir_mteb.relevance import FloatMatrix
 from hybridir_mteb.shard_files import TEMPORARY
 from hybridir_mteb.shards import ShardFolder, ShardKey, fill
+from hybridir_mteb.shards.numbered import NumberedPassages, by_number
 from hybridir_mteb.streamed import StreamedPart
 
 logger = logging.getLogger(__name__)
@@ -119,45 +118,30 @@ def _fill(
 ) -> None:
     """Encode what is missing."""
     base = getattr(model, "undebiased", None)
-    source, expected = part.passages, getattr(part.passages, "expected", None)
+    source: PassageSource = part.passages
+    expected = getattr(part.passages, "expected", None)
     label = f"{part.passages.name} {folder.key.encoder}"
     if base is None:
         encode = mteb_embed.batch_encoder(model, ROLE, call)
     else:
         below = encoded(base, part, call, folder.key.dtype, dimension)
-        source, expected = EncodedPassages(below, part.passages.fingerprint), below.n_passages
-        encode = partial(_debiased, model, below, part.language)
+        source, encode = _of(below, part.passages.fingerprint, model, part.language)
+        expected = below.n_passages
     _check_room(folder, _at_most(source, expected), dimension)
     fill(folder, source, encode, label=label, expected=expected)
 
 
-@dataclass(frozen=True)
-class EncodedPassages:
-    """Passages that are encoded already, as a source; the text is the number of the row."""
+def _of(
+    below: ShardFolder, fingerprint: str, model: Any, code: str
+) -> tuple[NumberedPassages, BatchEncoder]:
+    """Passages that are encoded already, and what debiases their embeddings."""
 
-    folder: ShardFolder
-    fingerprint: str
+    def debias(rows: list[int]) -> FloatMatrix:
+        debiased: FloatMatrix = model.debias(below.vectors(rows), code, ROLE.value)
+        return debiased
 
-    @property
-    def name(self) -> str:
-        """Of the passages."""
-        return self.folder.key.source
-
-    def passages(self, start: int = 0, stop: int | None = None) -> Iterator[StreamedPassage]:
-        """Ids and numbers of rows."""
-        n_passages = self.folder.n_passages
-        end = n_passages if stop is None else min(stop, n_passages)
-        for first in range(start, end, ROWS):
-            rows = np.arange(first, min(first + ROWS, end))
-            for row, identifier in zip(rows.tolist(), self.folder.ids(rows), strict=True):
-                yield StreamedPassage(identifier, str(row))
-
-
-def _debiased(
-    model: Any, below: ShardFolder, code: str, rows: Sequence[str]
-) -> Iterator[tuple[Sequence[int], FloatMatrix]]:
-    vectors = below.vectors(np.array([int(row) for row in rows], np.int64))
-    yield range(len(rows)), model.debias(np.asarray(vectors, np.float32), code, ROLE.value)
+    source = NumberedPassages(below.key.source, fingerprint, below.n_passages, below.ids)
+    return source, by_number(debias)
 
 
 def _at_most(source: Any, expected: int | None) -> int | None:

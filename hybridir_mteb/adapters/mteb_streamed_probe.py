@@ -1,16 +1,13 @@
-"""The language probe of a streamed pool, on its relevant passages, once for a model and task."""
+"""The language probe of a streamed pool, on its relevant passages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from hybridir_mteb.adapters import mteb_embed
-from hybridir_mteb.encode_once import EncodeOnce
 from hybridir_mteb.probe import probe_by_language, relevant_items, why_no_probe
 from hybridir_mteb.relevance import FloatMatrix, Relevance
 
@@ -31,28 +28,13 @@ class Probe:
     reason: str
 
 
-class ProbeMemory:
-    """The :class:`Probe` of each model that a task has been evaluated with."""
+def probe_of(model: Any, search: SubsetSearch) -> Probe:
+    """From the relevant passages of all languages.
 
-    def __init__(self) -> None:
-        self._found: WeakKeyDictionary[Any, tuple[EncodeOnce, Probe]] = WeakKeyDictionary()
-
-    def get(self, model: Any, search: SubsetSearch) -> Probe:
-        """Computed at the first call for a model in its present state.
-
-        Args:
-            model: An encoder.
-            search: Any subset of the task.
-        """
-        once = mteb_embed.encode_once_of(model, search.call)
-        known = self._found.get(model)
-        if known is None or known[0] is not once:  # another model state has another memory
-            known = (once, _probe(model, search))
-            self._found[model] = known
-        return known[1]
-
-
-def _probe(model: Any, search: SubsetSearch) -> Probe:
+    Args:
+        model: An encoder.
+        search: Any subset of the task.
+    """
     vectors: list[FloatMatrix] = []
     languages: list[str] = []
     items: list[str] = []

@@ -13,7 +13,7 @@ from mteb.types import PromptType
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters import mteb_embed
-from hybridir_mteb.adapters.mteb_evaluation import SEARCH_DEPTH, column_of
+from hybridir_mteb.adapters.mteb_evaluation import column_of, own_search
 from hybridir_mteb.adapters.mteb_streamed_pool import encoded
 from hybridir_mteb.collection import language_of, passage_id
 from hybridir_mteb.errors import EmbeddingError
@@ -113,7 +113,8 @@ class SubsetSearch:
             SettingError: The disk has no room for the passages' embeddings.
         """
         if isinstance(model, SearchProtocol):
-            return self._prepare_search(model, num_proc)
+            run = own_search(model, self._data, self.call, num_proc)
+            return lambda depth: self._read_run(run, depth)
         if not isinstance(model, EncoderProtocol):
             raise TypeError(
                 f"{self.task.metadata.name} needs an encoder or a search model, got "
@@ -188,23 +189,6 @@ class SubsetSearch:
             names += [prefix + identifier for identifier in pool.ids(own)]
         numbers: Any = inverse.reshape(rows.shape).tolist()
         return [[names[at] for at in row] for row in numbers]
-
-    def _prepare_search(
-        self, model: SearchProtocol, num_proc: int | None
-    ) -> Callable[[int], Found]:
-        """The run of a model that brings its own index, to its own depth."""
-        arguments: dict[str, Any] = {
-            "task_metadata": self.call.metadata,
-            "hf_split": self.call.split,
-            "hf_subset": self.call.subset,
-            "encode_kwargs": self.call.encode_kwargs,
-            "num_proc": num_proc,
-        }
-        corpus = self._data["corpus"]
-        model.index(corpus, **arguments)
-        depth = min(SEARCH_DEPTH, len(corpus))
-        run = model.search(self._data["queries"], top_k=depth, **arguments)
-        return lambda wanted: self._read_run(run, wanted)
 
     def _read_run(self, run: Mapping[str, Mapping[str, float]], depth: int) -> Found:
         corpora, codes = self.task.corpora, self.codes

@@ -22,7 +22,6 @@ from hybridir_mteb.settings import Context, Setting, Subset, judged_queries, pas
 from hybridir_mteb.specs import CollectionSpec
 
 if TYPE_CHECKING:
-    from hybridir_mteb.adapters.mteb_bias import PoolBiasMemory
     from hybridir_mteb.search import SubsetRun
 
 MAIN_SCORE = "map"
@@ -79,7 +78,6 @@ class CollectionTask(RankedTask):
             self.metadata = task_metadata(self.spec, self.setting, self.context)
         super().__init__(**kwargs)
         self.collection: ParallelCollection | None = None
-        self.bias_memory: PoolBiasMemory | None = None
 
     def _context(self, context: str | None) -> Context:
         """The context asked for.
@@ -110,7 +108,7 @@ class CollectionTask(RankedTask):
     def unload_data(self) -> None:
         """Forget the data and what was computed from them."""
         super().unload_data()
-        self.collection = self.bias_memory = None
+        self.collection = None
         if self.context is not self.default_context:  # MTEB drops an instance's metadata
             self.metadata = task_metadata(self.spec, self.setting, self.context)
 
