@@ -17,6 +17,7 @@ from hybridir_mteb import paths
 from hybridir_mteb.errors import ChecksumError, DataUnavailableError
 from hybridir_mteb.files import sha256_of, write_text
 from hybridir_mteb.readers.passages import in_order
+from hybridir_mteb.sources import unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,12 @@ def fetch_folder(folder: HubFolder) -> tuple[Path, ...]:
     except (ChecksumError, DataUnavailableError):
         raise
     except Exception as error:
-        raise DataUnavailableError(_unavailable(folder, error)) from error
+        raise unavailable(
+            folder.place,
+            f"the download from {folder.repository} failed: {_said(error)}",
+            f"run: {folder.how}",
+            f"the files at <folder>/{folder.place}/docs-*.jsonl.gz",
+        ) from error
     return tuple(cached / name for name in folder.names)
 
 
@@ -150,14 +156,5 @@ def _verified(folder: HubFolder, cached: Path) -> Mapping[str, str]:
     return files if isinstance(files, dict) else {}
 
 
-def _unavailable(folder: HubFolder, error: Exception) -> str:
-    mirror = paths.mirror_dir()
-    tried = f"not in the mirror {mirror}" if mirror else f"{paths.DATA_DIR_VARIABLE} is not set"
-    said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return (
-        f"{folder.place} is needed and not here: {tried}; not in the cache "
-        f"{paths.data_cache_dir()}; the download from {folder.repository} failed: {said}. Either "
-        f"connect to the network and run: {folder.how} (what was downloaded is kept), or put the "
-        f"files at <folder>/{folder.place}/docs-*.jsonl.gz and set {paths.DATA_DIR_VARIABLE}="
-        "<folder>."
-    )
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -21,16 +21,24 @@ SHARD_DTYPE_VARIABLE = "HYBRIDIR_SHARD_DTYPE"
 SHARD_DTYPES = ("float32", "float16")
 
 
+def _named(variable: str) -> Path | None:
+    """The folder that an environment variable names."""
+    value = os.environ.get(variable)
+    return Path(value).expanduser() if value else None
+
+
+def _data_dir() -> Path:
+    return Path(platformdirs.user_data_dir("hybridir-mteb"))
+
+
 def mirror_dir() -> Path | None:
     """The local mirror of the data, if ``HYBRIDIR_DATA_DIR`` names one."""
-    value = os.environ.get(DATA_DIR_VARIABLE)
-    return Path(value).expanduser() if value else None
+    return _named(DATA_DIR_VARIABLE)
 
 
 def cache_dir() -> Path:
     """The package's cache: ``HYBRIDIR_CACHE_DIR``, else the platform's place for caches."""
-    value = os.environ.get(CACHE_DIR_VARIABLE)
-    return Path(value).expanduser() if value else Path(platformdirs.user_cache_dir("hybridir-mteb"))
+    return _named(CACHE_DIR_VARIABLE) or Path(platformdirs.user_cache_dir("hybridir-mteb"))
 
 
 def data_cache_dir() -> Path:
@@ -50,18 +58,12 @@ def digests_file() -> Path:
 
 def collections_dir() -> Path:
     """Collections that the user added: ``HYBRIDIR_COLLECTIONS``, else the platform's place."""
-    value = os.environ.get(COLLECTIONS_VARIABLE)
-    if value:
-        return Path(value).expanduser()
-    return Path(platformdirs.user_data_dir("hybridir-mteb")) / "collections"
+    return _named(COLLECTIONS_VARIABLE) or _data_dir() / "collections"
 
 
 def model_store_dir() -> Path:
     """Trained encoders: ``HYBRIDIR_MODEL_STORE``, else the platform's place for data."""
-    value = os.environ.get(MODEL_STORE_VARIABLE)
-    if value:
-        return Path(value).expanduser()
-    return Path(platformdirs.user_data_dir("hybridir-mteb")) / "encoders"
+    return _named(MODEL_STORE_VARIABLE) or _data_dir() / "encoders"
 
 
 def embedding_store_dir() -> Path:
@@ -94,8 +96,7 @@ def embedding_store_limit() -> int:
 
 def shard_dir() -> Path:
     """Encoded passages of large collections: ``HYBRIDIR_SHARD_DIR``, else in the cache."""
-    value = os.environ.get(SHARD_DIR_VARIABLE)
-    return Path(value).expanduser() if value else cache_dir() / "shards"
+    return _named(SHARD_DIR_VARIABLE) or cache_dir() / "shards"
 
 
 def shard_dtype() -> str:

@@ -80,18 +80,30 @@ def fetch(file: DataFile) -> Path:
                 return found
             _download(file, target)
     except (requests.RequestException, OSError) as error:
-        raise DataUnavailableError(_unavailable(file, error)) from error
+        raise unavailable(
+            file.path,
+            f"the download of {file.url} failed: {error}",
+            "run again",
+            f"the file at <folder>/{file.path}",
+        ) from error
     return target
 
 
-def _unavailable(file: DataFile, error: Exception) -> str:
+def unavailable(needed: str, tried: str, again: str, put: str) -> DataUnavailableError:
+    """The error of data that no source has, with both ways out.
+
+    Args:
+        needed: Place below the mirror and below the cache.
+        tried: What download failed, and why.
+        again: What to do once there is a network.
+        put: What to put where below a mirror.
+    """
     mirror = paths.mirror_dir()
-    tried = f"not in the mirror {mirror}" if mirror else f"{paths.DATA_DIR_VARIABLE} is not set"
-    return (
-        f"{file.path} is needed and not here: {tried}; not in the cache {paths.data_cache_dir()}; "
-        f"the download of {file.url} failed: {error}. Either connect to the network and run again "
-        f"(what was downloaded is kept), or put the file at <folder>/{file.path} and set "
-        f"{paths.DATA_DIR_VARIABLE}=<folder>."
+    here = f"not in the mirror {mirror}" if mirror else f"{paths.DATA_DIR_VARIABLE} is not set"
+    return DataUnavailableError(
+        f"{needed} is needed and not here: {here}; not in the cache {paths.data_cache_dir()}; "
+        f"{tried}. Either connect to the network and {again} (what was downloaded is kept), or put "
+        f"{put} and set {paths.DATA_DIR_VARIABLE}=<folder>."
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from conftest import hash_embedding
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.models.model_meta import ModelMeta, ScoringFunction
+from toy_card import CARD
 
 from hybridir_mteb.adapters.mteb_registry import register
 from hybridir_mteb.adapters.mteb_streamed import make_streamed_tasks
@@ -23,20 +24,10 @@ from hybridir_mteb.rank import ranks_and_top, tie_order
 from hybridir_mteb.relevance import Relevance
 from hybridir_mteb.scoring import DenseScorer, Similarity
 from hybridir_mteb.settings import Setting
-from hybridir_mteb.specs import CollectionCard
 from hybridir_mteb.streamed import StreamedPart, StreamedSpec
 
 MONO, MULTI = "StreamedMonolingualRetrieval", "StreamedMultilingualRetrieval"
 DISTINCT = 56  # texts among 60 passages
-CARD = CollectionCard(
-    description="Toy.",
-    reference="https://example.org",
-    dataset="toy/streamed",
-    revision="1",
-    license="cc0-1.0",
-    date=("2026-01-01", "2026-01-02"),
-    domains=("Written",),
-)
 WORDS = {
     "sw": [
         "maji",

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from beir.datasets.data_loader import GenericDataLoader
 from mteb.abstasks.retrieval_dataset_loaders import RetrievalDatasetLoader
+from toy_card import CARD
 from typer.testing import CliRunner
 
 from hybridir_mteb.adapters.mteb_export import subsets_of
@@ -25,7 +26,6 @@ from hybridir_mteb.passages import StreamedPassage
 from hybridir_mteb.readers.beir import read_beir_folder
 from hybridir_mteb.readers.trec import read_language_map, read_qrels
 from hybridir_mteb.settings import Setting
-from hybridir_mteb.specs import CollectionCard
 from hybridir_mteb.streamed import StreamedPart, StreamedSpec
 
 ORIGIN = Origin(
@@ -38,15 +38,6 @@ ORIGIN = Origin(
     license="cc0-1.0",
     reference="https://example.org",
     citation="@misc{toy}",
-)
-CARD = CollectionCard(
-    description="Toy.",
-    reference="https://example.org",
-    dataset="toy/toy",
-    revision="1",
-    license="cc0-1.0",
-    date=("2026-01-01", "2026-01-02"),
-    domains=("Written",),
 )
 PASSAGES = (
     StreamedPassage("p1", "first <text> & more\nof it", "A title"),

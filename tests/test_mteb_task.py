@@ -13,23 +13,14 @@ import pytest
 import torch
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.models.model_meta import ModelMeta, ScoringFunction
+from toy_card import CARD
 
 from hybridir_mteb.adapters.mteb_registry import register
 from hybridir_mteb.adapters.mteb_task import make_task
 from hybridir_mteb.collection import ParallelCollection, Query
 from hybridir_mteb.errors import DataFormatError, EmbeddingError, UnknownNameError
 from hybridir_mteb.settings import Context, Setting
-from hybridir_mteb.specs import CollectionCard, CollectionSpec
-
-CARD = CollectionCard(
-    description="Toy.",
-    reference="https://example.org",
-    dataset="toy/toy",
-    revision="1",
-    license="cc0-1.0",
-    date=("2026-01-01", "2026-01-02"),
-    domains=("Written",),
-)
+from hybridir_mteb.specs import CollectionSpec
 
 
 def meta(name: str = "test/hash") -> ModelMeta:

@@ -9,8 +9,9 @@ from typing import Any
 import mteb
 
 from hybridir_mteb.adapters.mteb_evaluation import column_of
+from hybridir_mteb.adapters.mteb_ranked_task import RankedTask, check_subsets
 from hybridir_mteb.adapters.mteb_registry import register
-from hybridir_mteb.adapters.mteb_streamed import StreamedTask, streamed_subsets
+from hybridir_mteb.adapters.mteb_streamed import StreamedTask
 from hybridir_mteb.adapters.mteb_task import CollectionTask
 from hybridir_mteb.collection import language_of
 from hybridir_mteb.errors import UnknownNameError
@@ -18,28 +19,26 @@ from hybridir_mteb.export.folder import Origin
 from hybridir_mteb.export.subset import ExportSubset
 from hybridir_mteb.names import suggest
 from hybridir_mteb.passages import StreamedPassage
-from hybridir_mteb.settings import Subset, subsets
+from hybridir_mteb.settings import Subset
 
 ROWS = 1000  # passages read at a time
 
 
-def task_class(name: str) -> type[CollectionTask] | type[StreamedTask]:
+def task_class(name: str) -> type[RankedTask]:
     """The class of a task of a collection.
 
     Raises:
         UnknownNameError: No such task, or one that is no collection's.
     """
     tasks = dict(register().tasks.items())
-    ours = [
-        known for known, task in tasks.items() if issubclass(task, CollectionTask | StreamedTask)
-    ]
+    ours = [known for known, task in tasks.items() if issubclass(task, RankedTask)]
     if name not in ours:
         reason = "is a task of mteb or of a plugin, made of no collection" if _known(name) else ""
         raise UnknownNameError(
             f"{name} {reason or 'is not known'}; collections' tasks are listed by hybridir tasks"
             f"{suggest(name, ours)}"
         )
-    found: type[CollectionTask] | type[StreamedTask] = tasks[name]
+    found: type[RankedTask] = tasks[name]
     return found
 
 
@@ -76,12 +75,7 @@ def export_subsets(name: str, chosen: Sequence[str] | None = None) -> list[Expor
         DataUnavailableError: The collection's files are not here.
     """
     kind = task_class(name)
-    have = list(kind.metadata.hf_subsets)
-    for subset in chosen or ():
-        if subset not in have:
-            raise UnknownNameError(
-                f"{name} has no subset {subset!r}, only {', '.join(have)}{suggest(subset, have)}"
-            )
+    check_subsets(kind.metadata, chosen or ())
     task: Any = mteb.get_task(name, hf_subsets=list(chosen) if chosen else None)
     task.load_data()
     return subsets_of(task)
@@ -89,11 +83,10 @@ def export_subsets(name: str, chosen: Sequence[str] | None = None) -> list[Expor
 
 def subsets_of(task: CollectionTask | StreamedTask) -> list[ExportSubset]:
     """The subsets of a task whose data are loaded."""
+    loaded = [one for one in task.all_subsets() if one.name in task.dataset]
     if isinstance(task, StreamedTask):
-        every = streamed_subsets(task.spec, task.setting)
-        return [_streamed(task, one) for one in every if one.name in task.dataset]
-    every = subsets(task.spec.languages, task.setting)
-    return [_parallel(task, one) for one in every if one.name in task.dataset]
+        return [_streamed(task, one) for one in loaded]
+    return [_parallel(task, one) for one in loaded]
 
 
 def _parallel(task: CollectionTask, subset: Subset) -> ExportSubset:

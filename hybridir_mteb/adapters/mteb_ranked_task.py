@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
@@ -13,6 +13,7 @@ from mteb.timing import TimingStack
 
 from hybridir_mteb.errors import DataFormatError, UnknownNameError
 from hybridir_mteb.metrics.measure import Measure
+from hybridir_mteb.names import suggest
 from hybridir_mteb.per_model import PerModel
 from hybridir_mteb.settings import Setting, Subset
 from hybridir_mteb.specs import CollectionSpec
@@ -196,6 +197,21 @@ class RankedTask(AbsTaskRetrieval):
         split = self.eval_splits[0]
         asked = Asked(split, subset, encode_kwargs, depth, None, TimingStack())
         return self.rank(model, self.dataset[subset][split], asked)
+
+
+def check_subsets(metadata: TaskMetadata, chosen: Iterable[str]) -> None:
+    """Refuse names of subsets that a task does not have.
+
+    Raises:
+        UnknownNameError: It has no such subset; the message lists those that it has.
+    """
+    have = list(metadata.hf_subsets)
+    for name in chosen:
+        if name not in have:
+            raise UnknownNameError(
+                f"{metadata.name} has no subset {name!r}, only {', '.join(have)}"
+                f"{suggest(name, have)}"
+            )
 
 
 def class_of(

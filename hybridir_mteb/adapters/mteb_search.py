@@ -7,12 +7,11 @@ from typing import Any
 
 import mteb
 
-from hybridir_mteb.adapters.mteb_ranked_task import RankedTask
+from hybridir_mteb.adapters.mteb_ranked_task import RankedTask, check_subsets
 from hybridir_mteb.adapters.mteb_registry import register
 from hybridir_mteb.adapters.mteb_streamed import StreamedTask
 from hybridir_mteb.debias.base import load_base
-from hybridir_mteb.errors import SettingError, UnknownNameError
-from hybridir_mteb.names import suggest
+from hybridir_mteb.errors import SettingError
 from hybridir_mteb.search import SubsetRun
 
 ENCODE_KWARGS = {"batch_size": 32}  # as mteb run has it
@@ -46,13 +45,8 @@ class Searching:
             raise SettingError(
                 f"{task} is small and is searched in memory: leave out dtype (--dtype)"
             )
-        known = list(self._task.metadata.hf_subsets)
-        for name in subsets:
-            if name not in known:
-                raise UnknownNameError(
-                    f"{task} has no subset {name!r}{suggest(name, known)} (it has "
-                    f"{', '.join(known)})"
-                )
+        check_subsets(self._task.metadata, subsets)
+        known = self._task.metadata.hf_subsets
         self.subsets = [name for name in known if not subsets or name in subsets]
         self._task.hf_subsets = self.subsets
         self._model: Any = None

@@ -16,15 +16,6 @@ from hybridir_mteb.files import sha256_of, write_text
 logger = logging.getLogger(__name__)
 
 
-def digest_of(path: Path) -> str:
-    """Hex sha256 of a file; computed once for each path, size and time of change.
-
-    Raises:
-        DataUnavailableError: There is no such file.
-    """
-    return digests_of([path])[0]
-
-
 def digests_of(files: Sequence[Path]) -> list[str]:
     """Hex sha256 of each file; computed once for each path, size and time of change.
 
