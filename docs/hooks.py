@@ -113,7 +113,7 @@ def result_table(names: str) -> str:
     Returns:
         Lines without a newline at the end: columns, rule, rows.
     """
-    from hybridir_mteb.report import COLUMNS, ResultRow
+    from hybridir_mteb.results.tables import COLUMNS, ResultRow
 
     rows = []
     for name in names.split():
@@ -169,7 +169,7 @@ def _settings(name: str) -> str:
 
 def _languages(name: str) -> str:
     """Scores of each language; the cross-lingual ones as means over the other languages."""
-    from hybridir_mteb.languages import LANGUAGES
+    from hybridir_mteb.collections.languages import LANGUAGES
 
     content = load(name)
     scores = content["scores"]
@@ -442,7 +442,7 @@ def _file(argument: str) -> str:
 
 
 def _constant(argument: str) -> str:
-    """``const:encode.py CPU_TOKEN_BUDGET``: a literal of the package, read without importing."""
+    """``const:paths.py DEFAULT_STORE_LIMIT_GB``: a literal, read without importing."""
     file, name = argument.split()
     for node in ast.parse((PACKAGE / file).read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == [name]:
@@ -453,9 +453,9 @@ def _constant(argument: str) -> str:
 
 def _measures(_: str) -> str:
     """Every built-in measure with the sentence that its code gives."""
-    from hybridir_mteb.metrics.effectiveness import EFFECTIVENESS
-    from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
-    from hybridir_mteb.settings import Setting
+    from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
+    from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
+    from hybridir_mteb.plugins.settings import Setting
 
     rows = [
         [

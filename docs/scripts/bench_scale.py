@@ -27,9 +27,10 @@ import numpy as np
 from provenance import RESULTS, provenance
 
 from hybridir_mteb.files import write_text
-from hybridir_mteb.relevance import Relevance
-from hybridir_mteb.shards import ShardFolder, ShardKey, dense, fill, products, search
-from hybridir_mteb.shards.key import DTYPES
+from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, dense, fill, search
+from hybridir_mteb.ranking.shards import pairs as products
+from hybridir_mteb.ranking.shards.key import DTYPES
 
 OUTPUT = RESULTS / "bench-scale.json"
 DIMENSION, QUERIES, DEPTH = 384, 1000, 100
@@ -228,7 +229,7 @@ def measure_mteb(place: str, n: str) -> dict[str, Any]:
 
 
 def _corpus(folder: str) -> Any:
-    from hybridir_mteb.readers.passages import FileSource
+    from hybridir_mteb.collections.readers.rows import FileSource
 
     files = tuple(sorted(Path(folder).rglob("docs-*.jsonl.gz")))
     return FileSource(f"MIRACL {CORPUS_LANGUAGE}", files)
@@ -242,8 +243,8 @@ def _shards(place: str, folder: str) -> ShardFolder:
 
 def measure_encode(place: str, corpus: str) -> dict[str, Any]:
     """Encode with pocket-base what is missing."""
-    from hybridir_mteb.encode import TokenBudgetEncoder
-    from hybridir_mteb.pocket.model import PROMPTS, load_pocket
+    from hybridir_mteb.encoders.pocket.model import PROMPTS, load_pocket
+    from hybridir_mteb.encoders.token_budget import TokenBudgetEncoder
 
     engine, encoded = TokenBudgetEncoder(load_pocket()), 0
     before = peak_mib()
