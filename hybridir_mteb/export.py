@@ -8,6 +8,8 @@ from pathlib import Path
 from hybridir_mteb.collections.export.folder import Exported, Origin, write_export
 from hybridir_mteb.collections.export.formats import ExportSubset, Format
 
+__path__: list[str] = []  # was a package up to 0.1: its modules are found by their old paths
+
 __all__ = ["ExportSubset", "Exported", "Format", "Origin", "export_task", "write_export"]
 
 
