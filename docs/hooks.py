@@ -386,7 +386,7 @@ def _bench(part: str) -> str:
     if part not in report:
         raise MarkerError(
             f"docs/results/bench.json has no part {part!r}: "
-            f"python docs/scripts/bench.py {part} measures it"
+            f"python docs/experiments/bench.py {part} measures it"
         )
     found = report[part]
     table = _precision_table(found) if part == "bf16" else _limit_table(found, part)

@@ -20,7 +20,7 @@ def tables() -> ModuleType:
 
 
 def test_questions_are_paired_seeds_averaged_and_p_values_corrected() -> None:
-    significance = load_module(DOCS / "scripts/significance.py")
+    significance = load_module(DOCS / "experiments/significance.py")
     one = [{"q1": 0.1, "q2": 0.2, "q3": 0.5}, {"q1": 0.3, "q2": 0.2, "q3": 0.5}]
     two = [{"q1": 0.4, "q2": 0.5, "q3": 0.9}]
     three = [{"q1": 0.2, "q2": 0.2, "q3": 0.6, "q4": 1.0}]
@@ -37,10 +37,10 @@ def test_questions_are_paired_seeds_averaged_and_p_values_corrected() -> None:
 
 @pytest.fixture
 def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(DOCS / "scripts"))
+    monkeypatch.syspath_prepend(str(DOCS / "experiments"))
     for name in ("per_query", "provenance", "significance", "train_pocket"):
         sys.modules.pop(name, None)
-    return load_module(DOCS / "scripts/compare_pocket.py")
+    return load_module(DOCS / "experiments/compare_pocket.py")
 
 
 def test_means_weigh_subsets_equally(compare: ModuleType) -> None:

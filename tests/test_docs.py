@@ -193,18 +193,18 @@ def test_the_tables_of_the_readme_are_those_of_the_results(hooks: ModuleType) ->
 
 def test_the_pictures_show_the_committed_results() -> None:
     pytest.importorskip("matplotlib")
-    plots = load_module(DOCS / "scripts" / "plots.py")
+    plots = load_module(DOCS / "experiments" / "plots.py")
     pictures = sorted((DOCS / "pages" / "img").glob("*.svg"))
     assert pictures
     for picture in pictures:
         text = picture.read_text(encoding="utf-8")
         assert plots.digest(picture.stem) in text, (
-            f"{picture.name} is old: python docs/scripts/plots.py"
+            f"{picture.name} is old: python docs/experiments/plots.py"
         )
 
 
 def fake_bench(hooks: ModuleType) -> dict[str, Any]:
-    """A bench.json in the layout that docs/scripts/bench.py writes."""
+    """A bench.json in the layout that docs/experiments/bench.py writes."""
     content = json.loads((DOCS / "results" / "pocketqa-r.json").read_text(encoding="utf-8"))
     report: dict[str, Any] = {"made_by": content["made_by"]}
 
