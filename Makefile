@@ -53,7 +53,7 @@ xquad: $(VENV)/.dev
 	$(BIN)/python docs/experiments/collect_results.py $(RESULTS) "make xquad" \
 		XQuADR:xquad-r MLQAR:mlqa-r PocketQAR:pocketqa-r
 	$(BIN)/python docs/experiments/plots.py
-	$(BIN)/python docs/hooks.py
+	$(BIN)/python docs/readme.py
 
 ## bench: speed and memory side by side, docs/results/bench.json
 bench: $(VENV)/.dev
@@ -75,7 +75,7 @@ compare-pocket: $(VENV)/.dev
 	$(BIN)/python docs/experiments/collect_results.py $(RESULTS) "make compare-pocket" \
 		$(foreach method,$(DEMO_METHODS),PocketQAR:pocketqa-r-$(method):hybridir/pocket-$(method))
 	$(BIN)/python docs/experiments/plots.py
-	$(BIN)/python docs/hooks.py
+	$(BIN)/python docs/readme.py
 
 ## debias-pocket: statistics of every debiaser for the pocket encoders, an hour; into the package
 debias-pocket: $(VENV)/.dev
