@@ -7,6 +7,7 @@ import sys
 from types import ModuleType
 
 import pytest
+from markers import compare as tables
 from scipy.stats import ttest_rel
 from toys import REPOSITORY
 from toys.modules import load_module
@@ -14,13 +15,8 @@ from toys.modules import load_module
 DOCS = REPOSITORY / "docs"
 
 
-@pytest.fixture
-def tables() -> ModuleType:
-    return load_module(DOCS / "compare.py")
-
-
 def test_questions_are_paired_seeds_averaged_and_p_values_corrected() -> None:
-    significance = load_module(DOCS / "scripts/significance.py")
+    significance = load_module(DOCS / "experiments/significance.py")
     one = [{"q1": 0.1, "q2": 0.2, "q3": 0.5}, {"q1": 0.3, "q2": 0.2, "q3": 0.5}]
     two = [{"q1": 0.4, "q2": 0.5, "q3": 0.9}]
     three = [{"q1": 0.2, "q2": 0.2, "q3": 0.6, "q4": 1.0}]
@@ -37,10 +33,10 @@ def test_questions_are_paired_seeds_averaged_and_p_values_corrected() -> None:
 
 @pytest.fixture
 def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(DOCS / "scripts"))
+    monkeypatch.syspath_prepend(str(DOCS / "experiments"))
     for name in ("per_query", "provenance", "significance", "train_pocket"):
         sys.modules.pop(name, None)
-    return load_module(DOCS / "scripts/compare_pocket.py")
+    return load_module(DOCS / "experiments/compare_pocket.py")
 
 
 def test_means_weigh_subsets_equally(compare: ModuleType) -> None:
@@ -84,14 +80,12 @@ def collection(gain: float, p: float) -> dict:
         ([0, -1], "the reverse on one", "fails on one"),
     ],
 )
-def test_a_verdict_needs_both_collections(
-    tables: ModuleType, signs: list, said: str, at_least: str
-) -> None:
+def test_a_verdict_needs_both_collections(signs: list, said: str, at_least: str) -> None:
     assert tables.verdict(signs) == said
     assert tables.verdict(signs, at_least=True) == at_least
 
 
-def test_claims_are_read_from_the_tests(tables: ModuleType) -> None:
+def test_claims_are_read_from_the_tests() -> None:
     both = {"XQuADR": collection(0.05, 0.01), "MLQAR": collection(0.02, 0.2)}
     _, paper = tables.claim_rows(both, "paper")
     assert paper[0][1:] == ["+5.0 (p = 0.01)", "+2.0 (p = 0.2)", "holds"]
@@ -100,13 +94,13 @@ def test_claims_are_read_from_the_tests(tables: ModuleType) -> None:
     assert {row[-1] for row in ours[:-1]} == {"on one"}
 
 
-def test_differences_are_signed_and_bold_where_significant(tables: ModuleType) -> None:
+def test_differences_are_signed_and_bold_where_significant() -> None:
     found = {**collection(0.05, 0.01), "methods": dict.fromkeys(["base", "hybrid"])}
-    _, rows = tables.test_rows(found, "multi.map")
+    _, rows = tables.difference_rows(found, "multi.map")
     assert rows == [["`base`", "", "**-5.0**"], ["`hybrid`", "**+5.0**", ""]]
 
 
-def test_distances_are_in_ranks(tables: ModuleType) -> None:
+def test_distances_are_in_ranks() -> None:
     found = {**collection(-41.4, 0.5), "methods": dict.fromkeys(["base", "hybrid"])}
-    _, rows = tables.test_rows(found, "multi.rank_distance")
+    _, rows = tables.difference_rows(found, "multi.rank_distance")
     assert rows == [["`base`", "", "+41"], ["`hybrid`", "-41", ""]]

@@ -9,10 +9,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+import readme
+from markers import MarkerError, bench, render, results
+from markers.code import command_group, walk
 from toys import REPOSITORY
 from toys.modules import load_module
 
@@ -24,11 +26,6 @@ PAGES = sorted((DOCS / "pages").glob("**/*.md"))
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MARKED = re.compile(r"^<!-- (run|plugin: \w+ \S+) -->\n```python\n(.*?)^```$", re.M | re.S)
 MACHINE_PATH = re.compile(r"/(work|tmp|root|home|Users)/")
-
-
-@pytest.fixture
-def hooks() -> ModuleType:
-    return load_module(DOCS / "hooks.py")
 
 
 def marked(page: Path, kind: str) -> list[tuple[str, str]]:
@@ -58,17 +55,15 @@ def test_the_navigation_lists_every_page() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_marker_resolves_and_no_page_holds_a_machine_path(
-    page: Path, hooks: ModuleType
-) -> None:
-    text = hooks.render(page.read_text(encoding="utf-8"))
+def test_every_marker_resolves_and_no_page_holds_a_machine_path(page: Path) -> None:
+    text = render(page.read_text(encoding="utf-8"))
     assert "{{" not in text
     assert MACHINE_PATH.search(text) is None
 
 
 @pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.stem)
-def test_fenced_python_is_python(page: Path, hooks: ModuleType) -> None:
-    for language, code in FENCE.findall(hooks.render(page.read_text(encoding="utf-8"))):
+def test_fenced_python_is_python(page: Path) -> None:
+    for language, code in FENCE.findall(render(page.read_text(encoding="utf-8"))):
         if language == "python":
             compile(code, page.name, "exec")
 
@@ -133,11 +128,11 @@ def test_every_hook_has_an_example_that_works_when_installed(tmp_path: Path) -> 
     assert {f"register_{arguments.split()[0]}" for arguments, _ in examples} == contract
 
 
-def test_every_command_has_its_help_on_the_page(hooks: ModuleType) -> None:
+def test_every_command_has_its_help_on_the_page() -> None:
     page = (DOCS / "pages" / "cli.md").read_text(encoding="utf-8")
-    for name, _ in hooks.walk(hooks.command_group()):
+    for name, _ in walk(command_group()):
         assert f"{{{{ help:{name} }}}}" in page
-    assert "--collection" in hooks.render("{{ help:report }}")
+    assert "--collection" in render("{{ help:report }}")
 
 
 def test_every_environment_variable_is_on_the_first_page() -> None:
@@ -167,9 +162,7 @@ def test_every_measure_has_a_section() -> None:
     "name",
     ["pocketqa-r", "pocketqa-r-hybrid", "pocketqa-r-adversarial", "xquad-r", "mlqa-r"],
 )
-def test_the_result_table_is_the_report_of_the_same_scores(
-    name: str, hooks: ModuleType, tmp_path: Path
-) -> None:
+def test_the_result_table_is_the_report_of_the_same_scores(name: str, tmp_path: Path) -> None:
     content = json.loads((DOCS / "results" / f"{name}.json").read_text(encoding="utf-8"))
     folder = tmp_path / "results" / content["encoder"].replace("/", "__") / "revision"
     folder.mkdir(parents=True)
@@ -181,32 +174,32 @@ def test_the_result_table_is_the_report_of_the_same_scores(
         file = folder / f"{content['collection']}{endings[setting]}Retrieval.json"
         file.write_text(json.dumps({"scores": {"test": blocks}}))
     (row,) = summarise(tmp_path)
-    last = hooks.result_table(name).splitlines()[-1]
+    last = results.result_table(name).splitlines()[-1]
     assert last == "| " + " | ".join(row.cells()) + " |"
 
 
-def test_the_tables_of_the_readme_are_those_of_the_results(hooks: ModuleType) -> None:
-    readme = README.read_text(encoding="utf-8")
-    assert hooks.README_TABLE.search(readme)
-    assert readme == hooks.fill_tables(readme), "a table is old: python docs/hooks.py"
+def test_the_tables_of_the_readme_are_those_of_the_results() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert readme.TABLE.search(text)
+    assert text == readme.fill_tables(text), "a table is old: python docs/readme.py"
 
 
 def test_the_pictures_show_the_committed_results() -> None:
     pytest.importorskip("matplotlib")
-    plots = load_module(DOCS / "scripts" / "plots.py")
+    plots = load_module(DOCS / "experiments" / "plots.py")
     pictures = sorted((DOCS / "pages" / "img").glob("*.svg"))
     assert pictures
     for picture in pictures:
         text = picture.read_text(encoding="utf-8")
         assert plots.digest(picture.stem) in text, (
-            f"{picture.name} is old: python docs/scripts/plots.py"
+            f"{picture.name} is old: python docs/experiments/plots.py"
         )
 
 
-def fake_bench(hooks: ModuleType) -> dict[str, Any]:
-    """A bench.json in the layout that docs/scripts/bench.py writes."""
+def fake_bench() -> dict[str, Any]:
+    """A bench.json in the layout that docs/experiments/bench.py writes."""
     content = json.loads((DOCS / "results" / "pocketqa-r.json").read_text(encoding="utf-8"))
-    report: dict[str, Any] = {"made_by": content["made_by"]}
+    report: dict[str, Any] = {}
 
     def put(part: dict[str, Any], path: str, value: float) -> None:
         *parents, last = path.split(".")
@@ -214,13 +207,14 @@ def fake_bench(hooks: ModuleType) -> dict[str, Any]:
             part = part.setdefault(parent, {})
         part[last] = value
 
-    for name, quantities in hooks.BENCH.items():
-        part = report.setdefault(name, {})
-        for path, (_, limit) in quantities.items():
+    for name, quantities in bench.BENCH.items():
+        part = report.setdefault(name, {"made_by": content["made_by"]})
+        for path in quantities:
             put(part, path, 3)
-            if limit is not None:
-                put(part, limit[1], 4 if limit[0] == hooks.AT_MOST else 3)
+        for limit in bench.LIMITS[name].values():
+            put(part, limit.path, 4 if limit.direction == bench.AT_MOST else 3)
     report["bf16"] = {
+        "made_by": content["made_by"],
         "mono_map": {"fp32": 0.8, "bf16": 0.79},
         "multi_map": {"fp32": 0.3, "bf16": 0.3},
     }
@@ -228,41 +222,47 @@ def fake_bench(hooks: ModuleType) -> dict[str, Any]:
 
 
 def test_a_missing_part_of_the_measurements_is_named(
-    hooks: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hooks, "RESULTS", tmp_path)
-    with pytest.raises(hooks.MarkerError, match="make bench"):
-        hooks.render("{{ bench:rank }}")
-    report = fake_bench(hooks)
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    with pytest.raises(MarkerError, match="make bench"):
+        render("{{ bench:rank }}")
+    report = fake_bench()
     (tmp_path / "bench.json").write_text(json.dumps(report))
-    for part in (*hooks.BENCH, "bf16"):
-        assert hooks.render(f"{{{{ bench:{part} }}}}").count("\n| ") >= 2
+    for marker in (*(f"bench:{part}" for part in bench.BENCH), "bench-precision"):
+        assert render(f"{{{{ {marker} }}}}").count("\n| ") >= 2
     del report["bf16"], report["rank"]["seconds"]
     (tmp_path / "bench.json").write_text(json.dumps(report))
-    with pytest.raises(hooks.MarkerError, match=r"bench\.py bf16"):
-        hooks.render("{{ bench:bf16 }}")
-    with pytest.raises(hooks.MarkerError, match="'seconds'"):
-        hooks.render("{{ bench:rank }}")
+    with pytest.raises(MarkerError, match=r"bench\.py bf16"):
+        render("{{ bench-precision }}")
+    with pytest.raises(MarkerError, match="'seconds'"):
+        render("{{ bench:rank }}")
 
 
 def test_a_target_is_called_missed_where_it_is(
-    hooks: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = fake_bench(hooks)
+    report = fake_bench()
     report["load"]["seconds"] = 5
     (tmp_path / "bench.json").write_text(json.dumps(report))
-    monkeypatch.setattr(hooks, "RESULTS", tmp_path)
-    assert "| 5 | at most 4: **missed** |" in hooks.render("{{ bench:load }}")
-    assert "| 3 | at least 3: met |" in hooks.render("{{ bench:rank }}")
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    assert "| 5 | at most 4: **missed** |" in render("{{ bench:load }}")
+    assert "| 3 | at least 3: met |" in render("{{ bench:rank }}")
 
 
 @pytest.mark.parametrize(
     "marker",
-    ["{{ nothing }}", "{{ help:nothing }}", "{{ file:nothing }}", "{{ table:nothing }}"],
+    [
+        "{{ nothing }}",
+        "{{ help:nothing }}",
+        "{{ file:nothing }}",
+        "{{ table:nothing }}",
+        "{{ value:xquad-r }}",
+    ],
 )
-def test_a_marker_that_refers_to_nothing_is_an_error(marker: str, hooks: ModuleType) -> None:
-    with pytest.raises(hooks.MarkerError):
-        hooks.render(marker)
+def test_a_marker_that_refers_to_nothing_is_an_error(marker: str) -> None:
+    with pytest.raises(MarkerError):
+        render(marker)
 
 
 def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(

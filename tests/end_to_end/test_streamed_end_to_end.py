@@ -41,7 +41,7 @@ def register_models(register):
 
 def make_mirror(folder: Path) -> None:
     """Two languages in the official format."""
-    path = REPOSITORY / "docs" / "scripts" / "miracl_corpus.py"
+    path = REPOSITORY / "docs" / "experiments" / "miracl_corpus.py"
     spec = importlib.util.spec_from_file_location("miracl_corpus", path)
     assert spec is not None
     assert spec.loader is not None

@@ -1,7 +1,7 @@
 """One encoder gives the same measures through BEIR, mteb, pytrec_eval and ours, or it is known why.
 
-The paths are those of ``docs/scripts/four_paths.py``, here on a small folder where ids of queries
-and passages collide and texts repeat.
+The paths are those of ``docs/experiments/four_paths.py``, here on a small folder where ids of
+queries and passages collide and texts repeat.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from toys.modules import load_module
 
 from hybridir_mteb.export import export_task
 
-SCRIPT = REPOSITORY / "docs" / "scripts" / "four_paths.py"
+SCRIPT = REPOSITORY / "docs" / "experiments" / "four_paths.py"
 CLOSE = 1e-5  # BEIR and mteb round to five digits
 
 

@@ -1,4 +1,4 @@
-"""Does training beat subtraction? Every pocket encoder and debiaser on XQuAD-R and MLQA-R.
+"""Experiment: does training beat subtraction? Every encoder and debiaser on XQuAD-R and MLQA-R.
 
 make compare-debiasing, which hides the user's own store.
 

@@ -1,4 +1,4 @@
-"""Compute the descriptive statistics of our tasks with mteb's own code: ``make stats``.
+"""Research code: descriptive statistics of our tasks, by mteb's own code; ``make stats``.
 
 ``AbsTask.calculate_descriptive_statistics`` would write into the installed mteb; this writes what
 it computes into our package.

@@ -1,6 +1,6 @@
-"""Evaluate pocket-base and every seed of the pocket encoders on XQuAD-R and MLQA-R.
+"""Experiment: pocket-base and every seed of the pocket encoders on XQuAD-R and MLQA-R.
 
-python docs/scripts/compare_pocket.py
+python docs/experiments/compare_pocket.py
 
 Encoders come from the store (all seeds) and, where the store lacks them, from the package. Two are
 evaluated side by side, a core each. Results of an encoder, by the same code, are kept in the store,
@@ -97,7 +97,7 @@ def evaluated(key: str, folder: Path | None) -> dict[str, Any]:
 def code_hash() -> str:
     """Of the package and these scripts: results of other code are not used again."""
     root = RESULTS.parent.parent
-    patterns = ("hybridir_mteb/**/*.py", "tasks/*.py", "docs/scripts/*.py")
+    patterns = ("hybridir_mteb/**/*.py", "tasks/*.py", "docs/experiments/*.py")
     files = [path for pattern in patterns for path in root.glob(pattern)]
     digest = hashlib.sha256()
     for path in sorted(files):

@@ -1,6 +1,6 @@
-"""One encoder, one collection, four paths, and why they differ.
+"""Experiment: one encoder, one collection, four paths, and why they differ.
 
-python docs/scripts/four_paths.py [COLLECTION ...]   prints the numbers; bench_scale.py keeps them.
+python docs/experiments/four_paths.py [COLLECTION ...]   prints what bench_scale.py keeps.
 
 The paths are (a) BEIR's ``EvaluateRetrieval`` over its ``DenseRetrievalExactSearch``; (b) a plain
 ``AbsTaskRetrieval``, searched and scored by mteb itself; (c) pytrec_eval on the run that ours
@@ -245,8 +245,7 @@ def compare(model: Any, folder: Folder) -> dict[str, Any]:
     """All four paths, side by side, and each known difference with what explains it."""
     ours = Ours.of(model, folder)
     beir, results = by_beir(model, folder)
-    mteb_scores = by_mteb(model, folder)
-    trec = by_pytrec_eval(ours)
+    mteb_scores, trec = by_mteb(model, folder), by_pytrec_eval(ours)
     dropped = {name: from_run(ours.run, ours.qrels, name, drop_identical=True) for name in MEASURES}
     retied = {name: from_run(as_trec_eval(ours.run), ours.qrels, name) for name in MEASURES}
     reversed_results = {q: dict(reversed(hits.items())) for q, hits in results.items()}

@@ -1,4 +1,4 @@
-"""What every results file says of how it was made."""
+"""Research code: what every results file says of how it was made."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def provenance(command: str) -> dict[str, Any]:
 
 def _commit() -> str:
     """Short hash, marked if the code that made the numbers differs from it."""
-    changed = _git("status", "--porcelain", "--", "hybridir_mteb", "tasks", "docs/scripts")
+    changed = _git("status", "--porcelain", "--", "hybridir_mteb", "tasks", "docs/experiments")
     return _git("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
 
 

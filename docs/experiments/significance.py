@@ -1,4 +1,4 @@
-"""Paired tests between methods, per question, corrected for their number."""
+"""Research code: paired tests between methods, per question, corrected for their number."""
 
 from __future__ import annotations
 

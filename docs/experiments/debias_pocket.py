@@ -1,4 +1,4 @@
-"""Fit every debiaser for every pocket encoder of the package, and score them on held-out documents.
+"""Experiment: every debiaser for every encoder of the package, scored on held-out documents.
 
 make debias-pocket, which hides the user's own store: the package's encoders are debiased.
 

@@ -1,4 +1,4 @@
-"""Draw ``docs/pages/img/*.svg`` from ``docs/results``: run again whenever results change."""
+"""Research code: draw ``docs/pages/img/*.svg`` from ``docs/results`` whenever results change."""
 
 from __future__ import annotations
 

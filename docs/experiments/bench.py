@@ -1,6 +1,6 @@
-"""Speed and memory, side by side in one run: ``make bench`` writes ``docs/results/bench.json``.
+"""Experiment: speed and memory, side by side in one run; ``make bench`` writes the results.
 
-Parts can be run alone: ``python docs/scripts/bench.py startup rank``. Needs the XQuAD-R data.
+Parts can be run alone: ``python docs/experiments/bench.py startup rank``. Needs the XQuAD-R data.
 """
 
 from __future__ import annotations

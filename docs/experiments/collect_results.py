@@ -1,6 +1,6 @@
-"""Turn result folders of ``mteb run`` into ``docs/results/<name>.json``.
+"""Research code: turn result folders of ``mteb run`` into ``docs/results/<name>.json``.
 
-python docs/scripts/collect_results.py FOLDER "COMMAND" PocketQAR:pocketqa-r[:ENCODER] …
+python docs/experiments/collect_results.py FOLDER "COMMAND" PocketQAR:pocketqa-r[:ENCODER] …
 """
 
 from __future__ import annotations

@@ -1,47 +1,32 @@
-"""Corpora beyond memory: speed, memory and exactness; ``make bench-scale`` writes the results.
+"""Experiment: the measurements of ``bench_scale.py``, each in a process of its own.
 
-Parts can be run alone: ``python docs/scripts/bench_scale.py --only search --only faiss``. Each
-measurement is a process of its own, so that its peak memory is its own. Vectors are random, of the
-shape of pocket-base's; nothing here says anything about retrieval quality.
+So its peak memory is its own. Vectors are random, of the shape of pocket-base's; nothing here says
+anything about retrieval quality.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import re
-import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
-from provenance import RESULTS, provenance
 
-from hybridir_mteb.files import write_text
 from hybridir_mteb.ranking.arrays import Relevance
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, dense, fill, search
-from hybridir_mteb.ranking.shards import pairs as products
-from hybridir_mteb.ranking.shards.key import DTYPES
 
-OUTPUT = RESULTS / "bench-scale.json"
 DIMENSION, QUERIES, DEPTH = 384, 1000, 100
-SIZES = (100_000, 200_000, 500_000, 1_000_000)
-MTEB_SIZES = (100_000, 200_000)
 REPEATS = 3
 RELEVANT = 2.5  # passages of a query, on average
 CENTRES = 300
-CORPUS, CORPUS_ROWS, CORPUS_LANGUAGE = 1500, 128, "sw"
-READER_SIZES = (100_000, 1_000_000)
-LIMIT_GB = 2
+CORPUS_ROWS, CORPUS_LANGUAGE = 128, "sw"
 
 
 def peak_mib() -> float:
@@ -165,7 +150,7 @@ def measure_faiss(place: str, n: str) -> dict[str, Any]:
     for _ in range(REPEATS):
         spent, hits = timed(lambda: search(queries, [folder], DEPTH))
         seconds["ours"].append(spent)
-        with mock.patch.object(dense, "quickest_product", return_value=products.numpy_product):
+        with mock.patch.object(dense, "quickest_product", return_value=pairs.numpy_product):
             spent, _ = timed(lambda: search(queries, [folder], DEPTH))
         seconds["ours_with_numpy"].append(spent)
         spent, (scores, rows) = timed(lambda: index.search(queries, DEPTH))
@@ -174,7 +159,7 @@ def measure_faiss(place: str, n: str) -> dict[str, Any]:
     return {
         "seconds": {name: statistics.median(times) for name, times in seconds.items()},
         "threads": faiss.omp_get_max_threads(),
-        "product": products.quickest_product().__name__,
+        "product": pairs.quickest_product().__name__,
         "queries_with_the_same_passages": int(same.sum()),
         "largest_difference_of_scores": float(np.abs(hits.scores - scores).max()),
     }
@@ -235,7 +220,8 @@ def _corpus(folder: str) -> Any:
     return FileSource(f"MIRACL {CORPUS_LANGUAGE}", files)
 
 
-def _shards(place: str, folder: str) -> ShardFolder:
+def shards_of(place: str, folder: str) -> ShardFolder:
+    """Where the passages of a made-up corpus are encoded to."""
     name = _corpus(folder).fingerprint
     key = ShardKey("MIRACL", name, "p:sw:", "pocket-base", "0", rows=CORPUS_ROWS)
     return ShardFolder(Path(place), key)
@@ -255,7 +241,7 @@ def measure_encode(place: str, corpus: str) -> dict[str, Any]:
             encoded += len(positions)
             yield positions, vectors
 
-    seconds, _ = timed(lambda: fill(_shards(place, corpus), _corpus(corpus), encode))
+    seconds, _ = timed(lambda: fill(shards_of(place, corpus), _corpus(corpus), encode))
     return {
         "seconds": seconds,
         "texts": encoded,
@@ -288,163 +274,21 @@ MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
 }
 
 
+def command_for(name: str, *arguments: object) -> list[str]:
+    """The command line of one measurement."""
+    return [sys.executable, __file__, name, *map(str, arguments)]
+
+
 def measure(name: str, *arguments: object) -> dict[str, Any]:
     """One measurement in a process of its own."""
-    command = [sys.executable, __file__, "--measure", name, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command_for(name, *arguments), capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{name} {arguments} failed:\n{done.stderr[-3000:]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def rounded(value: Any) -> Any:
-    """Three decimals below 100, else one."""
-    if isinstance(value, dict):
-        return {key: rounded(item) for key, item in value.items()}
-    if isinstance(value, float) and not 0 < abs(value) < 0.001:
-        return round(value, 3 if abs(value) < 100 else 1)
-    return value
-
-
-# --- parts of the report
-
-
-def part_search(place: Path) -> dict[str, Any]:
-    """Seconds, memory and how they grow from the smallest pool to the largest."""
-    found: dict[str, Any] = {"queries": QUERIES, "depth": DEPTH, "dimension": DIMENSION}
-    for dtype in DTYPES:
-        runs = {}
-        for n in SIZES:
-            measure("make", place, n, dtype)
-            runs[str(n)] = measure("search", place, n, dtype, "top")
-        small, large = runs[str(SIZES[0])], runs[str(SIZES[-1])]
-        found[dtype] = runs | {
-            "times_the_passages": SIZES[-1] / SIZES[0],
-            "times_the_seconds": large["seconds"] / small["seconds"],
-            "peak_mib_added": large["peak_mib"] - small["peak_mib"],
-            "gb_of_vectors": SIZES[-1] * DIMENSION * DTYPES[dtype].itemsize / 1e9,
-        }
-    return found | {"limits": {"peak_gb": LIMIT_GB}}
-
-
-def part_faiss(place: Path) -> dict[str, Any]:
-    """IndexFlatIP on the same matrix: it lies in memory, ours on the disk."""
-    found: dict[str, Any] = {"faiss_cpu": version("faiss-cpu"), "repeats": REPEATS}
-    for n in (SIZES[1], SIZES[-1]):
-        measure("make", place, n, "float32")
-        run = measure("faiss", place, n)
-        found[str(n)] = run | {
-            "times_as_fast_as_faiss": run["seconds"]["faiss"] / run["seconds"]["ours"]
-        }
-    return found | {"limits": {"times_as_fast_as_faiss": 1}}
-
-
-def part_mteb(place: Path) -> dict[str, Any]:
-    """MTEB's own search on the same vectors, encoding left out."""
-    found: dict[str, Any] = {}
-    for n in MTEB_SIZES:
-        measure("make", place, n, "float32")
-        run = measure("mteb", place, n)
-        found[str(n)] = run | {
-            "times_as_fast_as_mteb": run["seconds"]["mteb"] / run["seconds"]["ours"]
-        }
-    return found
-
-
-def part_ranks(place: Path) -> dict[str, Any]:
-    """Exact ranks over the whole pool in the same pass; Recall@100 from them and from the top."""
-    measure("make", place, SIZES[-1], "float32")
-    return {"passages": SIZES[-1], **measure("search", place, SIZES[-1], "float32", "ranks")}
-
-
-def part_encode(place: Path) -> dict[str, Any]:
-    """Encode a MIRACL-format corpus, killed in the middle and resumed."""
-    corpus = _made_corpus(place, CORPUS)
-    shards = _shards(str(place), corpus)
-    wanted = CORPUS // CORPUS_ROWS // 2
-    command = [sys.executable, __file__, "--measure", "encode", str(place), corpus]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
-        while len(shards.present()) < wanted and run.poll() is None:
-            time.sleep(0.5)
-        time.sleep(2)  # into the next shard
-        run.send_signal(signal.SIGKILL)
-    kept = len(shards.present())
-    resumed = measure("encode", place, corpus)
-    return {
-        "passages": CORPUS,
-        "passages_per_shard": CORPUS_ROWS,
-        "shards": shards.n_shards,
-        "shards_kept_after_kill_9": kept,
-        "texts_encoded_after_resuming": resumed["texts"],
-        "texts_encoded_again_of_kept_shards": resumed["texts"] - (CORPUS - kept * CORPUS_ROWS),
-        "texts_per_second": resumed["texts"] / resumed["seconds"],
-        "peak_mib": resumed["peak_mib"],
-        "peak_mib_of_model": resumed["peak_mib_of_model"],
-        "complete": shards.complete,
-    }
-
-
-def _made_corpus(place: Path, n: int) -> str:
-    from miracl_corpus import make_corpus
-
-    folder = place / f"corpus-{n}"
-    make_corpus(folder, CORPUS_LANGUAGE, n)
-    return str(folder)
-
-
-def part_reader(place: Path) -> dict[str, Any]:
-    """Read corpora in MIRACL's format, gzip JSON lines."""
-    found: dict[str, Any] = {}
-    for n in READER_SIZES:
-        run = measure("reader", _made_corpus(place, n))
-        found[str(n)] = run | {"passages_per_second": run["passages"] / run["seconds"]}
-    small, large = (found[str(n)]["peak_mib"] for n in (READER_SIZES[0], READER_SIZES[-1]))
-    return found | {"peak_mib_added": large - small}
-
-
-def part_four_paths(_: Path) -> dict[str, Any]:
-    """The scores of one encoder through BEIR, MTEB, pytrec_eval and ours."""
-    import four_paths
-
-    return four_paths.run()
-
-
-PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
-    "search": part_search,
-    "faiss": part_faiss,
-    "mteb": part_mteb,
-    "ranks": part_ranks,
-    "encode": part_encode,
-    "reader": part_reader,
-    "four_paths": part_four_paths,
-}
-SCORES = {"four_paths"}  # to the last digit, as differences are small
-
-
-def main() -> None:
-    """Run all parts or some; with ``--measure`` a single measurement, for the parts."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", action="append", choices=list(PARTS))
-    parser.add_argument("--folder", type=Path, help="for shards and corpora, 10 GB; kept")
-    parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.measure:
-        name, *arguments = given.measure
-        print(json.dumps(MEASUREMENTS[name](*arguments)))
-        return
-    report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    with tempfile.TemporaryDirectory() as temporary:
-        place = given.folder or Path(temporary)
-        for part in given.only or PARTS:
-            print(f"{part} …", flush=True)
-            found = PARTS[part](place)
-            found = found if part in SCORES else rounded(found)
-            report[part] = {"made_by": provenance("make bench-scale"), **found}
-            write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
-            print(json.dumps(found, indent=1), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    print(json.dumps(MEASUREMENTS[sys.argv[1]](*sys.argv[2:])))

@@ -1,6 +1,6 @@
-"""Train the pocket encoders with several seeds; each method's median seed goes into the package.
+"""Experiment: pocket encoders with several seeds; each method's median seed is the package's.
 
-python docs/scripts/train_pocket.py [METHOD …]
+python docs/experiments/train_pocket.py [METHOD …]
 
 A core trains one encoder: side by side that is faster than one encoder on all cores. Seeds that are
 in the store already, trained by the same recipe, are not trained again. The median is by the

@@ -1,4 +1,4 @@
-"""Values of every query in all three settings, from embeddings; what comparisons are made of."""
+"""Research code: values of every query in all three settings; what comparisons are made of."""
 
 from __future__ import annotations
 

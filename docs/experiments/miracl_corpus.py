@@ -1,9 +1,9 @@
-"""Made-up corpora in MIRACL's official format, for tests and benchmarks without the real ones.
+"""Research code: made-up corpora in MIRACL's official format, where the real ones are missing.
 
 The topics and qrels are the real ones, unchanged; ids of judged passages are real, all text is made
 up. The folder can be ``HYBRIDIR_DATA_DIR``. Scores on it say nothing about retrieval quality.
 
-    python docs/scripts/miracl_corpus.py --language sw --passages 100000 FOLDER
+    python docs/experiments/miracl_corpus.py --language sw --passages 100000 FOLDER
 """
 
 from __future__ import annotations
