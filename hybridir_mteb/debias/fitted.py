@@ -146,10 +146,28 @@ class FittedDebiaser:
         scaled: FloatArray = np.where(gone, 0.0, out / np.where(gone, 1.0, lengths))
         return scaled
 
-    def languages_of(self, texts: Sequence[str], languages: Languages, role: str) -> IntArray:
-        """Language numbers of texts: the given languages, else detected where they matter."""
+    def languages_of(
+        self,
+        texts: Sequence[str],
+        languages: Languages,
+        role: str,
+        among: Sequence[str] = (),
+    ) -> IntArray:
+        """(n_texts,) language numbers: of the given languages, else detected where they matter.
+
+        Args:
+            texts: The texts.
+            languages: One code for all, or one for each; None detects them.
+            role: ``query`` or ``document``.
+            among: Codes that come into question, a single one for certain; by default all.
+        """
         if languages is None and self.needs_languages(role):
-            languages = detect(texts)
+            if len(among) == 1:
+                languages = among[0]
+            else:
+                distinct = list(dict.fromkeys(texts))
+                found = dict(zip(distinct, detect(distinct, among=among), strict=True))
+                languages = [found[text] for text in texts]
         return self.numbers(languages, len(texts))
 
     def save(self, folder: Path) -> Path:
