@@ -19,10 +19,9 @@ from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb import embed as mteb_embed
 from hybridir_mteb.collections.collection import PassageSource, passage_id
 from hybridir_mteb.encoders.fingerprint import weights_stamp
-from hybridir_mteb.encoders.memory import BatchEncoder
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.plugins.specs import StreamedPart
-from hybridir_mteb.ranking.arrays import FloatMatrix
+from hybridir_mteb.ranking.arrays import BatchEncoder, FloatMatrix
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
 from hybridir_mteb.ranking.shards.numbered import NumberedPassages, by_number
