@@ -130,7 +130,7 @@ PLACES = {
     "shards.top": "ranking.shards.top",
     "shards.unique": "ranking.shards.unique",
     "sources": "collections.download",
-    "specs": "plugins.specs",
+    "specs": "plugins.specs ranking.arrays",
     "store": "encoders.trained",
     "streamed": "plugins.specs",
     "training.encoder": "encoders.load",

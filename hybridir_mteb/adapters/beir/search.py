@@ -19,8 +19,7 @@ from hybridir_mteb.adapters.beir.saved import (
     read,
 )
 from hybridir_mteb.errors import SettingError
-from hybridir_mteb.ranking.arrays import FloatMatrix
-from hybridir_mteb.ranking.scorers import Similarity
+from hybridir_mteb.ranking.arrays import FloatMatrix, Similarity
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill, search
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
 from hybridir_mteb.ranking.shards.numbered import NumberedPassages, by_number

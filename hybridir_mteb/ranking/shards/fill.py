@@ -12,9 +12,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from hybridir_mteb.collections.collection import PassageSource, StreamedPassage
-from hybridir_mteb.encoders.memory import BatchEncoder
 from hybridir_mteb.errors import DataFormatError, EmbeddingError
-from hybridir_mteb.ranking.arrays import FloatMatrix
+from hybridir_mteb.ranking.arrays import BatchEncoder, FloatMatrix
 from hybridir_mteb.ranking.shards.folder import ShardFolder
 from hybridir_mteb.ranking.shards.shard import sweep
 

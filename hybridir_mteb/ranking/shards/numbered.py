@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hybridir_mteb.collections.collection import StreamedPassage
-from hybridir_mteb.encoders.memory import BatchEncoder
-from hybridir_mteb.ranking.arrays import FloatMatrix
+from hybridir_mteb.ranking.arrays import BatchEncoder, FloatMatrix
 
 AT_ONCE = 8192  # ids in memory
 
