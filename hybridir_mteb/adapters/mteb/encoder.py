@@ -261,5 +261,3 @@ class MtebEncoder(TextEncoder):
                 f"{len(texts)} texts"
             )
         return vectors
-
-

@@ -194,9 +194,7 @@ class DebiasedEncoder(OwnRevision):
             )
         texts = texts or [""] * len(vectors)  # pictures and sounds have no language
         among = task_languages(task_metadata, hf_subset)
-        return self.fitted.apply(
-            vectors, self.fitted.languages_of(texts, None, role, among), role
-        )
+        return self.fitted.apply(vectors, self.fitted.languages_of(texts, None, role, among), role)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
         """The undebiased encoder's similarity of all pairs."""
