@@ -7,7 +7,6 @@ language. No ranking is ever sorted.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.files import tie_key
 from hybridir_mteb.ranking.arrays import IntArray, Relevance
 
 DEFAULT_BLOCK_BYTES = 16 << 20
@@ -51,11 +51,6 @@ class Scorer(Protocol):
     def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) scores, higher is better; equal texts score equally."""
         ...
-
-
-def tie_key(identifier: str) -> bytes:
-    """What orders passages of equal score, the smallest first: 8 bytes of a hash of the id."""
-    return hashlib.blake2b(identifier.encode(), digest_size=8).digest()
 
 
 def tie_order(passage_ids: Sequence[str], ties: Ties = Ties.HASH) -> IntArray:
