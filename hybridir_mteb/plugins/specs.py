@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hybridir_mteb.collections.collection import ParallelCollection, PassageSource
     from hybridir_mteb.collections.download import DataFile, HubFolder
     from hybridir_mteb.measures.measure import RankTable
-    from hybridir_mteb.ranking.arrays import FloatArray, IntArray
+    from hybridir_mteb.ranking.arrays import FloatArray, IntArray, Values
     from hybridir_mteb.training.losses.terms import LossTerm
     from hybridir_mteb.training.pairs import Source, TextTransform
 
