@@ -6,6 +6,7 @@ resolved at first use.
 
 # Runs at every interpreter start, through the autoload hook: nothing is imported that is not
 # loaded anyway, not even typing or pathlib.
+import sys
 from os.path import dirname, isdir, join
 
 TYPE_CHECKING = False
@@ -13,56 +14,62 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hybridir_mteb._bootstrap import install as install_autoload
-    from hybridir_mteb.collection import LanguagePart, ParallelCollection, Passage, Query
+    from hybridir_mteb.collections.collection import (
+        LanguagePart,
+        ParallelCollection,
+        Passage,
+        Query,
+        StreamedPassage,
+    )
+    from hybridir_mteb.collections.readers.beir import read_beir_folder
+    from hybridir_mteb.collections.readers.jsonl import read_jsonl
     from hybridir_mteb.debias.sentence_transformer import (
         DebiasedSentenceTransformer,
         fit_debiaser,
         load_debiaser,
     )
-    from hybridir_mteb.hookspecs import hookimpl
-    from hybridir_mteb.metrics.measure import Measure, RankTable
-    from hybridir_mteb.passages import StreamedPassage
-    from hybridir_mteb.pocket.model import load_pocket
-    from hybridir_mteb.readers.beir import read_beir_folder
-    from hybridir_mteb.readers.jsonl import read_jsonl
-    from hybridir_mteb.settings import Setting
-    from hybridir_mteb.specs import (
+    from hybridir_mteb.encoders.pocket.model import load_pocket
+    from hybridir_mteb.measures.measure import Measure, RankTable
+    from hybridir_mteb.plugins.hookspecs import hookimpl
+    from hybridir_mteb.plugins.settings import Setting
+    from hybridir_mteb.plugins.specs import (
         Backbone,
         CollectionCard,
         CollectionSpec,
         DebiasData,
         Debiaser,
+        StreamedPart,
+        StreamedSpec,
         TrainingMethod,
     )
-    from hybridir_mteb.streamed import StreamedPart, StreamedSpec
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "CollectionCard": "hybridir_mteb.specs",
-    "CollectionSpec": "hybridir_mteb.specs",
-    "DebiasData": "hybridir_mteb.specs",
+    "CollectionCard": "hybridir_mteb.plugins.specs",
+    "CollectionSpec": "hybridir_mteb.plugins.specs",
+    "DebiasData": "hybridir_mteb.plugins.specs",
     "DebiasedSentenceTransformer": "hybridir_mteb.debias.sentence_transformer",
-    "Debiaser": "hybridir_mteb.specs",
-    "LanguagePart": "hybridir_mteb.collection",
-    "Measure": "hybridir_mteb.metrics.measure",
-    "ParallelCollection": "hybridir_mteb.collection",
-    "Passage": "hybridir_mteb.collection",
-    "Query": "hybridir_mteb.collection",
-    "RankTable": "hybridir_mteb.metrics.measure",
-    "Setting": "hybridir_mteb.settings",
-    "StreamedPart": "hybridir_mteb.streamed",
-    "StreamedPassage": "hybridir_mteb.passages",
-    "StreamedSpec": "hybridir_mteb.streamed",
-    "Backbone": "hybridir_mteb.specs",
-    "TrainingMethod": "hybridir_mteb.specs",
+    "Debiaser": "hybridir_mteb.plugins.specs",
+    "LanguagePart": "hybridir_mteb.collections.collection",
+    "Measure": "hybridir_mteb.measures.measure",
+    "ParallelCollection": "hybridir_mteb.collections.collection",
+    "Passage": "hybridir_mteb.collections.collection",
+    "Query": "hybridir_mteb.collections.collection",
+    "RankTable": "hybridir_mteb.measures.measure",
+    "Setting": "hybridir_mteb.plugins.settings",
+    "StreamedPart": "hybridir_mteb.plugins.specs",
+    "StreamedPassage": "hybridir_mteb.collections.collection",
+    "StreamedSpec": "hybridir_mteb.plugins.specs",
+    "Backbone": "hybridir_mteb.plugins.specs",
+    "TrainingMethod": "hybridir_mteb.plugins.specs",
     "fit_debiaser": "hybridir_mteb.debias.sentence_transformer",
-    "hookimpl": "hybridir_mteb.hookspecs",
+    "hookimpl": "hybridir_mteb.plugins.hookspecs",
     "install_autoload": "hybridir_mteb._bootstrap",
     "load_debiaser": "hybridir_mteb.debias.sentence_transformer",
-    "load_pocket": "hybridir_mteb.pocket.model",
-    "read_beir_folder": "hybridir_mteb.readers.beir",
-    "read_jsonl": "hybridir_mteb.readers.jsonl",
+    "load_pocket": "hybridir_mteb.encoders.pocket.model",
+    "read_beir_folder": "hybridir_mteb.collections.readers.beir",
+    "read_jsonl": "hybridir_mteb.collections.readers.jsonl",
 }
 _RENAMED = {"install_autoload": "install"}
 
@@ -96,6 +103,21 @@ __all__ = [
 if not isdir(join(dirname(__file__), "tasks")):
     # In a checkout tasks/ lies beside the package, in a wheel inside it.
     __path__.append(dirname(dirname(__file__)))
+
+
+class _OldPaths:
+    """Finds modules by the paths that they had up to version 0.1, when nobody else finds them."""
+
+    @staticmethod
+    def find_spec(name: "str", path: "Any" = None, target: "Any" = None) -> "Any":
+        if not name.startswith("hybridir_mteb."):
+            return None
+        from hybridir_mteb._moved import spec_of
+
+        return spec_of(name)
+
+
+sys.meta_path.append(_OldPaths)
 
 
 def __getattr__(name: "str") -> "Any":

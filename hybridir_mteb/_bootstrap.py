@@ -16,11 +16,11 @@ def after_import(name):
     """Register with the module that was just imported; never raises, mteb must always work."""
     try:
         if name == _MTEB:
-            from hybridir_mteb.adapters.mteb_registry import register
+            from hybridir_mteb.adapters.mteb.register import register
 
             register()
         else:
-            from hybridir_mteb.adapters.mteb_benchmark import add_benchmarks
+            from hybridir_mteb.adapters.mteb.benchmark import add_benchmarks
 
             add_benchmarks()
     except BaseException as error:  # a broken plugin must not break mteb

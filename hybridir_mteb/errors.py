@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class HybridIRError(Exception):
     """Base class of every error that this package raises on purpose."""
@@ -48,3 +51,13 @@ class LeakError(HybridIRError, ValueError):
 
 class TrainingError(HybridIRError):
     """A training run that cannot start or go on; the message says what to change."""
+
+
+class ShardError(HybridIRError):
+    """Shards that are damaged, not complete or cannot be written; the message says what to do."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """``". Did you mean …?"`` for the closest known names, or an empty string."""
+    matches = get_close_matches(name, list(known), n=3)
+    return f". Did you mean {' or '.join(matches)}?" if matches else ""

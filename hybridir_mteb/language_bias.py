@@ -1,6 +1,6 @@
 """Language bias of a retriever: from scores, embeddings, a run or MTEB's predictions.
 
-Every function returns the same :class:`~hybridir_mteb.metrics.bias_report.BiasReport`: all measures
+Every function returns the same :class:`~hybridir_mteb.measures.report.BiasReport`: all measures
 by query language and on average, with intervals; language by language matrices; and for measures
 that say nothing about the collection, why.
 
@@ -30,13 +30,13 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.bias.evaluation import Options, evaluate
-from hybridir_mteb.bias.tables import Judgements, MatrixScorer, as_array
 from hybridir_mteb.errors import SettingError
-from hybridir_mteb.metrics.bias_report import BiasReport
-from hybridir_mteb.metrics.bootstrap import RESAMPLES
-from hybridir_mteb.rank import Scorer
-from hybridir_mteb.relevance import FloatMatrix, IntArray, Relevance
+from hybridir_mteb.measures.bootstrap import RESAMPLES
+from hybridir_mteb.measures.evaluate import Options, evaluate
+from hybridir_mteb.measures.report import BiasReport
+from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Relevance
+from hybridir_mteb.ranking.exact import Scorer
+from hybridir_mteb.ranking.judgements import Judgements, MatrixScorer, as_array
 
 __all__ = ["BiasReport", "of_embeddings", "of_predictions", "of_run", "of_scores"]
 
@@ -135,7 +135,7 @@ def of_embeddings(  # noqa: PLR0913 -- options are keywords
             queries or passages.
         UnknownNameError: There is no measure of a name.
     """
-    from hybridir_mteb.scoring import DenseScorer, Similarity  # loads torch
+    from hybridir_mteb.ranking.scorers import DenseScorer, Similarity  # loads torch
 
     if similarity not in {kind.value for kind in Similarity}:
         raise SettingError(
@@ -191,7 +191,7 @@ def of_run(  # noqa: PLR0913 -- options are keywords
         EmbeddingError: A score is not finite.
         UnknownNameError: There is no measure of a name.
     """
-    from hybridir_mteb.bias.runs import judgements_of
+    from hybridir_mteb.ranking.judgements import judgements_of
 
     options = Options(measures, mrc_depth, parallel, resamples)
     judged = judgements_of(qrels, doc_languages, query_languages, items)
@@ -236,7 +236,7 @@ def of_predictions(  # noqa: PLR0913 -- options are keywords
         UnknownNameError: There is no measure of a name.
     """
     from hybridir_mteb.bias.predictions import Known, read_predictions
-    from hybridir_mteb.bias.runs import judgements_of
+    from hybridir_mteb.ranking.judgements import judgements_of
 
     options = Options(measures, mrc_depth, parallel, resamples)
     found = read_predictions(Path(path), Known(qrels, doc_languages, query_languages, items))
@@ -248,8 +248,8 @@ def of_predictions(  # noqa: PLR0913 -- options are keywords
 def _of_judged_run(
     run: Run, judged: Judgements, pool: Mapping[str, str], options: Options
 ) -> BiasReport:
-    from hybridir_mteb.bias.runs import run_lengths
-    from hybridir_mteb.scoring import RunScorer  # loads torch
+    from hybridir_mteb.ranking.judgements import run_lengths
+    from hybridir_mteb.ranking.scorers import RunScorer  # loads torch
 
     queries = list(judged.query_ids or ())
     lengths = run_lengths(run, queries, pool)

@@ -9,6 +9,9 @@ import platformdirs
 
 from hybridir_mteb.errors import SettingError
 
+PACKAGE = Path(__file__).parent
+DATA = PACKAGE / "data"  # what ships with the package
+
 DATA_DIR_VARIABLE = "HYBRIDIR_DATA_DIR"
 CACHE_DIR_VARIABLE = "HYBRIDIR_CACHE_DIR"
 COLLECTIONS_VARIABLE = "HYBRIDIR_COLLECTIONS"

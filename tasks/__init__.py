@@ -3,7 +3,7 @@
 if __name__ == "tasks":  # the repository root is on sys.path in editable installs
     raise ImportError("import hybridir_mteb.tasks instead of tasks")
 
-from hybridir_mteb.hookspecs import Register, hookimpl
+from hybridir_mteb.plugins.hookspecs import Register, hookimpl
 from hybridir_mteb.tasks.miracl import MIRACL
 from hybridir_mteb.tasks.mlqa_r import MLQA_R
 from hybridir_mteb.tasks.pocketqa_r import POCKETQA_R

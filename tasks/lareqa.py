@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from hybridir_mteb.collection import ParallelCollection
-from hybridir_mteb.readers.lareqa import read_lareqa
-from hybridir_mteb.sources import DataFile, fetch
+from hybridir_mteb.collections.collection import ParallelCollection
+from hybridir_mteb.collections.download import DataFile, fetch
+from hybridir_mteb.collections.readers.lareqa import read_lareqa
 
 REPOSITORY = "google-research-datasets/lareqa"
 REFERENCE = "https://aclanthology.org/2020.emnlp-main.477/"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hybridir_mteb.hub_files import HubFolder
-from hybridir_mteb.settings import Setting
-from hybridir_mteb.sources import DataFile, fetch
-from hybridir_mteb.specs import CollectionCard
-from hybridir_mteb.streamed import StreamedPart, StreamedSpec
+from hybridir_mteb.collections.download import DataFile, HubFolder, fetch
+from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.plugins.specs import CollectionCard, StreamedPart, StreamedSpec
 
 # The hub's miracl/miracl asks for an agreement first; the same files are free of it here.
 TOPICS_COMMIT = "5b819c1a45c8a0a3ec9426f476694f44a29dfaf3"
@@ -186,7 +184,7 @@ CORPORA = {
 
 def load(code: str) -> StreamedPart:
     """One language: topics and qrels of dev; passages are read, or fetched, at first use."""
-    from hybridir_mteb.readers.miracl import MiraclPassages, read_miracl
+    from hybridir_mteb.collections.readers.miracl import MiraclPassages, read_miracl
 
     passages = MiraclPassages(code, CORPORA[code], UPSTREAM[code].passages)
     return read_miracl(fetch(TOPICS[code]), fetch(QRELS[code]), passages)

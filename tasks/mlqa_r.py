@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hybridir_mteb.specs import CollectionCard, CollectionSpec
+from hybridir_mteb.plugins.specs import CollectionCard, CollectionSpec
 from hybridir_mteb.tasks.lareqa import CITATION, REFERENCE, REPOSITORY, loader, upstream_files
 
 COMMIT = "354d67d1cd066854cdfbf5ad0e6105528976141d"  # later commits dropped the folder

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import hybridir_mteb
-from hybridir_mteb.collection import ParallelCollection
-from hybridir_mteb.readers.jsonl import read_jsonl
-from hybridir_mteb.specs import CollectionCard, CollectionSpec
+from hybridir_mteb.collections.collection import ParallelCollection
+from hybridir_mteb.collections.readers.jsonl import read_jsonl
+from hybridir_mteb.plugins.specs import CollectionCard, CollectionSpec
 
 FOLDER = Path(hybridir_mteb.__file__).parent / "data" / "pocketqa-r"
 

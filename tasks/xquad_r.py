@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hybridir_mteb.specs import CollectionCard, CollectionSpec
+from hybridir_mteb.plugins.specs import CollectionCard, CollectionSpec
 from hybridir_mteb.tasks.lareqa import CITATION, REFERENCE, REPOSITORY, loader, upstream_files
 
 COMMIT = "9bc8c7fb6dd8d01d72a05a93c2cb96882b0d299c"

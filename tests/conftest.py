@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from hybridir_mteb.collection import LanguagePart, ParallelCollection, Passage, Query
+from hybridir_mteb.collections.collection import LanguagePart, ParallelCollection, Passage, Query
 
 # Deadlines would fail tests on a busy machine without saying anything about the code.
 settings.register_profile("default", deadline=None)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridir_mteb.passages import StreamedPassage
-from hybridir_mteb.shards import ShardFolder, ShardKey
+from hybridir_mteb.collections.collection import StreamedPassage
+from hybridir_mteb.ranking.shards import ShardFolder, ShardKey
 
 
 class Listed:

@@ -15,16 +15,16 @@ from mteb.models.abs_encoder import AbsEncoder
 from mteb.models.model_meta import ModelMeta, ScoringFunction
 from toy_card import CARD
 
-from hybridir_mteb.adapters.mteb_registry import register
-from hybridir_mteb.adapters.mteb_streamed import make_streamed_tasks
-from hybridir_mteb.metrics.languages import LanguageView
-from hybridir_mteb.metrics.measure import RankTable
-from hybridir_mteb.passages import StreamedPassage
-from hybridir_mteb.rank import ranks_and_top, tie_order
-from hybridir_mteb.relevance import Relevance
-from hybridir_mteb.scoring import DenseScorer, Similarity
-from hybridir_mteb.settings import Setting
-from hybridir_mteb.streamed import StreamedPart, StreamedSpec
+from hybridir_mteb.adapters.mteb.register import register
+from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
+from hybridir_mteb.collections.collection import StreamedPassage
+from hybridir_mteb.measures.measure import RankTable
+from hybridir_mteb.measures.view import LanguageView
+from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.plugins.specs import StreamedPart, StreamedSpec
+from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.exact import ranks_and_top, tie_order
+from hybridir_mteb.ranking.scorers import DenseScorer, Similarity
 
 MONO, MULTI = "StreamedMonolingualRetrieval", "StreamedMultilingualRetrieval"
 DISTINCT = 56  # texts among 60 passages

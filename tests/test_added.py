@@ -15,9 +15,9 @@ from rich.console import Console
 from test_beir_reader import CORPUS, QRELS, QUERIES, write
 from typer.testing import CliRunner
 
-from hybridir_mteb import added
-from hybridir_mteb.added_records import AddedFolder, AddedPool, read_record
 from hybridir_mteb.cli.app import app
+from hybridir_mteb.collections import own as added
+from hybridir_mteb.collections.own import AddedFolder, AddedPool, read_record
 from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,
@@ -25,8 +25,8 @@ from hybridir_mteb.errors import (
     UnknownNameError,
 )
 from hybridir_mteb.paths import collections_dir
-from hybridir_mteb.plugins import Plugins, load_plugins
-from hybridir_mteb.streamed import StreamedSpec
+from hybridir_mteb.plugins.manager import Plugins, load_plugins
+from hybridir_mteb.plugins.specs import StreamedSpec
 from hybridir_mteb.tasks import MIRACL, XQUAD_R
 from hybridir_mteb.training.leak import evaluation_texts
 

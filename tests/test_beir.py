@@ -15,8 +15,7 @@ from beir_toys import HashEncoder, toy_set
 
 from hybridir_mteb.adapters import beir as ours
 from hybridir_mteb.adapters.beir import BeirEncoder, ExactSearch
-from hybridir_mteb.adapters.beir_files import read
-from hybridir_mteb.adapters.beir_texts import passage_texts
+from hybridir_mteb.adapters.beir.saved import passage_texts, read
 from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,

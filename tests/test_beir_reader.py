@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from hybridir_mteb.collections.collection import StreamedPassage
+from hybridir_mteb.collections.readers.beir import beir_files, beir_splits, read_beir_folder
+from hybridir_mteb.collections.readers.verify import examine
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, UnknownNameError
-from hybridir_mteb.passages import StreamedPassage
-from hybridir_mteb.readers.beir import beir_files, beir_splits, read_beir_folder
-from hybridir_mteb.readers.verify import examine
-from hybridir_mteb.streamed import StreamedPart
+from hybridir_mteb.plugins.specs import StreamedPart
 
 CORPUS = [
     {"_id": "d1", "title": "Cats", "text": "A cat sleeps."},
@@ -237,5 +237,5 @@ class FewHashes:
 
 
 def test_ids_with_equal_hashes_are_no_duplicates(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hybridir_mteb.readers.verify._hash", lambda identifier: 1)
+    monkeypatch.setattr("hybridir_mteb.collections.readers.verify._hash", lambda identifier: 1)
     assert examine(StreamedPart("en", {}, {}, FewHashes())).duplicates == 0

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from hybridir_mteb import cli, language_bias
 from hybridir_mteb.bias.present import as_latex, sheets, words
 from hybridir_mteb.cli.app import app
-from hybridir_mteb.metrics.bias_report import MATRICES, BiasReport
+from hybridir_mteb.measures.report import MATRICES, BiasReport
 
 TOY = Parallel.make()
 SCORES = TOY.random_scores(0)
@@ -213,7 +213,7 @@ def test_queries_that_are_not_judged_play_no_part_in_files_either(files):
 
 
 def test_a_plot_is_written(files, tmp_path):
-    pytest.importorskip("hybridir_mteb.bias.plot")
+    pytest.importorskip("hybridir_mteb.bias.plot.draw")
     target = tmp_path / "bias.html"
     run(*files, "--plot", str(target), "--resamples", "0")
     assert "run.trec" in target.read_text(encoding="utf-8")

@@ -11,22 +11,22 @@ from hypothesis import strategies as st
 from scipy.stats import bootstrap, kruskal, spearmanr
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.metrics.bias_report import BiasReport, bias_report
-from hybridir_mteb.metrics.bootstrap import mean_intervals
-from hybridir_mteb.metrics.language_bias import (
+from hybridir_mteb.measures.bootstrap import mean_intervals
+from hybridir_mteb.measures.language_bias import (
     LANGUAGE_BIAS,
     language_preference,
     language_preference_expected,
     same_language_share,
     top1,
 )
-from hybridir_mteb.metrics.languages import LanguageView
-from hybridir_mteb.metrics.measure import RankTable, measure_values
-from hybridir_mteb.metrics.peer import Unretrieved, kruskal_wallis, peer
-from hybridir_mteb.probe import language_probe_accuracy, probe_by_language, relevant_items
-from hybridir_mteb.rank import best_columns, ranks_and_top, tie_order
-from hybridir_mteb.rank_correlation import full_ranking, mean_rank_correlation
-from hybridir_mteb.relevance import Relevance
+from hybridir_mteb.measures.measure import RankTable, measure_values
+from hybridir_mteb.measures.peer import Unretrieved, kruskal_wallis, peer
+from hybridir_mteb.measures.probe import language_probe_accuracy, probe_by_language, relevant_items
+from hybridir_mteb.measures.report import BiasReport, bias_report
+from hybridir_mteb.measures.view import LanguageView
+from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.correlation import full_ranking, mean_rank_correlation
+from hybridir_mteb.ranking.exact import best_columns, ranks_and_top, tie_order
 
 CODES = ("de", "en", "fr")
 

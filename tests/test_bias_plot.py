@@ -24,8 +24,8 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from hybridir_mteb.bias.plot import SUFFIXES, check_suffix, write_plot
-from hybridir_mteb.bias.plot_numbers import (
+from hybridir_mteb.bias.plot.draw import SUFFIXES, check_suffix, write_plot
+from hybridir_mteb.bias.plot.numbers import (
     TOP1_CASES,
     distance_quantiles,
     note_on_distances,
@@ -35,7 +35,7 @@ from hybridir_mteb.bias.plot_numbers import (
     why_no_distances,
     why_no_top1,
 )
-from hybridir_mteb.bias.plot_panels import (
+from hybridir_mteb.bias.plot.panels import (
     TOP1_LOOKS,
     ink,
     linear_ticks,
@@ -43,12 +43,12 @@ from hybridir_mteb.bias.plot_panels import (
     short,
     tick_labels,
 )
-from hybridir_mteb.bias.plot_style import LONGEST_LABEL, drawing, labels, text_width, wrapped
+from hybridir_mteb.bias.plot.style import LONGEST_LABEL, drawing, labels, text_width, wrapped
 from hybridir_mteb.errors import DataUnavailableError, SettingError
-from hybridir_mteb.metrics.bias_report import MATRICES, BiasReport, bias_report
-from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
-from hybridir_mteb.metrics.languages import LanguageView
-from hybridir_mteb.metrics.measure import RankTable
+from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
+from hybridir_mteb.measures.measure import RankTable
+from hybridir_mteb.measures.report import MATRICES, BiasReport, bias_report
+from hybridir_mteb.measures.view import LanguageView
 
 XQUAD = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 MANY = tuple(sorted(f"{first}{second}" for first in "abcde" for second in "klmno"))
@@ -462,7 +462,7 @@ import sys
 import matplotlib
 from pathlib import Path
 from test_bias_plot import a_report
-from hybridir_mteb.bias.plot import write_plot
+from hybridir_mteb.bias.plot.draw import write_plot
 before = matplotlib.rcParams.copy()  # reading the backend itself would load pyplot
 write_plot(a_report(("en", "sw")), Path(sys.argv[1]), "title")
 assert matplotlib.rcParams.copy() == before

@@ -27,7 +27,7 @@ from hybridir_mteb.bias.present import (
 )
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.errors import SettingError, UnknownNameError
-from hybridir_mteb.metrics.bias_report import BiasReport
+from hybridir_mteb.measures.report import BiasReport
 
 LANGUAGES = tuple(f"{first}{second}" for first in "abcdef" for second in "xyz")
 command = import_module("hybridir_mteb.cli.bias")

@@ -17,9 +17,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import hybridir_mteb
-from hybridir_mteb import cli, doctor
+from hybridir_mteb import cli
+from hybridir_mteb.cli import doctor
 from hybridir_mteb.cli.app import app
-from hybridir_mteb.embedding_store import EmbeddingStore, Namespace, text_key
+from hybridir_mteb.encoders.cache import EmbeddingStore, Namespace, text_key
 from hybridir_mteb.paths import embedding_store_dir
 
 

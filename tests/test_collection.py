@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridir_mteb.collection import LanguagePart, ParallelCollection, Passage, Query
+from hybridir_mteb.collections.collection import LanguagePart, ParallelCollection, Passage, Query
+from hybridir_mteb.collections.languages import LANGUAGES
 from hybridir_mteb.errors import DataFormatError, UnknownNameError
-from hybridir_mteb.languages import LANGUAGES
 
 
 def part(

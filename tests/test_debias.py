@@ -15,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from hybridir_mteb.debias.apply import STATISTICS, FittedDebiaser, read_fitted
-from hybridir_mteb.debias.builtin import DEBIASERS
-from hybridir_mteb.debias.data import (
+from hybridir_mteb.debias.detect import detect
+from hybridir_mteb.debias.fit import fit
+from hybridir_mteb.debias.fitted import STATISTICS, FittedDebiaser, read_fitted
+from hybridir_mteb.debias.methods import DEBIASERS
+from hybridir_mteb.debias.text import (
     HELD_OUT_EVERY,
     FitText,
     check_text,
@@ -26,8 +28,6 @@ from hybridir_mteb.debias.data import (
     make_text,
     ntrex_text,
 )
-from hybridir_mteb.debias.fit import fit
-from hybridir_mteb.debias.languages import detect
 from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,
@@ -37,9 +37,9 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
-from hybridir_mteb.plugins import load_plugins
-from hybridir_mteb.probe import language_probe_accuracy
-from hybridir_mteb.specs import ROLES, DebiasData, Debiaser
+from hybridir_mteb.measures.probe import language_probe_accuracy
+from hybridir_mteb.plugins.manager import load_plugins
+from hybridir_mteb.plugins.specs import ROLES, DebiasData, Debiaser
 from hybridir_mteb.training.leak import EvaluationTexts
 from hybridir_mteb.training.recipe import Recipe
 from hybridir_mteb.training.sources.ntrex import load_ntrex
@@ -357,7 +357,7 @@ def test_a_leak_is_named_by_file_and_line_whatever_was_dropped(
 ) -> None:
     known = EvaluationTexts()
     known.add("Set", ["This sentence is in an evaluation set."])
-    monkeypatch.setattr("hybridir_mteb.debias.data.evaluation_texts", lambda: known)
+    monkeypatch.setattr("hybridir_mteb.debias.text.evaluation_texts", lambda: known)
     german = "\n".join(["", "Ja.", "Nein.", "", "Doch.", "Eben."])
     english = "\n".join(
         ["", "Yes.", "No.", "dropped", "Oh yes.", "This sentence is in an evaluation set."]
@@ -419,7 +419,7 @@ def test_languages_are_detected_among_those_that_come_into_question() -> None:
 def test_a_third_party_debiaser_is_registered_and_a_wrong_one_refused() -> None:
     from test_plugins import point
 
-    from hybridir_mteb.hookspecs import hookimpl
+    from hybridir_mteb.plugins.hookspecs import hookimpl
 
     class Half:
         @hookimpl
@@ -512,7 +512,7 @@ def test_a_debiaser_without_statistics_is_kept_and_others_keep_their_file(
     debias.save(tmp_path)
     plugins = load_plugins([])
     plugins.debiasers.add("half", debiaser, "test")
-    monkeypatch.setattr("hybridir_mteb.plugins.installed_plugins", lambda: plugins)
+    monkeypatch.setattr("hybridir_mteb.installed.installed_plugins", lambda: plugins)
     again = read_fitted(tmp_path)
     assert again.tensors == {"query": {}, "document": {}}
     assert again(np.ones((1, 8)), "de", "query").tolist() == [[0.5] * 8]

@@ -11,8 +11,8 @@ import mteb
 import pytest
 from test_end_to_end import MTEB, Workplace
 
-from hybridir_mteb import store
-from hybridir_mteb.embedding_store import store_files
+from hybridir_mteb.encoders import trained
+from hybridir_mteb.encoders.cache import store_files
 
 pytestmark = pytest.mark.usefixtures("pocket_weights")
 
@@ -56,7 +56,7 @@ def test_results_are_filed_under_name_and_fingerprint(
     place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(place.folder / "encoders"))
-    encoder = store.get(NAME)
+    encoder = trained.get(NAME)
     assert encoder.place == "store"
     folder = place.output / "results" / "hybridir__pocket-base+centre" / encoder.fingerprint
     meta = json.loads((folder / "model_meta.json").read_text())

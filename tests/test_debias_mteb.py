@@ -29,17 +29,18 @@ from training_data import write_tiny_xlmr
 from typer.testing import CliRunner
 
 import hybridir_mteb
-from hybridir_mteb import cli, store
-from hybridir_mteb.adapters import mteb_embed
-from hybridir_mteb.adapters.mteb_debias import DebiasedEncoder, task_languages
-from hybridir_mteb.adapters.mteb_embed import EncodeCall, embed, encode_once_of, scorer
-from hybridir_mteb.backbones import BACKBONES
+from hybridir_mteb import cli
+from hybridir_mteb.adapters.mteb import embed as mteb_embed
+from hybridir_mteb.adapters.mteb.debias import DebiasedEncoder, task_languages
+from hybridir_mteb.adapters.mteb.debiased import debiased_name, load_debiased
+from hybridir_mteb.adapters.mteb.embed import EncodeCall, embed, encode_once_of, scorer
+from hybridir_mteb.adapters.mteb.load import base_revision, load_base
+from hybridir_mteb.adapters.mteb.metas import encoder_metas
 from hybridir_mteb.cli.app import app
-from hybridir_mteb.debias import data
-from hybridir_mteb.debias.apply import FittedDebiaser
-from hybridir_mteb.debias.base import base_revision, load_base
-from hybridir_mteb.debias.encoder import debiased_name, load_debiased
-from hybridir_mteb.encoders import encoder_metas
+from hybridir_mteb.debias import text as data
+from hybridir_mteb.debias.fitted import FittedDebiaser
+from hybridir_mteb.encoders import trained
+from hybridir_mteb.encoders.backbones import BACKBONES
 from hybridir_mteb.errors import (
     ChecksumError,
     DataFormatError,
@@ -48,11 +49,11 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
-from hybridir_mteb.methods import METHODS
-from hybridir_mteb.plugins import installed_plugins
-from hybridir_mteb.scoring import DenseScorer, FunctionScorer
-from hybridir_mteb.specs import Debiaser
+from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.plugins.specs import Debiaser
+from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer
 from hybridir_mteb.training.leak import EvaluationTexts
+from hybridir_mteb.training.methods import METHODS
 
 DIMENSION = 16
 TEXTS = {
@@ -173,7 +174,7 @@ def test_languages_of_a_task_are_iso_639_1_where_there_is_one() -> None:
 
 
 def test_a_task_of_one_language_needs_no_detection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hybridir_mteb.adapters.mteb_debias.detect", None)  # never called
+    monkeypatch.setattr("hybridir_mteb.adapters.mteb.debias.detect", None)  # never called
     model = DebiasedEncoder(fake(), numbering())
     mixed = [TEXTS["de"][0], TEXTS["en"][0], ""]
     assert numbers(model, mixed, ONE, PromptType.document) == [0, 0, 0]
@@ -194,7 +195,7 @@ def test_among_several_languages_each_text_is_detected() -> None:
 
 
 def test_nothing_is_detected_where_nothing_depends_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hybridir_mteb.adapters.mteb_debias.detect", None)
+    monkeypatch.setattr("hybridir_mteb.adapters.mteb.debias.detect", None)
     free = DebiasedEncoder(fake(), numbering(uses_language=False))
     assert numbers(free, TEXTS["de"], TWO, PromptType.query) == [-1, -1, -1]
     documents = DebiasedEncoder(fake(), numbering(roles=frozenset({"document"})))
@@ -353,13 +354,13 @@ def run(*arguments: str) -> str:
 
 
 @pytest.fixture
-def made(registered: None, no_evaluation_sets: None, files: list[str]) -> store.StoredEncoder:
+def made(registered: None, no_evaluation_sets: None, files: list[str]) -> trained.StoredEncoder:
     """``hybridir/test__fake+centre`` in the store."""
     run("fit", "--model", "test/fake", "--method", "centre", *files)
-    return store.get("hybridir/test__fake+centre")
+    return trained.get("hybridir/test__fake+centre")
 
 
-def test_the_record_says_what_was_done(made: store.StoredEncoder) -> None:
+def test_the_record_says_what_was_done(made: trained.StoredEncoder) -> None:
     record = made.record
     assert record["backbone"] == {"name": "test/fake", "revision": "1", "model_revision": "1"}
     assert record["dimension"] == DIMENSION
@@ -370,22 +371,22 @@ def test_the_record_says_what_was_done(made: store.StoredEncoder) -> None:
     assert debiaser["text"]["lines"] == {"de": 3, "en": 3, "fr": 3}
     assert len(debiaser["text"]["sha256"]) == 64
     assert record["versions"]["hybridir-mteb"] == hybridir_mteb.__version__
-    text = (made.path / store.RECORD).read_text() + (made.path / store.CARD).read_text()
+    text = (made.path / trained.RECORD).read_text() + (made.path / trained.CARD).read_text()
     assert str(made.path.parent) not in text
     assert "training-free debiasing by `centre`" in text
-    store.verify(made)
+    trained.verify(made)
 
 
 def test_fitting_again_gives_the_same_fingerprint(
-    made: store.StoredEncoder, files: list[str]
+    made: trained.StoredEncoder, files: list[str]
 ) -> None:
     shown = run("fit", "--model", "test/fake", "--method", "centre", "--method", "lir", *files)
     assert f"{made.name} {made.fingerprint}" in shown
-    assert [e.fingerprint for e in store.encoders() if e.name == made.name] == [made.fingerprint]
-    assert store.get("hybridir/test__fake+lir").record["debiaser"]["options"] == {"k": 1}
+    assert [e.fingerprint for e in trained.encoders() if e.name == made.name] == [made.fingerprint]
+    assert trained.get("hybridir/test__fake+lir").record["debiaser"]["options"] == {"k": 1}
 
 
-def test_the_store_treats_it_like_any_encoder(made: store.StoredEncoder, tmp_path: Path) -> None:
+def test_the_store_treats_it_like_any_encoder(made: trained.StoredEncoder, tmp_path: Path) -> None:
     def models(*arguments: str) -> str:
         done = CliRunner().invoke(app, ["models", *arguments], catch_exceptions=False)
         return done.output.replace("\n", "")
@@ -393,18 +394,18 @@ def test_the_store_treats_it_like_any_encoder(made: store.StoredEncoder, tmp_pat
     assert f"# {made.name}" in models("show", made.name)
     models("export", made.name, str(tmp_path / "made.zip"))
     assert "removed" in models("rm", made.name)
-    assert store.find(made.name) is None
+    assert trained.find(made.name) is None
     assert made.fingerprint in models("import", str(tmp_path / "made.zip"))
-    assert store.get(made.name, made.fingerprint[:8]).record == made.record
+    assert trained.get(made.name, made.fingerprint[:8]).record == made.record
 
 
 def test_a_packaged_one_is_found(
-    made: store.StoredEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: trained.StoredEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "PACKAGED", tmp_path / "encoders")
+    monkeypatch.setattr(trained, "PACKAGED", tmp_path / "encoders")
     (tmp_path / "encoders").mkdir()
     made.path.rename(tmp_path / "encoders" / "test__fake+centre")
-    found = store.get(made.name)
+    found = trained.get(made.name)
     assert (found.place, found.fingerprint) == ("package", made.fingerprint)
 
 
@@ -413,7 +414,7 @@ def metas() -> dict[str, ModelMeta]:
 
 
 def test_mteb_is_told_the_truth(
-    made: store.StoredEncoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    made: trained.StoredEncoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     meta = metas()[made.name]
     assert meta.revision == made.fingerprint
@@ -438,12 +439,12 @@ def test_mteb_is_told_the_truth(
 
 
 def test_training_data_are_those_of_the_base_and_what_was_fitted_on(
-    made: store.StoredEncoder, monkeypatch: pytest.MonkeyPatch
+    made: trained.StoredEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def datasets(base: set[str] | None, **changes: Any) -> set[str] | None:
         monkeypatch.setitem(MODEL_REGISTRY, "test/fake", fake_meta(training_datasets=base))
         record = {**made.record, **changes}
-        (made.path / store.RECORD).write_text(json.dumps(record))
+        (made.path / trained.RECORD).write_text(json.dumps(record))
         return metas()[made.name].training_datasets
 
     ntrex = [{"source": "x", "origin": "NTREX-128, pinned"}]
@@ -455,13 +456,13 @@ def test_training_data_are_those_of_the_base_and_what_was_fitted_on(
 
 
 def test_a_damaged_file_or_another_base_is_never_used(
-    made: store.StoredEncoder, monkeypatch: pytest.MonkeyPatch
+    made: trained.StoredEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(load_debiased(made.name), DebiasedEncoder)
     monkeypatch.setitem(MODEL_REGISTRY, "test/fake", fake_meta(revision="2"))
     # The loader is asked for the old revision; this one takes what it is told.
     assert load_debiased(made.name).undebiased.mteb_model_meta.revision == "1"
-    monkeypatch.setattr("hybridir_mteb.debias.encoder.base_revision", lambda model: "2")
+    monkeypatch.setattr("hybridir_mteb.adapters.mteb.debiased.base_revision", lambda model: "2")
     with pytest.raises(ChecksumError, match=r"has 2: fit it again: hybridir debias fit"):
         load_debiased(made.name)
     path = made.path / "debiaser.safetensors"
@@ -472,7 +473,7 @@ def test_a_damaged_file_or_another_base_is_never_used(
         load_debiased("hybridir/pocket-x+lir")
 
 
-def test_arguments_go_to_the_loader_of_the_base(made: store.StoredEncoder) -> None:
+def test_arguments_go_to_the_loader_of_the_base(made: trained.StoredEncoder) -> None:
     with pytest.raises(SettingError, match=r"test/fake cannot be loaded with precision.*precision"):
         load_debiased(made.name, precision="bf16")
 
@@ -541,7 +542,7 @@ def test_errors_are_one_message(
     assert "shift needs line-parallel text" in failure("shift", *files)
     message = failure("lir", *files, "--model", "nobody/nothing")
     assert "nobody/nothing cannot be loaded" in message
-    assert [e for e in store.encoders() if "debiaser" in e.record and e.place == "store"] == []
+    assert [e for e in trained.encoders() if "debiaser" in e.record and e.place == "store"] == []
 
 
 def test_leaks_are_refused_or_written_down(
@@ -554,21 +555,21 @@ def test_leaks_are_refused_or_written_down(
     done = CliRunner().invoke(app, ["debias", *command])
     assert "de.txt, line 2 (de) occurs in XQuADR" in str(done.exception)
     run(*command, "--allow-leaks")
-    made = store.get("hybridir/test__fake+centre")
+    made = trained.get("hybridir/test__fake+centre")
     assert made.record["leak_check"]["allowed_leaks"][0].count("de.txt, line 2") == 1
     assert made.record["leak_check"]["leaked_sets"] == ["XQuADR"]
-    assert "NOT zero-shot: 1 lines" in (made.path / store.CARD).read_text()
+    assert "NOT zero-shot: 1 lines" in (made.path / trained.CARD).read_text()
     assert "XQuADRMultilingualRetrieval" in (metas()[made.name].training_datasets or ())
     # The same statistics, fitted where the set is not at hand: what is known stays known.
     missing = EvaluationTexts(checked=["MLQAR"], not_at_hand=["XQuADR"])
     monkeypatch.setattr(data, "evaluation_texts", lambda: missing)
     shown = run(*command, "--method", "lir")
     assert "\nnot compared with: XQuADR, which" in shown
-    again = store.get("hybridir/test__fake+centre")
+    again = trained.get("hybridir/test__fake+centre")
     assert again.fingerprint == made.fingerprint
     assert again.record["leak_check"]["leaked_sets"] == ["XQuADR"]
-    assert "NOT zero-shot: 1 lines" in (again.path / store.CARD).read_text()
-    other = (store.get("hybridir/test__fake+lir").path / store.CARD).read_text()
+    assert "NOT zero-shot: 1 lines" in (again.path / trained.CARD).read_text()
+    other = (trained.get("hybridir/test__fake+lir").path / trained.CARD).read_text()
     assert "compared with MLQAR\n- Not compared with: XQuADR" in other
     assert "zero-shot" not in other.lower()
 
@@ -586,7 +587,7 @@ def test_the_card_says_zero_shot_and_unknown_data_only_where_that_is_so(
     known.add("XQuADR", ["Something else that is long enough."])
     monkeypatch.setattr(data, "evaluation_texts", lambda: known)
     shown = run("fit", "--model", "test/fake", "--method", "centre", *files)
-    card = (store.get("hybridir/test__fake+centre").path / store.CARD).read_text()
+    card = (trained.get("hybridir/test__fake+centre").path / trained.CARD).read_text()
     assert "- Zero-shot: compared with XQuADR\n" in card
     assert ("the base itself was trained on is unknown" in card) is said
     assert "not compared" not in shown
@@ -598,14 +599,14 @@ def test_nothing_is_stored_if_one_of_the_methods_fails(
     command = ["debias", "fit", "--model", "test/fake", *files, "--option", "k=4"]
     done = CliRunner().invoke(app, [*command, "--method", "centre", "--method", "lir"])
     assert isinstance(done.exception, SettingError)
-    assert store.find("hybridir/test__fake+centre") is None
+    assert trained.find("hybridir/test__fake+centre") is None
 
 
 # --- Bases ---
 
 
 def test_a_name_that_another_base_has_is_refused(
-    made: store.StoredEncoder, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: trained.StoredEncoder, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert debiased_name(str(tmp_path), "lir") == f"hybridir/local__{tmp_path.name}+lir"
     pocket = tmp_path / "pocket-base"
@@ -618,12 +619,12 @@ def test_a_name_that_another_base_has_is_refused(
     assert f"of another base, test/fake: remove that one: hybridir models rm {made.name}" in str(
         done.exception
     )
-    with store.keep("hybridir/local__pocket-base+centre") as place:
+    with trained.keep("hybridir/local__pocket-base+centre") as place:
         fill = {"name": "hybridir/local__pocket-base+centre"}
         fill |= {"backbone": {**made.record["backbone"], "name": "/elsewhere/pocket-base"}}
         for path in made.path.iterdir():
             (place.folder / path.name).write_bytes(path.read_bytes())
-        (place.folder / store.RECORD).write_text(json.dumps({**made.record, **fill}))
+        (place.folder / trained.RECORD).write_text(json.dumps({**made.record, **fill}))
     done = CliRunner().invoke(app, [*command, str(pocket)])
     assert isinstance(done.exception, SettingError)
     assert "/elsewhere/pocket-base: rename the folder, or remove" in str(done.exception)
@@ -700,7 +701,7 @@ def test_a_name_registered_before_the_fit_loads_after_it(
     run("fit", "--model", "hybridir/made-up", "--method", "centre", *files)
     model: Any = meta.load_model()
     assert isinstance(model, DebiasedEncoder)
-    made = store.get("hybridir/made-up+centre")
+    made = trained.get("hybridir/made-up+centre")
     assert model.mteb_model_meta.revision == made.fingerprint  # where results are filed
     assert base_revision(model) == made.fingerprint
 
@@ -717,8 +718,8 @@ def test_it_works_without_the_autoload_hook(action: str, pocket_weights: None) -
 import numpy as np
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.models.model_implementations import MODEL_REGISTRY
-from hybridir_mteb.adapters.mteb_debias import embed_for_fitting
-from hybridir_mteb.debias.base import load_base
+from hybridir_mteb.adapters.mteb.debias import embed_for_fitting
+from hybridir_mteb.adapters.mteb.load import load_base
 
 class Zeros(AbsEncoder):
     def __init__(self, **kwargs): ...
@@ -845,10 +846,10 @@ def test_a_folder_is_debiased_by_the_content_of_its_weights(
     tiny: Path, files: list[str], no_evaluation_sets: None, model: SentenceTransformer
 ) -> None:
     run("fit", "--model", str(tiny), "--method", "centre", *files)
-    made = store.get("hybridir/local__tiny+centre")
+    made = trained.get("hybridir/local__tiny+centre")
     weights = made.record["backbone"]["revision"]
     assert weights.startswith("local:")
-    card = (made.path / store.CARD).read_text()
+    card = (made.path / trained.CARD).read_text()
     assert "what the base itself was trained on is unknown" in card.lower()
     assert made.record["backbone"]["name"] == str(tiny)
     assert made.record["parameters"] == sum(p.numel() for p in model.parameters())

@@ -17,7 +17,7 @@ from markers import MarkerError, bench, render, results
 from markers.code import command_group, walk
 from modules import load_module
 
-from hybridir_mteb.report import summarise
+from hybridir_mteb.results.tables import summarise
 
 REPOSITORY = Path(__file__).parent.parent
 DOCS = REPOSITORY / "docs"
@@ -93,7 +93,7 @@ def test_marked_examples_run(page: Path, tmp_path: Path) -> None:
 USE_PLUGINS = """
 import json, sys
 import mteb
-from hybridir_mteb.adapters.mteb_registry import register
+from hybridir_mteb.adapters.mteb.register import register
 plugins = register()
 assert plugins.problems == [], plugins.problems
 for line in sys.stdin:
@@ -122,7 +122,7 @@ def test_every_hook_has_an_example_that_works_when_installed(tmp_path: Path) -> 
     scores = json.loads(run_python(script, tmp_path, PYTHONPATH=str(tmp_path)).splitlines()[-1])
     assert "worst_rank" in scores["ColoursMultilingualRetrieval"]
     assert scores["DemoSkyRetrieval"]["main_score"] == 1.0
-    from hybridir_mteb import hookspecs
+    from hybridir_mteb.plugins import hookspecs
 
     contract = {name for name in vars(hookspecs) if name.startswith("register_")}
     assert {f"register_{arguments.split()[0]}" for arguments, _ in examples} == contract
@@ -148,8 +148,8 @@ def test_every_environment_variable_is_on_the_first_page() -> None:
 
 
 def test_every_measure_has_a_section() -> None:
-    from hybridir_mteb.metrics.effectiveness import EFFECTIVENESS
-    from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
+    from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
+    from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 
     page = (DOCS / "pages" / "measures.md").read_text(encoding="utf-8")
     sections = set(re.findall(r"^### (\S+)$", page, re.MULTILINE))

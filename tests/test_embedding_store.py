@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridir_mteb import embedding_store
-from hybridir_mteb.embedding_store import (
+from hybridir_mteb.encoders import cache as embedding_store
+from hybridir_mteb.encoders.cache import (
     EmbeddingStore,
     Namespace,
     clear_store,
@@ -260,7 +260,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from hybridir_mteb.embedding_store import EmbeddingStore, Namespace, text_key
+from hybridir_mteb.encoders.cache import EmbeddingStore, Namespace, text_key
 
 folder, name = Path(sys.argv[1]), sys.argv[2]
 transactions, size = int(sys.argv[3]), int(sys.argv[4])

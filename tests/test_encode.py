@@ -9,8 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
-from hybridir_mteb import encode
-from hybridir_mteb.encode import MAX_BATCH, Precision, TokenBudgetEncoder, length_batches
+from hybridir_mteb.encoders import token_budget as encode
+from hybridir_mteb.encoders.token_budget import (
+    MAX_BATCH,
+    Precision,
+    TokenBudgetEncoder,
+    length_batches,
+)
 from hybridir_mteb.errors import EmbeddingError
 
 SENTENCES = [
@@ -54,7 +59,7 @@ def mixed_texts() -> list[str]:
 
 @pytest.fixture(scope="module")
 def pocket(pocket_weights: None) -> SentenceTransformer:
-    from hybridir_mteb.pocket.model import load_pocket
+    from hybridir_mteb.encoders.pocket.model import load_pocket
 
     return load_pocket()
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridir_mteb import encode_once
-from hybridir_mteb.embedding_store import EmbeddingStore, Namespace
-from hybridir_mteb.encode_once import EncodeOnce, encode_once_for
+from hybridir_mteb.encoders import memory as encode_once
+from hybridir_mteb.encoders.cache import EmbeddingStore, Namespace
+from hybridir_mteb.encoders.memory import EncodeOnce, encode_once_for
 from hybridir_mteb.errors import EmbeddingError
 
 

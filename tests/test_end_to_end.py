@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from hybridir_mteb.embedding_store import store_files
-from hybridir_mteb.report import summarise
+from hybridir_mteb.encoders.cache import store_files
+from hybridir_mteb.results.tables import summarise
 
 pytestmark = pytest.mark.usefixtures("pocket_weights")
 

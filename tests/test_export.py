@@ -15,18 +15,18 @@ from mteb.abstasks.retrieval_dataset_loaders import RetrievalDatasetLoader
 from toy_card import CARD
 from typer.testing import CliRunner
 
-from hybridir_mteb.adapters.mteb_export import subsets_of
-from hybridir_mteb.adapters.mteb_registry import register
-from hybridir_mteb.adapters.mteb_streamed import StreamedTask, make_streamed_tasks
+from hybridir_mteb.adapters.mteb.export import subsets_of
+from hybridir_mteb.adapters.mteb.register import register
+from hybridir_mteb.adapters.mteb.streamed import StreamedTask, make_streamed_tasks
 from hybridir_mteb.cli.app import app
+from hybridir_mteb.collections.collection import StreamedPassage
+from hybridir_mteb.collections.export.folder import RECORD
+from hybridir_mteb.collections.readers.beir import read_beir_folder
+from hybridir_mteb.collections.readers.trec import read_language_map, read_qrels
 from hybridir_mteb.errors import DataFormatError, SettingError, UnknownNameError
 from hybridir_mteb.export import ExportSubset, Format, Origin, export_task, write_export
-from hybridir_mteb.export.folder import RECORD
-from hybridir_mteb.passages import StreamedPassage
-from hybridir_mteb.readers.beir import read_beir_folder
-from hybridir_mteb.readers.trec import read_language_map, read_qrels
-from hybridir_mteb.settings import Setting
-from hybridir_mteb.streamed import StreamedPart, StreamedSpec
+from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.plugins.specs import StreamedPart, StreamedSpec
 
 ORIGIN = Origin(
     task="ToyRetrieval",
@@ -247,7 +247,7 @@ def test_a_full_disk_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     out = tmp_path / "out"
     write_export([subset()], ORIGIN, out, Format.BEIR)
-    monkeypatch.setattr("hybridir_mteb.export.folder.write_queries", full)
+    monkeypatch.setattr("hybridir_mteb.collections.export.folder.write_queries", full)
     with pytest.raises(SettingError, match=r"out was not written: .*No space left"):
         write_export([subset()], ORIGIN, out, Format.BEIR, overwrite=True)
     assert (out / "de" / "queries.jsonl").is_file()

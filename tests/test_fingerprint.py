@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from hybridir_mteb import fingerprint
-from hybridir_mteb.fingerprint import module_fingerprint, weights_stamp
+from hybridir_mteb.encoders import fingerprint
+from hybridir_mteb.encoders.fingerprint import module_fingerprint, weights_stamp
 
 BUILD = """
 import torch
@@ -125,7 +125,7 @@ def test_the_size_of_the_pieces_does_not_count(monkeypatch: pytest.MonkeyPatch, 
 
 def test_another_process_computes_the_same_fingerprint() -> None:
     script = (
-        f"{BUILD}\nfrom hybridir_mteb.fingerprint import module_fingerprint, weights_stamp\n"
+        f"{BUILD}\nfrom hybridir_mteb.encoders.fingerprint import module_fingerprint\n"
         "print(module_fingerprint(build()))"
     )
     result = subprocess.run(

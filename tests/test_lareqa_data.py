@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hybridir_mteb.collection import ParallelCollection
-from hybridir_mteb.specs import CollectionSpec
+from hybridir_mteb.collections.collection import ParallelCollection
+from hybridir_mteb.plugins.specs import CollectionSpec
 from hybridir_mteb.tasks import MLQA_R, XQUAD_R
 
 # Language -> questions and candidate sentences.

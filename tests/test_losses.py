@@ -15,9 +15,16 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from training_data import write_tiny_decoder, write_tiny_xlmr
 
-from hybridir_mteb.backbones import BACKBONES
-from hybridir_mteb.encode import Precision
-from hybridir_mteb.probe import language_probe_accuracy
+from hybridir_mteb.encoders.backbones import BACKBONES
+from hybridir_mteb.encoders.network import (
+    add_lora,
+    efficient,
+    freeze_in_bf16,
+    load_backbone,
+    set_dropout,
+)
+from hybridir_mteb.encoders.token_budget import Precision
+from hybridir_mteb.measures.probe import language_probe_accuracy
 from hybridir_mteb.training.by_length import embed_by_length
 from hybridir_mteb.training.losses.adversarial import LanguageAdversary, ramp, reverse_gradient
 from hybridir_mteb.training.losses.contrastive import (
@@ -28,13 +35,6 @@ from hybridir_mteb.training.losses.contrastive import (
 from hybridir_mteb.training.losses.distillation import Distillation
 from hybridir_mteb.training.losses.erasure import Erasure, cross_covariance
 from hybridir_mteb.training.losses.terms import EmbeddedBatch, LossTerm
-from hybridir_mteb.training.network import (
-    add_lora,
-    efficient,
-    freeze_in_bf16,
-    load_backbone,
-    set_dropout,
-)
 from hybridir_mteb.training.teacher import Teacher
 
 DIMENSION, N_LANGUAGES, N_ITEMS, STEPS, BATCH = 16, 3, 150, 600, 32

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridir_mteb.metrics.effectiveness import (
+from hybridir_mteb.measures.effectiveness import (
     EFFECTIVENESS,
     average_precision,
     ndcg,
     recall,
     reciprocal_rank,
 )
-from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS, rank_distance, rank_distance_norm
-from hybridir_mteb.metrics.measure import Measure, RankTable, evaluate_measures
-from hybridir_mteb.relevance import Relevance
-from hybridir_mteb.settings import Setting
+from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS, rank_distance, rank_distance_norm
+from hybridir_mteb.measures.measure import Measure, RankTable, evaluate_measures
+from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.ranking.arrays import Relevance
 
 
 def table(*rows: list[int], pool: int = 100, gains: list[float] | None = None) -> RankTable:

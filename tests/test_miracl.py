@@ -17,7 +17,10 @@ import huggingface_hub
 import pytest
 from miracl_corpus import make_corpus
 
-from hybridir_mteb import hub_files
+from hybridir_mteb.collections import download as hub_files
+from hybridir_mteb.collections.download import fetch_folder, locate, locate_folder
+from hybridir_mteb.collections.readers.miracl import read_topics
+from hybridir_mteb.collections.readers.verify import examine
 from hybridir_mteb.errors import (
     ChecksumError,
     DataFormatError,
@@ -25,13 +28,9 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
-from hybridir_mteb.hub_files import fetch_folder, locate_folder
 from hybridir_mteb.paths import data_cache_dir
-from hybridir_mteb.readers.miracl import read_topics
-from hybridir_mteb.readers.verify import examine
-from hybridir_mteb.settings import Setting
-from hybridir_mteb.sources import locate
-from hybridir_mteb.streamed import pool_of
+from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.plugins.specs import pool_of
 from hybridir_mteb.tasks.miracl import CORPORA, CORPUS, CORPUS_COMMIT, MIRACL, UPSTREAM
 
 # Questions, judgements, relevant judgements of dev: counted in the official files.
@@ -98,7 +97,7 @@ def test_mteb_knows_encoders_trained_on_miracl_are_not_zero_shot_on_ours() -> No
     import mteb
     from mteb.models.model_meta import _collect_similar_tasks
 
-    from hybridir_mteb.adapters.mteb_registry import register
+    from hybridir_mteb.adapters.mteb.register import register
 
     register()
     assert mteb.get_task("MIRACLRetrieval").metadata.name == MIRACL.card.adapted_from[0]

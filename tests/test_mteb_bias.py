@@ -11,14 +11,14 @@ import pytest
 from scipy.stats import spearmanr
 from test_mteb_task import CARD, HashEncoder, WordSearch, evaluate, scores_of
 
-from hybridir_mteb.adapters.mteb_registry import register
-from hybridir_mteb.adapters.mteb_task import make_task
-from hybridir_mteb.collection import LanguagePart, ParallelCollection, Passage, Query
-from hybridir_mteb.metrics.bias_report import MATRICES
-from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
-from hybridir_mteb.rank import tie_order
-from hybridir_mteb.settings import Context, Setting
-from hybridir_mteb.specs import CollectionSpec
+from hybridir_mteb.adapters.mteb.register import register
+from hybridir_mteb.adapters.mteb.task import make_task
+from hybridir_mteb.collections.collection import LanguagePart, ParallelCollection, Passage, Query
+from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
+from hybridir_mteb.measures.report import MATRICES
+from hybridir_mteb.plugins.settings import Context, Setting
+from hybridir_mteb.plugins.specs import CollectionSpec
+from hybridir_mteb.ranking.exact import tie_order
 
 LANGUAGES = ("de", "en", "fr")
 N = 8

@@ -20,16 +20,16 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from hybridir_mteb import paths
-from hybridir_mteb.adapters.mteb_embed import (
+from hybridir_mteb.adapters.mteb.embed import (
     EncodeCall,
     encode_once_of,
     namespace_of,
     prompt_signature,
     scorer,
 )
-from hybridir_mteb.embedding_store import store_files
-from hybridir_mteb.pocket.model import load_pocket, network_of
-from hybridir_mteb.scoring import DenseScorer, FunctionScorer
+from hybridir_mteb.encoders.cache import store_files
+from hybridir_mteb.encoders.pocket.model import load_pocket, network_of
+from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer
 
 pytestmark = pytest.mark.usefixtures("pocket_weights")
 TASK = "PocketQARMonolingualRetrieval"

@@ -15,12 +15,12 @@ from mteb.models.abs_encoder import AbsEncoder
 from mteb.models.model_meta import ModelMeta, ScoringFunction
 from toy_card import CARD
 
-from hybridir_mteb.adapters.mteb_registry import register
-from hybridir_mteb.adapters.mteb_task import make_task
-from hybridir_mteb.collection import ParallelCollection, Query
+from hybridir_mteb.adapters.mteb.register import register
+from hybridir_mteb.adapters.mteb.task import make_task
+from hybridir_mteb.collections.collection import ParallelCollection, Query
 from hybridir_mteb.errors import DataFormatError, EmbeddingError, UnknownNameError
-from hybridir_mteb.settings import Context, Setting
-from hybridir_mteb.specs import CollectionSpec
+from hybridir_mteb.plugins.settings import Context, Setting
+from hybridir_mteb.plugins.specs import CollectionSpec
 
 
 def meta(name: str = "test/hash") -> ModelMeta:

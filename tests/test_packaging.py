@@ -160,7 +160,8 @@ REGISTERED = f"""
 import mteb
 names = {TASKS}
 assert [task.metadata.name for task in mteb.get_tasks(tasks=names)] == names
-assert mteb.get_model_meta("hybridir/pocket-base").loader.__module__ == "hybridir_mteb.models"
+loader = mteb.get_model_meta("hybridir/pocket-base").loader
+assert loader.__module__.startswith("hybridir_mteb.adapters.mteb."), loader
 assert len(mteb.get_benchmark("HybridIR").tasks) == 6
 """
 
@@ -280,7 +281,7 @@ assert calls == ["called"]
 
 FIRST_IMPORTS = {
     "tasks": "import hybridir_mteb.tasks",
-    "task adapter": "import hybridir_mteb.adapters.mteb_task",
+    "task adapter": "import hybridir_mteb.adapters.mteb.task",
     "benchmarks": "import mteb.benchmarks",
     "find_spec": "import importlib.util; assert importlib.util.find_spec('mteb')",
     "threads": """
@@ -357,7 +358,7 @@ for measure in mteb.get_task("PocketQARMonolingualRetrieval").measures:
 """
     done = environment.python(REGISTERED + show)
     measures = dict(line.split() for line in done.stdout.splitlines())
-    assert measures["map"] == "hybridir_mteb.metrics.effectiveness"
+    assert measures["map"] == "hybridir_mteb.measures.effectiveness"
     assert measures["sound"] == "sound"
     assert {"mrr", "ndcg_at_10", "recall_at_100"} < set(measures)
     lines = done.stderr.splitlines()

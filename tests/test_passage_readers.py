@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hybridir_mteb.collections.collection import PassageSource, StreamedPassage
+from hybridir_mteb.collections.readers import digests
+from hybridir_mteb.collections.readers.rows import FileSource, in_order, read_rows
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
 from hybridir_mteb.files import sha256_of
-from hybridir_mteb.passages import PassageSource, StreamedPassage
 from hybridir_mteb.paths import digests_file
-from hybridir_mteb.readers import digests
-from hybridir_mteb.readers.passages import FileSource, in_order, read_rows
 
 ROWS = [
     {"docid": "7#0", "title": "Nairobi", "text": "Mji mkuu wa Kenya."},
@@ -232,7 +232,7 @@ def test_a_cache_that_cannot_be_written_does_not_stop_reading(
 PEAK = r"""
 import re, sys
 from pathlib import Path
-from hybridir_mteb.readers.passages import FileSource
+from hybridir_mteb.collections.readers.rows import FileSource
 count = sum(1 for _ in FileSource("x", (Path(sys.argv[1]),)).passages())
 status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent before exec
 print(count, re.search(r"VmHWM:\s+(\d+)", status)[1])

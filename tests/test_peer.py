@@ -14,8 +14,8 @@ from scipy.stats import kruskal as scipy_kruskal
 
 from hybridir_mteb.adapters.ir_measures import PEER, PROVIDER
 from hybridir_mteb.errors import SettingError
-from hybridir_mteb.metrics.measure import RankTable
-from hybridir_mteb.metrics.peer import peer
+from hybridir_mteb.measures.measure import RankTable
+from hybridir_mteb.measures.peer import peer
 
 LANGUAGES = ("de", "en", "zh")
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from hybridir_mteb.errors import PluginCollisionError, PluginError, UnknownNameError
-from hybridir_mteb.hookspecs import hookimpl
-from hybridir_mteb.metrics.measure import Measure
-from hybridir_mteb.plugins import ENTRY_POINT_GROUP, load_plugins
-from hybridir_mteb.specs import TrainingMethod
+from hybridir_mteb.measures.measure import Measure
+from hybridir_mteb.plugins.hookspecs import hookimpl
+from hybridir_mteb.plugins.manager import ENTRY_POINT_GROUP, load_plugins
+from hybridir_mteb.plugins.specs import TrainingMethod
 
 
 def point(plugin: Any, distribution: str = "other", name: str = "plugin") -> Any:
@@ -44,11 +44,11 @@ class OneMeasure:
 def test_built_in_parts_come_through_the_public_entry_point_group() -> None:
     own = {p.value for p in entry_points(group=ENTRY_POINT_GROUP) if p.dist.name == "hybridir-mteb"}
     assert own == {
-        "hybridir_mteb.backbones",
-        "hybridir_mteb.debias.builtin",
-        "hybridir_mteb.methods",
-        "hybridir_mteb.metrics.builtin",
-        "hybridir_mteb.models",
+        "hybridir_mteb.encoders.backbones",
+        "hybridir_mteb.debias.methods",
+        "hybridir_mteb.training.methods",
+        "hybridir_mteb.measures.builtin",
+        "hybridir_mteb.adapters.mteb.pocket",
         "hybridir_mteb.tasks",
     }
     plugins = load_plugins([p for p in entry_points(group=ENTRY_POINT_GROUP) if p.value in own])

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
+from hybridir_mteb.adapters.mteb.pocket import load_pocket_base, pocket_base_meta
+from hybridir_mteb.encoders.pocket import weights
+from hybridir_mteb.encoders.pocket.model import load_pocket
+from hybridir_mteb.encoders.pocket.tokenizer import build_tokenizer
+from hybridir_mteb.encoders.pocket.weights import FILE_SHA256, WeightFile, default_path
 from hybridir_mteb.errors import ChecksumError, DataUnavailableError
-from hybridir_mteb.models import load_pocket_base, pocket_base_meta
-from hybridir_mteb.pocket import weights
-from hybridir_mteb.pocket.model import load_pocket
-from hybridir_mteb.pocket.tokenizer import build_tokenizer
-from hybridir_mteb.pocket.weights import FILE_SHA256, WeightFile, default_path
 
 LANGUAGES = ["ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh"]
 PER_LANGUAGE = 19  # 209 texts in all
@@ -162,7 +162,7 @@ def test_the_tokenizer_restores_what_it_split() -> None:
 
 LOAD = """
 import json, socket, time
-from hybridir_mteb.pocket.model import load_pocket
+from hybridir_mteb.encoders.pocket.model import load_pocket
 
 def peak():
     with open("/proc/self/status") as stream:

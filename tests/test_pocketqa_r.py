@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import hybridir_mteb
-from hybridir_mteb.languages import language
+from hybridir_mteb.collections.languages import language
 from hybridir_mteb.tasks import POCKETQA_R
 from hybridir_mteb.tasks.pocketqa_r import FOLDER
 

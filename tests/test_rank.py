@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.metrics.effectiveness import EFFECTIVENESS
-from hybridir_mteb.metrics.measure import RankTable, evaluate_measures
-from hybridir_mteb.rank import Ties, exact_ranks, tie_order, top_passages
-from hybridir_mteb.relevance import Relevance
-from hybridir_mteb.scoring import DenseScorer, Similarity
-from hybridir_mteb.settings import Setting
+from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
+from hybridir_mteb.measures.measure import RankTable, evaluate_measures
+from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.exact import Ties, exact_ranks, tie_order, top_passages
+from hybridir_mteb.ranking.scorers import DenseScorer, Similarity
 
 
 class MatrixScorer:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from hybridir_mteb.collection import Passage, Query
+from hybridir_mteb.collections.collection import Passage, Query
+from hybridir_mteb.collections.readers.jsonl import read_jsonl
+from hybridir_mteb.collections.readers.lareqa import read_lareqa
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, UnknownNameError
-from hybridir_mteb.readers.jsonl import read_jsonl
-from hybridir_mteb.readers.lareqa import read_lareqa
 
 #          0         1         2
 #          0123456789012345678901234567

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
-from hybridir_mteb.report import BIAS_COLUMNS, ResultRow, summarise
+from hybridir_mteb.results.tables import BIAS_COLUMNS, ResultRow, summarise
 
 MODEL = "org__model/0123abc"
 

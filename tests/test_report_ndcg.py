@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from hybridir_mteb.benchmarks import AGGREGATES, BEIR, BEIR_PL, BENCHMARKS
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, UnknownNameError
-from hybridir_mteb.report import summarise
-from hybridir_mteb.report_ndcg import NDCG_COLUMNS, NdcgRow, summarise_ndcg
+from hybridir_mteb.results.benchmarks import AGGREGATES, BEIR, BEIR_PL, BENCHMARKS
+from hybridir_mteb.results.tables import NDCG_COLUMNS, NdcgRow, summarise, summarise_ndcg
 
 MODEL = "org__model/0123abc"
 
@@ -159,8 +158,8 @@ def test_the_command_shows_both_tables_or_the_benchmark_asked_for(
 def test_mteb_resolves_the_benchmarks() -> None:
     import mteb
 
-    from hybridir_mteb.adapters.mteb_benchmark import add_benchmarks
-    from hybridir_mteb.adapters.mteb_registry import register
+    from hybridir_mteb.adapters.mteb.benchmark import add_benchmarks
+    from hybridir_mteb.adapters.mteb.register import register
 
     register()
     add_benchmarks()

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.rank import Relevance, exact_ranks, tie_order
-from hybridir_mteb.scoring import (
+from hybridir_mteb.ranking.exact import Relevance, exact_ranks, tie_order
+from hybridir_mteb.ranking.scorers import (
     DenseScorer,
     FunctionScorer,
     RunScorer,

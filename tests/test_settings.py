@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridir_mteb.collection import LanguagePart, ParallelCollection, Passage, Query
-from hybridir_mteb.languages import LANGUAGES
-from hybridir_mteb.settings import (
+from hybridir_mteb.collections.collection import LanguagePart, ParallelCollection, Passage, Query
+from hybridir_mteb.collections.languages import LANGUAGES
+from hybridir_mteb.plugins.settings import (
     Context,
     Setting,
     Subset,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hybridir_mteb.shards import products
-from hybridir_mteb.shards.pairs import slack
+from hybridir_mteb.ranking.shards import pairs as products
+from hybridir_mteb.ranking.shards.pairs import slack
 
 
 @pytest.fixture(autouse=True)

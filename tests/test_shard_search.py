@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shard_toys import folder_of, key
 
-from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.rank import best_columns, exact_ranks, tie_order
-from hybridir_mteb.relevance import Relevance
-from hybridir_mteb.scoring import Similarity
-from hybridir_mteb.shards import Hits, ShardError, ShardFolder, dense, pairs, search, shard, top
+from hybridir_mteb.errors import EmbeddingError, ShardError
+from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.exact import best_columns, exact_ranks, tie_order
+from hybridir_mteb.ranking.scorers import Similarity
+from hybridir_mteb.ranking.shards import Hits, ShardFolder, dense, pairs, search, shard, top
 
 TESTS = Path(__file__).parent
 # "cpu:0" takes the path of other devices, on the processor.
@@ -40,7 +40,7 @@ def reference_scores(queries, vectors, similarity=Similarity.COSINE):
 
 
 def reference(scores, relevance, pool_ids, depth):
-    """Rows, scores and ranks by the rules of hybridir_mteb.rank."""
+    """Rows, scores and ranks by the rules of hybridir_mteb.ranking.exact."""
 
     class Scorer:
         n_queries, n_passages = scores.shape
@@ -375,8 +375,8 @@ import re, sys
 from pathlib import Path
 import numpy as np
 from shard_toys import key
-from hybridir_mteb.relevance import Relevance
-from hybridir_mteb.shards import ShardFolder, search
+from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.shards import ShardFolder, search
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024

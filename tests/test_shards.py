@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from shard_toys import Encoder, Listed, folder_of, key, numbered, vector_of
 
-from hybridir_mteb.errors import DataFormatError, EmbeddingError, SettingError
-from hybridir_mteb.rank import tie_order
-from hybridir_mteb.shards import ShardError, ShardFolder, fill, shard, unique
-from hybridir_mteb.shards.shard import tie_hashes
+from hybridir_mteb.errors import DataFormatError, EmbeddingError, SettingError, ShardError
+from hybridir_mteb.ranking.exact import tie_order
+from hybridir_mteb.ranking.shards import ShardFolder, fill, shard, unique
+from hybridir_mteb.ranking.shards.shard import tie_hashes
 
 TESTS = Path(__file__).parent
 
@@ -95,7 +95,7 @@ def test_rows_of_finds_the_same_id_only_and_not_the_same_hash(tmp_path, monkeypa
     folder, _ = filled(tmp_path)
     assert folder.rows_of(["d3", "d24", "d25", "d3"]) == {"d3": 3, "d24": 24}
     stored = np.load(folder.path / "00000000" / "hashes.npy")
-    monkeypatch.setattr("hybridir_mteb.shards.folder.tie_hashes", lambda *_: stored[[5]])
+    monkeypatch.setattr("hybridir_mteb.ranking.shards.folder.tie_hashes", lambda *_: stored[[5]])
     assert folder.rows_of(["nobody"]) == {}
 
 
@@ -173,7 +173,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     code = (
         "from pathlib import Path\n"
         "from shard_toys import *\n"
-        "from hybridir_mteb.shards import fill\n"
+        "from hybridir_mteb.ranking.shards import fill\n"
         f"fill(ShardFolder(Path({str(tmp_path)!r}), key()), numbered(45), Encoder(die_after=27))\n"
     )
     done = subprocess.run(
@@ -213,7 +213,7 @@ def test_two_processes_fill_one_folder(tmp_path):
     code = (
         "from pathlib import Path\n"
         "from shard_toys import *\n"
-        "from hybridir_mteb.shards import fill\n"
+        "from hybridir_mteb.ranking.shards import fill\n"
         f"fill(ShardFolder(Path({str(tmp_path)!r}), key(rows=4)), numbered(203), Encoder())\n"
     )
     runs = [
@@ -345,7 +345,8 @@ def test_an_id_that_occurs_twice_is_named(tmp_path, monkeypatch, first, second, 
 
 def test_equal_hashes_of_other_ids_are_no_duplicates(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "hybridir_mteb.shards.folder.tie_hashes", lambda _, ids: np.zeros(len(ids), np.uint64)
+        "hybridir_mteb.ranking.shards.folder.tie_hashes",
+        lambda _, ids: np.zeros(len(ids), np.uint64),
     )
     folder, _ = filled(tmp_path)
     assert folder.complete

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from hybridir_mteb.collections.download import DataFile, fetch, locate
 from hybridir_mteb.errors import ChecksumError, DataUnavailableError
 from hybridir_mteb.files import sha256_of
-from hybridir_mteb.sources import DataFile, fetch, locate
 
 CONTENT = random.Random(0).randbytes(400_000)
 CUT = 150_000
@@ -186,7 +186,7 @@ def test_a_wrong_file_in_the_mirror_is_ignored_for_the_cache_then_for_the_networ
 
 def test_a_wrong_file_in_the_mirror_is_warned_of_and_left_alone(file, mirror, caplog):
     put(mirror, b"wrong")
-    with caplog.at_level(logging.WARNING, "hybridir_mteb.sources"):
+    with caplog.at_level(logging.WARNING, "hybridir_mteb.collections.download"):
         assert locate(file) is None
     for mentioned in (str(mirror), sha256_of(mirror), file.sha256):
         assert mentioned in caplog.messages[0]

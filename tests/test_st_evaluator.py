@@ -21,7 +21,7 @@ from sentence_transformers.sentence_transformer.training_args import (
 )
 
 from hybridir_mteb import language_bias
-from hybridir_mteb.adapters.st_evaluator import LanguageBiasEvaluator
+from hybridir_mteb.adapters.sentence_transformers import LanguageBiasEvaluator
 from hybridir_mteb.errors import SettingError, UnknownNameError
 
 TOY = Parallel.make()

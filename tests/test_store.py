@@ -16,12 +16,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from hybridir_mteb import store
-from hybridir_mteb.adapters.mteb_registry import _register_encoders
-from hybridir_mteb.backbones import BACKBONES
+from hybridir_mteb.adapters.mteb.metas import encoder_metas, from_hub, load_encoder, to_hub
+from hybridir_mteb.adapters.mteb.register import _register_encoders
 from hybridir_mteb.cli.app import app
-from hybridir_mteb.encoder_files import check_record
-from hybridir_mteb.encoders import encoder_metas, from_hub, load_encoder, to_hub
+from hybridir_mteb.encoders import trained
+from hybridir_mteb.encoders.backbones import BACKBONES
+from hybridir_mteb.encoders.trained import NOT_HERE
+from hybridir_mteb.encoders.trained_record import check_record
 from hybridir_mteb.errors import (
     ChecksumError,
     DataFormatError,
@@ -29,9 +30,8 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
-from hybridir_mteb.methods import METHODS
-from hybridir_mteb.names import NOT_HERE
-from hybridir_mteb.plugins import load_plugins
+from hybridir_mteb.plugins.manager import load_plugins
+from hybridir_mteb.training.methods import METHODS
 from hybridir_mteb.training.recipe import read_recipe
 
 NAME = "hybridir/xlmr-hybrid"
@@ -41,9 +41,9 @@ def fill(folder: Path, value: float = 0.0, **changes: object) -> None:
     """An encoder's folder with a made-up adapter."""
     save_file({"w": torch.full((2, 2), value)}, folder / "adapter_model.safetensors")
     record = {
-        "format": store.FORMAT,
+        "format": trained.FORMAT,
         "name": NAME,
-        "fingerprint": store.weights_fingerprint(folder, "rev"),
+        "fingerprint": trained.weights_fingerprint(folder, "rev"),
         "created": "2026-01-01T00:00:00+00:00",
         "backbone": {"name": "xlmr", "hub_id": "x/y", "weights": None, "revision": "rev"},
         "dimension": 2,
@@ -51,12 +51,12 @@ def fill(folder: Path, value: float = 0.0, **changes: object) -> None:
         "data": [{"source": "NTREX-128", "origin": "NTREX-128, pinned"}],
         **changes,
     }
-    (folder / store.RECORD).write_text(json.dumps(record))
-    (folder / store.CARD).write_text("# the card\n")
+    (folder / trained.RECORD).write_text(json.dumps(record))
+    (folder / trained.CARD).write_text("# the card\n")
 
 
-def add(value: float = 0.0, **changes: object) -> store.StoredEncoder:
-    with store.keep(NAME) as place:
+def add(value: float = 0.0, **changes: object) -> trained.StoredEncoder:
+    with trained.keep(NAME) as place:
         fill(place.folder, value, **changes)
     assert place.kept is not None
     return place.kept
@@ -65,51 +65,51 @@ def add(value: float = 0.0, **changes: object) -> store.StoredEncoder:
 def test_the_newest_encoder_is_found_unless_a_revision_asks() -> None:
     old, new = add(1.0), add(2.0, created="2026-02-01T00:00:00+00:00")
     assert old.fingerprint != new.fingerprint
-    assert store.get(NAME).fingerprint == new.fingerprint
-    assert store.get(NAME, old.fingerprint[:10]).fingerprint == old.fingerprint
-    assert [e.fingerprint for e in store.remove(NAME, old.fingerprint)] == [old.fingerprint]
-    assert store.find(NAME, old.fingerprint) is None
+    assert trained.get(NAME).fingerprint == new.fingerprint
+    assert trained.get(NAME, old.fingerprint[:10]).fingerprint == old.fingerprint
+    assert [e.fingerprint for e in trained.remove(NAME, old.fingerprint)] == [old.fingerprint]
+    assert trained.find(NAME, old.fingerprint) is None
     with pytest.raises(UnknownNameError, match="Did you mean hybridir/xlmr-hybrid"):
-        store.get("hybridir/xlmr-hybird")
+        trained.get("hybridir/xlmr-hybird")
 
 
 def test_nothing_half_written_enters_the_store(tmp_path: Path) -> None:
     def fails_at_the_end() -> None:
-        with store.keep(NAME) as place:
+        with trained.keep(NAME) as place:
             fill(place.folder)
             raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
         fails_at_the_end()
-    with pytest.raises(DataFormatError, match=r"no hybridir\.json"), store.keep(NAME):
+    with pytest.raises(DataFormatError, match=r"no hybridir\.json"), trained.keep(NAME):
         pass
     with pytest.raises(ChecksumError, match="fingerprint"):
         add(fingerprint="0" * 64)
-    assert [encoder for encoder in store.encoders() if encoder.place == "store"] == []
-    with pytest.raises(SettingError, match="named hybridir/"), store.keep("hybridir/../evil"):
+    assert [encoder for encoder in trained.encoders() if encoder.place == "store"] == []
+    with pytest.raises(SettingError, match="named hybridir/"), trained.keep("hybridir/../evil"):
         pass
 
 
 def test_export_and_import_give_the_same_encoder(tmp_path: Path) -> None:
     encoder = add(3.0)
-    archive = store.export(encoder, tmp_path / "encoder.zip")
+    archive = trained.export(encoder, tmp_path / "encoder.zip")
     with pytest.raises(SettingError, match="exists"):
-        store.export(encoder, archive)
-    store.remove(NAME)
-    assert store.import_encoder(archive).fingerprint == encoder.fingerprint
-    folder = store.get(NAME).path
+        trained.export(encoder, archive)
+    trained.remove(NAME)
+    assert trained.import_encoder(archive).fingerprint == encoder.fingerprint
+    folder = trained.get(NAME).path
     copied = tmp_path / "folder"
     folder.rename(copied)
-    assert store.import_encoder(copied).fingerprint == encoder.fingerprint
+    assert trained.import_encoder(copied).fingerprint == encoder.fingerprint
 
 
 @pytest.mark.parametrize("name", ["../evil.json", "/evil.json", "weights.bin", "run.py", "a.pkl"])
 def test_an_archive_with_other_files_is_refused(tmp_path: Path, name: str) -> None:
-    archive = store.export(add(), tmp_path / "encoder.zip")
+    archive = trained.export(add(), tmp_path / "encoder.zip")
     with zipfile.ZipFile(archive, "a") as stream:
         stream.writestr(name, "evil")
     with pytest.raises(DataFormatError, match=r"outside the archive|safetensors only"):
-        store.import_encoder(archive)
+        trained.import_encoder(archive)
     assert not list(tmp_path.rglob("evil*"))
 
 
@@ -118,12 +118,12 @@ def test_changed_weights_are_never_used(tmp_path: Path) -> None:
     save_file({"w": torch.ones(2, 2)}, encoder.path / "adapter_model.safetensors")
     with pytest.raises(ChecksumError, match="hybridir models rm"):
         load_encoder(NAME)
-    archive = store.export(encoder, tmp_path / "bad.zip")
+    archive = trained.export(encoder, tmp_path / "bad.zip")
     with pytest.raises(ChecksumError):
-        store.import_encoder(archive)
+        trained.import_encoder(archive)
     (tmp_path / "no.zip").write_bytes(b"no archive")
     with pytest.raises(DataFormatError, match="not an exported encoder"):
-        store.import_encoder(tmp_path / "no.zip")
+        trained.import_encoder(tmp_path / "no.zip")
 
 
 def test_mteb_is_told_the_truth_about_a_trained_encoder() -> None:
@@ -166,7 +166,7 @@ def test_the_command_line_lists_shows_exports_imports_and_removes(tmp_path: Path
     run("export", NAME, str(tmp_path / "e.zip"))
     assert not encoder.path.exists() or "removed" in run("rm", NAME)
     assert encoder.fingerprint in run("import", str(tmp_path / "e.zip")).replace("\n", "")
-    assert store.get(NAME).fingerprint == encoder.fingerprint
+    assert trained.get(NAME).fingerprint == encoder.fingerprint
 
 
 def test_an_encoder_that_is_nowhere_says_how_to_get_it() -> None:
@@ -190,12 +190,12 @@ def test_an_encoder_of_the_hub_enters_the_store_only_if_it_is_the_one_asked_for(
         return str(hub)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    expected = store.read_encoder(hub).fingerprint
+    expected = trained.read_encoder(hub).fingerprint
     with pytest.raises(DataUnavailableError, match=f"has the revision {expected}"):
         from_hub(NAME, "0" * 64)
-    assert store.find(NAME) is None
+    assert trained.find(NAME) is None
     assert from_hub(NAME, expected).fingerprint == expected
-    assert store.get(NAME).place == "store"
+    assert trained.get(NAME).place == "store"
     name, options = asked[0]
     assert name == NAME
     assert "*.safetensors" in options["allow_patterns"]
@@ -230,11 +230,11 @@ def test_an_encoder_is_pushed_whole_and_only_if_sound(monkeypatch: pytest.Monkey
         to_hub(encoder, "me/encoder", private=True)
 
 
-def packaged() -> list[store.StoredEncoder]:
+def packaged() -> list[trained.StoredEncoder]:
     """Trained ones: debiased encoders have tests of their own."""
     return [
         encoder
-        for encoder in store.encoders()
+        for encoder in trained.encoders()
         if encoder.place == "package" and "debiaser" not in encoder.record
     ]
 
@@ -244,7 +244,7 @@ def test_the_package_ships_five_small_sound_encoders_of_one_recipe() -> None:
     assert {"mono", "cross", "hybrid", "mixed", "adversarial"} <= names
     sizes = []
     for encoder in packaged():
-        store.verify(encoder)
+        trained.verify(encoder)
         assert encoder.is_adapter
         sizes.append(sum(path.stat().st_size for path in encoder.path.iterdir()))
         weights = load_file(encoder.path / "adapter_model.safetensors")
@@ -262,7 +262,7 @@ def test_the_shipped_seed_is_the_median_by_the_held_out_criterion() -> None:
     results = Path(__file__).parent.parent / "docs/results/train-pocket.json"
     methods = json.loads(results.read_text())["methods"]
     for method, found in methods.items():
-        encoder = store.get(f"hybridir/pocket-{method}")
+        encoder = trained.get(f"hybridir/pocket-{method}")
         order = sorted(found["held_out"], key=lambda s: found["held_out"][s]["criterion"])
         assert len(order) >= 3
         assert int(order[len(order) // 2]) == found["shipped_seed"]
@@ -276,10 +276,10 @@ def test_the_shipped_seed_is_the_median_by_the_held_out_criterion() -> None:
 def test_a_packaged_encoder_cannot_be_removed_and_gives_way_to_one_in_the_store() -> None:
     (shipped,) = [e for e in packaged() if e.name == "hybridir/pocket-hybrid"]
     with pytest.raises(UnknownNameError, match="holds no"):
-        store.remove(shipped.name)
-    imported = store.import_encoder(shipped.path)
+        trained.remove(shipped.name)
+    imported = trained.import_encoder(shipped.path)
     assert imported.fingerprint == shipped.fingerprint
-    assert store.get(shipped.name).place == "store"
+    assert trained.get(shipped.name).place == "store"
 
 
 def test_equal_encoders_from_many_threads_are_never_missing_or_broken() -> None:
@@ -292,7 +292,7 @@ def test_equal_encoders_from_many_threads_are_never_missing_or_broken() -> None:
     def read() -> int:
         seen = 0
         while not stop.is_set() or not seen:
-            store.verify(store.get(NAME, first.fingerprint))
+            trained.verify(trained.get(NAME, first.fingerprint))
             seen += 1
         return seen
 
@@ -306,24 +306,24 @@ def test_equal_encoders_from_many_threads_are_never_missing_or_broken() -> None:
         assert all(reader.result() for reader in readers)
     assert fingerprints == {first.fingerprint}
     assert weights.stat().st_ino == inode
-    assert store.get(NAME).record["created"].startswith("2026-02")
+    assert trained.get(NAME).record["created"].startswith("2026-02")
     assert [path.name for path in first.path.parent.iterdir()] == [first.fingerprint]
     assert not list(first.path.glob(".*"))
 
 
 def test_equal_encoders_that_arrive_at_once_both_enter(monkeypatch: pytest.MonkeyPatch) -> None:
     barrier = threading.Barrier(6)
-    take_place = store.take_place
+    take_place = trained.take_place
 
     def together(*arguments: Any) -> None:
         barrier.wait(timeout=60)
         take_place(*arguments)
 
-    monkeypatch.setattr(store, "take_place", together)
+    monkeypatch.setattr(trained, "take_place", together)
     with ThreadPoolExecutor(6) as pool:
         made = [future.result() for future in [pool.submit(add, 7.0) for _ in range(6)]]
     assert len({encoder.path for encoder in made}) == 1
-    store.verify(made[0])
+    trained.verify(made[0])
 
 
 def test_a_damaged_encoder_is_repaired_in_its_place() -> None:
@@ -331,7 +331,7 @@ def test_a_damaged_encoder_is_repaired_in_its_place() -> None:
     save_file({"w": torch.ones(2, 2)}, encoder.path / "adapter_model.safetensors")
     save_file({"w": torch.ones(2, 2)}, encoder.path / "other.safetensors")
     assert add().path == encoder.path
-    store.verify(store.get(NAME))
+    trained.verify(trained.get(NAME))
 
 
 BAD_RECORDS: list[tuple[dict[str, object], str]] = [
@@ -360,15 +360,15 @@ def test_one_bad_record_takes_no_other_encoder_away_and_is_not_imported(
     assert message in problem
     assert NAME not in plugins.models
     assert {"hybridir/pocket-mono", "hybridir/pocket-base+centre"} <= set(plugins.models)
-    archive = store.export(encoder, tmp_path / "encoder.zip")
+    archive = trained.export(encoder, tmp_path / "encoder.zip")
     folder = tmp_path / "folder"
     encoder.path.rename(folder)
     for source in (archive, folder):
         with pytest.raises(DataFormatError, match=message):
-            store.import_encoder(source)
-    assert store.find(NAME) is None
+            trained.import_encoder(source)
+    assert trained.find(NAME) is None
 
 
 def test_every_encoder_of_the_package_has_a_usable_record() -> None:
-    for encoder in store.encoders():
+    for encoder in trained.encoders():
         check_record(encoder.record, encoder.path)

@@ -14,16 +14,16 @@ import pytest
 import pytrec_eval
 
 from hybridir_mteb import language_bias
-from hybridir_mteb.added import add_pool
 from hybridir_mteb.bias.predictions import read_predictions
+from hybridir_mteb.collections.own import add_pool
+from hybridir_mteb.collections.readers.trec import read_qrels
 from hybridir_mteb.errors import SettingError
-from hybridir_mteb.plugins import installed_plugins
-from hybridir_mteb.readers.trec import read_qrels
+from hybridir_mteb.installed import installed_plugins
 
 REPOSITORY = Path(__file__).parent.parent
 PASSAGES = 200
 PLUGIN = """
-from hybridir_mteb.hookspecs import hookimpl
+from hybridir_mteb.plugins.hookspecs import hookimpl
 
 def load(model_name, revision=None, device=None, **kwargs):
     from streamed_toys import HashEncoder

@@ -24,13 +24,13 @@ from streamed_toys import (
 )
 
 from hybridir_mteb import paths
-from hybridir_mteb.adapters import mteb_streamed_pool
-from hybridir_mteb.adapters.mteb_debias import DebiasedEncoder
-from hybridir_mteb.debias.apply import FittedDebiaser
-from hybridir_mteb.metrics.measure import evaluate_measures
-from hybridir_mteb.settings import Setting
-from hybridir_mteb.shard_files import clear_shards, shard_files
-from hybridir_mteb.specs import Debiaser
+from hybridir_mteb.adapters.mteb import shards as mteb_streamed_pool
+from hybridir_mteb.adapters.mteb.debias import DebiasedEncoder
+from hybridir_mteb.debias.fitted import FittedDebiaser
+from hybridir_mteb.measures.measure import evaluate_measures
+from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.plugins.specs import Debiaser
+from hybridir_mteb.ranking.shards.listing import clear_shards, shard_files
 
 MEANS = {
     "query": np.random.default_rng(1).normal(size=(2, 16)).astype(np.float32),
@@ -147,8 +147,8 @@ import numpy as np
 sys.path.insert(0, sys.argv[1])
 from mteb.types import PromptType
 from streamed_toys import CARD, HashEncoder, evaluate, scores_of, task_of
-from hybridir_mteb.passages import StreamedPassage
-from hybridir_mteb.streamed import StreamedPart, StreamedSpec
+from hybridir_mteb.collections.collection import StreamedPassage
+from hybridir_mteb.plugins.specs import StreamedPart, StreamedSpec
 
 class Endless:
     name = "Long"

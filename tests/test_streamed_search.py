@@ -16,14 +16,14 @@ from streamed_toys import MONO, MULTI, HashEncoder, toy_spec
 from typer.testing import CliRunner
 
 from hybridir_mteb import paths
-from hybridir_mteb.adapters import mteb_search
-from hybridir_mteb.adapters.mteb_registry import register
-from hybridir_mteb.adapters.mteb_streamed import make_streamed_tasks
+from hybridir_mteb.adapters.mteb import run as mteb_search
+from hybridir_mteb.adapters.mteb.register import register
+from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
 from hybridir_mteb.cli.app import app
+from hybridir_mteb.collections.readers.trec import read_qrels, read_run
 from hybridir_mteb.errors import DataFormatError, SettingError, UnknownNameError
-from hybridir_mteb.readers.trec import read_qrels, read_run
-from hybridir_mteb.search import check_folder, search, trec_scores, write_run
-from hybridir_mteb.shard_files import clear_shards, shard_files
+from hybridir_mteb.ranking.shards.listing import clear_shards, shard_files
+from hybridir_mteb.ranking.trec import check_folder, search, trec_scores, write_run
 
 PAIRS = {
     "ndcg_at_10": "ndcg_cut_10",

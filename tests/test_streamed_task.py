@@ -26,13 +26,13 @@ from streamed_toys import (
     toy_spec,
 )
 
-from hybridir_mteb.adapters.mteb_registry import check_task, register
-from hybridir_mteb.adapters.mteb_streamed import make_streamed_tasks
+from hybridir_mteb.adapters.mteb.register import check_task, register
+from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
 from hybridir_mteb.errors import DataFormatError, PluginError, SettingError, UnknownNameError
-from hybridir_mteb.metrics.measure import evaluate_measures
-from hybridir_mteb.rank import NOT_RETRIEVED, tie_order
-from hybridir_mteb.settings import Setting
-from hybridir_mteb.streamed import pool_of
+from hybridir_mteb.measures.measure import evaluate_measures
+from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.plugins.specs import pool_of
+from hybridir_mteb.ranking.exact import NOT_RETRIEVED, tie_order
 
 MEASURES = [measure for _, measure in register().measures.items()]
 

@@ -15,8 +15,8 @@ import pytest
 from training_data import write_parallel_jsonl, write_tiny_decoder, write_tiny_xlmr
 from typer.testing import CliRunner
 
-from hybridir_mteb import store
 from hybridir_mteb.cli.app import app
+from hybridir_mteb.encoders import trained
 
 BIN = Path(sys.executable).parent
 STEPS = 4
@@ -64,10 +64,10 @@ def run(arguments: list[str], environment: dict[str, str], **kwargs: object) -> 
     return done.stdout + done.stderr
 
 
-def stored(environment: dict[str, str], name: str) -> store.StoredEncoder:
+def stored(environment: dict[str, str], name: str) -> trained.StoredEncoder:
     home = Path(environment["HYBRIDIR_MODEL_STORE"]) / name
-    (record,) = home.glob(f"*/{store.RECORD}")
-    return store.read_encoder(record.parent)
+    (record,) = home.glob(f"*/{trained.RECORD}")
+    return trained.read_encoder(record.parent)
 
 
 def test_a_trained_encoder_is_found_by_the_users_command(
@@ -183,7 +183,7 @@ def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
         with suppress(psutil.NoSuchProcess):
             one.kill()
     process.wait()
-    assert not list(Path(other["HYBRIDIR_MODEL_STORE"]).glob(f"xlmr-{method}/*/{store.RECORD}"))
+    assert not list(Path(other["HYBRIDIR_MODEL_STORE"]).glob(f"xlmr-{method}/*/{trained.RECORD}"))
     run(arguments, other)
     resumed = stored(other, f"xlmr-{method}")
     assert resumed.fingerprint == unbroken.fingerprint
@@ -274,7 +274,7 @@ def test_decoders_train_and_evaluate_by_the_same_code(
     arguments[arguments.index("--backbone") + 1] = backbone
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    encoder = store.get(f"hybridir/{backbone}-hybrid")
+    encoder = trained.get(f"hybridir/{backbone}-hybrid")
     assert encoder.place == "store"
     assert encoder.is_adapter
     task = mteb.get_task("PocketQARMonolingualRetrieval", languages=["eng"])

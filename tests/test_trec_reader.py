@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from hybridir_mteb.collections.readers.trec import (
+    LanguageMap,
+    read_language_map,
+    read_qrels,
+    read_run,
+)
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
-from hybridir_mteb.readers.trec import LanguageMap, read_language_map, read_qrels, read_run
 
 RUN = "q1 Q0 d1 1 0.9 name\nq1 Q0 d2 2 -1e-3 name\n\nq2\tQ0\td1\t1\t3\tname\n"
 QRELS = "q1 0 d1 1\nq1 0 d2 0\nq2 0 d1 3\n"

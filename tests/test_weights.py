@@ -13,9 +13,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from hybridir_mteb.encoders.pocket import weights
+from hybridir_mteb.encoders.pocket.weights import TensorEntry, WeightFile, dequantise
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
-from hybridir_mteb.pocket import weights
-from hybridir_mteb.pocket.weights import TensorEntry, WeightFile, dequantise
 
 PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", "a", "▁né", "語"]
 SCORES = np.array([0, 0, 0, 0, -1.5, -2.25, -3.125, -4.0], np.float32)

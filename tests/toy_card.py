@@ -1,6 +1,6 @@
 """The card of made-up collections."""
 
-from hybridir_mteb.specs import CollectionCard
+from hybridir_mteb.plugins.specs import CollectionCard
 
 CARD = CollectionCard(
     description="Toy.",

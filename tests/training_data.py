@@ -35,8 +35,8 @@ def write_tiny_xlmr(folder: Path) -> Path:
     import torch
     from transformers import XLMRobertaConfig, XLMRobertaModel
 
-    from hybridir_mteb.pocket.tokenizer import save_tokenizer
-    from hybridir_mteb.pocket.weights import WeightFile
+    from hybridir_mteb.encoders.pocket.tokenizer import save_tokenizer
+    from hybridir_mteb.encoders.pocket.weights import WeightFile
 
     file = WeightFile(None)
     vocabulary = file.vocabulary

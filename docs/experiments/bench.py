@@ -85,7 +85,7 @@ def bench_load() -> dict[str, Any]:
     """Time and memory to load pocket-base, above what the imports take."""
     code = (
         "import json, time\n"
-        "from hybridir_mteb.pocket import model\n"
+        "from hybridir_mteb.encoders.pocket import model\n"
         f"{PEAK}"
         "before, start = peak(), time.perf_counter()\n"
         "model.load_pocket()\n"
@@ -119,8 +119,8 @@ def bench_encode() -> dict[str, Any]:
     """Throughput against SentenceTransformer.encode on the same texts, alternating."""
     import numpy as np
 
-    from hybridir_mteb.encode import Precision, TokenBudgetEncoder
-    from hybridir_mteb.pocket.model import PROMPTS, load_pocket
+    from hybridir_mteb.encoders.pocket.model import PROMPTS, load_pocket
+    from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
 
     collection = _xquad()
     texts = [
@@ -165,7 +165,7 @@ def bench_encode() -> dict[str, Any]:
 POOL_CODE = """
 import json, sys, time
 import numpy as np
-from hybridir_mteb.settings import Setting, judged_queries, subsets
+from hybridir_mteb.plugins.settings import Setting, judged_queries, subsets
 from hybridir_mteb.tasks import XQUAD_R
 
 collection = XQUAD_R.load(XQUAD_R.languages)
@@ -184,12 +184,12 @@ for at, row in enumerate(rows):
 """
 
 RANK_CODE = """
-from hybridir_mteb.metrics.effectiveness import EFFECTIVENESS
-from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
-from hybridir_mteb.metrics.measure import RankTable, evaluate_measures
-from hybridir_mteb.rank import exact_ranks, tie_order
-from hybridir_mteb.relevance import Relevance
-from hybridir_mteb.scoring import DenseScorer
+from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
+from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
+from hybridir_mteb.measures.measure import RankTable, evaluate_measures
+from hybridir_mteb.ranking.exact import exact_ranks, tie_order
+from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.scorers import DenseScorer
 
 class TimedScorer(DenseScorer):
     spent = 0.0
@@ -252,7 +252,7 @@ def bench_rank() -> dict[str, Any]:
 
 BIAS_CODE = """
 from hybridir_mteb import language_bias
-from hybridir_mteb.collection import language_of
+from hybridir_mteb.collections.collection import language_of
 
 start = time.perf_counter()
 report = language_bias.of_embeddings(
@@ -284,8 +284,8 @@ def bench_overhead() -> dict[str, Any]:
     """``mteb.evaluate`` of all three XQuAD-R tasks against one encoding pass, one process."""
     import mteb
 
-    from hybridir_mteb.encode import TokenBudgetEncoder
-    from hybridir_mteb.pocket.model import PROMPTS
+    from hybridir_mteb.encoders.pocket.model import PROMPTS
+    from hybridir_mteb.encoders.token_budget import TokenBudgetEncoder
 
     queries, passages = _texts()
     os.environ.setdefault(paths.DATA_DIR_VARIABLE, str(paths.data_cache_dir()))

@@ -31,7 +31,7 @@ from scale_measurements import (
 )
 
 from hybridir_mteb.files import write_text
-from hybridir_mteb.shards.key import DTYPES
+from hybridir_mteb.ranking.shards.key import DTYPES
 
 OUTPUT = RESULTS / "bench-scale.json"
 SIZES = (100_000, 200_000, 500_000, 1_000_000)

@@ -13,9 +13,9 @@ from typing import Any
 from provenance import RESULTS, provenance
 
 from hybridir_mteb.files import write_text
-from hybridir_mteb.metrics.effectiveness import EFFECTIVENESS
-from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
-from hybridir_mteb.report import ResultRow, summarise
+from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
+from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
+from hybridir_mteb.results.tables import ResultRow, summarise
 
 ENCODER = "hybridir/pocket-base"
 KEPT = tuple(measure.name for measure in (*EFFECTIVENESS, *LANGUAGE_BIAS))

@@ -20,12 +20,19 @@ from per_query import TESTED, means, tested_questions, values_of
 from provenance import RESULTS, provenance
 from significance import pairwise_tests
 
-from hybridir_mteb import language_bias, paths, store
-from hybridir_mteb.collection import ParallelCollection
-from hybridir_mteb.debias.apply import read_fitted
+from hybridir_mteb import language_bias, paths
+from hybridir_mteb.collections.collection import ParallelCollection
+from hybridir_mteb.debias.fitted import read_fitted
+from hybridir_mteb.encoders import trained
 from hybridir_mteb.files import replacing, write_text
-from hybridir_mteb.plugins import installed_plugins
-from hybridir_mteb.settings import Context, Setting, judged_queries, passage_text, subsets
+from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.plugins.settings import (
+    Context,
+    Setting,
+    judged_queries,
+    passage_text,
+    subsets,
+)
 
 COLLECTIONS = ("XQuADR", "MLQAR")
 COMMAND = "make compare-debiasing"
@@ -43,7 +50,7 @@ def embed_all(model: str, collection: ParallelCollection, call: Any) -> tuple[Ve
     """Embeddings of queries and passages by language."""
     from mteb.types import PromptType
 
-    from hybridir_mteb.adapters.mteb_embed import embed
+    from hybridir_mteb.adapters.mteb.embed import embed
 
     queries, passages = {}, {}
     for code, part in collection.parts.items():
@@ -82,8 +89,8 @@ def fingerprints(model: str) -> dict[str, str]:
     """Debiaser -> fingerprint of statistics and encoder, checked against the files."""
     found = {}
     for debiaser in DEBIASERS:
-        encoder = store.read_encoder(store.PACKAGED / f"{model}+{debiaser}")
-        store.verify(encoder)
+        encoder = trained.read_encoder(trained.PACKAGED / f"{model}+{debiaser}")
+        trained.verify(encoder)
         found[debiaser] = encoder.fingerprint
     return found
 
@@ -92,14 +99,14 @@ def evaluated(model: str) -> dict[str, Any]:
     """Debiaser -> collection -> scores of one encoder, from the cache or computed."""
     import mteb
 
-    from hybridir_mteb.adapters.mteb_embed import EncodeCall
+    from hybridir_mteb.adapters.mteb.embed import EncodeCall
 
     used = "".join(fingerprints(model).values())
     key = hashlib.sha256(f"{code_hash()}{used}".encode()).hexdigest()[:16]
     cache = paths.cache_dir() / "compared" / f"{model}-{key}.json"
     if cache.is_file():
         return json.loads(cache.read_text())
-    encoder = mteb.get_model(f"{store.OWNER}/{model}", precision="bf16", device="cpu")
+    encoder = mteb.get_model(f"{trained.OWNER}/{model}", precision="bf16", device="cpu")
     call = EncodeCall(mteb.get_task("XQuADRMultilingualRetrieval").metadata, "", "", {})
     found: dict[str, Any] = {debiaser: {} for debiaser in (NONE, *DEBIASERS)}
     for name in COLLECTIONS:
@@ -109,7 +116,7 @@ def evaluated(model: str) -> dict[str, Any]:
         for debiaser, by_collection in found.items():
             sides = raw
             if debiaser != NONE:
-                fitted = read_fitted(store.PACKAGED / f"{model}+{debiaser}")
+                fitted = read_fitted(trained.PACKAGED / f"{model}+{debiaser}")
                 sides = tuple(
                     {code: fitted(vectors, code, role) for code, vectors in side.items()}
                     for side, role in zip(raw, ("query", "document"), strict=True)

@@ -22,18 +22,19 @@ import numpy as np
 from per_query import TESTED, Values, means, tested_questions, values_of
 from provenance import RESULTS, provenance
 from significance import pairwise_tests
-from train_pocket import METHODS, SEEDS, trained
+from train_pocket import METHODS, SEEDS, stored
 
-from hybridir_mteb import paths, store
-from hybridir_mteb.encode import Precision, TokenBudgetEncoder
-from hybridir_mteb.encode_once import EncodeOnce
+from hybridir_mteb import paths
+from hybridir_mteb.encoders import trained
+from hybridir_mteb.encoders.load import load_sentence_transformer
+from hybridir_mteb.encoders.memory import EncodeOnce
+from hybridir_mteb.encoders.network import freeze_in_bf16
+from hybridir_mteb.encoders.pocket.model import load_pocket
+from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
+from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
 from hybridir_mteb.files import replacing, write_text
-from hybridir_mteb.plugins import installed_plugins
-from hybridir_mteb.pocket.model import load_pocket
-from hybridir_mteb.pocket.weights import FILE_SHA256
-from hybridir_mteb.settings import Context, passage_text
-from hybridir_mteb.training.encoder import load_sentence_transformer
-from hybridir_mteb.training.network import freeze_in_bf16
+from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.plugins.settings import Context, passage_text
 
 COLLECTIONS = ("XQuADR", "MLQAR")
 COMMAND = "make compare-pocket"
@@ -79,7 +80,7 @@ def evaluated(key: str, folder: Path | None) -> dict[str, Any]:
     cache = paths.model_store_dir() / ".compared" / f"{key}.json"
     if cache.is_file():
         return json.loads(cache.read_text())
-    model = load_sentence_transformer(store.read_encoder(folder)) if folder else load_pocket()
+    model = load_sentence_transformer(trained.read_encoder(folder)) if folder else load_pocket()
     embed = Embedder(model)
     result = {}
     for name in COLLECTIONS:
@@ -104,12 +105,12 @@ def code_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def encoders() -> Iterator[tuple[str, int, store.StoredEncoder]]:
+def encoders() -> Iterator[tuple[str, int, trained.StoredEncoder]]:
     """Method, seed, encoder; of the package alone where the store has no seeds."""
     for method in METHODS:
-        seeds = {seed: trained(method, seed) for seed in SEEDS}
+        seeds = {seed: stored(method, seed) for seed in SEEDS}
         if not all(seeds.values()):
-            packaged = store.get(f"hybridir/pocket-{method}")
+            packaged = trained.get(f"hybridir/pocket-{method}")
             seeds = {packaged.record["recipe"]["seed"]: packaged}
         for seed, encoder in seeds.items():
             if encoder is not None:

@@ -23,7 +23,7 @@ import numpy as np
 from provenance import RESULTS, provenance
 from train_pocket import METHODS
 
-from hybridir_mteb import store
+from hybridir_mteb.encoders import trained
 from hybridir_mteb.files import write_text
 
 COMMAND = "make debias-pocket"
@@ -36,9 +36,9 @@ Debias = Callable[[np.ndarray, str, str], np.ndarray]
 def fit(model: str, folder: str, *arguments: str) -> list[Path]:
     """The folders of the debiased encoders that one command puts into a store of its own."""
     command = [Path(sys.executable).parent / "hybridir", "debias", "fit", *arguments]
-    command += ["--model", f"{store.OWNER}/{model}", "--precision", "bf16"]
+    command += ["--model", f"{trained.OWNER}/{model}", "--precision", "bf16"]
     subprocess.run(command, check=True, env={**os.environ, "HYBRIDIR_MODEL_STORE": folder})
-    return sorted(path.parent for path in Path(folder).glob(f"*/*/{store.RECORD}"))
+    return sorted(path.parent for path in Path(folder).glob(f"*/*/{trained.RECORD}"))
 
 
 def fit_all(model: str) -> None:
@@ -46,7 +46,7 @@ def fit_all(model: str) -> None:
     methods = [argument for method in DEBIASERS for argument in ("--method", method)]
     with tempfile.TemporaryDirectory() as folder:
         for path in fit(model, folder, *methods):
-            target = store.PACKAGED / store.read_encoder(path).name.partition("/")[2]
+            target = trained.PACKAGED / trained.read_encoder(path).name.partition("/")[2]
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(path, target)
 
@@ -58,9 +58,9 @@ class HeldOutScorer:
         import mteb
         from mteb.types import PromptType
 
-        from hybridir_mteb.adapters.mteb_embed import EncodeCall, embed
+        from hybridir_mteb.adapters.mteb.embed import EncodeCall, embed
 
-        encoder = mteb.get_model(f"{store.OWNER}/{model}", precision="bf16", device="cpu")
+        encoder = mteb.get_model(f"{trained.OWNER}/{model}", precision="bf16", device="cpu")
         call = EncodeCall(mteb.get_task("XQuADRMultilingualRetrieval").metadata, "", "", {})
 
         def vectors(texts: list[str], role: str) -> np.ndarray:
@@ -82,18 +82,18 @@ class HeldOutScorer:
 
 def score_all(model: str, held_out: Any) -> dict[str, Any]:
     """Held-out scores of one encoder as it is and with every debiaser."""
-    from hybridir_mteb.debias.apply import read_fitted
+    from hybridir_mteb.debias.fitted import read_fitted
 
     scorer = HeldOutScorer(model, held_out)
     found = {"none": scorer.score(lambda vectors, code, role: vectors)}
     for method in DEBIASERS:
-        found[method] = scorer.score(read_fitted(store.PACKAGED / f"{model}+{method}"))
+        found[method] = scorer.score(read_fitted(trained.PACKAGED / f"{model}+{method}"))
     return found
 
 
 def score_components(model: str, held_out: Any) -> dict[str, Any]:
     """Held-out scores of lir with other numbers of components."""
-    from hybridir_mteb.debias.apply import read_fitted
+    from hybridir_mteb.debias.fitted import read_fitted
 
     scorer, found = HeldOutScorer(model, held_out), {}
     for k in COMPONENTS:
@@ -114,7 +114,7 @@ def main() -> None:
     held_out = HeldOut(plan.held_out, plan.recipe.held_out_items)
     for model in ENCODERS:
         fit_all(model)
-    record = store.read_encoder(store.PACKAGED / f"{ENCODERS[0]}+centre").record
+    record = trained.read_encoder(trained.PACKAGED / f"{ENCODERS[0]}+centre").record
     result = {
         "made_by": made_by,
         "precision": "bf16",

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from hybridir_mteb.adapters.mteb_registry import register
+from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.files import write_text
 
 

@@ -28,14 +28,13 @@ from mteb.abstasks.retrieval import AbsTaskRetrieval
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.beir import BeirEncoder
-from hybridir_mteb.adapters.mteb_registry import register
-from hybridir_mteb.adapters.mteb_streamed import make_streamed_tasks
+from hybridir_mteb.adapters.mteb.register import register
+from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
+from hybridir_mteb.collections.readers.beir import read_beir_folder
+from hybridir_mteb.collections.readers.trec import read_run
 from hybridir_mteb.export import export_task
-from hybridir_mteb.readers.beir import read_beir_folder
-from hybridir_mteb.readers.trec import read_run
-from hybridir_mteb.search import write_run
-from hybridir_mteb.specs import CollectionCard
-from hybridir_mteb.streamed import StreamedSpec
+from hybridir_mteb.plugins.specs import CollectionCard, StreamedSpec
+from hybridir_mteb.ranking.trec import write_run
 
 ENCODER = "hybridir/pocket-base"
 DEPTH = 1000

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hybridir_mteb.collections.download import fetch
+from hybridir_mteb.collections.readers.miracl import read_topics
+from hybridir_mteb.collections.readers.trec import read_qrels
 from hybridir_mteb.files import replacing
-from hybridir_mteb.readers.miracl import read_topics
-from hybridir_mteb.readers.trec import read_qrels
-from hybridir_mteb.sources import fetch
 from hybridir_mteb.tasks.miracl import CORPORA, QRELS, TOPICS
 
 BLOCK = 2000

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hybridir_mteb.collection import ParallelCollection
-from hybridir_mteb.metrics.effectiveness import average_precision, ndcg, reciprocal_rank
-from hybridir_mteb.metrics.language_bias import rank_distance
-from hybridir_mteb.metrics.measure import RankTable
-from hybridir_mteb.rank import for_each, tie_order
-from hybridir_mteb.relevance import Relevance
-from hybridir_mteb.scoring import DenseScorer
-from hybridir_mteb.settings import Setting, judged_queries, subsets
+from hybridir_mteb.collections.collection import ParallelCollection
+from hybridir_mteb.measures.effectiveness import average_precision, ndcg, reciprocal_rank
+from hybridir_mteb.measures.language_bias import rank_distance
+from hybridir_mteb.measures.measure import RankTable
+from hybridir_mteb.plugins.settings import Setting, judged_queries, subsets
+from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.exact import for_each, tie_order
+from hybridir_mteb.ranking.scorers import DenseScorer
 
 MEASURES = {
     "map": average_precision,

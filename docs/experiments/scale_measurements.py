@@ -19,8 +19,9 @@ from unittest import mock
 
 import numpy as np
 
-from hybridir_mteb.relevance import Relevance
-from hybridir_mteb.shards import ShardFolder, ShardKey, dense, fill, products, search
+from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, dense, fill, search
+from hybridir_mteb.ranking.shards import pairs as products
 
 DIMENSION, QUERIES, DEPTH = 384, 1000, 100
 REPEATS = 3
@@ -214,7 +215,7 @@ def measure_mteb(place: str, n: str) -> dict[str, Any]:
 
 
 def _corpus(folder: str) -> Any:
-    from hybridir_mteb.readers.passages import FileSource
+    from hybridir_mteb.collections.readers.rows import FileSource
 
     files = tuple(sorted(Path(folder).rglob("docs-*.jsonl.gz")))
     return FileSource(f"MIRACL {CORPUS_LANGUAGE}", files)
@@ -229,8 +230,8 @@ def shards_of(place: str, folder: str) -> ShardFolder:
 
 def measure_encode(place: str, corpus: str) -> dict[str, Any]:
     """Encode with pocket-base what is missing."""
-    from hybridir_mteb.encode import TokenBudgetEncoder
-    from hybridir_mteb.pocket.model import PROMPTS, load_pocket
+    from hybridir_mteb.encoders.pocket.model import PROMPTS, load_pocket
+    from hybridir_mteb.encoders.token_budget import TokenBudgetEncoder
 
     engine, encoded = TokenBudgetEncoder(load_pocket()), 0
     before = peak_mib()

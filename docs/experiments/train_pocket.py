@@ -19,7 +19,8 @@ from pathlib import Path
 
 from provenance import RESULTS, provenance
 
-from hybridir_mteb import paths, store
+from hybridir_mteb import paths
+from hybridir_mteb.encoders import trained
 from hybridir_mteb.files import write_text
 from hybridir_mteb.training.recipe import read_recipe
 
@@ -28,23 +29,23 @@ SEEDS = (0, 1, 2)
 COMMAND = "make train-pocket"
 
 
-def trained(method: str, seed: int) -> store.StoredEncoder | None:
+def stored(method: str, seed: int) -> trained.StoredEncoder | None:
     """The stored encoder of exactly this recipe and seed."""
     wanted = read_recipe(Path(f"pocket-{method}"), seed=seed).model_dump(mode="json")
-    for encoder in store.encoders():
+    for encoder in trained.encoders():
         if encoder.place == "store" and encoder.record["recipe"] == wanted:
             return encoder
     return None
 
 
-def train_all(methods: tuple[str, ...]) -> dict[str, dict[int, store.StoredEncoder]]:
+def train_all(methods: tuple[str, ...]) -> dict[str, dict[int, trained.StoredEncoder]]:
     """Every method with every seed; the same seed of all methods before the next seed."""
     runs = [(method, seed) for seed in SEEDS for method in methods]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(train_one, runs))
-    found: dict[str, dict[int, store.StoredEncoder]] = {method: {} for method in methods}
+    found: dict[str, dict[int, trained.StoredEncoder]] = {method: {} for method in methods}
     for method, seed in runs:
-        encoder = trained(method, seed)
+        encoder = stored(method, seed)
         if encoder is None:
             sys.exit(f"pocket-{method}, seed {seed}: trained, but not found in the store")
         found[method][seed] = encoder
@@ -54,7 +55,7 @@ def train_all(methods: tuple[str, ...]) -> dict[str, dict[int, store.StoredEncod
 def train_one(run: tuple[str, int]) -> None:
     """Train in a process of its own, unless the store has the encoder; the log goes to a file."""
     method, seed = run
-    if trained(method, seed) is not None:
+    if stored(method, seed) is not None:
         return
     log = paths.model_store_dir() / ".logs" / f"pocket-{method}-{seed}.txt"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +71,7 @@ def train_one(run: tuple[str, int]) -> None:
         )
 
 
-def criterion(encoder: store.StoredEncoder) -> float:
+def criterion(encoder: trained.StoredEncoder) -> float:
     """Mean of the three mAPs on held-out documents."""
     return float(encoder.record["selection"]["encoder"]["criterion"])
 
@@ -84,7 +85,7 @@ def main() -> None:
     for method, by_seed in found.items():
         order = sorted(by_seed, key=lambda seed: criterion(by_seed[seed]))
         chosen = by_seed[order[len(order) // 2]]
-        target = store.PACKAGED / f"pocket-{method}"
+        target = trained.PACKAGED / f"pocket-{method}"
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(chosen.path, target)
         shipped[method] = {

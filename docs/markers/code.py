@@ -29,7 +29,7 @@ def file(name: str) -> str:
 
 @marker("const")
 def constant(path: str, name: str) -> str:
-    """``const:encode.py CPU_TOKEN_BUDGET``: a literal of the package, read without importing."""
+    """``const:paths.py DEFAULT_STORE_LIMIT_GB``: a literal, read without importing."""
     for node in ast.parse((PACKAGE / path).read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == [name]:
             value = ast.literal_eval(node.value)
@@ -40,9 +40,9 @@ def constant(path: str, name: str) -> str:
 @marker("measures")
 def measures() -> str:
     """Every built-in measure with the sentence that its code gives."""
-    from hybridir_mteb.metrics.effectiveness import EFFECTIVENESS
-    from hybridir_mteb.metrics.language_bias import LANGUAGE_BIAS
-    from hybridir_mteb.settings import Setting
+    from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
+    from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
+    from hybridir_mteb.plugins.settings import Setting
 
     rows = []
     for measure in (*EFFECTIVENESS, *LANGUAGE_BIAS):

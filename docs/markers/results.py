@@ -74,7 +74,7 @@ def made_table(content: Mapping[str, Any], columns: list[str], rows: Rows, *, le
 
 def result_table(*names: str) -> str:
     """The table that ``hybridir report`` prints, a row for each results file, as Markdown."""
-    from hybridir_mteb.report import COLUMNS, ResultRow
+    from hybridir_mteb.results.tables import COLUMNS, ResultRow
 
     rows = []
     for name in names:
@@ -116,7 +116,7 @@ def settings(name: str) -> str:
 @marker("languages")
 def languages(name: str) -> str:
     """Scores of each language; the cross-lingual ones as means over the other languages."""
-    from hybridir_mteb.languages import LANGUAGES
+    from hybridir_mteb.collections.languages import LANGUAGES
 
     content = load(name)
     scores = content["scores"]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import math
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hybridir_mteb import paths
+from hybridir_mteb.collections.collection import language_of, passage_id, query_id
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, SettingError
-from hybridir_mteb.settings import Context, Setting, judged_queries, subsets
-from hybridir_mteb.specs import CollectionSpec
-from hybridir_mteb.streamed import StreamedSpec
+from hybridir_mteb.plugins.settings import Context, Setting, judged_queries, subsets
+from hybridir_mteb.plugins.specs import CollectionSpec, StreamedPart, StreamedSpec
+from hybridir_mteb.ranking.shards.listing import shard_files
 
 Qrels = Mapping[str, Mapping[str, int]]
 SUFFIX = "_predictions.json"
@@ -88,7 +91,7 @@ def read_predictions(path: Path, known: Known | None = None) -> Predictions:
     if spec is not None:
         _refuse_maps(task, known)
         if isinstance(spec, StreamedSpec):
-            from hybridir_mteb.bias.predictions_streamed import of_pool
+            from hybridir_mteb.bias.predictions import of_pool
 
             return of_pool(task, model, run, spec, set(found))
         return _ours(task, model, run, spec, found)
@@ -182,7 +185,7 @@ def _spec_of(task: str) -> CollectionSpec | StreamedSpec | None:
     Raises:
         SettingError: A task of ours in another setting.
     """
-    from hybridir_mteb.plugins import installed_plugins
+    from hybridir_mteb.installed import installed_plugins
 
     registry = installed_plugins().collections
     for spec in (registry[name] for name in registry):
@@ -202,8 +205,8 @@ def _spec_of(task: str) -> CollectionSpec | StreamedSpec | None:
 
 def _task_names(spec: CollectionSpec | StreamedSpec) -> dict[str, tuple[Setting, str]]:
     """Task -> its setting, and what to run for the multilingual setting, if there is one."""
-    from hybridir_mteb.adapters.mteb_streamed import streamed_task_name
-    from hybridir_mteb.adapters.mteb_task import task_name
+    from hybridir_mteb.adapters.mteb.streamed import streamed_task_name
+    from hybridir_mteb.adapters.mteb.task import task_name
 
     if isinstance(spec, StreamedSpec):
         named = {setting: streamed_task_name(spec, setting) for setting in spec.settings}
@@ -279,3 +282,71 @@ def _qrels_of(task: str, found: Iterable[str]) -> Qrels:
         for split in loaded.dataset[subset].values()
         for query, grades in split["relevant_docs"].items()
     }
+
+
+logger = logging.getLogger(__name__)
+
+
+def of_pool(
+    task: str,
+    model: str,
+    run: dict[str, dict[str, float]],
+    spec: StreamedSpec,
+    subsets: Container[str],
+) -> Predictions:
+    """The predictions with judgements and languages, which ids such as ``p:sw:7#0`` tell.
+
+    Args:
+        task: Name of the task.
+        model: Name of the model.
+        run: Query -> document -> score.
+        spec: The pool.
+        subsets: Query languages that were run.
+
+    Raises:
+        DataFormatError: A document of a language that the pool does not have.
+        DataUnavailableError: A file of the collection is missing.
+    """
+    parts = {code: spec.load(code) for code in spec.languages}
+    qrels: dict[str, dict[str, int]] = {}
+    query_languages: dict[str, str] = {}
+    for code, part in parts.items():
+        if code not in subsets:
+            continue
+        for query, grades in part.judged().items():
+            relevant = {passage_id(code, p): grade for p, grade in grades.items() if grade > 0}
+            qrels[query_id(code, query)] = relevant
+            query_languages[query_id(code, query)] = code
+    documents = {document for found in run.values() for document in found}
+    documents.update(document for relevant in qrels.values() for document in relevant)
+    doc_languages = {document: _language(document, spec, task) for document in sorted(documents)}
+    return Predictions(
+        task,
+        model,
+        run,
+        qrels,
+        doc_languages,
+        query_languages,
+        {query: query for query in qrels},  # none is a translation of another
+        {code: _count(part) for code, part in parts.items()},
+    )
+
+
+def _language(document: str, spec: StreamedSpec, task: str) -> str:
+    code = language_of(document) if document.count(":") >= 2 else ""
+    if code not in spec.languages:
+        raise DataFormatError(
+            f"document {document!r} is of no language of {task}, whose ids are such as "
+            f"{passage_id(spec.languages[0], '7')}; make the predictions again with mteb run"
+        )
+    return code
+
+
+def _count(part: StreamedPart) -> int:
+    """Number of passages: what shards say, else counted, which reads them all."""
+    fingerprint = part.passages.fingerprint
+    for files in shard_files(paths.shard_dir()):
+        if files.complete and files.source_fingerprint == fingerprint:
+            return files.passages
+    logger.info("counting the passages of %s", part.passages.name)
+    return sum(1 for _ in part.passages.passages())

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 
-from hybridir_mteb.errors import UnknownNameError
-from hybridir_mteb.metrics.bias_report import MATRICES, BiasReport, Interval
-from hybridir_mteb.names import suggest
+from hybridir_mteb.errors import UnknownNameError, suggest
+from hybridir_mteb.measures.report import MATRICES, BiasReport, Interval
 
 MEAN, INTERVAL = "mean", "95% interval"
 LONGEST_HEAD = 14

@@ -12,8 +12,8 @@ from hybridir_mteb.cli.bias import bias
 from hybridir_mteb.cli.cache import cache_app
 from hybridir_mteb.cli.data import data_app
 from hybridir_mteb.cli.debias import debias_app
-from hybridir_mteb.cli.encoders import models_app
 from hybridir_mteb.cli.export import export
+from hybridir_mteb.cli.models import models_app
 from hybridir_mteb.cli.report import report
 from hybridir_mteb.cli.search import search
 from hybridir_mteb.cli.tables import console, print_table
@@ -53,7 +53,7 @@ def _options(
 @app.command()
 def tasks() -> None:
     """List the tasks that plugins registered."""
-    from hybridir_mteb.adapters.mteb_registry import register
+    from hybridir_mteb.adapters.mteb.register import register
 
     registry = register().tasks
     print_table(
@@ -76,7 +76,7 @@ def tasks() -> None:
 @app.command()
 def doctor() -> None:
     """Show versions, what autoload found, paths and threads; exits with 1 if something is wrong."""
-    from hybridir_mteb.doctor import examine
+    from hybridir_mteb.cli.doctor import examine
 
     report = examine()
     for title, rows in report.sections:

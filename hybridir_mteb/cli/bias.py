@@ -16,7 +16,7 @@ from hybridir_mteb.errors import DataUnavailableError, SettingError
 
 if TYPE_CHECKING:
     from hybridir_mteb.bias.present import Sheet
-    from hybridir_mteb.metrics.bias_report import BiasReport
+    from hybridir_mteb.measures.report import BiasReport
 
 console = Console(width=None if sys.stdout.isatty() else 120)
 UNBOUNDED = 100_000
@@ -88,7 +88,7 @@ def bias(  # noqa: PLR0913, PLR0917 -- the options of a command
     Give RUN QRELS --doc-lang MAP --query-lang MAP, or the prediction folder of mteb run alone.
     Files may be compressed (.gz).
     """
-    from hybridir_mteb.bias.plot import DEFAULT_MATRIX, check_suffix, write_plot
+    from hybridir_mteb.bias.plot.draw import DEFAULT_MATRIX, check_suffix, write_plot
     from hybridir_mteb.bias.present import as_json, as_latex, check_matrix, sheets, words
 
     if plot is not None:
@@ -131,7 +131,7 @@ def _report(
     options: dict[str, Any],
 ) -> BiasReport:
     from hybridir_mteb import language_bias
-    from hybridir_mteb.readers.trec import read_language_map, read_qrels, read_run
+    from hybridir_mteb.collections.readers.trec import read_language_map, read_qrels, read_run
 
     if not run.exists():
         raise DataUnavailableError(f"{run}: no such file or folder")

@@ -19,8 +19,8 @@ def _gigabytes(n_bytes: int) -> str:
 @cache_app.command("info")
 def cache_info() -> None:
     """Show the files of the embedding store, and the shards of large collections."""
-    from hybridir_mteb.embedding_store import store_files
-    from hybridir_mteb.shard_files import corpora_bytes, shard_files
+    from hybridir_mteb.encoders.cache import store_files
+    from hybridir_mteb.ranking.shards.listing import corpora_bytes, shard_files
 
     folder = paths.embedding_store_dir()
     files = store_files(folder)
@@ -63,8 +63,8 @@ def cache_clear(
     ] = False,
 ) -> None:
     """Delete the embedding store, or the shards; they are made again as they are needed."""
-    from hybridir_mteb.embedding_store import clear_store
-    from hybridir_mteb.shard_files import clear_corpora, clear_shards
+    from hybridir_mteb.encoders.cache import clear_store
+    from hybridir_mteb.ranking.shards.listing import clear_corpora, clear_shards
 
     if shards:
         freed = clear_shards(paths.shard_dir()) + clear_corpora(paths.corpora_dir())

@@ -11,9 +11,8 @@ import typer
 from hybridir_mteb.cli.tables import console, print_table
 
 if TYPE_CHECKING:
-    from hybridir_mteb.sources import DataFile
-    from hybridir_mteb.specs import CollectionSpec
-    from hybridir_mteb.streamed import StreamedSpec
+    from hybridir_mteb.collections.download import DataFile
+    from hybridir_mteb.plugins.specs import CollectionSpec, StreamedSpec
 
 SHOWN = 3
 data_app = typer.Typer(help="Collections: their files, and your own.", no_args_is_help=True)
@@ -33,11 +32,9 @@ def _say(line: str) -> None:
 @data_app.command("list")
 def list_() -> None:
     """Show where each data file is, and which collections were added."""
-    from hybridir_mteb.added import OWNER
-    from hybridir_mteb.added_records import added_folders
-    from hybridir_mteb.hub_files import locate_folder
-    from hybridir_mteb.plugins import installed_plugins
-    from hybridir_mteb.sources import locate
+    from hybridir_mteb.collections.download import locate, locate_folder
+    from hybridir_mteb.collections.own import OWNER, added_folders
+    from hybridir_mteb.installed import installed_plugins
 
     collections = installed_plugins().collections
     known = [(name, spec) for name, spec in collections.items() if collections.owner(name) != OWNER]
@@ -79,8 +76,8 @@ def list_() -> None:
 @data_app.command("fetch")
 def fetch_(collections: Names, languages: Languages = None) -> None:
     """Fetch the files of collections into the cache, unless the mirror has them."""
-    from hybridir_mteb.plugins import installed_plugins
-    from hybridir_mteb.sources import fetch
+    from hybridir_mteb.collections.download import fetch
+    from hybridir_mteb.installed import installed_plugins
 
     for name in collections:
         spec = installed_plugins().collections[name]
@@ -103,11 +100,10 @@ def _fetch_language(name: str, code: str) -> None:
         SettingError: The collection is not fetched by language.
         UnknownNameError: It does not have the language.
     """
+    from hybridir_mteb.collections.download import fetch, fetch_folder
     from hybridir_mteb.errors import SettingError
-    from hybridir_mteb.hub_files import fetch_folder
-    from hybridir_mteb.plugins import installed_plugins
-    from hybridir_mteb.sources import fetch
-    from hybridir_mteb.streamed import StreamedSpec
+    from hybridir_mteb.installed import installed_plugins
+    from hybridir_mteb.plugins.specs import StreamedSpec
 
     spec = installed_plugins().collections[name]
     if not isinstance(spec, StreamedSpec) or not spec.corpora:
@@ -135,9 +131,9 @@ def verify(
     ] = None,
 ) -> None:
     """Check collections' files against their pinned sha256, and their content."""
-    from hybridir_mteb.added import OWNER
-    from hybridir_mteb.plugins import installed_plugins
-    from hybridir_mteb.streamed import StreamedSpec
+    from hybridir_mteb.collections.own import OWNER
+    from hybridir_mteb.installed import installed_plugins
+    from hybridir_mteb.plugins.specs import StreamedSpec
 
     registry = installed_plugins().collections
     for name in collections or [name for name, _ in registry.items()]:
@@ -164,8 +160,8 @@ def _check_files(name: str, files: Sequence[DataFile]) -> None:
     Raises:
         DataUnavailableError: One is not; the message says how to get it.
     """
+    from hybridir_mteb.collections.download import locate
     from hybridir_mteb.errors import DataUnavailableError
-    from hybridir_mteb.sources import locate
 
     missing = [file.path for file in files if locate(file) is None]
     if missing:
@@ -185,9 +181,9 @@ def _verify_parallel(name: str, spec: CollectionSpec) -> None:
 
 
 def _verify_streamed(name: str, code: str, spec: StreamedSpec) -> None:
+    from hybridir_mteb.collections.download import locate_folder
+    from hybridir_mteb.collections.readers.verify import examine
     from hybridir_mteb.errors import DataFormatError
-    from hybridir_mteb.hub_files import locate_folder
-    from hybridir_mteb.readers.verify import examine
 
     part = spec.load(code)
     folder = spec.corpora.get(code)
@@ -224,8 +220,7 @@ def add(  # noqa: PLR0913, PLR0917 -- options
     ] = False,
 ) -> None:
     """Read a BEIR folder through and make it a task of MTEB, on this machine."""
-    from hybridir_mteb.added import add_folder
-    from hybridir_mteb.added_records import added_folders
+    from hybridir_mteb.collections.own import add_folder, added_folders
 
     former = {record.name: record.revision for record in added_folders()}.get(name)
     found = add_folder(
@@ -255,7 +250,7 @@ def pool(
     languages: Annotated[list[str], typer.Argument(help="Two or more, ISO 639-1.")],
 ) -> None:
     """Make one pool of chosen languages, for the multilingual setting, on this machine."""
-    from hybridir_mteb.added import add_pool
+    from hybridir_mteb.collections.own import add_pool
 
     name = add_pool(collection, tuple(languages)).name
     _say(f"{name}: evaluate on it: mteb run -m hybridir/pocket-base -t {name}MultilingualRetrieval")
@@ -266,7 +261,7 @@ def remove(
     names: Annotated[list[str], typer.Argument(help="Names that were given to data add.")],
 ) -> None:
     """Forget collections that were added; their folders and results stay."""
-    from hybridir_mteb.added import remove as remove_one
+    from hybridir_mteb.collections.own import remove as remove_one
 
     for name in names:
         remove_one(name)

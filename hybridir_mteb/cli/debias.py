@@ -63,8 +63,8 @@ def fit(
     ] = False,
 ) -> None:
     """Fit debiasers and put the debiased encoders into the store, where mteb run -m finds them."""
-    from hybridir_mteb.debias.data import file_text, ntrex_text
     from hybridir_mteb.debias.make import make_debiased
+    from hybridir_mteb.debias.text import file_text, ntrex_text
 
     codes = [code for code in map(str.strip, (languages or "").split(",")) if code]
     if languages is not None and not codes:
@@ -91,7 +91,7 @@ def fit(
 @debias_app.command()
 def methods() -> None:
     """List debiasers; an encoder is named hybridir/<base>+<debiaser>."""
-    from hybridir_mteb.plugins import installed_plugins
+    from hybridir_mteb.installed import installed_plugins
 
     registry = installed_plugins().debiasers
     table = Table(title="Debiasers (hybridir debias fit --method NAME)", title_justify="left")

@@ -23,15 +23,16 @@ def report(
     ] = False,
 ) -> None:
     """Show the results of a folder: settings and language bias, and nDCG@10 of other tasks."""
-    from hybridir_mteb.benchmarks import HYBRIDIR, PARALLEL
-    from hybridir_mteb.report import (
+    from hybridir_mteb.results.benchmarks import HYBRIDIR, PARALLEL
+    from hybridir_mteb.results.tables import (
         BIAS_COLUMNS,
         COLUMNS,
+        NDCG_COLUMNS,
         nothing_found,
         parallel_rows,
         summarise,
+        summarise_ndcg,
     )
-    from hybridir_mteb.report_ndcg import NDCG_COLUMNS, summarise_ndcg
 
     if show_bias:
         title = "Language bias in the multilingual setting, means over query languages"

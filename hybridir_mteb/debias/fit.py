@@ -6,11 +6,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hybridir_mteb.debias.apply import REAL, UNKNOWN, FittedDebiaser
-from hybridir_mteb.errors import HybridIRError, PluginError, SettingError
-from hybridir_mteb.names import suggest
-from hybridir_mteb.scoring import check_embeddings
-from hybridir_mteb.specs import ROLES, DebiasData, Debiaser, FloatArray, OptionValue, Tensors
+from hybridir_mteb.debias.fitted import REAL, UNKNOWN, FittedDebiaser
+from hybridir_mteb.errors import HybridIRError, PluginError, SettingError, suggest
+from hybridir_mteb.plugins.specs import (
+    ROLES,
+    DebiasData,
+    Debiaser,
+    FloatArray,
+    OptionValue,
+    Tensors,
+)
+from hybridir_mteb.ranking.scorers import check_embeddings
 
 UNIT_LENGTH_TOLERANCE = 1e-2  # arithmetic in bf16 included: the type is no longer visible
 TRIED = 3  # embeddings of each language

@@ -10,18 +10,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hybridir_mteb import __version__, store
-from hybridir_mteb.adapters.mteb_debias import check_encoder, embed_for_fitting
-from hybridir_mteb.adapters.mteb_embed import module_of
-from hybridir_mteb.debias.apply import FittedDebiaser
-from hybridir_mteb.debias.base import base_revision, check_base, load_base, local_folder
-from hybridir_mteb.debias.data import FitText, check_text
-from hybridir_mteb.debias.encoder import check_names, debiased_name
+from hybridir_mteb import __version__
+from hybridir_mteb.adapters.mteb.debias import check_encoder, embed_for_fitting
+from hybridir_mteb.adapters.mteb.debiased import check_names, debiased_name
+from hybridir_mteb.adapters.mteb.embed import module_of
+from hybridir_mteb.adapters.mteb.load import base_revision, check_base, load_base, local_folder
 from hybridir_mteb.debias.fit import check_parallel, chosen_options, fit
+from hybridir_mteb.debias.fitted import FittedDebiaser
+from hybridir_mteb.debias.text import FitText, check_text
+from hybridir_mteb.encoders import trained
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.files import write_text
-from hybridir_mteb.plugins import installed_plugins
-from hybridir_mteb.specs import Debiaser, OptionValue
+from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.plugins.specs import Debiaser, OptionValue
 from hybridir_mteb.training.leak import EvaluationTexts, Leak
 
 LIBRARIES = ("mteb", "sentence-transformers", "transformers", "torch", "numpy")
@@ -36,7 +37,7 @@ def make_debiased(
     precision: str | None = None,
     device: str | None = None,
     allow_leaks: bool = False,
-) -> list[store.StoredEncoder]:
+) -> list[trained.StoredEncoder]:
     """Fit debiasers on a model's embeddings and put the debiased encoders into the store.
 
     The text is encoded once for all methods, each text in both roles; a run that was killed goes
@@ -103,9 +104,9 @@ def _own_options(
 
 def _keep(
     base: str, fitted: FittedDebiaser, provenance: dict[str, Any], *, unknown_data: bool
-) -> store.StoredEncoder:
+) -> trained.StoredEncoder:
     name = debiased_name(base, fitted.debiaser.name)
-    with store.keep(name) as place:
+    with trained.keep(name) as place:
         _write(place.folder, name, fitted, provenance, unknown_data=unknown_data)
     assert place.kept is not None  # noqa: S101 -- keep() raises instead
     return place.kept
@@ -150,7 +151,7 @@ def _text_record(text: FitText, known: EvaluationTexts, leaks: Sequence[Leak]) -
 
 
 def _with_earlier_leaks(
-    checks: dict[str, Any], earlier: Iterable[store.StoredEncoder]
+    checks: dict[str, Any], earlier: Iterable[trained.StoredEncoder]
 ) -> dict[str, Any]:
     """Leaks stay known, even if the set in which they were found is not at hand any more."""
     found = [checks, *(encoder.record.get("leak_check", {}) for encoder in earlier)]
@@ -172,10 +173,10 @@ def _write(
     """Statistics, record and card."""
     fitted.save(folder)
     (text,) = provenance["data"]
-    fingerprint = store.weights_fingerprint(folder, provenance["backbone"]["revision"])
-    same = (e for e in store.encoders() if (e.name, e.fingerprint) == (name, fingerprint))
+    fingerprint = trained.weights_fingerprint(folder, provenance["backbone"]["revision"])
+    same = (e for e in trained.encoders() if (e.name, e.fingerprint) == (name, fingerprint))
     record = {
-        "format": store.FORMAT,
+        "format": trained.FORMAT,
         "name": name,
         "fingerprint": fingerprint,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -194,9 +195,9 @@ def _write(
         **provenance,
         "leak_check": _with_earlier_leaks(provenance["leak_check"], same),
     }
-    write_text(folder / store.RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_text(folder / trained.RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     card = debiased_card(record, fitted.debiaser, unknown_data=unknown_data)
-    write_text(folder / store.CARD, card)
+    write_text(folder / trained.CARD, card)
 
 
 def _zero_shot(checks: dict[str, Any], *, unknown_data: bool) -> list[str]:
@@ -253,6 +254,6 @@ def debiased_card(record: dict[str, Any], debiaser: Debiaser, *, unknown_data: b
         f"{len(fitted['languages'])} languages, up to {most} lines each: {source}",
         *_zero_shot(record["leak_check"], unknown_data=unknown_data),
         "",
-        f"Everything about it is in `{store.RECORD}`.",
+        f"Everything about it is in `{trained.RECORD}`.",
     ]
     return "\n".join(lines) + "\n"

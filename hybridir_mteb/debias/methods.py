@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from hybridir_mteb.errors import SettingError
-from hybridir_mteb.relevance import IntArray
-from hybridir_mteb.specs import DebiasData, FloatArray, Tensors
+from hybridir_mteb.plugins.hookspecs import Register, hookimpl
+from hybridir_mteb.plugins.specs import DebiasData, Debiaser, FloatArray, Tensors
+from hybridir_mteb.ranking.arrays import IntArray
 
 
 def fit_centre(data: DebiasData, role: str) -> Tensors:
@@ -113,3 +114,48 @@ def apply_leace(vectors: FloatArray, languages: IntArray, tensors: Tensors) -> F
     left, right, bias = (tensors[n].astype(np.float64) for n in ("left", "right", "bias"))
     erased: FloatArray = vectors - ((vectors - bias) @ right.T) @ left.T
     return erased
+
+
+DEBIASERS = (
+    Debiaser(
+        "centre",
+        "Subtracts the mean of the text's language.",
+        "Libovický et al. 2020 (Findings of EMNLP)",
+        fit_centre,
+        apply_centre,
+    ),
+    Debiaser(
+        "lir",
+        "Removes the top k principal components of the text's language.",
+        "Yang et al. 2021 (EMNLP)",
+        fit_lir,
+        apply_lir,
+        {"k": 1},
+    ),
+    Debiaser(
+        "shift",
+        "Subtracts from passages the mean difference between their language and the source "
+        "language, estimated from parallel text.",
+        "Jang et al. 2026 (arXiv 2606.18801)",
+        fit_shift,
+        apply_shift,
+        {"source": "en"},
+        roles=frozenset({"document"}),
+        needs_parallel=True,
+    ),
+    Debiaser(
+        "leace",
+        "Erases everything that a linear classifier can read the language from.",
+        "LEACE, Belrose et al. 2023 (arXiv 2306.03819)",
+        fit_leace,
+        apply_leace,
+        uses_language=False,
+    ),
+)
+
+
+@hookimpl
+def register_debiasers(register: Register) -> None:
+    """Register the built-in debiasers."""
+    for debiaser in DEBIASERS:
+        register(debiaser)

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from hybridir_mteb import store
-from hybridir_mteb.debias.apply import FittedDebiaser, Languages, read_fitted
-from hybridir_mteb.debias.data import make_text
+from hybridir_mteb.debias.detect import check_code
 from hybridir_mteb.debias.fit import check_parallel, fit
-from hybridir_mteb.debias.languages import check_code
+from hybridir_mteb.debias.fitted import FittedDebiaser, Languages, read_fitted
+from hybridir_mteb.debias.text import make_text
+from hybridir_mteb.encoders import trained
 from hybridir_mteb.errors import DataFormatError, SettingError
-from hybridir_mteb.plugins import installed_plugins
-from hybridir_mteb.specs import FloatArray, OptionValue
+from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.plugins.specs import FloatArray, OptionValue
 
 
 def fit_debiaser(
@@ -56,7 +56,7 @@ def fit_debiaser(
             "document": _by_language(model.encode_document, text.lines),
         }
     else:
-        from hybridir_mteb.adapters.mteb_debias import check_encoder, embed_for_fitting
+        from hybridir_mteb.adapters.mteb.debias import check_encoder, embed_for_fitting
 
         check_encoder(model)
         embeddings = embed_for_fitting(model, text.lines)
@@ -82,13 +82,13 @@ def load_debiaser(place: str | Path, revision: str | None = None) -> FittedDebia
         DataFormatError: Not a debiased encoder.
     """
     folder = Path(place).expanduser()
-    encoder = store.read_encoder(folder) if folder.is_dir() else store.get(str(place), revision)
+    encoder = trained.read_encoder(folder) if folder.is_dir() else trained.get(str(place), revision)
     if "debiaser" not in encoder.record:
         raise DataFormatError(
             f"{encoder.name} is a trained encoder and no debiased one; those are named "
             f"{encoder.name}+centre and so on: hybridir debias fit --model {encoder.name}"
         )
-    store.verify(encoder)
+    trained.verify(encoder)
     return read_fitted(encoder.path)
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from hybridir_mteb.metrics.effectiveness import average_precision
-from hybridir_mteb.metrics.language_bias import rank_distance
-from hybridir_mteb.metrics.measure import RankTable
-from hybridir_mteb.probe import FOLDS, language_probe_accuracy
-from hybridir_mteb.rank import exact_ranks, tie_order
-from hybridir_mteb.relevance import FloatMatrix, Relevance
-from hybridir_mteb.scoring import DenseScorer
+from hybridir_mteb.measures.effectiveness import average_precision
+from hybridir_mteb.measures.language_bias import rank_distance
+from hybridir_mteb.measures.measure import RankTable
+from hybridir_mteb.measures.probe import FOLDS, language_probe_accuracy
+from hybridir_mteb.ranking.arrays import FloatMatrix, Relevance
+from hybridir_mteb.ranking.exact import exact_ranks, tie_order
+from hybridir_mteb.ranking.scorers import DenseScorer
 from hybridir_mteb.training.pairs import Source, TrainingItem
 
 # (texts, "query" or "document") -> (n, dimension) embeddings.

@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hybridir_mteb import paths
-from hybridir_mteb.added import OWNER
-from hybridir_mteb.added_records import AddedFolder, added_folders
+from hybridir_mteb.collections.download import locate
+from hybridir_mteb.collections.own import OWNER, AddedFolder, added_folders
+from hybridir_mteb.collections.readers.beir import read_beir_folder
 from hybridir_mteb.errors import DataUnavailableError, LeakError
-from hybridir_mteb.plugins import installed_plugins
-from hybridir_mteb.readers.beir import read_beir_folder
-from hybridir_mteb.sources import locate
-from hybridir_mteb.specs import CollectionSpec
-from hybridir_mteb.streamed import StreamedSpec
+from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.plugins.specs import CollectionSpec, StreamedSpec
 from hybridir_mteb.training.pairs import Source
 from hybridir_mteb.training.sources.jsonl import read_objects
 from hybridir_mteb.training.text import normalise

@@ -17,7 +17,7 @@ import numpy as np
 from datasets import Dataset
 
 from hybridir_mteb.errors import DataFormatError
-from hybridir_mteb.relevance import IntArray
+from hybridir_mteb.ranking.arrays import IntArray
 from hybridir_mteb.training.text import normalise
 
 LABELS = "label"

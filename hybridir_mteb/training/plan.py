@@ -9,21 +9,13 @@ from pathlib import Path
 
 from hybridir_mteb import paths
 from hybridir_mteb.errors import SettingError, TrainingError
-from hybridir_mteb.plugins import installed_plugins
-from hybridir_mteb.specs import Backbone, OptionValue, TrainingMethod
+from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.plugins.specs import Backbone, OptionValue, TrainingMethod
 from hybridir_mteb.training.held_out import split_documents
 from hybridir_mteb.training.leak import EvaluationTexts, Leak, check_leaks, evaluation_texts
 from hybridir_mteb.training.pairs import Source
 from hybridir_mteb.training.patterns import Mono, Pattern, pattern
-from hybridir_mteb.training.recipe import (
-    Data,
-    Documents,
-    Hub,
-    JsonLines,
-    Lora,
-    Questions,
-    Recipe,
-)
+from hybridir_mteb.training.recipe import Data, Documents, Hub, JsonLines, Lora, Questions, Recipe
 from hybridir_mteb.training.sources.documents import inverse_cloze
 from hybridir_mteb.training.sources.hub import HubColumns, HubSet, read_hub
 from hybridir_mteb.training.sources.jsonl import read_jsonl
@@ -193,7 +185,7 @@ def read_source(data: Data, languages: Sequence[str]) -> Source:
 def packaged_path(path: str) -> Path:
     """A path of a recipe; ``package:`` stands for the package's own data."""
     if path.startswith(PACKAGED):
-        return Path(__file__).parent.parent / "data" / path.removeprefix(PACKAGED)
+        return paths.DATA / path.removeprefix(PACKAGED)
     return Path(path).expanduser()
 
 

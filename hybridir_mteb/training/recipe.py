@@ -9,9 +9,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hybridir_mteb import paths
 from hybridir_mteb.errors import DataUnavailableError, SettingError
 
-PACKAGED = Path(__file__).parent.parent / "recipes"
+PACKAGED = paths.PACKAGE / "recipes"
 Value = float | int | str | bool | tuple[str, ...]
 
 

@@ -16,11 +16,17 @@ from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 
 from hybridir_mteb import __version__
+from hybridir_mteb.encoders.network import pinned_revision
+from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
+from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
+from hybridir_mteb.encoders.trained import (
+    CARD,
+    FORMAT,
+    MODEL,
+    RECORD,
+    weights_fingerprint,
+)
 from hybridir_mteb.files import write_text
-from hybridir_mteb.pocket.model import network_of, quiet_transformers
-from hybridir_mteb.pocket.weights import FILE_SHA256
-from hybridir_mteb.store import CARD, FORMAT, MODEL, RECORD, weights_fingerprint
-from hybridir_mteb.training.network import pinned_revision
 from hybridir_mteb.training.plan import Plan, content_hash
 
 if TYPE_CHECKING:

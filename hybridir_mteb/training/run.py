@@ -15,11 +15,18 @@ from accelerate.utils import set_seed
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
-from hybridir_mteb.encode import Precision
+from hybridir_mteb.encoders.network import (
+    add_lora,
+    efficient,
+    freeze_in_bf16,
+    load_backbone,
+    set_dropout,
+)
+from hybridir_mteb.encoders.pocket.model import network_of
+from hybridir_mteb.encoders.token_budget import Precision
+from hybridir_mteb.encoders.trained import StoredEncoder, keep
 from hybridir_mteb.files import write_text
-from hybridir_mteb.pocket.model import network_of
-from hybridir_mteb.specs import MethodContext
-from hybridir_mteb.store import StoredEncoder, keep
+from hybridir_mteb.plugins.specs import MethodContext
 from hybridir_mteb.training.held_out import HeldOut, HeldOutScores
 from hybridir_mteb.training.losses.contrastive import (
     BatchLayout,
@@ -28,13 +35,6 @@ from hybridir_mteb.training.losses.contrastive import (
 )
 from hybridir_mteb.training.losses.distillation import Distillation
 from hybridir_mteb.training.losses.terms import LossTerm
-from hybridir_mteb.training.network import (
-    add_lora,
-    efficient,
-    freeze_in_bf16,
-    load_backbone,
-    set_dropout,
-)
 from hybridir_mteb.training.pairs import NEGATIVE, Columns, PairDataset
 from hybridir_mteb.training.plan import FEWEST_HELD_OUT, Plan, run_folder
 from hybridir_mteb.training.record import write_encoder

@@ -17,7 +17,7 @@ import torch
 from sentence_transformers.base.sampler import DefaultBatchSampler
 
 from hybridir_mteb.errors import DataFormatError, SettingError
-from hybridir_mteb.relevance import IntArray
+from hybridir_mteb.ranking.arrays import IntArray
 from hybridir_mteb.training.pairs import Draw, ItemTable, PairDataset
 from hybridir_mteb.training.patterns import LanguageCounts, Mono, Pattern, Shape
 

@@ -12,9 +12,9 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 from transformers import TrainerCallback
 
-from hybridir_mteb.encode import Precision, TokenBudgetEncoder
+from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
 from hybridir_mteb.files import replacing
-from hybridir_mteb.relevance import FloatMatrix
+from hybridir_mteb.ranking.arrays import FloatMatrix
 from hybridir_mteb.training.held_out import HeldOut, HeldOutScores
 from hybridir_mteb.training.trainer import load_trained_state, trained_state
 

@@ -9,7 +9,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
-from hybridir_mteb.pocket.model import network_of
+from hybridir_mteb.encoders.pocket.model import network_of
 from hybridir_mteb.training.by_length import embed_by_length
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hybridir_mteb.collections.languages import LANGUAGES
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
-from hybridir_mteb.languages import LANGUAGES
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
 
 REQUIRED = ("id", "language", "query", "passage")

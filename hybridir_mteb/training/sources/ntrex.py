@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hybridir_mteb.collections.download import DataFile, fetch
 from hybridir_mteb.errors import UnknownNameError
-from hybridir_mteb.sources import DataFile, fetch
 from hybridir_mteb.training.sources.documents import LineParallel, read_lines
 
 COMMIT = "8561f6a622db9edad1217683e5c83daefd8bb2bf"

@@ -1,0 +1,189 @@
+"""Exact search behind BEIR's interface, from texts or from saved embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import uuid4
+
+from hybridir_mteb import paths
+from hybridir_mteb.adapters.beir.saved import (
+    Row,
+    SavedCorpus,
+    SavesEmbeddings,
+    check_corpus,
+    embed_passages,
+    embed_queries,
+    read,
+)
+from hybridir_mteb.errors import SettingError
+from hybridir_mteb.ranking.arrays import FloatMatrix
+from hybridir_mteb.ranking.scorers import Similarity
+from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill, search
+from hybridir_mteb.ranking.shards.listing import TEMPORARY
+from hybridir_mteb.ranking.shards.numbered import NumberedPassages, by_number
+
+try:
+    from beir.retrieval.search import BaseSearch
+except ImportError as error:
+    raise ImportError(
+        'the searches for BEIR need its package: pip install "hybridir-mteb[beir]"'
+    ) from error
+
+SCORE_FUNCTIONS = {"cos_sim": Similarity.COSINE, "dot": Similarity.DOT}
+
+
+def similarity_of(score_function: str) -> Similarity:
+    """BEIR's name of a similarity as ours.
+
+    Raises:
+        SettingError: There is none of the name.
+    """
+    if score_function not in SCORE_FUNCTIONS:
+        raise SettingError(
+            f"score_function {score_function!r}: choose from {', '.join(SCORE_FUNCTIONS)}"
+        )
+    return SCORE_FUNCTIONS[score_function]
+
+
+Results = dict[str, dict[str, float]]
+
+
+class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR has no types
+    """Exact search for BEIR's ``EvaluateRetrieval``, on all cores or a GPU.
+
+    Embeddings lie in shards on disk while they are searched, in the folder of
+    ``HYBRIDIR_SHARD_DIR``. Scores are exact in float64 and ties broken by a hash of the passage
+    id, so results depend neither on chunks nor on the machine. One query works, NaN is an error,
+    and saved embeddings are no pickles.
+
+    Args:
+        model: Has ``encode_queries`` and ``encode_corpus``, as
+            :class:`~hybridir_mteb.adapters.beir.encoder.BeirEncoder` or any of BEIR's models.
+        batch_size: Passed to the model.
+        corpus_chunk_size: Passages whose embeddings are held at a time.
+        score_function: ``cos_sim`` or ``dot``, where BEIR passes none: ``search_from_files``.
+        ignore_identical_ids: Leave out a passage whose id equals the query's, as BEIR does.
+        show_progress_bar: Passed to the model.
+
+    Raises:
+        SettingError: An unknown score function.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        batch_size: int = 128,
+        corpus_chunk_size: int = 8192,
+        *,
+        score_function: str = "cos_sim",
+        ignore_identical_ids: bool = True,
+        show_progress_bar: bool = True,
+    ) -> None:
+        similarity_of(score_function)
+        self.model, self.batch_size = model, batch_size
+        self.corpus_chunk_size = corpus_chunk_size
+        self.score_function = score_function
+        self.ignore_identical_ids = ignore_identical_ids
+        self.show_progress_bar = show_progress_bar
+
+    def search(
+        self,
+        corpus: Mapping[str, Row],
+        queries: Mapping[str, str],
+        top_k: int,
+        score_function: str | None = None,
+        **options: Any,
+    ) -> Results:
+        """Encode and search.
+
+        Args:
+            corpus: Passage id -> row with ``text`` and perhaps ``title``.
+            queries: Query id -> text.
+            top_k: How many passages of each query.
+            score_function: ``cos_sim`` or ``dot``.
+            **options: BEIR's ``return_sorted``: results always are.
+
+        Returns:
+            Query id -> passage id -> score, best first.
+
+        Raises:
+            SettingError: An unknown score function.
+            EmbeddingError: NaN, infinity, no query or no passage.
+        """
+        similarity = similarity_of(score_function or self.score_function)
+        check_corpus(corpus)  # nothing to search in is said before queries are encoded
+        vectors = embed_queries(self, queries)
+        ids = list(corpus)
+
+        def embed(rows: list[int]) -> FloatMatrix:
+            return embed_passages(self, [corpus[ids[row]] for row in rows])
+
+        found = self._rank(vectors, ids, embed, top_k, similarity)
+        return self._results(list(queries), found, top_k)
+
+    def search_from_files(
+        self,
+        query_embeddings_file: str,
+        corpus_embeddings_files: Sequence[str],
+        top_k: int,
+        score_function: str | None = None,
+        **options: Any,
+    ) -> Results:
+        """Search in files that :meth:`encode` wrote, one at a time.
+
+        ``EvaluateRetrieval.encode_and_retrieve`` does not tell its score function: give it to the
+        constructor, or as one more argument there.
+
+        Raises:
+            SettingError: An unknown score function.
+            DataUnavailableError: A file is missing.
+            DataFormatError: A file holds something else, or an id occurs twice.
+        """
+        similarity = similarity_of(score_function or self.score_function)
+        queries = read(Path(query_embeddings_file))
+        corpus = SavedCorpus([Path(name) for name in corpus_embeddings_files])
+        found = self._rank(queries.vectors, corpus.ids, corpus.vectors, top_k, similarity)
+        return self._results(queries.ids, found, top_k)
+
+    def _rank(
+        self,
+        queries: FloatMatrix,
+        ids: list[str],
+        embed: Callable[[list[int]], FloatMatrix],
+        top_k: int,
+        similarity: Similarity,
+    ) -> list[list[tuple[str, float]]]:
+        """Passages and scores of each query, best first; one more if one may be left out."""
+        rows = NumberedPassages(
+            "the corpus", "", len(ids), lambda some: ids[some.start : some.stop]
+        )
+        paths.shard_dir().mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=TEMPORARY, dir=paths.shard_dir()) as place:
+            key = ShardKey(
+                source=rows.name,
+                source_fingerprint=rows.fingerprint,
+                id_prefix="",
+                encoder=type(self.model).__name__,
+                encoder_fingerprint=uuid4().hex,
+                rows=self.corpus_chunk_size,
+            )
+            folder = ShardFolder(Path(place), key)
+            fill(folder, rows, by_number(embed), label="encoding corpus", expected=len(ids))
+            depth = min(top_k + self.ignore_identical_ids, len(ids))
+            hits = search(queries, [folder], depth, similarity=similarity, label="searching")
+        return [
+            [(ids[row], score) for row, score in zip(found, scores, strict=True)]
+            for found, scores in zip(hits.rows.tolist(), hits.scores.tolist(), strict=True)
+        ]
+
+    def _results(
+        self, queries: Sequence[str], found: list[list[tuple[str, float]]], top_k: int
+    ) -> Results:
+        drop = self.ignore_identical_ids
+        return {
+            query: dict([hit for hit in hits if not drop or hit[0] != query][:top_k])
+            for query, hits in zip(queries, found, strict=True)
+        }

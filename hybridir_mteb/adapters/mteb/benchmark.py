@@ -1,0 +1,102 @@
+"""The benchmarks: ``HybridIR``, its three settings kept apart, and BEIR, BEIR-PL and MIRACL."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from hybridir_mteb.plugins.settings import Context, Setting
+from hybridir_mteb.results.benchmarks import BENCHMARKS, HYBRIDIR, PARALLEL, BenchmarkTasks
+
+_ATTRIBUTE = "HYBRIDIR_MTEB_BENCHMARK"
+
+CITATION = r"""
+@article{elmahdy2024synergistic,
+  author = {Elmahdy, Adel and Lin, Sheng-Chieh and Ahmad, Amin},
+  journal = {arXiv preprint arXiv:2408.10536},
+  title = {Synergistic Approach for Simultaneous Optimization of Monolingual, Cross-lingual, and
+           Multilingual Information Retrieval},
+  year = {2024},
+}
+"""
+
+
+def build_benchmark() -> Any:
+    """The ``mteb.Benchmark`` object of the parallel collections."""
+    from mteb.benchmarks.benchmark import (
+        Benchmark,
+        BenchmarkAggregation,
+        CustomGroup,
+        CustomGrouping,
+    )
+    from mteb.get_tasks import get_task
+
+    from hybridir_mteb.adapters.mteb.task import task_name
+
+    groups = {
+        setting.value.capitalize(): [
+            get_task(task_name(name, setting, Context.SENTENCE)) for name in PARALLEL
+        ]
+        for setting in Setting
+    }
+    return Benchmark(
+        name=HYBRIDIR,
+        display_name=HYBRIDIR,
+        tasks=[task for tasks in groups.values() for task in tasks],
+        description=(
+            "Zero-shot multilingual answer retrieval on XQuAD-R and MLQA-R in three settings, mAP "
+            "over the full ranking. The means of the three settings are reported apart."
+        ),
+        reference="https://arxiv.org/abs/2408.10536",
+        citation=CITATION,
+        aggregations=(
+            BenchmarkAggregation.MEAN_TASK,
+            CustomGrouping(
+                name="Setting",
+                groups=tuple(CustomGroup(label, tasks) for label, tasks in groups.items()),
+            ),
+        ),
+    )
+
+
+def build_others() -> list[Any]:
+    """The benchmarks of other people's sets; one whose tasks MTEB does not have is left out."""
+    from mteb.benchmarks.benchmark import Benchmark
+
+    built = []
+    for one in BENCHMARKS.values():
+        tasks = _tasks(one)
+        if tasks:
+            built.append(
+                Benchmark(
+                    name=one.name,
+                    display_name=one.name,
+                    tasks=tasks,
+                    description=one.description,
+                    reference=one.reference,
+                    citation=None,
+                )
+            )
+    return built
+
+
+def _tasks(benchmark: BenchmarkTasks) -> list[Any]:
+    """The benchmark's tasks, each with its split; none if MTEB lacks one of them."""
+    from mteb.get_tasks import get_task
+
+    try:
+        return [get_task(name, eval_splits=[benchmark.split(name)]) for name in benchmark.tasks]
+    except KeyError:  # a task that another version of MTEB, or a broken plugin, does not have
+        return []
+
+
+def add_benchmarks() -> None:
+    """Put the benchmarks where mteb scans for them; called when mteb's own are loaded."""
+    module = import_module("mteb.benchmarks.benchmarks")
+    if not hasattr(module, _ATTRIBUTE):
+        setattr(module, _ATTRIBUTE, build_benchmark())
+        for at, benchmark in enumerate(build_others()):
+            setattr(module, f"{_ATTRIBUTE}_{at}", benchmark)
+    lookup: Any = import_module("mteb.benchmarks.get_benchmark")
+    lookup._build_registry.cache_clear()
+    lookup._build_aliases_registry.cache_clear()

@@ -1,0 +1,107 @@
+"""``hybridir models ...``: what encoders there are, and the store of trained ones."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+models_app = typer.Typer(
+    help="Encoders: those of plugins and those trained here.", no_args_is_help=True
+)
+console = Console(width=None if sys.stdout.isatty() else 120)
+Name = Annotated[str, typer.Argument(help="Name, as 'hybridir models list' shows.")]
+Revision = Annotated[str | None, typer.Option(help="Fingerprint, or its first characters.")]
+
+
+@models_app.command("list")
+def list_(
+    trainable: Annotated[
+        bool, typer.Option("--trainable", help="Also names that could be trained or fitted.")
+    ] = False,
+) -> None:
+    """List encoders; mteb run -m NAME evaluates one."""
+    from hybridir_mteb.adapters.mteb.register import register
+    from hybridir_mteb.encoders.trained import NOT_HERE, encoders
+
+    registry = register().models
+    place = {(e.name, e.fingerprint): e.place for e in encoders()}
+    rows = [
+        (
+            name,
+            f"{(meta.n_parameters or 0) / 1e6:.0f} M" if meta.n_parameters else "?",
+            str(meta.revision)[:12] if meta.revision != NOT_HERE else "not on this machine",
+            place.get((name, meta.revision)) or registry.owner(name),
+        )
+        for name, meta in registry.items()
+        if trainable or meta.revision != NOT_HERE
+    ]
+    table = Table(title="Encoders (mteb run -m NAME)", title_justify="left")
+    table.add_column("name", no_wrap=True)
+    for column in ("parameters", "revision", "from"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+@models_app.command()
+def show(name: Name, revision: Revision = None) -> None:
+    """Show the card of a trained encoder."""
+    from hybridir_mteb.encoders.trained import CARD, get
+
+    encoder = get(name, revision)
+    console.print(str(encoder.path), highlight=False)
+    console.print(escape((encoder.path / CARD).read_text(encoding="utf-8")), highlight=False)
+
+
+@models_app.command()
+def export(
+    name: Name,
+    target: Annotated[Path, typer.Argument(help="Zip archive to write.")],
+    revision: Revision = None,
+) -> None:
+    """Write a trained encoder as one file."""
+    from hybridir_mteb.encoders.trained import export as write
+    from hybridir_mteb.encoders.trained import get
+
+    console.print(str(write(get(name, revision), target)), highlight=False)
+
+
+@models_app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="Exported zip archive, or an encoder's folder.")],
+) -> None:
+    """Take an encoder into the store, its weights checked against their fingerprint."""
+    from hybridir_mteb.encoders.trained import import_encoder
+
+    encoder = import_encoder(source)
+    console.print(f"{encoder.name} {encoder.fingerprint}", highlight=False)
+
+
+@models_app.command()
+def rm(name: Name, revision: Revision = None) -> None:
+    """Delete a trained encoder from the store."""
+    from hybridir_mteb.encoders.trained import remove
+
+    for encoder in remove(name, revision):
+        console.print(f"removed {encoder.path}", highlight=False)
+
+
+@models_app.command()
+def push(
+    name: Name,
+    to: Annotated[str, typer.Option(help="Repository on the hub: owner/name.")],
+    revision: Revision = None,
+    private: Annotated[bool, typer.Option(help="Make a new repository private.")] = True,
+) -> None:
+    """Upload a trained encoder to the hub, with your own token."""
+    from hybridir_mteb.adapters.mteb.metas import to_hub
+    from hybridir_mteb.encoders.trained import get
+
+    console.print(to_hub(get(name, revision), to, private=private), highlight=False)

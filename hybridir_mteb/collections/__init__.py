@@ -1,0 +1,1 @@
+"""From files to queries, passages and judgements."""

@@ -1,0 +1,1 @@
+"""Collections written in other people's layouts."""

@@ -1,0 +1,256 @@
+"""Folders in BEIR's layout, as BEIR, its translations and the hub have them.
+
+Passages: ``corpus.jsonl``; queries: ``queries.jsonl``; judgements: ``qrels/<split>.tsv``. Each may
+be compressed, with the suffix ``.gz``, or Parquet: one file, or shards in a folder of that name.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from sys import intern
+from typing import Any
+
+from hybridir_mteb.collections.languages import language as check_language
+from hybridir_mteb.collections.readers.rows import (
+    FileSource,
+    as_passage,
+    in_order,
+    read_rows,
+    reading,
+)
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+from hybridir_mteb.plugins.specs import StreamedPart
+
+ROW_LAYOUTS = (
+    "{}.jsonl",
+    "{}.jsonl.gz",
+    "{}.parquet",
+    "{}/*.jsonl",
+    "{}/*.jsonl.gz",
+    "{}/*.parquet",
+)
+QRELS_LAYOUTS = (
+    "{}.tsv",
+    "{}.tsv.gz",
+    "{}.jsonl",
+    "{}.jsonl.gz",
+    "{}.parquet",
+    "{}-*-of-*.parquet",
+)
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')  # as csv writes ids that hold quotes; BEIR reads it so
+_SPLIT = re.compile(r"(.+?)(?:-\d+-of-\d+)?\.(?:tsv|tsv\.gz|jsonl|jsonl\.gz|parquet)")
+COLUMNS = "query-id, corpus-id and score, parted by tabs (or TREC's four)"
+
+
+@dataclass(frozen=True)
+class BeirFiles:
+    """The files of a folder that one split needs.
+
+    Attributes:
+        corpus: Passages, in order.
+        queries: Queries of all splits.
+        qrels: Judgements of the split.
+    """
+
+    corpus: tuple[Path, ...]
+    queries: tuple[Path, ...]
+    qrels: tuple[Path, ...]
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """All of them."""
+        return (*self.corpus, *self.queries, *self.qrels)
+
+
+def beir_splits(folder: Path) -> tuple[str, ...]:
+    """The splits that a folder has judgements of, sorted."""
+    matches = (_SPLIT.fullmatch(path.name) for path in (folder / "qrels").glob("*"))
+    return tuple(sorted({match[1] for match in matches if match}))
+
+
+def beir_files(folder: Path, split: str = "test") -> BeirFiles:
+    """Where passages, queries and judgements of a split are.
+
+    Raises:
+        DataUnavailableError: A file is missing; the message lists the layouts that are known.
+        DataFormatError: There are two of them, or a shard is missing.
+    """
+    if not folder.is_dir():
+        raise DataUnavailableError(f"{folder}: no such folder; give one in BEIR's layout")
+    corpus, queries = (_find(folder, ROW_LAYOUTS, name) for name in ("corpus", "queries"))
+    try:
+        qrels = _find(folder / "qrels", QRELS_LAYOUTS, split)
+    except DataUnavailableError as error:
+        splits = ", ".join(beir_splits(folder))
+        there = f"; the folder has the splits {splits}" if splits else ""
+        raise DataUnavailableError(f"{error}{there}") from error
+    return BeirFiles(corpus, queries, qrels)
+
+
+def _find(folder: Path, layouts: tuple[str, ...], name: str) -> tuple[Path, ...]:
+    found = {
+        pattern: files
+        for pattern in layouts
+        if (files := [p for p in folder.glob(pattern.format(glob.escape(name))) if p.is_file()])
+    }
+    if not found:
+        known = ", ".join(pattern.format(name) for pattern in layouts)
+        raise DataUnavailableError(f"{folder}: no {name}: looked for {known}")
+    if len(found) > 1:
+        raise DataFormatError(
+            f"{folder}: {' and '.join(pattern.format(name) for pattern in found)} are both there; "
+            "remove one of them"
+        )
+    return in_order(next(iter(found.values())))
+
+
+def read_beir_folder(
+    folder: Path,
+    split: str = "test",
+    language: str = "en",
+    name: str = "",
+    expected: int | None = None,
+) -> StreamedPart:
+    """One split of a folder; passages are not read yet.
+
+    Queries without a relevant passage among the judgements of the split are left out. BEIR and MTEB
+    leave out those without any judgement; queries that are judged, but with grade 0 only, count
+    there with a score of 0.
+
+    Args:
+        folder: In BEIR's layout.
+        split: Name of the judgements' file.
+        language: ISO 639-1 code of the passages.
+        name: For messages; by default the folder's name.
+        expected: How many passages there are, where it is known.
+
+    Raises:
+        DataUnavailableError: A file is missing.
+        DataFormatError: A line is malformed, an id occurs twice, a judged query is not there or
+            empty, or no query is left; the message names file, line and remedy.
+        UnknownNameError: The language is not known.
+    """
+    check_language(language)
+    files = beir_files(folder, split)
+    texts = _queries(files.queries)
+    qrels: dict[str, dict[str, int]] = {}
+    for where, query, passage, grade in _judgements(files.qrels):
+        if query not in texts:
+            raise DataFormatError(
+                f"{where}: query {query!r} is not in {files.queries[0]}; add it, or remove the line"
+            )
+        judged = qrels.setdefault(query, {})
+        if judged.get(passage, grade) != grade:
+            raise DataFormatError(
+                f"{where}: passage {passage!r} has another grade for query {query!r} above; keep "
+                "one of them"
+            )
+        judged[intern(passage)] = grade
+    kept = {query: judged for query, judged in qrels.items() if max(judged.values()) > 0}
+    if not kept:
+        raise DataFormatError(
+            f"{files.qrels[0]}: no query has a relevant passage, of grade 1 or more"
+        )
+    queries = {query: text for query, text in texts.items() if query in kept}
+    empty = next((query for query, text in queries.items() if not text.strip()), None)
+    if empty is not None:
+        raise DataFormatError(
+            f"{files.queries[0]}: query {empty!r} is empty; fill it in, or remove its judgements"
+        )
+    source = FileSource(name or folder.resolve().name, files.corpus, expected)
+    return StreamedPart(language, queries, {query: kept[query] for query in queries}, source)
+
+
+def _queries(files: tuple[Path, ...]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for path in files:
+        for number, row in read_rows(path):
+            query = as_passage(path, number, row)
+            if query.id in texts:
+                raise DataFormatError(f"{path}:{number}: query {query.id!r} occurs twice; keep one")
+            texts[query.id] = query.text
+    return texts
+
+
+def _judgements(files: tuple[Path, ...]) -> Iterator[tuple[str, str, str, int]]:
+    """File and line, query, passage and grade of each judgement."""
+    for path in files:
+        tabular = path.name.removesuffix(".gz").endswith(".tsv")
+        yield from (_tab_judgements(path) if tabular else _row_judgements(path))
+
+
+def _tab_judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
+    first, at = True, 0
+    with reading(path) as stream:
+        for number, line in enumerate(stream, 1):
+            if line.isspace():
+                continue
+            where = f"{path}:{number}"
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise DataFormatError(f"{where}: not UTF-8: {error}. Save it as UTF-8") from error
+            columns = text.split("\t") if "\t" in text else text.split()
+            if len(columns) not in {3, 4}:
+                raise DataFormatError(
+                    f"{where}: {len(columns)} columns, expected {COLUMNS}; mend or remove the line"
+                )
+            grade = _grade(columns[-1])
+            if grade is None and not (first and _is_head(columns[-1])):
+                raise _wrong_grade(where, columns[-1])
+            first = False
+            if grade is not None:  # else the heads
+                at += 1
+                yield where, _column(columns[0]), _column(columns[-2]), grade
+    if not at:
+        raise DataFormatError(f"{path}: no judgement; expected {COLUMNS}")
+
+
+def _row_judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
+    for number, row in read_rows(path):
+        where = f"{path}:{number}"
+        grade = _grade(row.get("score"))
+        if grade is None:
+            raise _wrong_grade(where, row.get("score"))
+        yield where, _id(row, "query-id", where), _id(row, "corpus-id", where), grade
+
+
+def _id(row: Mapping[str, Any], field: str, where: str) -> str:
+    value = row.get(field)
+    if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
+        raise DataFormatError(f"{where}: {field!r} must be a string or a whole number")
+    return str(value)
+
+
+def _column(written: str) -> str:
+    """An id in a column, without the quotes that csv puts around it."""
+    stripped = written.strip()
+    return stripped[1:-1].replace('""', '"') if _QUOTED.fullmatch(stripped) else stripped
+
+
+def _is_head(written: str) -> bool:
+    """Whether a column of the first line is a head; a number is a grade, a wrong one perhaps."""
+    try:
+        float(written)
+    except ValueError:
+        return True
+    return False
+
+
+def _grade(value: Any) -> int | None:
+    """A whole number, also if written as ``1.0``; None for anything else."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return int(number) if number.is_integer() else None
+
+
+def _wrong_grade(where: str, value: Any) -> DataFormatError:
+    return DataFormatError(
+        f"{where}: grade {value!r} is not a whole number; the columns are {COLUMNS}"
+    )

@@ -1,0 +1,134 @@
+"""MIRACL's official layout: topics and qrels by language, passages in gzip JSON lines."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from hybridir_mteb.collections.collection import StreamedPassage
+from hybridir_mteb.collections.download import HubFolder, fetch_folder
+from hybridir_mteb.collections.readers.rows import FileSource
+from hybridir_mteb.collections.readers.trec import read_qrels
+from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.plugins.specs import StreamedPart
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MiraclPassages:
+    """The passages of one language; the files are looked for, or fetched, at first use.
+
+    Attributes:
+        language: ISO 639-1 code.
+        corpus: Where the files are.
+        expected: How many passages the official corpus has.
+    """
+
+    language: str
+    corpus: HubFolder
+    expected: int
+
+    @property
+    def name(self) -> str:
+        """For messages and progress bars."""
+        return f"MIRACL {self.language}"
+
+    @cached_property
+    def files(self) -> FileSource:
+        """The files, in order.
+
+        Raises:
+            ChecksumError: A downloaded file is not the pinned one.
+            DataUnavailableError: The corpus is not here and cannot be downloaded.
+        """
+        return FileSource(self.name, fetch_folder(self.corpus), self.expected)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the files on disk."""
+        return self.files.n_bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex sha256 of the files' names and content.
+
+        Raises:
+            DataUnavailableError: The corpus is not here and cannot be downloaded.
+        """
+        return self.files.fingerprint
+
+    def passages(self, start: int = 0, stop: int | None = None) -> Iterator[StreamedPassage]:
+        """Passages ``start`` to ``stop``.
+
+        A corpus of another size than the official one is used, with a warning at its end.
+
+        Raises:
+            DataUnavailableError: The corpus is not here and cannot be downloaded.
+            DataFormatError: A line is malformed; the message names file, line and remedy.
+        """
+        count = start
+        for passage in self.files.passages(start, stop):
+            count += 1
+            yield passage
+        if stop is None and count != self.expected and count > start:
+            logger.warning(
+                "%s: this corpus has %d passages, the official one %d: scores do not compare with "
+                "published ones",
+                self.name,
+                count,
+                self.expected,
+            )
+
+
+def read_topics(path: Path) -> dict[str, str]:
+    """Query id -> text, in file order.
+
+    Args:
+        path: Two columns parted by a tab: id and query.
+
+    Raises:
+        DataFormatError: A line has other columns, an id occurs twice, or the file is not UTF-8 or
+            empty; the message names file, line and remedy.
+    """
+    topics: dict[str, str] = {}
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise DataFormatError(f"{path}: not UTF-8: {error}. Save the file as UTF-8") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        identifier, tab, text = line.rstrip("\r").partition("\t")
+        if not tab or not identifier or not text.strip() or "\t" in text:
+            raise DataFormatError(
+                f"{path}:{number}: expected an id, a tab and a query; mend or remove the line"
+            )
+        if identifier in topics:
+            raise DataFormatError(f"{path}:{number}: query {identifier!r} occurs twice; keep one")
+        topics[identifier] = text
+    if not topics:
+        raise DataFormatError(f"{path}: the file is empty; is it the right one?")
+    return topics
+
+
+def read_miracl(topics: Path, qrels: Path, passages: MiraclPassages) -> StreamedPart:
+    """One language; passages are not read yet.
+
+    Passages that were judged and are not relevant stay in the qrels, with grade 0.
+
+    Raises:
+        DataFormatError: A file is malformed, a query has no judgement, or judgements are of an
+            unknown query; the message names the file.
+    """
+    queries, judged = read_topics(topics), read_qrels(qrels)
+    for missing, where, what in (
+        (queries.keys() - judged.keys(), qrels, "has no judgement"),
+        (judged.keys() - queries.keys(), topics, "is judged and not here"),
+    ):
+        if missing:
+            raise DataFormatError(f"{where}: query {min(missing)!r} {what}; fetch the files again")
+    return StreamedPart(passages.language, queries, judged, passages)

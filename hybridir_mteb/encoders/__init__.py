@@ -1,0 +1,6 @@
+"""From texts to vectors: encoders, their identity, and what is kept of their embeddings."""
+
+from hybridir_mteb._moved import old_names
+
+NAMES = "encoder_metas from_hub load_encoder to_hub trained_on"
+__getattr__ = old_names("encoders", "adapters.mteb.metas", NAMES)

@@ -1,0 +1,72 @@
+"""The built-in backbones, as data; nothing is loaded here.
+
+Decoder LLMs carry no pinned commit: a recipe that trains one names it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hybridir_mteb.plugins.hookspecs import Register, hookimpl
+from hybridir_mteb.plugins.specs import Backbone
+
+INSTRUCTION = (
+    "Instruct: Given a question, retrieve passages in any language that answer it\nQuery: "
+)
+E5 = {"query": "query: ", "document": "passage: "}
+
+
+def _encoder(
+    name: str, hub_id: str, millions: int, layers: int, hidden: int, **rest: Any
+) -> Backbone:
+    parameters = millions * 1_000_000
+    return Backbone(name, hub_id, parameters=parameters, layers=layers, hidden=hidden, **rest)
+
+
+def _decoder(name: str, hub_id: str, millions: int, layers: int, hidden: int) -> Backbone:
+    return _encoder(
+        name,
+        hub_id,
+        millions,
+        layers,
+        hidden,
+        pooling="lasttoken",
+        prompts={"query": INSTRUCTION},
+        decoder=True,
+        lora=True,
+        max_tokens=512,
+    )
+
+
+# Name, hub id, millions of parameters, layers, hidden size.
+BACKBONES = (
+    _encoder(
+        "pocket",
+        "intfloat/multilingual-e5-small",
+        118,
+        12,
+        384,
+        prompts=E5,
+        lora=True,
+        max_tokens=160,
+        loader="hybridir_mteb.encoders.pocket.model:load_pocket",
+    ),
+    _encoder("me5s", "intfloat/multilingual-e5-small", 118, 12, 384, prompts=E5),
+    _encoder("xlmr", "FacebookAI/xlm-roberta-base", 278, 12, 768, pooling="mean"),
+    _encoder("xlmr-large", "FacebookAI/xlm-roberta-large", 560, 24, 1024, pooling="mean"),
+    _encoder("labse", "sentence-transformers/LaBSE", 471, 12, 768),
+    _decoder("qwen2.5-7b", "Qwen/Qwen2.5-7B", 7_616, 28, 3584),
+    _decoder("qwen2.5-14b", "Qwen/Qwen2.5-14B", 14_770, 48, 5120),
+    _decoder("qwen2.5-32b", "Qwen/Qwen2.5-32B", 32_764, 64, 5120),
+    _decoder("qwen2.5-72b", "Qwen/Qwen2.5-72B", 72_706, 80, 8192),
+    _decoder("mistral-7b", "mistralai/Mistral-7B-v0.3", 7_248, 32, 4096),
+    _decoder("llama3.1-8b", "meta-llama/Llama-3.1-8B", 8_030, 32, 4096),
+    _decoder("llama3.1-70b", "meta-llama/Llama-3.1-70B", 70_554, 80, 8192),
+)
+
+
+@hookimpl
+def register_backbones(register: Register) -> None:
+    """Register the built-in backbones."""
+    for backbone in BACKBONES:
+        register(backbone)

@@ -1,0 +1,175 @@
+"""Each distinct (prompt, text) is encoded once: within a process and, by the store, across runs.
+
+One :class:`EncodeOnce` belongs to one model object. It keeps a matrix of all vectors seen so far,
+asks the store for those it lacks, and has only the rest encoded.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from tqdm import tqdm
+
+from hybridir_mteb.encoders.cache import EmbeddingStore, text_key
+from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
+
+# Texts -> positions and their vectors, batch by batch in any order.
+BatchEncoder = Callable[[Sequence[str]], Iterator[tuple[Sequence[int], FloatMatrix]]]
+
+FLUSH_S = 10.0
+
+
+class EncodeOnce:
+    """Vectors of one model, by prompt and text.
+
+    Args:
+        store: On-disk store; None keeps vectors in memory only.
+
+    Attributes:
+        encoded: Number of texts that the model really encoded.
+    """
+
+    def __init__(self, store: EmbeddingStore | None) -> None:
+        self._store = store
+        self._row: dict[bytes, int] = {}
+        self._matrix: FloatMatrix | None = None
+        self.encoded = 0
+
+    def embed(
+        self, texts: Sequence[str], prompt: str, encode: BatchEncoder, label: str = "encoding"
+    ) -> tuple[FloatMatrix, IntArray]:
+        """Embeddings of texts, repeated ones sharing a row.
+
+        Args:
+            texts: Any number of texts, in any order, repetitions allowed.
+            prompt: Everything besides the text that the embedding depends on.
+            encode: Encodes texts that neither memory nor store have.
+            label: Shown beside the progress bar.
+
+        Returns:
+            A (n_distinct, dimension) float32 matrix and the row of each text.
+
+        Raises:
+            EmbeddingError: The model returned another dimension than before.
+        """
+        keys = [text_key(prompt, text) for text in texts]
+        distinct = dict(zip(keys, texts, strict=True))
+        missing = [key for key in distinct if key not in self._row]
+        if self._store is not None and missing:
+            self._remember(self._store.get(missing))
+            missing = [key for key in missing if key not in self._row]
+        if missing:
+            self._encode(missing, [distinct[key] for key in missing], encode, label)
+        if self._matrix is None:
+            raise EmbeddingError("there are no texts to encode")
+        place = {key: at for at, key in enumerate(distinct)}
+        rows = np.fromiter((self._row[key] for key in distinct), np.int64, len(distinct))
+        return self._matrix[rows], np.fromiter((place[key] for key in keys), np.int64, len(keys))
+
+    def _encode(
+        self, keys: list[bytes], texts: list[str], encode: BatchEncoder, label: str
+    ) -> None:
+        pending: dict[bytes, FloatMatrix] = {}
+        flushed, done = time.monotonic(), 0
+        # Long texts come first; counting characters keeps the time left honest.
+        work = sum(map(len, texts))
+        with tqdm(total=work, desc=label, unit="char", unit_scale=True, leave=False) as bar:
+            try:
+                for positions, vectors in encode(texts):
+                    pending.update((keys[at], vectors[i]) for i, at in enumerate(positions))
+                    self.encoded += len(positions)
+                    done += len(positions)
+                    bar.set_postfix_str(f"texts={done}/{len(texts)}", refresh=False)
+                    bar.update(sum(len(texts[at]) for at in positions))
+                    if time.monotonic() - flushed > FLUSH_S:
+                        self._keep(pending)
+                        pending, flushed = {}, time.monotonic()
+            finally:  # an interrupted run keeps what it has
+                self._keep(pending)
+        lost = sum(key not in self._row for key in keys)
+        if lost:
+            raise EmbeddingError(f"the model returned no embedding for {lost} of {len(keys)} texts")
+
+    def _keep(self, vectors: dict[bytes, FloatMatrix]) -> None:
+        if vectors:
+            self._remember(vectors)
+            if self._store is not None:
+                self._store.put(vectors.items())
+
+    def _remember(self, vectors: dict[bytes, FloatMatrix]) -> None:
+        if not vectors:
+            return
+        dimensions = {len(vector) for vector in vectors.values()}
+        if self._matrix is not None:
+            dimensions.add(self._matrix.shape[1])
+        if len(dimensions) > 1:
+            raise EmbeddingError(f"embeddings of dimensions {sorted(dimensions)} from one model")
+        new = np.stack(list(vectors.values()))
+        if self._matrix is None:
+            self._matrix = new
+        else:
+            self._matrix = np.concatenate([self._matrix, new])
+        start = len(self._matrix) - len(new)
+        self._row.update((key, start + i) for i, key in enumerate(vectors))
+
+
+@dataclass
+class _Memory:
+    stamp: str
+    once: EncodeOnce
+
+
+_OF_MODEL: dict[int, dict[str, _Memory]] = {}
+
+
+def encode_once_for(
+    model: object, variant: str, stamp: str, make_store: Callable[[], EmbeddingStore | None]
+) -> EncodeOnce:
+    """The :class:`EncodeOnce` of a model object, made at first use and freed with the model.
+
+    Args:
+        model: The model; anything that can be weakly referenced.
+        variant: Settings of the call that change the embeddings.
+        stamp: State of the weights; vectors made in another state are forgotten.
+        make_store: Opens the store, called once for each state.
+    """
+    if id(model) not in _OF_MODEL:
+        _OF_MODEL[id(model)] = {}
+        weakref.finalize(model, _OF_MODEL.pop, id(model), None)
+    memories = _OF_MODEL[id(model)]
+    if variant not in memories or memories[variant].stamp != stamp:
+        memories[variant] = _Memory(stamp, EncodeOnce(make_store()))
+    return memories[variant].once
+
+
+Value = TypeVar("Value")
+
+
+class PerModel(Generic[Value]):
+    """One value for each model object."""
+
+    def __init__(self) -> None:
+        self._found: WeakKeyDictionary[Any, tuple[object, Value]] = WeakKeyDictionary()
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def get(self, model: Any, state: object, make: Callable[[], Value]) -> Value:
+        """The value, made at the first call for a model in its present state.
+
+        Args:
+            model: Anything that can be weakly referenced.
+            state: Of its weights: while this is equal, the value holds.
+            make: Computes the value.
+        """
+        known = self._found.get(model)
+        if known is None or known[0] != state:
+            known = self._found[model] = (state, make())
+        return known[1]

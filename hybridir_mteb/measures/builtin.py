@@ -1,0 +1,14 @@
+"""Registers the built-in measures, through the same hook as anybody's."""
+
+from __future__ import annotations
+
+from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
+from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
+from hybridir_mteb.plugins.hookspecs import Register, hookimpl
+
+
+@hookimpl
+def register_measures(register: Register) -> None:
+    """Register the built-in measures."""
+    for measure in (*EFFECTIVENESS, *LANGUAGE_BIAS):
+        register(measure)

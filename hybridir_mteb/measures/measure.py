@@ -1,0 +1,162 @@
+"""What a measure is: a name, what it means, and a function from ranks to one value a query."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridir_mteb.measures.view import LanguageView
+from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.ranking.arrays import IntArray, QueryRows, Relevance
+from hybridir_mteb.ranking.exact import NOT_RETRIEVED
+
+# Keys that result files use for other things.
+RESERVED = frozenset(
+    {
+        "main_score",
+        "hf_subset",
+        "languages",
+        "mteb_version",
+        "n_queries",
+        "n_passages",
+        "confidence_intervals",
+        "passage_languages",
+        "n_missing_passages",
+        "not_applicable",
+        "shard_dtype",
+    }
+)
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class RankTable(QueryRows):
+    """The ranks of all relevant passages of a set of queries: everything a measure sees.
+
+    Attributes:
+        ranks: (n_entries,) int64, 1-based, ascending within a query; ``NOT_RETRIEVED`` for a
+            passage that a system that does not rank the whole pool left out.
+        pool_size: Number of candidates.
+        gains: (n_entries,) float64 relevance grades, aligned with ``ranks``; 1 by default.
+        languages: Languages of queries and passages; None where they play no part.
+    """
+
+    ranks: IntArray
+    pool_size: int
+    gains: npt.NDArray[np.float64]
+    languages: LanguageView | None = None
+
+    @classmethod
+    def build(
+        cls,
+        relevance: Relevance,
+        ranks: IntArray,
+        pool_size: int,
+        gains: npt.NDArray[np.float64] | None = None,
+        languages: LanguageView | None = None,
+    ) -> RankTable:
+        """Sort the entries of each query by rank.
+
+        Args:
+            relevance: The relevant passages of each query.
+            ranks: (n_entries,) their ranks, 1-based.
+            pool_size: Number of candidates.
+            gains: (n_entries,) grades; 1 by default.
+            languages: Languages, its entries in the order of ``ranks``.
+        """
+        order = np.lexsort((ranks, relevance.query_of_entry))
+        grades = np.ones(len(ranks)) if gains is None else gains
+        view = None if languages is None else languages.reordered(order)
+        return cls(relevance.indptr, ranks[order], pool_size, grades[order], view)
+
+    @property
+    def complete(self) -> npt.NDArray[np.bool_]:
+        """(n_queries,) whether all relevant passages of a query have a rank."""
+        lost = self.sum_by_query((self.ranks >= NOT_RETRIEVED).astype(np.float64))
+        complete: npt.NDArray[np.bool_] = lost == 0
+        return complete
+
+    @property
+    def place_in_query(self) -> IntArray:
+        """(n_entries,) Place among the query's relevant passages: 1 for the best-ranked."""
+        return np.arange(len(self.ranks)) - np.repeat(self.indptr[:-1], self.counts) + 1
+
+    def sum_by_query(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """(n_queries,) sums of a value per entry; 0 for queries without entries."""
+        sums: npt.NDArray[np.float64] = np.bincount(
+            self.query_of_entry, values, self.n_queries
+        ).astype(np.float64)
+        return sums
+
+
+PerQuery = Callable[[RankTable], npt.NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure.
+
+    Attributes:
+        name: Key in result files, lower case.
+        compute: Ranks -> (n_queries,) float64; NaN where the measure is undefined for a query.
+        description: One sentence: range, direction, source.
+        settings: Settings in which it is reported.
+        by_query: Whether queries of a language can have different values; one number for all of
+            them has no interval over queries.
+
+    Raises:
+        ValueError: The name is not lower case, or is a key that result files use otherwise.
+    """
+
+    name: str
+    compute: PerQuery
+    description: str
+    settings: frozenset[Setting] = field(default=frozenset(Setting))
+    by_query: bool = True
+
+    def __post_init__(self) -> None:
+        if self.name in RESERVED or not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"measure name {self.name!r}: use lower-case letters, digits and underscores, and "
+                f"none of {', '.join(sorted(RESERVED))}"
+            )
+
+
+def measure_values(measure: Measure, table: RankTable) -> npt.NDArray[np.float64]:
+    """(n_queries,) values of one measure, NaN where it is undefined.
+
+    Raises:
+        ValueError: The measure returned something else than one finite number, or NaN, a query.
+    """
+    values = np.asarray(measure.compute(table), np.float64)
+    if values.shape != (table.n_queries,):
+        raise ValueError(
+            f"measure {measure.name} returned shape {values.shape} for {table.n_queries} queries"
+        )
+    if np.isinf(values).any():
+        raise ValueError(f"measure {measure.name} returned an infinite value")
+    return values
+
+
+def evaluate_measures(
+    measures: Iterable[Measure], table: RankTable, setting: Setting
+) -> dict[str, float | None]:
+    """Means over queries of all measures that the setting reports.
+
+    Every judged query counts; only queries for which a measure is undefined are left out of its
+    mean, and a measure that is undefined for all of them is None.
+
+    Raises:
+        ValueError: A measure returned something else than one finite number, or NaN, a query.
+    """
+    scores: dict[str, float | None] = {}
+    for measure in measures:
+        if setting in measure.settings:
+            values = measure_values(measure, table)
+            defined = values[~np.isnan(values)]
+            scores[measure.name] = float(defined.mean()) if len(defined) else None
+    return scores

@@ -1,0 +1,270 @@
+"""Everything that is known of a system's language bias: by language, by pair, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridir_mteb.measures.bootstrap import RESAMPLES, mean_intervals
+from hybridir_mteb.measures.language_bias import rank_distance
+from hybridir_mteb.measures.measure import Measure, RankTable, measure_values
+from hybridir_mteb.ranking.exact import NOT_RETRIEVED
+
+Values = npt.NDArray[np.float64]
+Interval = tuple[float, float]
+MATRIX_RECALL_DEPTH = 10
+MATRIX_SHARE_DEPTHS = (10, 100)
+MATRICES = {
+    "mean_rank": "mean rank of the relevant passages",
+    f"recall_at_{MATRIX_RECALL_DEPTH}": f"share of the relevant passages in the top "
+    f"{MATRIX_RECALL_DEPTH}",
+    **{f"share_at_{depth}": f"share of the top {depth}" for depth in MATRIX_SHARE_DEPTHS},
+}
+
+
+@dataclass(frozen=True)
+class BiasReport:
+    """Language bias of one system on one pool of passages.
+
+    Attributes:
+        query_languages: Languages that have queries, sorted.
+        passage_languages: Languages that have candidates, sorted.
+        n_queries: Query language -> number of queries.
+        n_passages: Passage language -> number of candidates.
+        by_language: Query language -> measure -> mean over its queries; None where undefined.
+        means: Measure -> mean over query languages.
+        intervals: Measure -> 95 percent bootstrap interval of the mean over query languages; None
+            where it is undefined, and for measures that are one number for all queries.
+        intervals_by_language: Query language -> measure -> 95 percent bootstrap interval.
+        matrices: Name in ``MATRICES`` -> one row for each query language, one column for each
+            passage language; None where nothing is relevant, and for a mean rank where a relevant
+            passage was not retrieved.
+        rank_distances: Query language -> rank distance of each query that has one.
+        not_applicable: Measure -> why it says nothing about this collection.
+        remarks: Measure -> what to know when reading it on this collection.
+    """
+
+    query_languages: tuple[str, ...]
+    passage_languages: tuple[str, ...]
+    n_queries: Mapping[str, int]
+    n_passages: Mapping[str, int]
+    by_language: Mapping[str, Mapping[str, float | None]]
+    means: Mapping[str, float | None]
+    intervals: Mapping[str, Interval | None]
+    intervals_by_language: Mapping[str, Mapping[str, Interval | None]]
+    matrices: Mapping[str, list[list[float | None]]]
+    rank_distances: Mapping[str, list[int]] = field(repr=False)
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as JSON values, without the rank distance of every query."""
+        content = asdict(self)
+        del content["rank_distances"]
+        return content
+
+
+def bias_report(
+    table: RankTable,
+    measures: Sequence[Measure],
+    *,
+    items: Sequence[str] | None = None,
+    not_applicable: Mapping[str, str] | None = None,
+    remarks: Mapping[str, str] | None = None,
+    resamples: int = RESAMPLES,
+) -> BiasReport:
+    """Evaluate measures by query language, with intervals, and the language pairs.
+
+    Args:
+        table: Ranks of the queries of all languages, with languages.
+        measures: What to evaluate.
+        items: (n_queries,) what each query asks; translations share an item and are drawn together
+            in the bootstrap. By default each query is its own.
+        not_applicable: Measures to leave undefined, and why.
+        remarks: What to know of measures that are reported.
+        resamples: Of the bootstrap; 0 leaves the intervals out.
+
+    Raises:
+        ValueError: The table has no languages, two queries of one language share an item, or a
+            measure returned something unusable.
+    """
+    view = table.languages
+    if view is None:
+        raise ValueError("language bias needs the languages of queries and passages")
+    refused = dict(not_applicable or {})
+    used = [measure for measure in measures if measure.name not in refused]
+    spoken = [at for at in range(len(view.codes)) if (view.queries == at).any()]
+    pool = [at for at in range(len(view.codes)) if view.pool[at]]
+    names = [view.codes[at] for at in spoken]
+    columns = _columns(table, used, spoken, items)
+    intervals = _Intervals(columns, len(used), len(spoken), resamples)
+    by_language = {code: _means(columns[:, :, at], used, refused) for at, code in enumerate(names)}
+    return BiasReport(
+        query_languages=tuple(names),
+        passage_languages=tuple(view.codes[at] for at in pool),
+        n_queries={
+            code: int((view.queries == at).sum()) for at, code in zip(spoken, names, strict=True)
+        },
+        n_passages={view.codes[at]: int(view.pool[at]) for at in pool},
+        by_language=by_language,
+        means={
+            name: _mean([row[name] for row in by_language.values()])
+            for name in by_language[names[0]]
+        }
+        if names
+        else {},
+        intervals={
+            m.name: intervals.of_mean(i) if m.by_query else None for i, m in enumerate(used)
+        },
+        intervals_by_language={
+            code: {
+                m.name: intervals.of_language(i, at) if m.by_query else None
+                for i, m in enumerate(used)
+            }
+            for at, code in enumerate(names)
+        },
+        matrices=language_matrices(table, spoken, pool),
+        rank_distances=_distances(table, spoken, names) if "rank_distance" not in refused else {},
+        not_applicable=refused,
+        remarks=dict(remarks or {}),
+    )
+
+
+def language_matrices(
+    table: RankTable, query_languages: Sequence[int], passage_languages: Sequence[int]
+) -> dict[str, list[list[float | None]]]:
+    """What each query language finds in each passage language: see ``MATRICES``.
+
+    Args:
+        table: With languages.
+        query_languages: Positions in its codes: the rows.
+        passage_languages: Positions in its codes: the columns.
+    """
+    view = table.languages
+    assert view is not None  # noqa: S101 -- callers have checked
+    shape = (table.n_queries, len(view.codes))
+    cells = table.query_of_entry * shape[1] + view.entries
+    size = shape[0] * shape[1]
+    counts = np.bincount(cells, minlength=size).reshape(shape)
+    found = np.bincount(cells, table.ranks <= MATRIX_RECALL_DEPTH, size).reshape(shape)
+    recall = np.divide(found, counts, out=np.full(shape, np.nan), where=counts > 0)
+    known = np.where(table.ranks < NOT_RETRIEVED, table.ranks, np.nan)  # a mean needs them all
+    ranks = np.bincount(cells, known, size).reshape(shape)
+    rows: dict[str, list[list[float | None]]] = {name: [] for name in MATRICES}
+    for language in query_languages:
+        own = view.queries == language
+        total = counts[own].sum(axis=0)
+        mean_rank = np.divide(
+            ranks[own].sum(axis=0), total, out=np.full(shape[1], np.nan), where=total > 0
+        )
+        by_name = {
+            "mean_rank": mean_rank,
+            f"recall_at_{MATRIX_RECALL_DEPTH}": _nan_mean(recall[own]),
+        }
+        for depth in MATRIX_SHARE_DEPTHS:
+            by_name[f"share_at_{depth}"] = _shares(view.top[own, :depth], shape[1])
+        for name, values in by_name.items():
+            rows[name].append([_number(values[at]) for at in passage_languages])
+    return rows
+
+
+def _shares(top: npt.NDArray[np.int64], n_languages: int) -> Values:
+    """Share of each language in the top, averaged over queries that have one."""
+    ranked = (top >= 0).sum(axis=1)
+    shares = np.array([(top == at).sum(axis=1) for at in range(n_languages)], np.float64).T
+    return _nan_mean(
+        np.divide(
+            shares, ranked[:, None], out=np.full_like(shares, np.nan), where=ranked[:, None] > 0
+        )
+    )
+
+
+def _columns(
+    table: RankTable,
+    measures: Sequence[Measure],
+    languages: Sequence[int],
+    items: Sequence[str] | None,
+) -> Values:
+    """(n_items, n_measures, n_languages) values; NaN where an item has no query in a language."""
+    view = table.languages
+    assert view is not None  # noqa: S101 -- callers have checked
+    names = [str(at) for at in range(table.n_queries)] if items is None else items
+    places = {name: at for at, name in enumerate(dict.fromkeys(names))}
+    rows = np.array([places[name] for name in names], np.int64)
+    if len(set(zip(rows.tolist(), view.queries.tolist(), strict=True))) < len(rows):
+        raise ValueError("two queries of one language share an item: items are for translations")
+    columns = np.full((len(places), len(measures), len(languages)), np.nan)
+    for i, measure in enumerate(measures):
+        values = measure_values(measure, table)
+        for at, language in enumerate(languages):
+            own = view.queries == language
+            columns[rows[own], i, at] = values[own]
+    return columns
+
+
+class _Intervals:
+    """Intervals of every measure, by language and of the mean over languages."""
+
+    def __init__(self, columns: Values, n_measures: int, n_languages: int, resamples: int) -> None:
+        flat = columns.reshape(len(columns), n_measures * n_languages)
+        self._by_language: Values | None = None
+        if resamples and len(flat) > 1 and flat.shape[1]:
+            ends = mean_intervals(flat, resamples=resamples)
+            self._by_language = ends.reshape(n_measures, n_languages, 2)
+            groups = np.repeat(np.arange(n_measures), n_languages)
+            self._means = (
+                ends if n_languages == 1 else mean_intervals(flat, groups, resamples=resamples)
+            )
+
+    def of_language(self, measure: int, language: int) -> Interval | None:
+        return (
+            None if self._by_language is None else _interval(self._by_language[measure, language])
+        )
+
+    def of_mean(self, measure: int) -> Interval | None:
+        return None if self._by_language is None else _interval(self._means[measure])
+
+
+def _interval(ends: Values) -> Interval | None:
+    return None if np.isnan(ends).any() else (float(ends[0]), float(ends[1]))
+
+
+def _means(
+    values: Values, measures: Sequence[Measure], refused: Mapping[str, str]
+) -> dict[str, float | None]:
+    found = {m.name: _number(mean) for m, mean in zip(measures, _nan_mean(values), strict=True)}
+    return {**found, **dict.fromkeys(refused)}
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
+
+
+def _nan_mean(values: Values) -> Values:
+    """Means of columns without what is undefined; NaN where nothing is defined."""
+    defined = ~np.isnan(values)
+    n = defined.sum(axis=0)
+    sums = np.where(defined, values, 0.0).sum(axis=0)
+    means: Values = np.divide(sums, n, out=np.full(values.shape[1], np.nan), where=n > 0)
+    return means
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _distances(
+    table: RankTable, languages: Sequence[int], names: Sequence[str]
+) -> dict[str, list[int]]:
+    view = table.languages
+    assert view is not None  # noqa: S101 -- callers have checked
+    values = rank_distance(table)
+    return {
+        name: [int(v) for v in values[view.queries == at] if not np.isnan(v)]
+        for at, name in zip(languages, names, strict=True)
+    }

@@ -1,0 +1,91 @@
+"""The three settings, their subsets, and what a subset consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hybridir_mteb.collections.collection import LanguagePart, ParallelCollection
+
+
+class Setting(StrEnum):
+    """Which passages a query is searched in, and which of them are relevant."""
+
+    MONOLINGUAL = "monolingual"
+    CROSS_LINGUAL = "cross-lingual"
+    MULTILINGUAL = "multilingual"
+
+    @property
+    def in_task_name(self) -> str:
+        """As task names have it: ``CrossLingual``."""
+        return self.value.title().replace("-", "")
+
+    @property
+    def short(self) -> str:
+        """As tables have it: ``mono``, ``cross``, ``multi``."""
+        return self.value.removesuffix("lingual").removesuffix("-")
+
+
+class Context(StrEnum):
+    """What a passage consists of: the sentence alone, or with the paragraph around it."""
+
+    SENTENCE = "sentence"
+    SENTENCE_AND_PARAGRAPH = "sentence+paragraph"
+
+
+@dataclass(frozen=True)
+class Subset:
+    """One score: queries of one language against the passages of one or more languages."""
+
+    name: str
+    query_language: str
+    passage_languages: tuple[str, ...]
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Every language involved, the query's first."""
+        return tuple(dict.fromkeys((self.query_language, *self.passage_languages)))
+
+
+def subsets(languages: Sequence[str], setting: Setting) -> list[Subset]:
+    """The subsets of a setting, in sorted order.
+
+    Named ``de`` for the monolingual and multilingual setting, ``de-en`` (queries in German,
+    passages in English) for the cross-lingual one.
+    """
+    ordered = sorted(languages)
+    if setting is Setting.MONOLINGUAL:
+        return [Subset(code, code, (code,)) for code in ordered]
+    if setting is Setting.MULTILINGUAL:
+        return [Subset(code, code, tuple(ordered)) for code in ordered]
+    return [Subset(f"{a}-{b}", a, (b,)) for a in ordered for b in ordered if a != b]
+
+
+def passage_text(part: LanguagePart, position: int, context: Context) -> str:
+    """The text of a candidate as the encoder sees it: the sentence, then the paragraph if asked.
+
+    Stripped, as MTEB strips every document.
+    """
+    passage = part.passages[position]
+    if context is Context.SENTENCE or not passage.context.strip():
+        return passage.text.strip()
+    return f"{passage.text.strip()} {passage.context.strip()}"
+
+
+def judged_queries(
+    collection: ParallelCollection, subset: Subset
+) -> Iterator[tuple[int, list[str]]]:
+    """Positions of the subset's queries, each with the ids of its relevant passages.
+
+    Queries without a relevant passage in the pool are left out.
+    """
+    pools = [collection.part(code) for code in subset.passage_languages]
+    for position, query in enumerate(collection.part(subset.query_language).queries):
+        relevant = [
+            pool.passage_id(at)
+            for pool in pools
+            for at in pool.relevant_by_parallel_id.get(query.parallel_id, ())
+        ]
+        if relevant:
+            yield position, relevant

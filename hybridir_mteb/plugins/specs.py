@@ -1,0 +1,310 @@
+"""What plugins register: collections, training methods, debiasers; models are a ``ModelMeta``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridir_mteb.collections.collection import ParallelCollection, PassageSource
+from hybridir_mteb.collections.download import DataFile, HubFolder
+from hybridir_mteb.errors import PluginError, UnknownNameError
+from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.ranking.arrays import IntArray
+
+if TYPE_CHECKING:
+    from hybridir_mteb.training.losses.terms import LossTerm
+    from hybridir_mteb.training.pairs import Source, TextTransform
+
+
+@dataclass(frozen=True)
+class CollectionCard:
+    """What MTEB wants to know of a data set; the values are those that ``TaskMetadata`` accepts.
+
+    Attributes:
+        description: One or two sentences.
+        reference: URL of the paper or the data.
+        dataset: Where the data come from, such as ``owner/repository``.
+        revision: Pinned revision of the data.
+        license: Lower-case licence identifier.
+        date: First and last day of the text, ISO format.
+        domains: MTEB's domains.
+        citation: BibTeX, or an empty string.
+        annotations_creators: MTEB's annotator type.
+        sample_creation: MTEB's sample creation method.
+        adapted_from: MTEB tasks on the same data; models trained on those are not zero-shot here.
+    """
+
+    description: str
+    reference: str
+    dataset: str
+    revision: str
+    license: str
+    date: tuple[str, str]
+    domains: tuple[str, ...]
+    citation: str = ""
+    annotations_creators: str = "human-annotated"
+    sample_creation: str = "found"
+    adapted_from: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CollectionSpec:
+    """A retrieval collection and how to get it; becomes one MTEB task for each setting.
+
+    Attributes:
+        name: PascalCase; the tasks are ``<name>MonolingualRetrieval`` and so on.
+        languages: ISO 639-1 codes.
+        load: Given language codes, returns the collection with at least these.
+        card: Description, licence, citation.
+        files: Upstream files, for ``hybridir data``; empty if the data ship with a package.
+        split: Name of the evaluation split.
+        settings: Settings that make sense for the collection.
+        has_paragraphs: Whether ``context="sentence+paragraph"`` is offered.
+    """
+
+    name: str
+    languages: tuple[str, ...]
+    load: Callable[[Sequence[str]], ParallelCollection]
+    card: CollectionCard
+    files: tuple[DataFile, ...] = ()
+    split: str = "test"
+    settings: tuple[Setting, ...] = tuple(Setting)
+    has_paragraphs: bool = True
+
+
+OptionValue = float | int | str | bool | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MethodContext:
+    """What a training method may build its parts from.
+
+    Attributes:
+        options: The method's options, the recipe's own values put in.
+        languages: Codes of the training data, sorted; positions are language numbers.
+        dimension: Of the embeddings.
+        seed: Of the run.
+        sources: The training data, without the held-out part.
+    """
+
+    options: Mapping[str, OptionValue]
+    languages: tuple[str, ...]
+    dimension: int
+    seed: int
+    sources: Sequence[Source] = ()
+
+
+@dataclass(frozen=True)
+class TrainingMethod:
+    """A way to train an encoder; encoders are named ``hybridir/<backbone>-<method>``.
+
+    Attributes:
+        name: Lower case, such as ``hybrid``.
+        summary: One sentence: what a batch is, and the loss.
+        source: Paper.
+        batches: Kind of batch: ``mono``, ``xx``, ``cross``, ``mixed`` or ``hybrid``; empty for a
+            method that trains nothing.
+        options: Options with their default values; a recipe's ``method_options`` may change them.
+            ``batches``, ``alpha``, ``mixes`` and ``batch_language`` are options of every method.
+        unlabelled: Whether batches carry unlabelled text in random languages.
+        terms: What is added to InfoNCE.
+        transform: Changes query and passage texts.
+    """
+
+    name: str
+    summary: str
+    source: str
+    batches: str = ""
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    unlabelled: bool = False
+    terms: Callable[[MethodContext], Sequence[LossTerm]] | None = None
+    transform: Callable[[MethodContext], TextTransform] | None = None
+
+
+FloatArray = npt.NDArray[np.floating]
+Tensors = Mapping[str, npt.NDArray[Any]]
+ROLES = ("query", "document")
+_DEBIASER_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+@dataclass(frozen=True)
+class DebiasData:
+    """What a debiaser's statistics are estimated on.
+
+    Attributes:
+        languages: ISO 639-1 codes, sorted; their positions are language numbers.
+        embeddings: Role (``query``, ``document``) -> language -> (n_texts, dimension) float64
+            embeddings of the same texts in this role.
+        parallel: Whether row i is the same sentence in every language.
+        options: The debiaser's options, the user's values put in.
+    """
+
+    languages: tuple[str, ...]
+    embeddings: Mapping[str, Mapping[str, FloatArray]]
+    parallel: bool
+    options: Mapping[str, OptionValue]
+
+
+@dataclass(frozen=True)
+class Debiaser:
+    """Training-free debiasing of embeddings; encoders are named ``hybridir/<base>+<name>``.
+
+    Attributes:
+        name: Lower case, such as ``centre``: letters, digits, ``_`` and ``-``, a letter first.
+        summary: One sentence: what is done to an embedding.
+        source: Paper.
+        fit: Statistics of one role: called with the data and each of ``roles``; returns named
+            arrays of real numbers, or none. Floating-point ones are kept in float32.
+        apply: Given (n, dimension) float64 embeddings, (n,) language numbers (-1 where the
+            language is unknown or has no statistics) and the role's arrays, returns the debiased
+            embeddings.
+        options: Options with their default values.
+        roles: Sides that it is applied to; the embeddings of the other stay as they are.
+        needs_parallel: Whether it can be fitted on line-parallel text only.
+        uses_language: Whether ``apply`` looks at the language numbers; where it does not, no
+            language is detected and all numbers are -1.
+
+    Raises:
+        PluginError: A name of another form, roles that are none or unknown, or no functions.
+    """
+
+    name: str
+    summary: str
+    source: str
+    fit: Callable[[DebiasData, str], Tensors]
+    apply: Callable[[FloatArray, IntArray, Tensors], FloatArray]
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    roles: frozenset[str] = frozenset(ROLES)
+    needs_parallel: bool = False
+    uses_language: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _DEBIASER_NAME.fullmatch(self.name):
+            raise PluginError(
+                f"debiaser {self.name!r}: the name must be of lower-case letters, digits, _ and -, "
+                "a letter first: it becomes part of encoders' names"
+            )
+        if not self.roles or not set(self.roles) <= set(ROLES):
+            raise PluginError(
+                f"debiaser {self.name}: roles {self.roles!r}: expected one or both of "
+                f"{', '.join(ROLES)} in a set"
+            )
+        object.__setattr__(self, "roles", frozenset(self.roles))
+        for part in ("fit", "apply"):
+            if not callable(getattr(self, part)):
+                raise PluginError(f"debiaser {self.name}: {part} must be a function")
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network that encoders are trained from.
+
+    Attributes:
+        name: First part of encoders' names, such as ``xlmr``.
+        hub_id: ``owner/name`` on the hub.
+        pooling: ``mean``, ``cls`` or ``lasttoken``; empty if the hub's model is a
+            sentence-transformers model, which brings its own.
+        prompts: Prefixes of ``query`` and ``document``.
+        decoder: Left padding, an end-of-text token, causal attention as it is.
+        lora: Whether LoRA is the default instead of full fine-tuning.
+        max_tokens: Longest input in training.
+        revision: Commit on the hub; None takes the one that MTEB pins for the model.
+        loader: Loads the network instead of the hub: ``module:function``, called with ``device``.
+        parameters: Number of parameters, for estimates.
+        layers: Transformer layers, for estimates.
+        hidden: Size of the hidden states, for estimates.
+    """
+
+    name: str
+    hub_id: str
+    pooling: str = ""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    decoder: bool = False
+    lora: bool = False
+    max_tokens: int = 256
+    revision: str | None = None
+    loader: str = ""
+    parameters: int = 0
+    layers: int = 0
+    hidden: int = 0
+
+
+@dataclass(frozen=True)
+class StreamedPart:
+    """One language of a streamed collection.
+
+    Attributes:
+        language: ISO 639-1 code of the passages.
+        queries: Query id -> text, in file order.
+        qrels: Query id -> passage id -> grade; relevant from 1. Ids are those of the files.
+        passages: The candidates.
+    """
+
+    language: str
+    queries: Mapping[str, str]
+    qrels: Mapping[str, Mapping[str, int]] = field(repr=False)
+    passages: PassageSource = field(repr=False)
+
+    def judged(self) -> dict[str, Mapping[str, int]]:
+        """Query -> passage -> grade of the queries that have a relevant passage."""
+        grades = {query: self.qrels.get(query, {}) for query in self.queries}
+        return {q: found for q, found in grades.items() if any(g > 0 for g in found.values())}
+
+
+@dataclass(frozen=True)
+class StreamedSpec:
+    """A collection that is not parallel and may be larger than memory; registered as collections.
+
+    Attributes:
+        name: PascalCase; the tasks are ``<name>MonolingualRetrieval`` and so on.
+        languages: ISO 639-1 codes.
+        load: Given a language code, returns that language; reads no passage yet.
+        card: Description, licence, citation.
+        files: Upstream files with a known checksum, for ``hybridir data``.
+        split: Name of the evaluation split.
+        settings: Monolingual: one subset a language. Multilingual: one pool of all languages, and
+            a subset for the queries of each.
+        task: Name of the only task, of a collection in one language: it has one subset,
+            ``default``. Empty: names are made from ``name`` and setting.
+        query_languages: Codes of the queries where they differ from the passages', for MTEB's
+            metadata.
+        main_score: The measure that MTEB shows.
+        corpora: Language code -> where its passages are, for ``hybridir data``; empty if they are
+            not on the hub.
+    """
+
+    name: str
+    languages: tuple[str, ...]
+    load: Callable[[str], StreamedPart]
+    card: CollectionCard
+    files: tuple[DataFile, ...] = ()
+    split: str = "test"
+    settings: tuple[Setting, ...] = (Setting.MONOLINGUAL,)
+    task: str = ""
+    query_languages: tuple[str, ...] = ()
+    main_score: str = "ndcg_at_10"
+    corpora: Mapping[str, HubFolder] = field(default_factory=dict, repr=False)
+
+
+def pool_of(spec: StreamedSpec, languages: Sequence[str]) -> StreamedSpec:
+    """The multilingual setting over some languages of a collection, as a collection of its own.
+
+    Named after its languages, such as ``MIRACLSwYo``: MTEB keeps results by task name.
+
+    Raises:
+        UnknownNameError: The collection does not have a language, or fewer than two are given.
+    """
+    chosen = tuple(sorted(set(languages)))
+    unknown = [code for code in chosen if code not in spec.languages]
+    if unknown or len(chosen) < 2:
+        raise UnknownNameError(
+            f"a pool of {spec.name} needs at least two of {', '.join(spec.languages)}; got "
+            f"{', '.join(languages) or 'none'}"
+        )
+    name = spec.name + "".join(code.capitalize() for code in chosen)
+    return replace(spec, name=name, languages=chosen, settings=(Setting.MULTILINGUAL,), task="")

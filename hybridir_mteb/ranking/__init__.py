@@ -1,0 +1,1 @@
+"""From vectors or scores to exact ranks."""

@@ -1,0 +1,278 @@
+"""Exact ranks of relevant passages over the whole pool, by counting; the only tie rule.
+
+``rank(d) = 1 + #{d' : s(d') > s(d)} + #{d' : s(d') = s(d), h(d') < h(d)}`` with a stable hash ``h``
+of the passage id. Breaking ties by the id itself would favour one language wherever ids carry the
+language. No ranking is ever sorted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.ranking.arrays import IntArray, Relevance
+
+DEFAULT_BLOCK_BYTES = 16 << 20
+NOT_RETRIEVED = 1 << 60  # rank of what a system left out: behind everything, in no top
+COMPARISON_BYTES = 1 << 20  # comparisons of one query stay in the processor's own cache
+
+ScoreBlock = npt.NDArray[np.float64]
+
+
+class Ties(StrEnum):
+    """How equal scores are ordered."""
+
+    HASH = "hash"
+    TREC_EVAL = "trec_eval"
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Gives the scores of a block of queries against the whole pool."""
+
+    @property
+    def n_queries(self) -> int:
+        """Number of queries."""
+        ...
+
+    @property
+    def n_passages(self) -> int:
+        """Size of the pool."""
+        ...
+
+    def block(self, start: int, stop: int) -> ScoreBlock:
+        """(stop - start, n_passages) scores, higher is better; equal texts score equally."""
+        ...
+
+
+def tie_key(identifier: str) -> bytes:
+    """What orders passages of equal score, the smallest first: 8 bytes of a hash of the id."""
+    return hashlib.blake2b(identifier.encode(), digest_size=8).digest()
+
+
+def tie_order(passage_ids: Sequence[str], ties: Ties = Ties.HASH) -> IntArray:
+    """Place of each passage among passages of equal score, 0 first.
+
+    Args:
+        passage_ids: Unique ids of the pool.
+        ties: ``HASH``, or ``TREC_EVAL`` for trec_eval's order (ids descending).
+
+    Returns:
+        (n_passages,) int64, a permutation.
+    """
+    if ties is Ties.TREC_EVAL:
+        keys = [identifier.encode() for identifier in passage_ids]
+        order = sorted(range(len(keys)), key=keys.__getitem__, reverse=True)
+    else:
+        hashes = [(tie_key(identifier), identifier) for identifier in passage_ids]
+        order = sorted(range(len(hashes)), key=hashes.__getitem__)
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order))
+    return places
+
+
+def exact_ranks(
+    scorer: Scorer,
+    relevance: Relevance,
+    order: IntArray,
+    *,
+    ties: Ties = Ties.HASH,
+    block_bytes: int = DEFAULT_BLOCK_BYTES,
+) -> IntArray:
+    """1-based ranks of all relevant passages.
+
+    Args:
+        scorer: Scores, block by block.
+        relevance: The relevant passages of each query.
+        order: From :func:`tie_order`.
+        ties: ``TREC_EVAL`` compares scores in float32, as trec_eval does.
+        block_bytes: Memory for one block of scores; does not change the result.
+
+    Returns:
+        (n_entries,) int64, in the order of ``relevance.passages``.
+
+    Raises:
+        EmbeddingError: A score is NaN or infinite, the pool is empty, or sizes do not fit.
+    """
+    ranks, _ = ranks_and_top(scorer, relevance, order, 0, ties=ties, block_bytes=block_bytes)
+    return ranks
+
+
+def ranks_and_top(
+    scorer: Scorer,
+    relevance: Relevance,
+    order: IntArray,
+    depth: int,
+    *,
+    ties: Ties = Ties.HASH,
+    block_bytes: int = DEFAULT_BLOCK_BYTES,
+) -> tuple[IntArray, IntArray]:
+    """Ranks of all relevant passages, and the best-ranked passages, from one pass over the scores.
+
+    Args:
+        scorer: As in :func:`exact_ranks`, and so are the other arguments.
+        relevance: The relevant passages of each query.
+        order: From :func:`tie_order`.
+        depth: How many of the best-ranked passages; at most the pool is returned.
+        ties: How equal scores are ordered.
+        block_bytes: Memory for one block of scores.
+
+    Returns:
+        (n_entries,) int64 ranks and (n_queries, depth) int64 columns of the pool, best first.
+
+    Raises:
+        EmbeddingError: As in :func:`exact_ranks`.
+    """
+    _check_sizes(scorer, relevance, order)
+    depth = min(depth, scorer.n_passages)
+    ranks = np.empty(len(relevance.passages), np.int64)
+    top = np.empty((relevance.n_queries, depth), np.int64)
+    by_place = np.argsort(order)
+    step = max(1, block_bytes // (8 * scorer.n_passages))
+    for start in range(0, relevance.n_queries, step):
+        stop = min(start + step, relevance.n_queries)
+        if not depth and relevance.indptr[start] == relevance.indptr[stop]:
+            continue
+        scores = scorer.block(start, stop)
+        check_scores(scores, start)
+        if ties is Ties.TREC_EVAL:
+            scores = scores.astype(np.float32)
+
+        def rank_query(query: int, scores: ScoreBlock = scores, start: int = start) -> None:
+            entries = slice(relevance.indptr[query], relevance.indptr[query + 1])
+            row = scores[query - start]
+            ranks[entries] = _rank(row, relevance.passages[entries], order)
+            if depth:
+                top[query] = best_columns(row, by_place, depth)
+
+        for_each(range(start, stop), rank_query)
+    return ranks, top
+
+
+def cut_ranks(ranks: IntArray, relevance: Relevance, lengths: IntArray | None) -> IntArray:
+    """Ranks of a system that returns only a part of the pool.
+
+    Args:
+        ranks: (n_entries,) from a scorer that puts what was left out behind all the rest.
+        relevance: The relevant passages of each query.
+        lengths: (n_queries,) number of passages returned; None is the whole pool.
+
+    Returns:
+        (n_entries,) with ``NOT_RETRIEVED`` for what was left out.
+    """
+    if lengths is None:
+        return ranks
+    cut: IntArray = np.where(ranks > lengths[relevance.query_of_entry], NOT_RETRIEVED, ranks)
+    return cut
+
+
+def for_each(queries: range, work: Callable[[int], None]) -> None:
+    """Call ``work`` for each query, shared out over the cores: NumPy releases the lock."""
+    threads = cores()
+    share = -(-len(queries) // threads)
+
+    def do(part: range) -> None:
+        for query in part:
+            work(query)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(do, (queries[at : at + share] for at in range(0, len(queries), share))))
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_sizes(scorer: Scorer, relevance: Relevance, order: IntArray) -> None:
+    n_passages = scorer.n_passages
+    if n_passages == 0:
+        raise EmbeddingError("the pool of passages is empty: there is nothing to rank")
+    if scorer.n_queries != relevance.n_queries or len(order) != n_passages:
+        raise EmbeddingError(
+            f"{scorer.n_queries} queries and {n_passages} passages have scores, but relevance is "
+            f"given for {relevance.n_queries} queries and tie places for {len(order)} passages"
+        )
+    passages = relevance.passages
+    if len(passages) and not (passages.min() >= 0 and passages.max() < n_passages):
+        raise EmbeddingError(f"a relevant passage lies outside the pool of {n_passages}")
+
+
+def check_scores(scores: ScoreBlock, start: int) -> None:
+    """Refuse scores that cannot be ranked.
+
+    Args:
+        scores: Of a block of queries.
+        start: Number of its first query, for the message.
+
+    Raises:
+        EmbeddingError: A score is NaN or infinite.
+    """
+    if np.isfinite(scores.sum()):  # one pass; whatever is not finite makes the sum so
+        return
+    broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+    if len(broken):
+        row = start + int(broken[0])
+        raise EmbeddingError(
+            f"the scores of query {row} are NaN or infinite: an embedding or the similarity "
+            "function is broken"
+        )
+
+
+def _rank(row: npt.NDArray[np.float64], relevant: IntArray, order: IntArray) -> IntArray:
+    """Ranks of the relevant passages of one query; no loop over passages."""
+    ranks = np.empty(len(relevant), np.int64)
+    step = max(1, COMPARISON_BYTES // len(row))
+    for start in range(0, len(relevant), step):
+        columns = relevant[start : start + step]
+        own = row[columns, None]
+        above = np.count_nonzero(row > own, axis=1)
+        tied = np.count_nonzero(row == own, axis=1) > 1
+        for at in np.flatnonzero(tied):
+            earlier = order[row == own[at]] < order[columns[at]]
+            above[at] += np.count_nonzero(earlier)
+        ranks[start : start + step] = above + 1
+    return ranks
+
+
+def best_columns(row: ScoreBlock, by_place: IntArray, k: int) -> IntArray:
+    """Columns of the best k passages of one query under the tie rule, best first.
+
+    Args:
+        row: (n_passages,) scores.
+        by_place: Columns in tie order, ``argsort`` of what :func:`tie_order` gives.
+        k: At most ``n_passages``.
+    """
+    placed = row[by_place]
+    last = np.partition(placed, len(placed) - k)[len(placed) - k]
+    above = np.flatnonzero(placed > last)
+    tied = np.flatnonzero(placed == last)[: k - len(above)]
+    found = np.concatenate([above, tied])  # in tie order, which the stable sort keeps
+    best: IntArray = by_place[found[np.argsort(-placed[found], kind="stable")]]
+    return best
+
+
+def top_passages(scores: ScoreBlock, order: IntArray, k: int) -> tuple[IntArray, ScoreBlock]:
+    """The best k passages of each query under the tie rule, best first.
+
+    Args:
+        scores: (n_queries, n_passages).
+        order: From :func:`tie_order`.
+        k: How many; at most the pool is returned.
+
+    Returns:
+        Columns (n_queries, k) and their scores.
+    """
+    by_place = np.argsort(order)
+    k = min(k, scores.shape[1])
+    columns = np.array([best_columns(row, by_place, k) for row in scores], np.int64)
+    columns = columns.reshape(len(scores), k)
+    return columns, np.take_along_axis(scores, columns, axis=1)

@@ -1,0 +1,195 @@
+"""Scorers: where the scores that are ranked come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.ranking.arrays import IntArray
+from hybridir_mteb.ranking.exact import ScoreBlock
+
+FloatArray = npt.NDArray[np.floating]
+
+
+class Similarity(StrEnum):
+    """The two similarity functions that dense encoders use."""
+
+    COSINE = "cosine"
+    DOT = "dot"
+
+
+def check_embeddings(vectors: FloatArray, what: str, dimension: int | None = None) -> None:
+    """Refuse embeddings that cannot be ranked.
+
+    Args:
+        vectors: (n, dimension).
+        what: What they are embeddings of, for the message.
+        dimension: Expected width; any if None.
+
+    Raises:
+        EmbeddingError: Not a matrix, wrong width, NaN or infinite.
+    """
+    if vectors.ndim != 2 or (dimension is not None and vectors.shape[1] != dimension):
+        wanted = "n" if dimension is None else str(dimension)
+        raise EmbeddingError(
+            f"embeddings of {what} have shape {vectors.shape}, expected (n, {wanted})"
+        )
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        row = int(np.flatnonzero(~finite)[0])
+        raise EmbeddingError(
+            f"the embedding of {what} number {row} holds NaN or infinity; "
+            f"{int((~finite).sum())} of {len(vectors)} do"
+        )
+
+
+class DenseScorer:
+    """Cosine or dot product of embeddings, in float64.
+
+    Float64 keeps the order independent of block size and processor: float32 products of the same
+    pair differ in the last bits with the shape of the matrix product. Repeated texts share one row
+    of ``passages``, so their scores are equal to the bit and the tie rule decides between them.
+
+    Args:
+        queries: (n_queries, dimension).
+        passages: (n_distinct, dimension).
+        columns: (n_passages,) row of ``passages`` for each candidate; by default each its own.
+        similarity: Cosine or dot product.
+        device: Where to compute; by default a GPU if there is one.
+
+    Raises:
+        EmbeddingError: NaN, infinity, or dimensions that differ.
+    """
+
+    def __init__(
+        self,
+        queries: FloatArray,
+        passages: FloatArray,
+        columns: IntArray | None = None,
+        *,
+        similarity: Similarity = Similarity.COSINE,
+        device: str | None = None,
+    ) -> None:
+        check_embeddings(queries, "query")
+        check_embeddings(passages, "passage", queries.shape[1])
+        self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self._queries = self._prepare(queries, similarity)
+        self._passages = self._prepare(passages, similarity)
+        own = columns is None or np.array_equal(columns, np.arange(len(passages)))
+        self._columns = None if own else columns
+
+    def _prepare(self, vectors: FloatArray, similarity: Similarity) -> torch.Tensor:
+        tensor = torch.from_numpy(np.asarray(vectors, np.float64)).to(self._device)
+        if similarity is Similarity.COSINE:
+            tensor = torch.nn.functional.normalize(tensor, dim=1)
+        return tensor
+
+    @property
+    def n_queries(self) -> int:
+        """Number of queries."""
+        return len(self._queries)
+
+    @property
+    def n_passages(self) -> int:
+        """Size of the pool, repeated texts included."""
+        return len(self._passages if self._columns is None else self._columns)
+
+    def block(self, start: int, stop: int) -> ScoreBlock:
+        """(stop - start, n_passages) float64 scores."""
+        scores: ScoreBlock = (self._queries[start:stop] @ self._passages.T).cpu().numpy()
+        return scores if self._columns is None else scores[:, self._columns]
+
+
+class FunctionScorer:
+    """Scores from a model's own similarity function.
+
+    Args:
+        queries: (n_queries, …) embeddings.
+        passages: (n_distinct, …) embeddings.
+        columns: (n_passages,) row of ``passages`` for each candidate.
+        function: Maps a block of queries and all passages to a matrix of scores.
+    """
+
+    def __init__(
+        self,
+        queries: FloatArray,
+        passages: FloatArray,
+        columns: IntArray,
+        function: Callable[[FloatArray, FloatArray], object],
+    ) -> None:
+        self._queries, self._passages = queries, passages
+        self._columns = columns
+        self._function = function
+
+    @property
+    def n_queries(self) -> int:
+        """Number of queries."""
+        return len(self._queries)
+
+    @property
+    def n_passages(self) -> int:
+        """Size of the pool, repeated texts included."""
+        return len(self._columns)
+
+    def block(self, start: int, stop: int) -> ScoreBlock:
+        """(stop - start, n_passages) scores."""
+        scores = torch.as_tensor(self._function(self._queries[start:stop], self._passages))
+        expected = (stop - start, len(self._passages))
+        if tuple(scores.shape) != expected:
+            raise EmbeddingError(
+                f"the model's similarity returned shape {tuple(scores.shape)}, expected {expected}"
+            )
+        block: ScoreBlock = scores.double().cpu().numpy()
+        return block[:, self._columns]
+
+
+class RunScorer:
+    """Scores from a finished search: query id -> passage id -> score.
+
+    Passages that the search did not return rank below all that it did, under the tie rule.
+
+    Attributes:
+        lengths: (n_queries,) number of passages that the search returned.
+    """
+
+    def __init__(
+        self,
+        run: Mapping[str, Mapping[str, float]],
+        query_ids: Sequence[str],
+        passage_ids: Sequence[str],
+    ) -> None:
+        self._run, self._query_ids = run, query_ids
+        self._column = {identifier: at for at, identifier in enumerate(passage_ids)}
+        self.lengths = np.array(
+            [len(run.get(identifier, ())) for identifier in query_ids], np.int64
+        )
+
+    @property
+    def n_queries(self) -> int:
+        """Number of queries."""
+        return len(self._query_ids)
+
+    @property
+    def n_passages(self) -> int:
+        """Size of the pool."""
+        return len(self._column)
+
+    def block(self, start: int, stop: int) -> ScoreBlock:
+        """(stop - start, n_passages) scores."""
+        scores = np.full((stop - start, self.n_passages), np.nan)
+        for row, identifier in enumerate(self._query_ids[start:stop]):
+            for passage, score in self._run.get(identifier, {}).items():
+                if passage not in self._column:
+                    raise EmbeddingError(f"the search returned {passage!r}, not in the pool")
+                if not (isinstance(score, (int, float, np.number)) and np.isfinite(score)):
+                    raise EmbeddingError(f"query {identifier}: score of {passage} is {score}")
+                scores[row, self._column[passage]] = score
+            missing = np.isnan(scores[row])
+            lowest = scores[row].min(initial=0.0, where=~missing)
+            scores[row, missing] = min(lowest - 1.0, np.nextafter(lowest, -np.inf))
+        return scores

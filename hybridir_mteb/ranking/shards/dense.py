@@ -1,0 +1,189 @@
+"""Search by cosine or dot product: float32 products select, float64 scores decide."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from tqdm import tqdm
+
+from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.ranking.arrays import IntArray
+from hybridir_mteb.ranking.exact import cores
+from hybridir_mteb.ranking.scorers import Similarity
+from hybridir_mteb.ranking.shards.blocks import Block, read_blocks
+from hybridir_mteb.ranking.shards.group import Group
+from hybridir_mteb.ranking.shards.pairs import (
+    SMALLEST_NORM,
+    PairScorer,
+    Scores,
+    lengths,
+    quickest_product,
+    slack,
+    torch_threads,
+)
+from hybridir_mteb.ranking.shards.request import Asked, Hits, deal
+from hybridir_mteb.ranking.shards.tiles import NumpyTiles, Tiles, TorchTiles
+from hybridir_mteb.ranking.shards.top import Top
+
+TILE_ROWS = 512  # with as many queries; a tile takes 1 MiB
+TILE_QUERIES = 512
+FEWEST_QUERIES = 32  # of a thread; matrix products of fewer are slow
+PREPARED = 256  # rows whose float64 copies stay in the cache
+PAIRS_AT_ONCE = 1 << 15
+LARGEST = 1e37  # longer products may overflow float32
+TINY = 2.0**-120  # times the dimension: what numbers too small for float32 may add up to
+
+
+class DenseSearch:
+    """One search on all cores of the processor, or on another device.
+
+    Args:
+        asked: The search.
+        similarity: Cosine or dot product.
+        device: ``cpu``, or a device of torch.
+    """
+
+    def __init__(self, asked: Asked, similarity: Similarity, device: str) -> None:
+        self._asked, self._pairs = asked, PairScorer(asked.queries, similarity)
+        self._cosine = similarity is Similarity.COSINE
+        n_queries, dimension = asked.queries.shape
+        rows = max(1, min(asked.block_bytes // (12 * dimension), asked.pools.n_passages))
+        self._products = np.empty((rows, dimension), np.float32)  # unit vectors, or as stored
+        self._norms = np.empty(rows)
+        self._cores = cores()
+        if device == "cpu":
+            n_groups = max(1, min(self._cores, -(-n_queries // FEWEST_QUERIES)))
+            columns = min(TILE_QUERIES, -(-n_queries // n_groups))
+            self._tile = min(TILE_ROWS * TILE_QUERIES // max(1, columns), rows), columns
+            multiply = quickest_product()
+            tiles: list[Tiles] = [NumpyTiles(multiply) for _ in range(n_groups)]
+        else:
+            self._tile = rows, max(1, asked.block_bytes // (4 * rows))
+            tiles = [TorchTiles(device)]
+        entries = asked.entries(self._rescore)
+        self._members = [
+            _Member(self._group(numbers, part, on), self._pairs)
+            for on, (numbers, part) in zip(tiles, deal(entries, n_queries, len(tiles)), strict=True)
+        ]
+
+    def run(self) -> Hits:
+        """Search.
+
+        Raises:
+            EmbeddingError: Dot products would overflow float32.
+            ShardError: A file cannot be read.
+        """
+        asked, members = self._asked, self._members
+        blas = max(1, self._cores // len(members))
+        with (
+            torch_threads(blas),
+            ThreadPoolExecutor(
+                self._cores, initializer=torch.set_num_threads, initargs=(blas,)
+            ) as pool,
+            threadpool_limits(blas, user_api="blas"),
+            tqdm(
+                total=asked.pools.n_passages,
+                desc=asked.label or "searching",
+                unit="passage",
+                unit_scale=True,
+                leave=False,
+            ) as bar,
+        ):
+            for block in read_blocks(asked.pools, len(self._products)):
+                list(pool.map(partial(self._prepare, block), range(0, len(block), PREPARED)))
+                self._check_size(len(block))
+                list(pool.map(partial(self._see, block), members))
+                bar.update(len(block))
+            return asked.hits(list(pool.map(_Member.found, members)))
+
+    def _group(self, numbers: IntArray, entries: Any, tiles: Tiles) -> Group:
+        top, hashes = None, self._asked.pools.hashes
+        if self._asked.found:
+            top = Top(
+                len(numbers),
+                self._asked.found,
+                lambda query, row: self._rescore(numbers[query], row),
+                hashes,
+            )
+        return Group(numbers, entries, top, tiles, self._scores_in, hashes)
+
+    def _scores_in(self, query: IntArray, block: Block, place: IntArray) -> Scores:
+        """Float64 scores of pairs whose vectors are in the block at hand."""
+        return self._pairs.scores(query, block.vectors[place])
+
+    def _rescore(self, query: IntArray, row: IntArray) -> Scores:
+        """Float64 scores of pairs whose vectors have to be read."""
+        found = np.empty(len(query))
+        for start in range(0, len(query), PAIRS_AT_ONCE):
+            part = slice(start, start + PAIRS_AT_ONCE)
+            rows, inverse = np.unique(row[part], return_inverse=True)
+            vectors = self._asked.pools.vectors(rows)
+            found[part] = self._pairs.scores(query[part], vectors[inverse])
+        return found
+
+    def _prepare(self, block: Block, start: int) -> None:
+        """Norms and float32 vectors for products, of a few rows; not for scores that decide."""
+        part = slice(start, min(start + PREPARED, len(block)))
+        stored, target = block.vectors[part], self._products[part]
+        wide = stored.astype(np.float64)
+        self._norms[part] = np.sqrt(np.vecdot(wide, wide))
+        if self._cosine:
+            scale = 1 / np.maximum(self._norms[part], SMALLEST_NORM)
+            np.multiply(stored, scale.astype(np.float32)[:, None], out=target)
+        else:
+            target[:] = stored
+
+    def _check_size(self, n_rows: int) -> None:
+        if self._cosine:
+            return
+        longest = max(float(member.lengths.max(initial=0.0)) for member in self._members)
+        if longest * float(self._norms[:n_rows].max()) > LARGEST:
+            raise EmbeddingError(
+                "dot products of these embeddings overflow float32: scale them, or use cosine"
+            )
+
+    def _see(self, block: Block, member: _Member) -> None:
+        n_rows, n_columns = self._tile
+        group = member.group
+        loaded = group.tiles.load(self._products[: len(block)])
+        stop = 0
+        while stop < len(block):
+            # Without a floor everything is a candidate: large tiles have to wait for one.
+            at, step = stop, min(n_rows, max(TILE_ROWS, block.start + stop))
+            stop = min(at + step, len(block))
+            longest = 1.0 if self._cosine else float(self._norms[at:stop].max())
+            for column in range(0, len(group.numbers), n_columns):
+                columns = slice(column, min(column + n_columns, len(group.numbers)))
+                tile = group.tiles.product(loaded[at:stop], member.queries[columns])
+                off = member.slack(columns, longest)
+                group.see(tile, block.start + at, columns, off, block)
+        group.end_block(block)
+
+
+class _Member:
+    """A group with what products need of its queries."""
+
+    def __init__(self, group: Group, pairs: PairScorer) -> None:
+        self.group = group
+        wide = pairs.queries[group.numbers]
+        self.queries = group.tiles.load(wide.astype(np.float32))
+        self.lengths: Scores = lengths(wide)
+        self._dimension = wide.shape[1]
+
+    def slack(self, columns: slice, longest: float) -> Scores:
+        """(n_columns,) largest error of a product with a vector of the given length."""
+        most = slack(self._dimension) * longest
+        return np.asarray(most * self.lengths[columns] + self._dimension * TINY)
+
+    def found(self) -> tuple[Group, IntArray, Scores]:
+        """The group with rows and scores of its best passages."""
+        top = self.group.top
+        if top is None:
+            empty = np.empty((len(self.group.numbers), 0))
+            return self.group, empty.astype(np.int64), empty
+        return self.group, *top.best()

@@ -1,0 +1,276 @@
+"""The shards of one source and one encoder, in one folder.
+
+There is no list of shards: each is there or not, so any number of processes may fill a folder. The
+end is marked once all shards are there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridir_mteb.errors import DataFormatError, ShardError
+from hybridir_mteb.files import write_text
+from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
+from hybridir_mteb.ranking.shards.key import FORMAT, ShardKey
+from hybridir_mteb.ranking.shards.shard import (
+    HashArray,
+    Shard,
+    check_contents,
+    discard,
+    read_shard,
+    tie_hashes,
+    write_shard,
+)
+from hybridir_mteb.ranking.shards.unique import check_unique
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+END = "end.json"
+AGAIN = "Encode again: what is sound is kept, the rest is made anew"
+
+Rows = Sequence[int] | IntArray
+T = TypeVar("T", bound=np.generic)
+
+
+class ShardFolder:
+    """Passage embeddings on disk; creates nothing until it is written to.
+
+    Args:
+        parent: Holds the folders of all keys.
+        key: What the shards depend on.
+
+    Attributes:
+        key: As given.
+        path: The folder of this key.
+    """
+
+    def __init__(self, parent: Path, key: ShardKey) -> None:
+        self.key = key
+        self.path = Path(parent) / key.folder
+        self._shards: dict[int, Shard] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether the end is marked and every shard is there and sound.
+
+        The contents of each shard are compared with their checksums once per process.
+        """
+        end = self.known_end
+        return end is not None and all(self.has(number) for number in range(self._n_shards(end)))
+
+    @property
+    def n_passages(self) -> int:
+        """Number of passages.
+
+        Raises:
+            ShardError: The end is not marked yet.
+        """
+        end = self.known_end
+        if end is None:
+            raise ShardError(f"the embeddings in {self.path} are not complete. {AGAIN}")
+        return end
+
+    @property
+    def n_shards(self) -> int:
+        """Number of shards; errors as in :attr:`n_passages`."""
+        return self._n_shards(self.n_passages)
+
+    @property
+    def dimension(self) -> int:
+        """Of the vectors.
+
+        Raises:
+            ShardError: There is no shard.
+        """
+        for number in self.present():
+            return self.shard(number).dimension
+        raise ShardError(f"there are no embeddings in {self.path} yet")
+
+    @property
+    def known_end(self) -> int | None:
+        """Number of passages, if the end is marked."""
+        try:
+            text = (self.path / END).read_text(encoding="utf-8")
+            return int(json.loads(text)["n_passages"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            logger.warning("%s is damaged and ignored", self.path / END)
+            return None
+
+    def present(self) -> list[int]:
+        """Numbers of the shards that are there, sound or not, in order."""
+        names = (path.name for path in self.path.glob("[0-9]*") if path.is_dir())
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def shard(self, number: int) -> Shard:
+        """One sound shard.
+
+        Raises:
+            ShardError: It is missing or damaged.
+        """
+        if number not in self._shards:
+            try:
+                shard = read_shard(self._place(number))
+                if shard is None:
+                    raise ShardError(f"shard {number} is missing in {self.path}. {AGAIN}")
+                self._check(shard, number)
+                check_contents(shard)
+            except (DataFormatError, OSError) as error:
+                raise ShardError(f"damaged embeddings: {error}. {AGAIN}") from error
+            self._shards[number] = shard
+        return self._shards[number]
+
+    def has(self, number: int, *, discard_damaged: bool = False) -> bool:
+        """Whether a shard is there and sound; a damaged one is reported with a warning.
+
+        Args:
+            number: Of the shard.
+            discard_damaged: Remove a damaged one.
+        """
+        try:
+            self.shard(number)
+        except ShardError as error:
+            if isinstance(error.__cause__, (DataFormatError, OSError)):
+                logger.warning("%s", error)
+                if discard_damaged:
+                    discard(self._place(number))
+            return False
+        return True
+
+    def ids(self, rows: Rows) -> list[str]:
+        """Passage ids, without prefix, of any rows in any order."""
+        found = np.empty(len(rows), object)
+        for shard, at, places in self._by_shard(rows):
+            found[at] = shard.ids(places)
+        return found.tolist()
+
+    def hashes(self, rows: Rows) -> HashArray:
+        """(n,) hashes of the tie rule of any rows in any order."""
+        return self._gather(rows, np.empty(len(rows), np.uint64), Shard.hashes)
+
+    def vectors(self, rows: Rows) -> FloatMatrix:
+        """(n, dimension) float32 embeddings of any rows in any order."""
+        found = np.empty((len(rows), self.dimension), np.float32)
+        return self._gather(rows, found, Shard.vectors)
+
+    def rows_of(self, ids: Iterable[str]) -> dict[str, int]:
+        """Row of each passage id that exists; one pass over the hashes, in constant memory."""
+        wanted = list(dict.fromkeys(ids))
+        hashes = tie_hashes(self.key.id_prefix, wanted)
+        sought = set(wanted)
+        found: dict[str, int] = {}
+        for number in range(self.n_shards):
+            shard = self.shard(number)
+            places = np.flatnonzero(np.isin(shard.hashes(), hashes))
+            for place, identifier in zip(places, shard.ids(places), strict=True):
+                if identifier in sought:  # and not only a passage of the same hash
+                    found[identifier] = shard.start + int(place)
+        return found
+
+    def write(self, number: int, ids: Sequence[str], vectors: npt.NDArray[np.floating]) -> None:
+        """Write one shard; one that is there already stays.
+
+        Args:
+            number: Of the shard; its first row is ``number * key.rows``.
+            ids: Passage ids without prefix; ``key.rows`` of them, fewer in the last shard only.
+            vectors: (n, dimension) in ``key.dtype``.
+
+        Raises:
+            DataFormatError: A passage id occurs twice.
+            ShardError: The disk is full or the folder cannot be written.
+        """
+        hashes = tie_hashes(self.key.id_prefix, ids)
+        if len(set(ids)) < len(ids):
+            twice = next(item for at, item in enumerate(ids) if item in set(ids[:at]))
+            raise DataFormatError(f"{self.key.source}: the passage id {twice!r} occurs twice")
+        start = number * self.key.rows
+        with self._writing(f"shard {number}"):
+            self._describe()
+            write_shard(self._place(number), start, ids, hashes, vectors)
+
+    def finish(self, n_passages: int) -> None:
+        """Mark the end, once all shards are there; anybody may.
+
+        Args:
+            n_passages: Of the source.
+
+        Raises:
+            ShardError: A shard is missing, or has another dimension than the rest.
+            DataFormatError: There are no passages, or a passage id occurs twice.
+        """
+        if n_passages < 1:
+            raise DataFormatError(f"{self.key.source} holds no passages")
+        shards = [self.shard(number) for number in range(self._n_shards(n_passages))]
+        dimensions = {shard.dimension for shard in shards}
+        if len(dimensions) > 1 or shards[-1].stop != n_passages:
+            raise ShardError(
+                f"the shards in {self.path} do not fit together: dimensions "
+                f"{sorted(dimensions)}, the last ends at {shards[-1].stop} of {n_passages}. "
+                "Remove the folder and encode again"
+            )
+        check_unique(shards, self.key.source)
+        with self._writing(END):
+            write_text(self.path / END, json.dumps({"n_passages": n_passages}) + "\n")
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ShardError(
+                f"{what} cannot be written to {self.path}: {error}. Free some space or choose "
+                "another folder, then go on: finished shards are kept"
+            ) from error
+
+    def _describe(self) -> None:
+        if not (self.path / MANIFEST).is_file():
+            fields = {"format": FORMAT, **asdict(self.key)}
+            write_text(self.path / MANIFEST, json.dumps(fields, indent=1) + "\n")
+
+    def _place(self, number: int) -> Path:
+        return self.path / f"{number:08d}"
+
+    def _n_shards(self, n_passages: int) -> int:
+        return -(-n_passages // self.key.rows)
+
+    def _check(self, shard: Shard, number: int) -> None:
+        start = number * self.key.rows
+        end = self.known_end
+        stop = start + self.key.rows
+        right = stop if end is None else min(stop, end)
+        if (
+            shard.start != start
+            or shard.dtype != self.key.dtype
+            or shard.stop > stop
+            or (end is not None and shard.stop != right)
+        ):
+            raise DataFormatError(f"shard {shard.folder}: its record is of other passages")
+
+    def _by_shard(self, rows: Rows) -> Iterator[tuple[Shard, IntArray, IntArray]]:
+        """Each shard with the positions in ``rows`` that fall into it, and their places there."""
+        wanted = np.asarray(rows, np.int64)
+        if len(wanted) and not (wanted.min() >= 0 and wanted.max() < self.n_passages):
+            raise IndexError(f"rows outside the {self.n_passages} passages of {self.path}")
+        order = np.argsort(wanted, kind="stable")
+        numbers = wanted[order] // self.key.rows
+        for at in np.split(order, np.flatnonzero(np.diff(numbers)) + 1) if len(order) else []:
+            shard = self.shard(int(wanted[at[0]]) // self.key.rows)
+            yield shard, at, wanted[at] - shard.start
+
+    def _gather(
+        self, rows: Rows, found: npt.NDArray[T], read: Callable[[Shard], npt.NDArray[np.generic]]
+    ) -> npt.NDArray[T]:
+        for shard, at, places in self._by_shard(rows):
+            found[at] = read(shard)[places]
+        return found

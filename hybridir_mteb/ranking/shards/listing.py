@@ -1,0 +1,127 @@
+"""Encoded passages, and copies of passages, that are on disk; for people who need the room."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from hybridir_mteb.errors import SettingError
+from hybridir_mteb.ranking.shards.folder import MANIFEST, ShardFolder
+from hybridir_mteb.ranking.shards.key import ShardKey
+
+TEMPORARY = "temporary-"  # of models that have no fingerprint; left behind by a kill
+
+
+@dataclass(frozen=True)
+class ShardFiles:
+    """One folder of shards.
+
+    Attributes:
+        path: The folder.
+        encoder: Name.
+        source: Passages that are encoded.
+        source_fingerprint: Of the passages.
+        dtype: Number format.
+        passages: Number of encoded passages; of a folder that is not complete, rounded up to whole
+            shards.
+        complete: Whether all are there.
+        bytes: Size on disk.
+    """
+
+    path: Path
+    encoder: str
+    source: str
+    source_fingerprint: str
+    dtype: str
+    passages: int
+    complete: bool
+    bytes: int
+
+
+def shard_files(parent: Path) -> list[ShardFiles]:
+    """Every folder of shards, by encoder and source; contents are not checked.
+
+    Args:
+        parent: From :func:`~hybridir_mteb.paths.shard_dir`.
+    """
+    found = []
+    for folder in _folders(parent):
+        key, end, present = folder.key, folder.known_end, len(folder.present())
+        found.append(
+            ShardFiles(
+                path=folder.path,
+                encoder=key.encoder,
+                source=key.source,
+                source_fingerprint=key.source_fingerprint,
+                dtype=key.dtype,
+                passages=present * key.rows if end is None else min(end, present * key.rows),
+                complete=end is not None and present >= -(-end // key.rows),
+                bytes=_size(folder.path),
+            )
+        )
+    return sorted(found, key=lambda files: (files.encoder, files.source, files.path))
+
+
+def clear_shards(parent: Path) -> int:
+    """Delete every folder of shards; nothing else that lies beside them.
+
+    Returns:
+        Bytes freed.
+    """
+    freed = 0
+    for folder in list(_folders(parent)):
+        freed += _size(folder.path)
+        shutil.rmtree(folder.path, ignore_errors=True)
+    for left in parent.glob(f"{TEMPORARY}*"):
+        if left.is_dir() and not any(left.iterdir()):
+            left.rmdir()
+    return freed
+
+
+def corpora_bytes(folder: Path) -> int:
+    """Size of the passages' Arrow tables on disk.
+
+    Args:
+        folder: From :func:`~hybridir_mteb.paths.corpora_dir`.
+    """
+    return _size(folder)
+
+
+def clear_corpora(folder: Path) -> int:
+    """Delete the Arrow tables, and what killed runs left of some.
+
+    Returns:
+        Bytes freed.
+    """
+    freed = 0
+    for file in [*folder.glob("*.arrow"), *folder.glob(".*.arrow.*.tmp")]:
+        freed += file.stat().st_size
+        file.unlink()
+    return freed
+
+
+def _folders(parent: Path) -> Iterator[ShardFolder]:
+    """Those whose name is what their manifest says; also in temporary folders."""
+    for manifest in sorted(
+        [*parent.glob(f"*/{MANIFEST}"), *parent.glob(f"{TEMPORARY}*/*/{MANIFEST}")]
+    ):
+        try:
+            content = json.loads(manifest.read_text(encoding="utf-8"))
+            key = ShardKey(**{field.name: content[field.name] for field in fields(ShardKey)})
+        except (OSError, ValueError, KeyError, TypeError, SettingError):
+            continue
+        folder = ShardFolder(manifest.parent.parent, key)
+        if folder.path == manifest.parent:
+            yield folder
+
+
+def _size(path: Path) -> int:
+    total = 0
+    for file in path.rglob("*"):
+        with suppress(FileNotFoundError):  # a run that fills the folder renames its files
+            total += file.stat().st_size if file.is_file() else 0
+    return total

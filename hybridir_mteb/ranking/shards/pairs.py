@@ -1,0 +1,136 @@
+"""Float64 scores of pairs, and how far float32 products may be from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
+from hybridir_mteb.ranking.scorers import Similarity
+
+Scores = npt.NDArray[np.float64]
+
+AT_ONCE = 1 << 12  # pairs, of which the float64 vectors are in memory
+SMALLEST_NORM = 1e-12  # as torch.nn.functional.normalize
+
+
+def lengths(vectors: npt.NDArray[np.floating]) -> Scores:
+    """(n,) Euclidean norms in float64; the same for a row whatever the others are."""
+    wide = vectors.astype(np.float64)
+    norms: Scores = np.sqrt(np.add.reduce(wide * wide, axis=1))
+    return norms
+
+
+class PairScorer:
+    """The scores that decide: float64, the same whatever block or device a passage comes from.
+
+    Every pair is summed by itself in one fixed order. A matrix product would give other last bits
+    in another shape.
+
+    Args:
+        queries: (n_queries, dimension) float32.
+        similarity: Cosine or dot product.
+
+    Attributes:
+        similarity: As given.
+        queries: (n_queries, dimension) float64, normalised for cosine.
+    """
+
+    def __init__(self, queries: FloatMatrix, similarity: Similarity) -> None:
+        self.similarity = similarity
+        self.queries = self._wide(queries)
+
+    def scores(self, of: IntArray, vectors: npt.NDArray[np.floating]) -> Scores:
+        """Scores of pairs.
+
+        Args:
+            of: (n,) numbers of queries.
+            vectors: (n, dimension) stored embeddings of the passages.
+
+        Returns:
+            (n,) float64.
+        """
+        found = np.empty(len(of))
+        for start in range(0, len(of), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            products = self._wide(vectors[part])
+            products *= self.queries[of[part]]
+            found[part] = np.add.reduce(products, axis=1)
+        return found
+
+    def _wide(self, vectors: npt.NDArray[np.floating]) -> Scores:
+        wide: Scores = vectors.astype(np.float64)
+        if self.similarity is Similarity.COSINE:
+            wide /= np.maximum(lengths(vectors), SMALLEST_NORM)[:, None]
+        return wide
+
+
+def slack(dimension: int) -> float:
+    """Largest error of a float32 product of two vectors of length 1, in any order of summation.
+
+    ``(d + 3) u`` to first order in the unit roundoff ``u = 2**-24``: d for products and sum
+    (Higham 2002, section 3.1), 1 for the query's rounding and 2 for the passage's. The rest covers
+    higher orders, float64's own error and numbers too small for float32.
+    """
+    return (dimension + 8) * 2.0**-24 * 1.01
+
+
+# (n, d) and (m, d) float32 -> (n, m) float32; the third is where the result may go.
+Product = Callable[[FloatMatrix, FloatMatrix, FloatMatrix], FloatMatrix]
+
+TRIED = 192  # rows and columns of the product that is tried
+
+
+def numpy_product(passages: FloatMatrix, queries: FloatMatrix, out: FloatMatrix) -> FloatMatrix:
+    """By BLAS."""
+    return np.matmul(passages, queries.T, out=out)
+
+
+def onednn_product(passages: FloatMatrix, queries: FloatMatrix, out: FloatMatrix) -> FloatMatrix:
+    """By oneDNN, into an array of its own."""
+    linear = torch.ops.mkldnn._linear_pointwise
+    with torch.inference_mode():
+        found = linear(torch.from_numpy(passages), torch.from_numpy(queries), None, "none", [], "")
+    scores: FloatMatrix = found.numpy()
+    return scores
+
+
+def quickest_product() -> Product:
+    """The product of oneDNN where it helps and rounds no more than it may; else NumPy's."""
+    # A lower precision that the user has chosen for PyTorch is oneDNN's, too.
+    exact = torch.get_float32_matmul_precision() == "highest"
+    return onednn_product if exact and _onednn_is_sound() else numpy_product
+
+
+@lru_cache(maxsize=1)
+def _onednn_is_sound() -> bool:
+    """Whether its products are there, and within the bound of float32 on random vectors."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        return False
+    rng = np.random.default_rng(0)
+    passages, queries = (rng.standard_normal((TRIED, TRIED), np.float32) for _ in range(2))
+    try:
+        found = onednn_product(passages, queries, np.empty(0, np.float32))
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
+        return False  # another version of PyTorch
+    wide = passages.astype(np.float64), queries.astype(np.float64)
+    lengths = np.linalg.norm(wide[0], axis=1)[:, None] * np.linalg.norm(wide[1], axis=1)
+    return bool((np.abs(found - wide[0] @ wide[1].T) <= slack(TRIED) * lengths).all())
+
+
+@contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """Threads of one product; threads that start meanwhile have to say so for themselves, too."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(number)
+        yield
+    finally:
+        torch.set_num_threads(before)

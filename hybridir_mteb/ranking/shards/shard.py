@@ -1,0 +1,220 @@
+"""One shard on disk: a folder of four files and their record, there as a whole or not at all.
+
+A shard is written beside its place and renamed into it, so whatever a kill leaves behind is never
+read. Of two processes that write the same shard, the first wins.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.files import sha256_of
+from hybridir_mteb.ranking.arrays import IntArray
+from hybridir_mteb.ranking.exact import tie_key
+
+VECTORS = "vectors.npy"
+IDS = "ids.utf8"
+ID_ENDS = "id_ends.npy"
+HASHES = "hashes.npy"
+RECORD = "shard.json"
+FILES = (VECTORS, IDS, ID_ENDS, HASHES)
+LEFT_BEHIND_S = 3600  # no shard takes that long to write
+
+HashArray = npt.NDArray[np.uint64]
+
+_SOUND: set[tuple[str, int, int]] = set()  # shards whose contents this process has checked
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What the record of a shard says.
+
+    Attributes:
+        folder: Where its files are.
+        start: Row of its first passage in the source.
+        stop: Row behind its last passage.
+        dimension: Of the vectors.
+        dtype: ``float32`` or ``float16``.
+        sizes: File name -> bytes.
+        sha256: File name -> hex digest.
+    """
+
+    folder: Path
+    start: int
+    stop: int
+    dimension: int
+    dtype: str
+    sizes: Mapping[str, int]
+    sha256: Mapping[str, str]
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of the vectors themselves, which end their file."""
+        return len(self) * self.dimension * np.dtype(self.dtype).itemsize
+
+    @property
+    def data_offset(self) -> int:
+        """Where the vectors start in their file."""
+        return self.sizes[VECTORS] - self.data_bytes
+
+    def vectors(self) -> npt.NDArray[np.floating]:
+        """(n, dimension) mapped from the file: for a few rows; let go of it soon."""
+        path, shape = self.folder / VECTORS, (len(self), self.dimension)
+        return np.memmap(path, self.dtype, mode="r", offset=self.data_offset, shape=shape)
+
+    def hashes(self) -> HashArray:
+        """(n,) the tie rule's hashes; the smaller is the better."""
+        found: HashArray = np.load(self.folder / HASHES)
+        return found
+
+    def ids(self, places: IntArray) -> list[str]:
+        """Passage ids, without prefix, of places in the shard."""
+        ends = np.concatenate([[0], np.load(self.folder / ID_ENDS)])
+        raw = (self.folder / IDS).read_bytes()
+        return [raw[ends[at] : ends[at + 1]].decode() for at in places]
+
+
+def tie_hashes(prefix: str, ids: Sequence[str]) -> HashArray:
+    """Hashes that order passages of equal score, as :func:`hybridir_mteb.ranking.exact.tie_order`.
+
+    Raises:
+        DataFormatError: An id is not valid Unicode.
+    """
+    try:
+        digests = b"".join(tie_key(prefix + identifier) for identifier in ids)
+    except UnicodeEncodeError as error:
+        raise DataFormatError(
+            f"passage id {error.object!r} is not valid Unicode: correct the source"
+        ) from error
+    return np.frombuffer(digests, ">u8").astype(np.uint64)
+
+
+def write_shard(
+    target: Path,
+    start: int,
+    ids: Sequence[str],
+    hashes: HashArray,
+    vectors: npt.NDArray[np.floating],
+) -> None:
+    """Write one shard; if another process has written it meanwhile, that one stays.
+
+    Args:
+        target: The shard's folder.
+        start: Row of its first passage.
+        ids: Without prefix.
+        hashes: (n,) from :func:`tie_hashes`.
+        vectors: (n, dimension), in the dtype to keep.
+
+    Raises:
+        OSError: The shard cannot be written; nothing of it is left.
+    """
+    temporary = target.parent / f".{target.name}.{os.getpid()}.{uuid4().hex[:8]}.tmp"
+    try:
+        temporary.mkdir(parents=True)
+        raw = [identifier.encode() for identifier in ids]
+        np.save(temporary / VECTORS, np.ascontiguousarray(vectors), allow_pickle=False)
+        (temporary / IDS).write_bytes(b"".join(raw))
+        np.save(temporary / ID_ENDS, np.cumsum([len(item) for item in raw], dtype=np.int64))
+        np.save(temporary / HASHES, hashes)
+        record = Shard(
+            temporary,
+            start,
+            start + len(ids),
+            vectors.shape[1],
+            vectors.dtype.name,
+            {name: (temporary / name).stat().st_size for name in FILES},
+            {name: sha256_of(temporary / name) for name in FILES},
+        )
+        fields = {**asdict(record), "folder": None}
+        del fields["folder"]
+        (temporary / RECORD).write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
+        identity = _identity(target, temporary)
+        _place(temporary, target)
+        _SOUND.add(identity)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _place(temporary: Path, target: Path) -> None:
+    try:
+        temporary.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise  # not because another process was first
+
+
+def read_shard(folder: Path) -> Shard | None:
+    """What the record of a shard says; None if there is no such shard.
+
+    Raises:
+        DataFormatError: The record or the size of a file is wrong; the message says which.
+    """
+    if not folder.is_dir():
+        return None
+    try:
+        fields = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        shard = Shard(folder=folder, **fields)
+        for name in FILES:
+            size = (folder / name).stat().st_size
+            if size != shard.sizes[name]:
+                raise DataFormatError(f"{name} has {size} bytes, not {shard.sizes[name]}")
+        if len(shard) < 1 or shard.data_offset < 0 or not set(FILES) <= set(shard.sha256):
+            raise DataFormatError(f"{RECORD} contradicts itself")
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataFormatError(f"shard {folder}: {error}") from error
+    return shard
+
+
+def _identity(shard: Path, now: Path) -> tuple[str, int, int]:
+    stat = (now / RECORD).stat()
+    return str(shard.absolute()), stat.st_ino, stat.st_mtime_ns
+
+
+def check_contents(shard: Shard) -> None:
+    """Compare the sha256 of each file, once per process.
+
+    Raises:
+        DataFormatError: A file differs from its record.
+    """
+    identity = _identity(shard.folder, shard.folder)
+    if identity in _SOUND:
+        return
+    for name in FILES:
+        if sha256_of(shard.folder / name) != shard.sha256[name]:
+            raise DataFormatError(f"shard {shard.folder}: the sha256 of {name} differs")
+    _SOUND.add(identity)
+
+
+def discard(folder: Path) -> None:
+    """Take a shard away: first out of its place, then off the disk."""
+    trash = folder.parent / f".{folder.name}.{os.getpid()}.{uuid4().hex[:8]}.tmp"
+    try:
+        folder.rename(trash)
+    except FileNotFoundError:
+        return  # another process was first
+    shutil.rmtree(trash, ignore_errors=True)
+
+
+def sweep(parent: Path) -> None:
+    """Remove what killed processes left behind."""
+    for path in parent.glob(".*.tmp"):
+        try:
+            old = time.time() - path.stat().st_mtime > LEFT_BEHIND_S
+        except FileNotFoundError:
+            continue
+        if old:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,200 @@
+"""Tiles of scores, small enough for the processor's cache, and what is asked of them.
+
+A tile has a row for each passage and a column for each query, so that everything runs along rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
+from hybridir_mteb.ranking.shards.pairs import Product, Scores, numpy_product
+
+GROUP = 32  # rows whose maximum is taken first
+COUNTED = 128  # rows whose count fits into a byte
+
+Limits = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Some scores of a tile: ``rows`` and ``columns`` within it, and ``scores`` in float64."""
+
+    rows: IntArray
+    columns: IntArray
+    scores: Scores
+
+
+class Tiles(Protocol):
+    """What a device does with tiles."""
+
+    def load(self, passages: FloatMatrix) -> Any:
+        """Bring (n, dimension) float32 vectors to the device."""
+        ...
+
+    def product(self, passages: Any, queries: Any) -> Any:
+        """The tile of loaded passages and loaded queries; the next product may overwrite it."""
+        ...
+
+    def reaching(self, tile: Any, limits: Limits) -> Cells:
+        """Scores of at least the limit of their column."""
+        ...
+
+    def count(self, tile: Any, limits: Limits) -> IntArray:
+        """How many scores of each of the first ``len(limits)`` columns reach the limit."""
+        ...
+
+    def column(self, tile: Any, number: int) -> npt.NDArray[np.floating]:
+        """(n,) scores of one column."""
+        ...
+
+    def between(self, tile: Any, columns: IntArray, low: Limits, high: Limits) -> Cells:
+        """Scores of some columns, at least low and below high; columns count in ``columns``."""
+        ...
+
+
+class NumpyTiles:
+    """On the processor; one object for each thread.
+
+    Args:
+        multiply: The product of two matrices; by default NumPy's.
+    """
+
+    def __init__(self, multiply: Product = numpy_product) -> None:
+        self._multiply = multiply
+        self._scores = np.empty(0, np.float32)
+        self._flags = np.empty(0, bool)
+
+    def load(self, passages: FloatMatrix) -> FloatMatrix:
+        """Nothing to do."""
+        return passages
+
+    def product(self, passages: FloatMatrix, queries: FloatMatrix) -> FloatMatrix:
+        """(n, m) float32."""
+        size = len(passages) * len(queries)
+        if len(self._scores) < size:
+            self._scores = np.empty(size, np.float32)
+        tile = self._scores[:size].reshape(len(passages), len(queries))
+        return self._multiply(passages, queries, tile)
+
+    def reaching(self, tile: npt.NDArray[Any], limits: Limits) -> Cells:
+        """Maxima of groups of rows first: few groups reach the limit."""
+        n, m = tile.shape
+        whole = n // GROUP * GROUP
+        groups = tile[:whole].reshape(-1, GROUP, m)
+        group, column = np.nonzero(np.maximum.reduce(groups, axis=1) >= limits)
+        if len(group) * 4 > n * m // GROUP:
+            return _cells(tile, *np.nonzero(tile >= limits))
+        inside, place = np.nonzero(groups[group, :, column] >= limits[column, None])
+        rows, columns = group[inside] * GROUP + place, column[inside]
+        if whole < n:
+            rest, at = np.nonzero(tile[whole:] >= limits)
+            rows, columns = np.concatenate([rows, rest + whole]), np.concatenate([columns, at])
+        return _cells(tile, rows, columns)
+
+    def count(self, tile: npt.NDArray[Any], limits: Limits) -> IntArray:
+        """Added up in bytes, 128 rows at a time."""
+        n, m = len(tile), len(limits)
+        if len(self._flags) < n * m:
+            self._flags = np.empty(n * m, bool)
+        flags = self._flags[: n * m].reshape(n, m)
+        np.greater_equal(tile[:, :m], limits, out=flags)
+        whole = n // COUNTED * COUNTED
+        ones = flags.view(np.uint8)
+        parts = np.add.reduce(ones[:whole].reshape(-1, COUNTED, m), axis=1, dtype=np.uint8)
+        found: IntArray = parts.sum(axis=0, dtype=np.int64)
+        if whole < n:
+            found += np.add.reduce(ones[whole:], axis=0, dtype=np.uint8)
+        return found
+
+    def column(self, tile: npt.NDArray[Any], number: int) -> npt.NDArray[np.floating]:
+        """A copy."""
+        return tile[:, number].copy()
+
+    def between(
+        self, tile: npt.NDArray[Any], columns: IntArray, low: Limits, high: Limits
+    ) -> Cells:
+        """Copies the columns."""
+        part = tile[:, columns]
+        return _cells(part, *np.nonzero((part >= low) & (part < high)))
+
+
+class TorchTiles:
+    """On another device, such as a GPU; float32 products in full precision.
+
+    Args:
+        device: Of torch.
+    """
+
+    def __init__(self, device: str) -> None:
+        import torch
+
+        self._torch, self._device = torch, device
+
+    def load(self, passages: FloatMatrix) -> Any:
+        """Copies to the device."""
+        return self._torch.from_numpy(passages).to(self._device)
+
+    def product(self, passages: Any, queries: Any) -> Any:
+        """TF32 would be off by more than the bound."""
+        backend = self._torch.backends.cuda.matmul
+        before, backend.allow_tf32 = backend.allow_tf32, False
+        try:
+            return passages @ queries.T
+        finally:
+            backend.allow_tf32 = before
+
+    def reaching(self, tile: Any, limits: Limits) -> Cells:
+        """Compares everything."""
+        return self._found(tile, tile >= self._limits(limits))
+
+    def count(self, tile: Any, limits: Limits) -> IntArray:
+        """Compares and adds."""
+        above = tile[:, : len(limits)] >= self._limits(limits)
+        found: IntArray = above.sum(dim=0).cpu().numpy()
+        return found
+
+    def column(self, tile: Any, number: int) -> npt.NDArray[np.floating]:
+        """Copies from the device."""
+        found: npt.NDArray[np.floating] = tile[:, number].cpu().numpy()
+        return found
+
+    def between(self, tile: Any, columns: IntArray, low: Limits, high: Limits) -> Cells:
+        """Copies the columns."""
+        part = tile[:, self._torch.from_numpy(columns).to(self._device)]
+        flags = (part >= self._limits(low)) & (part < self._limits(high))
+        return self._found(part, flags)
+
+    def _limits(self, limits: Limits) -> Any:
+        return self._torch.from_numpy(np.ascontiguousarray(limits)).to(self._device)
+
+    def _found(self, tile: Any, flags: Any) -> Cells:
+        rows, columns = self._torch.nonzero(flags, as_tuple=True)
+        scores = tile[rows, columns].cpu().double().numpy()
+        return Cells(rows.cpu().numpy(), columns.cpu().numpy(), scores)
+
+
+def _cells(
+    tile: npt.NDArray[Any], rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
+) -> Cells:
+    return Cells(rows, columns, tile[rows, columns].astype(np.float64))
+
+
+def at_most(limit: Scores) -> FloatMatrix:
+    """float32 numbers that are not above the given ones."""
+    with np.errstate(over="ignore"):
+        found = limit.astype(np.float32)
+    lower: FloatMatrix = np.where(found > limit, np.nextafter(found, np.float32(-np.inf)), found)
+    return lower
+
+
+def above(limit: Scores) -> FloatMatrix:
+    """float32 numbers that are above the given ones."""
+    with np.errstate(over="ignore"):
+        found = limit.astype(np.float32)
+    higher: FloatMatrix = np.where(found > limit, found, np.nextafter(found, np.float32(np.inf)))
+    return higher

@@ -1,0 +1,1 @@
+"""From MTEB's result files to tables."""

@@ -1,0 +1,122 @@
+"""The built-in training methods; what they need is imported when one of them is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hybridir_mteb.errors import DataUnavailableError
+from hybridir_mteb.plugins.hookspecs import Register, hookimpl
+from hybridir_mteb.plugins.specs import MethodContext, TrainingMethod
+
+if TYPE_CHECKING:
+    from hybridir_mteb.training.codeswitch import CodeSwitch
+    from hybridir_mteb.training.losses.terms import LossTerm
+
+LAREQA = "Roy et al. 2020, LAReQA (EMNLP)"
+
+
+def _chosen(context: MethodContext, *names: str) -> dict[str, Any]:
+    return {name: context.options[name] for name in names}
+
+
+def adversarial_terms(context: MethodContext) -> Sequence[LossTerm]:
+    """The language discriminator behind gradient reversal."""
+    from hybridir_mteb.training.losses.adversarial import LanguageAdversary
+
+    settings = _chosen(context, "strength", "hidden", "steps", "queue_batches", "learning_rate")
+    languages = len(context.languages)
+    return [LanguageAdversary(context.dimension, languages, seed=context.seed, **settings)]
+
+
+def erasure_terms(context: MethodContext) -> Sequence[LossTerm]:
+    """The cross-covariance penalty."""
+    from hybridir_mteb.training.losses.erasure import Erasure
+
+    settings = _chosen(context, "weight", "queue_batches", "warm_up")
+    return [Erasure(len(context.languages), **settings)]
+
+
+def code_switch(context: MethodContext) -> CodeSwitch:
+    """Lexicons from MUSE files, or induced from the training data's own parallel passages."""
+    from hybridir_mteb.training.codeswitch import CodeSwitch
+    from hybridir_mteb.training.lexicon import induce, read_muse
+
+    source = str(context.options["batch_language"])
+    others = [code for code in context.languages if code != source]
+    folder = str(context.options["lexicons"])
+    if folder:
+        files = {code: Path(folder).expanduser() / f"{source}-{code}.txt" for code in others}
+        lexicons = {code: read_muse(path) for code, path in files.items() if path.is_file()}
+        if not lexicons:
+            names = ", ".join(path.name for path in files.values())
+            raise DataUnavailableError(f"{folder}: holds no lexicon; looked for {names}")
+    else:
+        lexicons = {}
+        for code in others:
+            pairs = [
+                (item.examples[source].passage, item.examples[code].passage)
+                for data in context.sources
+                for item in data.items
+                if source in item.examples and code in item.examples
+            ]
+            left, right = [one for one, _ in pairs], [other for _, other in pairs]
+            lexicons[code] = induce(left, right, target_language=code)
+    return CodeSwitch(lexicons, source, float(context.options["probability"]))  # type: ignore[arg-type]
+
+
+METHODS = (
+    TrainingMethod("base", "No training: the backbone as published.", ""),
+    TrainingMethod("mono", "One language a batch (X-X-mono); InfoNCE.", LAREQA, "mono"),
+    TrainingMethod("xx", "Monolingual pairs, languages mixed (X-X); InfoNCE.", LAREQA, "xx"),
+    TrainingMethod("cross", "One ordered language pair a batch; InfoNCE.", LAREQA, "cross"),
+    TrainingMethod("mixed", "Every pair draws both languages (X-Y); InfoNCE.", LAREQA, "mixed"),
+    TrainingMethod(
+        "hybrid",
+        "With probability alpha a mono batch, else a cross batch; InfoNCE.",
+        "Elmahdy et al. 2024 (arXiv 2408.10536)",
+        "hybrid",
+    ),
+    TrainingMethod(
+        "adversarial",
+        "Mono batches and unlabelled text; InfoNCE and a language discriminator behind gradient "
+        "reversal.",
+        "Ganin et al. 2016; MoDIR, Xin et al. 2022 (Findings of ACL)",
+        "mono",
+        {
+            "strength": 0.3,
+            "hidden": 384,
+            "steps": 3,
+            "queue_batches": 12,
+            "learning_rate": 1e-3,
+        },
+        unlabelled=True,
+        terms=adversarial_terms,
+    ),
+    TrainingMethod(
+        "codeswitch",
+        "Mono batches of the source language, words replaced from lexicons; InfoNCE.",
+        "Litschko et al. 2023 (arXiv 2305.05295)",
+        "mono",
+        {"batch_language": "en", "probability": 0.5, "lexicons": ""},
+        transform=code_switch,
+    ),
+    TrainingMethod(
+        "erasure",
+        "Mono batches and unlabelled text; InfoNCE and a penalty on the cross-covariance of "
+        "embeddings and languages.",
+        "LANCER, Huang et al. 2024 (EMNLP)",
+        "mono",
+        {"weight": 10.0, "queue_batches": 8, "warm_up": 0.1},
+        unlabelled=True,
+        terms=erasure_terms,
+    ),
+)
+
+
+@hookimpl
+def register_methods(register: Register) -> None:
+    """Register the built-in training methods."""
+    for method in METHODS:
+        register(method)
