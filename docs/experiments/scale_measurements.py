@@ -20,8 +20,7 @@ from unittest import mock
 import numpy as np
 
 from hybridir_mteb.ranking.arrays import Relevance
-from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, dense, fill, search
-from hybridir_mteb.ranking.shards import pairs as products
+from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, dense, fill, pairs, search
 
 DIMENSION, QUERIES, DEPTH = 384, 1000, 100
 REPEATS = 3
@@ -151,7 +150,7 @@ def measure_faiss(place: str, n: str) -> dict[str, Any]:
     for _ in range(REPEATS):
         spent, hits = timed(lambda: search(queries, [folder], DEPTH))
         seconds["ours"].append(spent)
-        with mock.patch.object(dense, "quickest_product", return_value=products.numpy_product):
+        with mock.patch.object(dense, "quickest_product", return_value=pairs.numpy_product):
             spent, _ = timed(lambda: search(queries, [folder], DEPTH))
         seconds["ours_with_numpy"].append(spent)
         spent, (scores, rows) = timed(lambda: index.search(queries, DEPTH))
@@ -160,7 +159,7 @@ def measure_faiss(place: str, n: str) -> dict[str, Any]:
     return {
         "seconds": {name: statistics.median(times) for name, times in seconds.items()},
         "threads": faiss.omp_get_max_threads(),
-        "product": products.quickest_product().__name__,
+        "product": pairs.quickest_product().__name__,
         "queries_with_the_same_passages": int(same.sum()),
         "largest_difference_of_scores": float(np.abs(hits.scores - scores).max()),
     }
