@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from hybridir_mteb import paths
 from hybridir_mteb.errors import SettingError, suggest
 
 # ISO 639-3 code -> code of the macrolanguage; also what MTEB writes for the languages themselves.
@@ -64,9 +65,7 @@ def _merged(code: str) -> str:
 @lru_cache(maxsize=1)
 def iso_639() -> dict[str, str]:
     """ISO 639-1 -> ISO 639-3, of every language that has a code of two letters."""
-    from mteb.languages.iso_mappings import path_to_lang_codes
-
-    path = path_to_lang_codes.with_name("iso_639_1_to_3.json")
+    path = paths.DATA / "iso-639.json"
     table: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     return table
 

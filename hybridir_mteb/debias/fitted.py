@@ -22,6 +22,7 @@ from hybridir_mteb.errors import (
     PluginError,
     SettingError,
 )
+from hybridir_mteb.plugins.registry import Registry
 from hybridir_mteb.plugins.specs import ROLES, Debiaser, OptionValue, Tensors
 from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, check_embeddings
 
@@ -191,15 +192,17 @@ class FittedDebiaser:
         return path
 
 
-def read_fitted(folder: Path) -> FittedDebiaser:
+def read_fitted(folder: Path, debiasers: Registry[Debiaser]) -> FittedDebiaser:
     """The debiaser that was saved in a folder.
+
+    Args:
+        folder: Where it was saved.
+        debiasers: The methods that plugins registered.
 
     Raises:
         DataFormatError: No such file, or one that is damaged.
         UnknownNameError: No plugin registers its method.
     """
-    from hybridir_mteb.installed import installed_plugins
-
     path = folder / STATISTICS
     tensors: dict[str, dict[str, Any]] = {}
     try:
@@ -219,7 +222,7 @@ def read_fitted(folder: Path) -> FittedDebiaser:
         raise DataFormatError(
             f"{path}: not the statistics of a debiaser: {error}; fit it again: hybridir debias fit"
         ) from error
-    debiaser = installed_plugins().debiasers[method]
+    debiaser = debiasers[method]
     missing = sorted(debiaser.roles - set(tensors))
     if missing:
         raise DataFormatError(f"{path}: no statistics of role {', '.join(missing)}; fit it again")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,6 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.files import tie_key
 from hybridir_mteb.ranking.arrays import IntArray, Relevance, Run, ScoreBlock
 from hybridir_mteb.ranking.judgements import NO_ROW, Judgements
 
@@ -21,11 +21,6 @@ class Ties(StrEnum):
 
     HASH = "hash"
     TREC_EVAL = "trec_eval"
-
-
-def tie_key(identifier: str) -> bytes:
-    """What orders passages of equal score, the smallest first: 8 bytes of a hash of the id."""
-    return hashlib.blake2b(identifier.encode(), digest_size=8).digest()
 
 
 def tie_order(passage_ids: Sequence[str], ties: Ties = Ties.HASH) -> IntArray:

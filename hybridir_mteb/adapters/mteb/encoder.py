@@ -30,8 +30,8 @@ from hybridir_mteb.adapters.mteb.models import (
 from hybridir_mteb.debias.encoder import Debiased
 from hybridir_mteb.encoders.cache import Namespace
 from hybridir_mteb.encoders.encoder import Role, ScoreFunction, TextEncoder
-from hybridir_mteb.encoders.memory import PerModel
 from hybridir_mteb.encoders.fingerprint import module_fingerprint, weights_stamp
+from hybridir_mteb.encoders.memory import PerModel
 from hybridir_mteb.errors import EmbeddingError, SettingError
 from hybridir_mteb.ranking.arrays import FloatMatrix
 from hybridir_mteb.ranking.scorers import Similarity, check_embeddings

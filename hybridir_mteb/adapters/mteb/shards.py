@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from hybridir_mteb import paths
-from hybridir_mteb.collections.collection import CollectionPart, PassageSource, passage_id
+from hybridir_mteb.collections.collection import (
+    CollectionPart,
+    at_most_passages,
+    expected_passages,
+    passage_id,
+)
 from hybridir_mteb.debias.encoder import Debiased
 from hybridir_mteb.encoders.encoder import Encoder, Role
 from hybridir_mteb.encoders.memory import PerModel
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.ranking.arrays import FloatMatrix
-from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill
+from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill, fill_rows
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
-from hybridir_mteb.ranking.shards.numbered import NumberedPassages, by_number
 
 logger = logging.getLogger(__name__)
 
 ROLE: Role = "document"
 ROWS = 8192  # of a shard: what a kill can cost
-SMALLEST = 32  # bytes that a passage takes at least in a compressed file
 ROOM = 1.05  # ids and manifests, beside the vectors
 
 
@@ -100,24 +104,18 @@ def _shards_of(encoder: Encoder) -> _ModelShards:
 
 def _fill(folder: ShardFolder, encoder: Encoder, part: CollectionPart, dimension: int) -> None:
     """Encode what is missing."""
-    source: PassageSource = part.passages
-    expected = source.expected
+    source, expected = part.passages, expected_passages(part.passages)
     label = f"{source.name} {folder.key.encoder}"
     if isinstance(encoder, Debiased):
-        below = encoded(encoder.base, part, folder.key.dtype, dimension)
-        expected, fitted = below.n_passages, encoder.fitted
+        below, fitted = encoded(encoder.base, part, folder.key.dtype, dimension), encoder.fitted
 
-        def debias(rows: list[int]) -> FloatMatrix:
-            return fitted(below.vectors(rows), part.language, ROLE)
+        def debias(rows: Sequence[int]) -> FloatMatrix:
+            return fitted(below.vectors(list(rows)), part.language, ROLE)
 
-        rows = NumberedPassages(below.key.source, source.fingerprint, expected, below.ids)
-        _check_room(folder, expected, dimension)
-        fill(folder, rows, by_number(debias), label=label, expected=expected)
+        _check_room(folder, below.n_passages, dimension)
+        fill_rows(folder, below.n_passages, below.ids, debias, label=label)
         return
-    at_most = expected
-    if expected is not None and source.n_bytes is not None:  # files too small to hold so many
-        at_most = min(expected, source.n_bytes // SMALLEST)
-    _check_room(folder, at_most, dimension)
+    _check_room(folder, at_most_passages(source), dimension)
     fill(folder, source, lambda texts: encoder.batches(texts, ROLE), label=label, expected=expected)
 
 
