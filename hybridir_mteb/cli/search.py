@@ -42,7 +42,7 @@ def search(  # noqa: PLR0913, PLR0917 -- the options of a command
 
     A search of a large collection that was interrupted goes on where it was.
     """
-    from hybridir_mteb.ranking.trec import search as search_task
+    from hybridir_mteb.adapters.mteb.run import search as search_task
 
     table = Table(title=escape(f"{encoder} on {task}"), title_justify="left")
     for column in ("subset", "queries", "passages", *MEASURES):

@@ -34,6 +34,12 @@ class Context(StrEnum):
     SENTENCE_AND_PARAGRAPH = "sentence+paragraph"
 
 
+def task_name(collection: str, setting: Setting, context: Context) -> str:
+    """Name of a task; the context is part of it, since MTEB keys results by task name."""
+    infix = "" if context is Context.SENTENCE else "InContext"
+    return f"{collection}{setting.in_task_name}{infix}Retrieval"
+
+
 @dataclass(frozen=True)
 class Subset:
     """One score: queries of one language against the passages of one or more languages."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 FloatMatrix = npt.NDArray[np.float32]
+Run = Mapping[str, Mapping[str, float]]  # query -> passage -> score
+Qrels = Mapping[str, Mapping[str, int]]  # query -> passage -> grade
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,14 @@ class Relevance(QueryRows):
         flat = [column for row in rows for column in row]
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return cls(indptr, np.array(flat, np.int64))
+
+
+def distinct(values: Iterable[Hashable]) -> tuple[IntArray, IntArray]:
+    """Each value once: equal texts or vectors share a row, so they score equally to the bit.
+
+    Returns:
+        (n_distinct,) the first position of each value, and (n_values,) the row of each among them.
+    """
+    rows: dict[Hashable, int] = {}
+    columns = np.array([rows.setdefault(value, len(rows)) for value in values], np.int64)
+    return np.unique(columns, return_index=True)[1].astype(np.int64), columns

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.ranking.arrays import IntArray
-from hybridir_mteb.ranking.exact import ScoreBlock
+from hybridir_mteb.ranking.exact import ScoreBlock, Scorer
+
+if TYPE_CHECKING:
+    import torch
 
 FloatArray = npt.NDArray[np.floating]
+ScoreFunction = Callable[[Any, Any], Any]
 
 
 class Similarity(StrEnum):
@@ -21,6 +25,16 @@ class Similarity(StrEnum):
 
     COSINE = "cosine"
     DOT = "dot"
+
+    @classmethod
+    def named(cls, name: str | None, function: ScoreFunction) -> Similarity | ScoreFunction:
+        """The similarity of a model.
+
+        Args:
+            name: What the model calls its similarity.
+            function: How the model computes it, for any other than cosine and dot product.
+        """
+        return cls(name) if name in set(cls) else function
 
 
 def check_embeddings(vectors: FloatArray, what: str, dimension: int | None = None) -> None:
@@ -75,8 +89,9 @@ class DenseScorer:
         similarity: Similarity = Similarity.COSINE,
         device: str | None = None,
     ) -> None:
-        check_embeddings(queries, "query")
-        check_embeddings(passages, "passage", queries.shape[1])
+        import torch
+
+        _check_pair(queries, passages)
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._queries = self._prepare(queries, similarity)
         self._passages = self._prepare(passages, similarity)
@@ -84,6 +99,8 @@ class DenseScorer:
         self._columns = None if own else columns
 
     def _prepare(self, vectors: FloatArray, similarity: Similarity) -> torch.Tensor:
+        import torch
+
         tensor = torch.from_numpy(np.asarray(vectors, np.float64)).to(self._device)
         if similarity is Similarity.COSINE:
             tensor = torch.nn.functional.normalize(tensor, dim=1)
@@ -120,7 +137,7 @@ class FunctionScorer:
         queries: FloatArray,
         passages: FloatArray,
         columns: IntArray,
-        function: Callable[[FloatArray, FloatArray], object],
+        function: ScoreFunction,
     ) -> None:
         self._queries, self._passages = queries, passages
         self._columns = columns
@@ -138,6 +155,8 @@ class FunctionScorer:
 
     def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) scores."""
+        import torch
+
         scores = torch.as_tensor(self._function(self._queries[start:stop], self._passages))
         expected = (stop - start, len(self._passages))
         if tuple(scores.shape) != expected:
@@ -146,6 +165,34 @@ class FunctionScorer:
             )
         block: ScoreBlock = scores.double().cpu().numpy()
         return block[:, self._columns]
+
+
+def scorer_of(
+    similarity: Similarity | ScoreFunction,
+    queries: FloatArray,
+    passages: FloatArray,
+    columns: IntArray,
+) -> Scorer:
+    """Scores of embeddings by a model's similarity.
+
+    Args:
+        similarity: Cosine or dot product, which are computed in float64, or the model's function.
+        queries: (n_queries, dimension).
+        passages: (n_distinct, dimension).
+        columns: (n_passages,) row of ``passages`` for each candidate.
+
+    Raises:
+        EmbeddingError: NaN, infinity, or dimensions that differ.
+    """
+    if isinstance(similarity, Similarity):
+        return DenseScorer(queries, passages, columns, similarity=similarity)
+    _check_pair(queries, passages)
+    return FunctionScorer(queries, passages, columns, function=similarity)
+
+
+def _check_pair(queries: FloatArray, passages: FloatArray) -> None:
+    check_embeddings(queries, "query")
+    check_embeddings(passages, "passage", queries.shape[1])
 
 
 class RunScorer:

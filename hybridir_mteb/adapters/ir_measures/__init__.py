@@ -9,8 +9,7 @@ The pool is what ``doc_lang`` lists, and what a run does not return is not found
 and plays no part in the mean. Where ir_measures fills it in on its own, because measures of several
 providers are asked for at once, its value is NaN, and the mean still passes it over.
 
-Importing it imports mteb, as all of this folder does, and ir_measures, which comes with the extra
-``ir-measures``.
+ir_measures comes with the extra ``ir-measures``.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def build_benchmark() -> Any:
     )
     from mteb.get_tasks import get_task
 
-    from hybridir_mteb.adapters.mteb.task import task_name
+    from hybridir_mteb.plugins.settings import task_name
 
     groups = {
         setting.value.capitalize(): [

@@ -9,12 +9,11 @@ from datasets import Dataset
 from mteb.abstasks.task_metadata import TaskMetadata
 
 from hybridir_mteb.adapters.mteb.ranked_task import Asked, Named, RankedTask, class_of, metadata_of
-from hybridir_mteb.adapters.mteb.task import task_name
 from hybridir_mteb.collections.collection import passage_id, query_id
 from hybridir_mteb.collections.languages import language
 from hybridir_mteb.errors import PluginError
 from hybridir_mteb.measures.measure import Measure
-from hybridir_mteb.plugins.settings import Context, Setting, Subset, subsets
+from hybridir_mteb.plugins.settings import Context, Setting, Subset, subsets, task_name
 from hybridir_mteb.plugins.specs import StreamedPart, StreamedSpec
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from hybridir_mteb.plugins.settings import (
     judged_queries,
     passage_text,
     subsets,
+    task_name,
 )
 from hybridir_mteb.plugins.specs import CollectionSpec
 
@@ -38,12 +39,6 @@ _CONTEXT_TEXT = {
     Context.SENTENCE: "A candidate is one sentence.",
     Context.SENTENCE_AND_PARAGRAPH: "A candidate is one sentence followed by its paragraph.",
 }
-
-
-def task_name(collection: str, setting: Setting, context: Context) -> str:
-    """Name of a task; the context is part of it, since MTEB keys results by task name."""
-    infix = "" if context is Context.SENTENCE else "InContext"
-    return f"{collection}{setting.in_task_name}{infix}Retrieval"
 
 
 def task_metadata(spec: CollectionSpec, setting: Setting, context: Context) -> TaskMetadata:
