@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
-console = Console(width=None if sys.stdout.isatty() else 120)
+from hybridir_mteb.cli.console import say
 
 
 def export(
@@ -31,8 +28,5 @@ def export(
     done = export_task(task, folder, format=format_, subsets=subset, overwrite=overwrite)
     for one in done.subsets:
         place = done.folder if one.folder == "." else done.folder / one.folder
-        console.print(
-            f"{escape(str(place))}: {one.queries} queries, {one.judgements} judgements, "
-            f"{one.passages} passages",
-            highlight=False,
-        )
+        counts = f"{one.queries} queries, {one.judgements} judgements, {one.passages} passages"
+        say(f"{place}: {counts}", wrap=True)
