@@ -23,7 +23,14 @@ import numpy.typing as npt
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.measures.evaluate import Choices, Options, evaluate
 from hybridir_mteb.measures.report import BiasReport
-from hybridir_mteb.ranking.arrays import FloatMatrix, Qrels, Relevance, Run, distinct
+from hybridir_mteb.ranking.arrays import (
+    FloatMatrix,
+    Qrels,
+    Relevance,
+    Run,
+    Similarity,
+    distinct,
+)
 from hybridir_mteb.ranking.exact import Scorer
 from hybridir_mteb.ranking.judgements import (
     Judgements,
@@ -32,7 +39,7 @@ from hybridir_mteb.ranking.judgements import (
     judgements_of,
     run_lengths,
 )
-from hybridir_mteb.ranking.scorers import DenseScorer, RunScorer, Similarity
+from hybridir_mteb.ranking.scorers import DenseScorer, RunScorer
 
 __all__ = ["BiasReport", "of_embeddings", "of_predictions", "of_run", "of_scores"]
 

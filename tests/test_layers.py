@@ -38,21 +38,13 @@ HOSTS = {
 EXCEPTIONS: set[tuple[str, str]] = {
     ("collections.own", "adapters.mteb.register"),
     ("collections.own", "installed"),
-    ("collections.readers.verify", "ranking.exact"),
     ("debias.make", "adapters.mteb.debias"),
     ("debias.make", "adapters.mteb.debiased"),
     ("debias.make", "adapters.mteb.embed"),
     ("debias.make", "adapters.mteb.load"),
     ("debias.sentence_transformer", "adapters.mteb.debias"),
-    ("plugins.manager", "measures.measure"),
-    ("plugins.settings", "collections.collection"),
-    ("plugins.specs", "collections.collection"),
-    ("plugins.specs", "collections.download"),
-    ("plugins.specs", "ranking.arrays"),
     ("ranking.judgements", "measures.measure"),
     ("ranking.judgements", "measures.view"),
-    ("ranking.shards.fill", "encoders.memory"),
-    ("ranking.shards.numbered", "encoders.memory"),
 }
 STRANGERS: set[tuple[str, str]] = {
     ("adapters.beir.encoder", "mteb"),

@@ -23,9 +23,9 @@ from hybridir_mteb.measures.evaluate import (
 )
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.report import BiasReport
-from hybridir_mteb.ranking.arrays import FloatMatrix, distinct
+from hybridir_mteb.ranking.arrays import FloatMatrix, Similarity, distinct
 from hybridir_mteb.ranking.judgements import MapNames, judgements_of
-from hybridir_mteb.ranking.scorers import Similarity, scorer_of
+from hybridir_mteb.ranking.scorers import scorer_of
 
 logger = logging.getLogger(__name__)
 

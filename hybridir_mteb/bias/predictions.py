@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybridir_mteb import paths
-from hybridir_mteb.collections.collection import language_of, passage_id, query_id
+from hybridir_mteb.collections.collection import judged_queries, language_of, passage_id, query_id
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, SettingError
 from hybridir_mteb.installed import installed_plugins
-from hybridir_mteb.plugins.settings import Context, Setting, judged_queries, subsets, task_name
-from hybridir_mteb.plugins.specs import CollectionSpec, StreamedPart, StreamedSpec
+from hybridir_mteb.plugins.settings import Context, Setting, subsets, task_name
+from hybridir_mteb.plugins.specs import (
+    CollectionSpec,
+    StreamedPart,
+    StreamedSpec,
+    streamed_task_name,
+)
 from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.shards.listing import shard_files
 
@@ -198,15 +203,10 @@ def _task_names(spec: CollectionSpec | StreamedSpec) -> dict[str, tuple[Setting,
             for context in Context
             for setting in Setting
         }
-    right = task_name(spec.name, multilingual, Context.SENTENCE)
-    right += ", or a pool of some of its languages (hybridir data pool)"
-    return {
-        spec.task or task_name(spec.name, setting, Context.SENTENCE): (
-            setting,
-            right if multilingual in spec.settings else "",
-        )
-        for setting in spec.settings
-    }
+    named = {setting: streamed_task_name(spec, setting) for setting in spec.settings}
+    right = named.get(multilingual, "")
+    right += ", or a pool of some of its languages (hybridir data pool)" if right else ""
+    return {name: (setting, right) for setting, name in named.items()}
 
 
 def _foreign(

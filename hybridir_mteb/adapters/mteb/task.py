@@ -9,18 +9,14 @@ from datasets import Dataset
 from mteb.abstasks.task_metadata import TaskMetadata
 
 from hybridir_mteb.adapters.mteb.ranked_task import Asked, Named, RankedTask, class_of, metadata_of
-from hybridir_mteb.collections.collection import ParallelCollection
-from hybridir_mteb.collections.languages import language
-from hybridir_mteb.measures.measure import Measure
-from hybridir_mteb.plugins.settings import (
-    Context,
-    Setting,
-    Subset,
+from hybridir_mteb.collections.collection import (
+    ParallelCollection,
     judged_queries,
     passage_text,
-    subsets,
-    task_name,
 )
+from hybridir_mteb.collections.languages import language
+from hybridir_mteb.measures.measure import Measure
+from hybridir_mteb.plugins.settings import Context, Setting, Subset, subsets, task_name
 from hybridir_mteb.plugins.specs import CollectionSpec
 
 if TYPE_CHECKING:
