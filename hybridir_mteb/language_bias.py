@@ -2,9 +2,9 @@
 
 Every function returns the same :class:`~hybridir_mteb.measures.report.BiasReport`: all measures
 by query language and on average, with intervals; language by language matrices; and for measures
-that say nothing about the collection, why. All take the options of
-:class:`~hybridir_mteb.measures.evaluate.Choices` as keywords: ``measures``, ``mrc_depth``,
-``parallel`` and ``resamples``.
+that say nothing about the collection, why. All take the
+keywords ``measures``, ``mrc_depth``, ``parallel`` and ``resamples``, which
+:class:`~hybridir_mteb.measures.evaluate.Choices` explains.
 
 Languages may be any codes, as long as queries and passages use the same. Equal scores are ordered
 by a hash of the passage id. Scores and embeddings may be tensors of torch.
@@ -73,7 +73,7 @@ def of_scores(
         relevant: Columns of the relevant passages of each query.
         query_languages: (n_queries,) language of each query.
         passage_languages: (n_passages,) language of each passage.
-        **options: ``passage_ids`` and ``items`` of :class:`PoolChoices`, and the module's.
+        **options: Ids, items, measures and how to compute them, as in :class:`PoolChoices`.
 
     Raises:
         SettingError: Arguments that do not fit together.
@@ -113,13 +113,13 @@ def of_embeddings(
     """Language bias of embeddings, scored block by block; adds ``language_probe_accuracy``.
 
     Args:
-        queries: (n_queries, dimension).
-        passages: (n_passages, dimension); equal rows score equally to the bit.
+        queries: (n_queries, dimension) embeddings.
+        passages: (n_passages, dimension) embeddings; equal rows score equally to the bit.
         relevant: Columns of the relevant passages of each query.
         query_languages: (n_queries,) language of each query.
         passage_languages: (n_passages,) language of each passage.
         similarity: ``"cosine"`` or ``"dot"``.
-        **options: As in :func:`of_scores`.
+        **options: Ids, items, measures and how to compute them, as in :class:`PoolChoices`.
 
     Raises:
         SettingError: Arguments that do not fit together.
@@ -167,7 +167,8 @@ def of_run(
         doc_languages: Document -> language, of the whole pool.
         query_languages: Query -> language.
         items: Query -> what it asks; translations share it.
-        **options: The module's.
+        **options: Measures and how to compute them, as in
+            :class:`~hybridir_mteb.measures.evaluate.Choices`.
 
     Raises:
         SettingError: A query or document without language or item, or a run of other queries.
@@ -201,7 +202,8 @@ def of_predictions(
         doc_languages: Document -> language, needed for tasks that are not ours.
         query_languages: Query -> language, needed for tasks that are not ours.
         items: Query -> what it asks, for tasks that are not ours.
-        **options: The module's.
+        **options: Measures and how to compute them, as in
+            :class:`~hybridir_mteb.measures.evaluate.Choices`.
 
     Raises:
         DataUnavailableError: No prediction file there, or no data of MTEB's task.

@@ -136,8 +136,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
         Args:
             model: Encodes queries and documents, with its own prompts and similarity.
             output_path: Folder for the file of results.
-            epoch: Written there.
-            steps: Written there.
+            epoch: Number of the epoch, for the file.
+            steps: Number of the step, for the file.
 
         Returns:
             Name of the measure, after the evaluator's -> value.

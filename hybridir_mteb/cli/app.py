@@ -11,9 +11,8 @@ import hybridir_mteb
 from hybridir_mteb.cli.bias import bias
 from hybridir_mteb.cli.cache import cache_app
 from hybridir_mteb.cli.console import print_table, say
-from hybridir_mteb.cli.data import data_app
+from hybridir_mteb.cli.data import data_app, export
 from hybridir_mteb.cli.debias import debias_app
-from hybridir_mteb.cli.export import export
 from hybridir_mteb.cli.models import models_app
 from hybridir_mteb.cli.report import report
 from hybridir_mteb.cli.search import search

@@ -25,7 +25,7 @@ class Format(StrEnum):
     LATEX = "latex"
 
 
-def bias(  # noqa: PLR0913, PLR0917 -- the options of a command
+def bias(
     run: Annotated[
         Path,
         typer.Argument(

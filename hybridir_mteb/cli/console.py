@@ -21,7 +21,7 @@ def say(line: str, *, wrap: bool = False, markup: bool = False) -> None:
     """Print a line.
 
     Args:
-        line: What to say.
+        line: The text.
         wrap: Whether to break it where the console ends.
         markup: Whether square brackets are rich's markup; else they are shown.
     """
@@ -45,7 +45,7 @@ def print_table(
     """Print rows under heads; names are not broken over lines.
 
     Args:
-        title: Stands above.
+        title: Line above the table.
         columns: Heads; none for a table without them.
         rows: One text for each column.
         numbers: Whether all columns but the first hold numbers, which stand at the right.

@@ -1,4 +1,4 @@
-"""``hybridir data ...``: files of collections, and collections that the user adds."""
+"""``hybridir data ...`` and ``hybridir export``: collections, their files, and files for others."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def _verify_streamed(name: str, code: str, spec: StreamedSpec) -> None:
 
 
 @data_app.command()
-def add(  # noqa: PLR0913, PLR0917 -- options
+def add(
     name: Annotated[str, typer.Argument(help="Name of the collection and of its task.")],
     folder: Annotated[Path, typer.Argument(help="A folder in BEIR's layout; it stays there.")],
     split: Annotated[str, typer.Option(help="Which of the folder's qrels.")] = "test",
@@ -262,3 +262,25 @@ def remove(
     for name in names:
         remove_one(name)
         say(f"{name} is no longer a collection")
+
+
+def export(
+    format_: Annotated[str, typer.Argument(metavar="FORMAT", help="beir, trec or jsonl.")],
+    task: Annotated[str, typer.Argument(help="Name of a task, as 'hybridir tasks' shows.")],
+    folder: Annotated[Path, typer.Argument(help="Where to write; it is made.")],
+    subset: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this subset, such as de or de-en; repeatable. Default: all."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an older export in the same place.")
+    ] = False,
+) -> None:
+    """Write a task as BEIR folders, as TREC topics, qrels and corpus, or as MTEB's JSON lines."""
+    from hybridir_mteb.export import export_task
+
+    done = export_task(task, folder, format=format_, subsets=subset, overwrite=overwrite)
+    for one in done.subsets:
+        place = done.folder if one.folder == "." else done.folder / one.folder
+        counts = f"{one.queries} queries, {one.judgements} judgements, {one.passages} passages"
+        say(f"{place}: {counts}", wrap=True)

@@ -12,7 +12,7 @@ from hybridir_mteb.cli.console import print_table, say
 MEASURES = ("ndcg_at_10", "recall_at_100", "mrr_at_10", "map")
 
 
-def search(  # noqa: PLR0913, PLR0917 -- the options of a command
+def search(
     encoder: Annotated[
         str,
         typer.Argument(

@@ -38,7 +38,7 @@ def trec_scores(scores: Sequence[float]) -> npt.NDArray[np.float32]:
     that. Nothing changes by more than the rounding, unless many passages tie.
 
     Args:
-        scores: Best first.
+        scores: Scores of one query, best first.
 
     Returns:
         (n,) float32, strictly falling.
@@ -58,9 +58,9 @@ def write_run(path: Path, run: Run, name: str) -> None:
     """Write a run in TREC's six columns, as a whole or not at all.
 
     Args:
-        path: The file.
+        path: Where to write.
         run: Query -> passage -> score, best first.
-        name: Of the system, for the last column.
+        name: Name of the system, for the last column.
 
     Raises:
         DataFormatError: An id with white space.

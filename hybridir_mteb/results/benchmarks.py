@@ -13,11 +13,11 @@ class BenchmarkTasks:
     """A benchmark made of MTEB's own tasks, or of one of ours.
 
     Attributes:
-        name: As ``mteb run -b`` takes it.
+        name: What ``mteb run -b`` takes.
         tasks: Names of the tasks.
         splits: Split of the tasks that have several; else ``test``.
-        description: One sentence.
-        reference: Paper.
+        description: What it holds and how it is scored, in one sentence.
+        reference: Address of its paper.
     """
 
     name: str

@@ -21,7 +21,6 @@ from typing import Any, ClassVar
 
 import ir_measures
 from ir_measures import Metric, providers
-from ir_measures.providers.base import NOT_PROVIDED
 from ir_measures.providers.base import Any as AnyValue
 from ir_measures.util import QrelsConverter, RunConverter
 
@@ -75,13 +74,10 @@ class _Inputs:
 
     @classmethod
     def of(cls, measure: LanguageBiasMeasure) -> _Inputs:
-        def given(name: str) -> Any:
-            value = measure[name] if name in measure.SUPPORTED_PARAMS else NOT_PROVIDED
-            return None if value is NOT_PROVIDED else value
-
-        item = given("query_item")
-        cutoff = given("cutoff") if item is not None else None  # it changes rankings in MRC only
-        return cls(given("doc_lang"), given("query_lang"), item, cutoff)
+        given = measure.params
+        item = given.get("query_item")
+        cutoff = None if item is None else given.get("cutoff")  # it changes rankings in MRC only
+        return cls(given["doc_lang"], given.get("query_lang"), item, cutoff)
 
     @property
     def key(self) -> tuple[int | None, ...]:

@@ -57,7 +57,7 @@ def search(
         encoder: Name that MTEB knows, folder of a sentence-transformers model, or hub id.
         task: A task of this package or its plugins.
         output: Folder; made if missing.
-        **options: See :class:`SearchOptions`.
+        **options: Subsets, depth, number format and device, as in :class:`SearchOptions`.
 
     Yields:
         Name of each subset, and what was found.
