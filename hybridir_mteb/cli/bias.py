@@ -141,15 +141,8 @@ def _report(
             items=None if queries is None else queries.items,
             **options,
         )
-    missing = [
-        name
-        for name, value in {
-            "QRELS": qrels,
-            "--doc-lang": doc_lang,
-            "--query-lang": query_lang,
-        }.items()
-        if value is None
-    ]
+    needed = {"QRELS": qrels, "--doc-lang": documents, "--query-lang": queries}
+    missing = [name for name, value in needed.items() if value is None]
     if qrels is None or documents is None or queries is None:
         raise SettingError(
             f"a run needs {', '.join(missing)} too: hybridir bias RUN QRELS --doc-lang MAP "

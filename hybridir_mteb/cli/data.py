@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybridir_mteb.cli.console import print_table, say
+from hybridir_mteb.errors import (
+    DataFormatError,
+    DataUnavailableError,
+    SettingError,
+    UnknownNameError,
+)
 
 if TYPE_CHECKING:
     from hybridir_mteb.collections.download import DataFile
@@ -97,7 +103,6 @@ def _fetch_language(name: str, code: str) -> None:
         UnknownNameError: It does not have the language.
     """
     from hybridir_mteb.collections.download import fetch, fetch_folder
-    from hybridir_mteb.errors import SettingError
     from hybridir_mteb.installed import installed_plugins
     from hybridir_mteb.plugins.specs import StreamedSpec
 
@@ -113,8 +118,6 @@ def _fetch_language(name: str, code: str) -> None:
 
 
 def _check_language(name: str, code: str, spec: StreamedSpec) -> None:
-    from hybridir_mteb.errors import UnknownNameError
-
     if code not in spec.languages:
         raise UnknownNameError(f"{name} has no language {code!r}, only {', '.join(spec.languages)}")
 
@@ -157,7 +160,6 @@ def _check_files(name: str, files: Sequence[DataFile]) -> None:
         DataUnavailableError: One is not; the message says how to get it.
     """
     from hybridir_mteb.collections.download import locate
-    from hybridir_mteb.errors import DataUnavailableError
 
     missing = [file.path for file in files if locate(file) is None]
     if missing:
@@ -179,7 +181,6 @@ def _verify_parallel(name: str, spec: CollectionSpec) -> None:
 def _verify_streamed(name: str, code: str, spec: StreamedSpec) -> None:
     from hybridir_mteb.collections.download import locate_folder
     from hybridir_mteb.collections.readers.verify import examine
-    from hybridir_mteb.errors import DataFormatError
 
     part = spec.load(code)
     folder = spec.corpora.get(code)

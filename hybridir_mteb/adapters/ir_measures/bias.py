@@ -258,13 +258,4 @@ class _MRC(LanguageBiasMeasure):
 RankDistance, RankDistanceNorm = _RankDistance(), _RankDistanceNorm()
 LPR, LPRExpected, Top1 = _LPR(), _LPRExpected(), _Top1()
 SameLanguageShare, PEER, MRC = _SameLanguageShare(), _PEER(), _MRC()
-MEASURES: tuple[LanguageBiasMeasure, ...] = (
-    RankDistance,
-    RankDistanceNorm,
-    LPR,
-    LPRExpected,
-    Top1,
-    SameLanguageShare,
-    PEER,
-    MRC,
-)
+MEASURES = (RankDistance, RankDistanceNorm, LPR, LPRExpected, Top1, SameLanguageShare, PEER, MRC)

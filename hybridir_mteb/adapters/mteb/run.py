@@ -73,12 +73,14 @@ def search(
         raise SettingError(f"depth={depth} (--depth): give 1 or more")
     searched = _searched(task, options)
     folder, named = Path(output), {"encoder": encoder, "task": task}
-    check_folder(folder, named)
+    former = check_folder(folder, named)
     searched.load_data()
     given = {"precision": precision} if precision else {}
     model = load_base(encoder, device=options.get("device"), **given)
     record = {**named, **_record(searched, model), "depth": depth}
-    found = _former(folder / MEASURES_FILE, record)
+    found = former.pop("subsets", {})
+    if former != record or not isinstance(found, dict):
+        found = {}  # made in another way
     for name in searched.hf_subsets:
         result = searched.search_subset(model, name, depth, ENCODE_KWARGS)
         write_run(folder / f"{name}.trec", result.run, encoder)
@@ -137,8 +139,15 @@ def _record(task: RankedTask, model: Any) -> dict[str, Any]:
     }
 
 
-def check_folder(folder: Path, record: Mapping[str, str]) -> None:
+def check_folder(folder: Path, record: Mapping[str, str]) -> dict[str, Any]:
     """Refuse to mix the files of two searches.
+
+    Args:
+        folder: Where a search is to be written; need not exist.
+        record: Encoder and task of the search.
+
+    Returns:
+        What an earlier search of the same encoder and task wrote of itself; empty if none did.
 
     Raises:
         SettingError: The folder holds those of another encoder or task, or is none.
@@ -147,9 +156,9 @@ def check_folder(folder: Path, record: Mapping[str, str]) -> None:
         raise SettingError(f"{folder} (--output) is a file; give a folder")
     path = folder / MEASURES_FILE
     if not path.exists():
-        return
+        return {}
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         former = {name: str(held[name]) for name in record}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingError(f"{path} is no file of this command; give another --output") from error
@@ -158,15 +167,7 @@ def check_folder(folder: Path, record: Mapping[str, str]) -> None:
             f"{folder} holds the search of {former['encoder']} on {former['task']}; give another "
             "--output"
         )
-
-
-def _former(path: Path, record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Measures of the subsets that are here already; none if they were made in another way."""
-    if not path.exists():
-        return {}
-    held = json.loads(path.read_text(encoding="utf-8"))
-    subsets = held.pop("subsets", None)
-    return subsets if held == record and isinstance(subsets, dict) else {}
+    return held
 
 
 def mteb_main(arguments: Sequence[str]) -> None:
