@@ -53,6 +53,8 @@ PLACES = {
     "bias.runs": "ranking.judgements",
     "bias.tables": "ranking.judgements",
     "cli.encoders": "cli.models",
+    "cli.export": "cli.data",
+    "cli.tables": "cli.console",
     "collection": "collections.collection",
     "debias.apply": "debias.fitted",
     "debias.base": "adapters.mteb.load",

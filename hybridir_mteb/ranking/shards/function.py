@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Values
+from hybridir_mteb.ranking.arrays import IntArray, ScoreFunction, Values
 from hybridir_mteb.ranking.exact import check_scores
 from hybridir_mteb.ranking.shards.blocks import Block, read_blocks
 from hybridir_mteb.ranking.shards.group import Group
 from hybridir_mteb.ranking.shards.request import Asked, Hits, deal, order_of
 from hybridir_mteb.ranking.shards.tiles import NumpyTiles
 from hybridir_mteb.ranking.shards.top import Top
-
-ScoreFunction = Callable[[FloatMatrix, FloatMatrix], object]
 
 
 class FunctionSearch:
