@@ -19,6 +19,8 @@ ScoreBlock = Values  # a row for each query, a column for each passage
 
 Run = Mapping[str, Mapping[str, float]]  # query id -> passage id -> score
 Qrels = Mapping[str, Mapping[str, int]]  # query id -> passage id -> grade
+# Queries and passages -> (n_queries, n_passages) scores, as an array or a tensor.
+ScoreFunction = Callable[[FloatMatrix, FloatMatrix], object]
 # Texts -> positions and their vectors, batch by batch in any order.
 BatchEncoder = Callable[[Sequence[str]], Iterator[tuple[Sequence[int], FloatMatrix]]]
 

@@ -174,7 +174,7 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
                 label="encoding corpus",
             )
             depth = min(top_k + self.ignore_identical_ids, len(ids))
-            hits = search(queries, [folder], depth, similarity=similarity, label="searching")
+            hits = search(queries, [folder], depth, similarity=similarity)
         return [
             [(ids[row], score) for row, score in zip(found, scores, strict=True)]
             for found, scores in zip(hits.rows.tolist(), hits.scores.tolist(), strict=True)
