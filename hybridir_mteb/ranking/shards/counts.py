@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.ranking.arrays import IntArray, Values
+from hybridir_mteb.ranking.arrays import FloatArray, IntArray, Values
 from hybridir_mteb.ranking.shards.shard import HashArray
 from hybridir_mteb.ranking.shards.tiles import Cells, Tiles, above, at_most
 
@@ -114,9 +114,7 @@ class QueryCounter(RankCounter):
         return Cells(order[place], entry, ordered[place].astype(np.float64))
 
 
-def _limits(
-    score: Values, slack: Values, tile: Any
-) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+def _limits(score: Values, slack: Values, tile: Any) -> tuple[FloatArray, FloatArray]:
     """Scores of at least the first may be better than given ones, of at least the second are."""
     if tile.dtype == np.float64:  # scores of a function, which are not off
         return score, np.nextafter(score, np.inf)

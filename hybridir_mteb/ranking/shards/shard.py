@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.files import sha256_of
-from hybridir_mteb.ranking.arrays import IntArray
+from hybridir_mteb.ranking.arrays import FloatArray, IntArray
 from hybridir_mteb.ranking.exact import tie_key
 
 VECTORS = "vectors.npy"
@@ -71,7 +71,7 @@ class Shard:
         """Where the vectors start in their file."""
         return self.sizes[VECTORS] - self.data_bytes
 
-    def vectors(self) -> npt.NDArray[np.floating]:
+    def vectors(self) -> FloatArray:
         """(n, dimension) mapped from the file: for a few rows; let go of it soon."""
         path, shape = self.folder / VECTORS, (len(self), self.dimension)
         return np.memmap(path, self.dtype, mode="r", offset=self.data_offset, shape=shape)
@@ -86,6 +86,13 @@ class Shard:
         ends = np.concatenate([[0], np.load(self.folder / ID_ENDS)])
         raw = (self.folder / IDS).read_bytes()
         return [raw[ends[at] : ends[at + 1]].decode() for at in places]
+
+
+def by_number(numbers: IntArray) -> Iterator[tuple[int, IntArray]]:
+    """Each number that occurs, with the positions where it does."""
+    order = np.argsort(numbers, kind="stable")
+    for at in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []:
+        yield int(numbers[at[0]]), at
 
 
 def tie_hashes(prefix: str, ids: Sequence[str]) -> HashArray:
@@ -108,7 +115,7 @@ def write_shard(
     start: int,
     ids: Sequence[str],
     hashes: HashArray,
-    vectors: npt.NDArray[np.floating],
+    vectors: FloatArray,
 ) -> None:
     """Write one shard; if another process has written it meanwhile, that one stays.
 
