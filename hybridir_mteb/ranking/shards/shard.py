@@ -7,21 +7,18 @@ read. Of two processes that write the same shard, the first wins.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
 
 from hybridir_mteb.errors import DataFormatError
-from hybridir_mteb.files import sha256_of
+from hybridir_mteb.files import beside, folder_beside, move_in, sha256_of, tie_key
 from hybridir_mteb.ranking.arrays import FloatArray, IntArray
-from hybridir_mteb.ranking.exact import tie_key
 
 VECTORS = "vectors.npy"
 IDS = "ids.utf8"
@@ -111,27 +108,21 @@ def tie_hashes(prefix: str, ids: Sequence[str]) -> HashArray:
 
 
 def write_shard(
-    target: Path,
-    start: int,
-    ids: Sequence[str],
-    hashes: HashArray,
-    vectors: FloatArray,
+    target: Path, start: int, ids: Sequence[str], hashes: HashArray, vectors: FloatArray
 ) -> None:
     """Write one shard; if another process has written it meanwhile, that one stays.
 
     Args:
         target: The shard's folder.
         start: Row of its first passage.
-        ids: Without prefix.
-        hashes: (n,) from :func:`tie_hashes`.
-        vectors: (n, dimension), in the dtype to keep.
+        ids: (n,) passage ids without prefix.
+        hashes: (n,) hashes from :func:`tie_hashes`.
+        vectors: (n, dimension) embeddings in the dtype to keep.
 
     Raises:
         OSError: The shard cannot be written; nothing of it is left.
     """
-    temporary = target.parent / f".{target.name}.{os.getpid()}.{uuid4().hex[:8]}.tmp"
-    try:
-        temporary.mkdir(parents=True)
+    with folder_beside(target) as temporary:
         raw = [identifier.encode() for identifier in ids]
         np.save(temporary / VECTORS, np.ascontiguousarray(vectors), allow_pickle=False)
         (temporary / IDS).write_bytes(b"".join(raw))
@@ -146,22 +137,11 @@ def write_shard(
             {name: (temporary / name).stat().st_size for name in FILES},
             {name: sha256_of(temporary / name) for name in FILES},
         )
-        fields = {**asdict(record), "folder": None}
-        del fields["folder"]
+        fields = {name: value for name, value in asdict(record).items() if name != "folder"}
         (temporary / RECORD).write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
         identity = _identity(target, temporary)
-        _place(temporary, target)
+        move_in(temporary, target)
         _SOUND.add(identity)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _place(temporary: Path, target: Path) -> None:
-    try:
-        temporary.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise  # not because another process was first
 
 
 def read_shard(folder: Path) -> Shard | None:
@@ -208,7 +188,7 @@ def check_contents(shard: Shard) -> None:
 
 def discard(folder: Path) -> None:
     """Take a shard away: first out of its place, then off the disk."""
-    trash = folder.parent / f".{folder.name}.{os.getpid()}.{uuid4().hex[:8]}.tmp"
+    trash = beside(folder)
     try:
         folder.rename(trash)
     except FileNotFoundError:
