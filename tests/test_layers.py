@@ -43,8 +43,6 @@ EXCEPTIONS: set[tuple[str, str]] = {
     ("debias.sentence_transformer", "adapters.mteb.debias"),
     ("ranking.judgements", "measures.measure"),
     ("ranking.judgements", "measures.view"),
-    ("ranking.shards.fill", "encoders.memory"),
-    ("ranking.shards.numbered", "encoders.memory"),
     ("ranking.trec", "adapters.mteb.run"),
 }
 STRANGERS: set[tuple[str, str]] = {

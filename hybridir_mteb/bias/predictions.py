@@ -22,9 +22,9 @@ from hybridir_mteb.plugins.specs import (
     StreamedSpec,
     streamed_task_name,
 )
+from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.shards.listing import shard_files
 
-Qrels = Mapping[str, Mapping[str, int]]
 SUFFIX = "_predictions.json"
 MODEL_KEY = "mteb_model_meta"
 

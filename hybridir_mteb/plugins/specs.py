@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from hybridir_mteb.errors import PluginError, UnknownNameError
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from hybridir_mteb.collections.collection import ParallelCollection, PassageSource
     from hybridir_mteb.collections.download import DataFile, HubFolder
     from hybridir_mteb.measures.measure import RankTable
-    from hybridir_mteb.ranking.arrays import IntArray
+    from hybridir_mteb.ranking.arrays import FloatArray, IntArray, Values
     from hybridir_mteb.training.losses.terms import LossTerm
     from hybridir_mteb.training.pairs import Source, TextTransform
 
@@ -130,7 +129,6 @@ class TrainingMethod:
     transform: Callable[[MethodContext], TextTransform] | None = None
 
 
-FloatArray = npt.NDArray[np.floating]
 Tensors = Mapping[str, npt.NDArray[Any]]
 ROLES = ("query", "document")
 _DEBIASER_NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -336,7 +334,7 @@ RESERVED = frozenset(
     }
 )
 _MEASURE_NAME = re.compile(r"[a-z][a-z0-9_]*")
-PerQuery = Callable[["RankTable"], npt.NDArray[np.float64]]
+PerQuery = Callable[["RankTable"], "Values"]
 
 
 @dataclass(frozen=True)
