@@ -80,7 +80,7 @@ PLACES = {
     "metrics.effectiveness": "measures.effectiveness",
     "metrics.language_bias": "measures.language_bias",
     "metrics.languages": "measures.view",
-    "metrics.measure": "measures.measure",
+    "metrics.measure": "measures.measure plugins.specs",
     "metrics.peer": "measures.peer",
     "models": "adapters.mteb.pocket",
     "names": "errors encoders.trained",
