@@ -134,7 +134,10 @@ PLACES = {
     "store": "encoders.trained",
     "streamed": "plugins.specs",
     "training.encoder": "encoders.load",
+    "training.losses.gather": "training.losses.terms",
+    "training.memory": "training.plan",
     "training.network": "encoders.network",
+    "training.text": "training.pairs",
 }
 
 

@@ -130,8 +130,8 @@ def train(
 
 
 def _show(plan: Plan) -> None:
-    from hybridir_mteb.training.memory import estimate
     from hybridir_mteb.training.pairs import common_negatives
+    from hybridir_mteb.training.plan import estimate
 
     table = Table(title=f"{plan.recipe.name}", title_justify="left", show_header=False)
     lora = plan.lora

@@ -108,7 +108,6 @@ def _keep(
     name = debiased_name(base, fitted.debiaser.name)
     with trained.keep(name) as place:
         _write(place.folder, name, fitted, provenance, unknown_data=unknown_data)
-    assert place.kept is not None  # noqa: S101 -- keep() raises instead
     return place.kept
 
 

@@ -171,10 +171,10 @@ def get(name: str, revision: str | None = None) -> StoredEncoder:
 
 @dataclass
 class Place:
-    """A folder that is being filled; it enters the store when the block ends without error."""
+    """A folder that is being filled; ``kept`` is there once the block has ended without error."""
 
     folder: Path
-    kept: StoredEncoder | None = None
+    kept: StoredEncoder = field(init=False)
 
 
 @contextmanager
@@ -272,7 +272,6 @@ def import_encoder(source: Path) -> StoredEncoder:
                 shutil.copyfile(path, target)
     else:
         place = _unpack(source)
-    assert place.kept is not None  # noqa: S101 -- keep() raises instead
     return place.kept
 
 

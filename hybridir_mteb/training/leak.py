@@ -21,9 +21,8 @@ from hybridir_mteb.collections.readers.beir import read_beir_folder
 from hybridir_mteb.errors import DataUnavailableError, LeakError
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.specs import CollectionSpec, StreamedSpec
-from hybridir_mteb.training.pairs import Source
+from hybridir_mteb.training.pairs import Source, normalise
 from hybridir_mteb.training.sources.jsonl import read_objects
-from hybridir_mteb.training.text import normalise
 
 # In letters: "In the 1990s." occurs everywhere and proves nothing.
 SHORTEST = 16

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -125,49 +125,30 @@ class XX:
     """Every pair monolingual, languages mixed within the batch."""
 
     name: str = field(default="xx", init=False)
+    languages: ClassVar[int] = 1  # that a pair draws
 
     def shape(self, rng: np.random.Generator, counts: LanguageCounts) -> Shape:
         """See :class:`Pattern`."""
         del rng
-        weights = _of_one_item(counts)
+        # Proportional sizes come by themselves from the items that have a language; only what the
+        # temperature changes about them is left to do here.
+        sizes = np.maximum(counts.both.diagonal(), 1).astype(float)
+        weights: Weights = sizes ** (1 / counts.temperature - 1)
 
         def draw(rng: np.random.Generator, has: Flags) -> tuple[int, int]:
-            language = _choose(rng, weights * has, "an item has no language")
-            return language, language
+            mine = weights * has
+            drawn = [_choose(rng, mine, "an item has no language") for _ in range(self.languages)]
+            return drawn[0], drawn[-1]
 
         return Shape(self.name, (), draw)
 
 
 @dataclass(frozen=True)
-class Mixed:
+class Mixed(XX):
     """Every pair draws its query language and its passage language on its own."""
 
     name: str = field(default="mixed", init=False)
-
-    def shape(self, rng: np.random.Generator, counts: LanguageCounts) -> Shape:
-        """See :class:`Pattern`."""
-        del rng
-        weights = _of_one_item(counts)
-
-        def draw(rng: np.random.Generator, has: Flags) -> tuple[int, int]:
-            mine = weights * has
-            return (
-                _choose(rng, mine, "an item has no language"),
-                _choose(rng, mine, "an item has no language"),
-            )
-
-        return Shape(self.name, (), draw)
-
-
-def _of_one_item(counts: LanguageCounts) -> Weights:
-    """Weights among the languages of one item.
-
-    Proportional sizes come by themselves from the items that have a language; only what the
-    temperature changes about them is left to do here.
-    """
-    sizes = np.maximum(counts.both.diagonal(), 1).astype(float)
-    weights: Weights = sizes ** (1 / counts.temperature - 1)
-    return weights
+    languages: ClassVar[int] = 2
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,15 @@ class _Strict(BaseModel):
 
 
 class Documents(_Strict):
-    """Line-parallel documents, by the inverse cloze task."""
+    """Line-parallel documents, by the inverse cloze task.
+
+    Attributes:
+        window: Neighbours on each side that make up the passage.
+        keep: Probability that the sentence itself stays in the passage.
+        crop: Probability that the query is a part of the sentence, and the passage the sentence.
+        min_words: Shorter sentences become no query; they may still be neighbours.
+        seed: Seed of all choices.
+    """
 
     kind: Literal["documents"] = "documents"
     corpus: Literal["ntrex-128"] = "ntrex-128"
@@ -48,7 +56,18 @@ class JsonLines(_Strict):
 
 
 class Hub(_Strict):
-    """A data set of the hub, or a local copy, one configuration a language."""
+    """A data set of the hub, or a local copy, one configuration a language.
+
+    Attributes:
+        name: ``owner/name`` on the hub, or a local folder.
+        configurations: Language code -> configuration; of a local folder, file or folder in it.
+        split: Split, or slice of it, such as ``train[:100000]``.
+        revision: Commit on the hub.
+        query: Column of the query's text.
+        passage: Column of the relevant passage's text.
+        negatives: Columns of one text or of a list of texts, hardest first.
+        id: Column of what translations share; by default the number of the row.
+    """
 
     kind: Literal["hub"] = "hub"
     name: str

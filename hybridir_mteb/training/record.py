@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from peft import get_peft_model_state_dict
@@ -27,14 +28,37 @@ from hybridir_mteb.encoders.trained import (
     weights_fingerprint,
 )
 from hybridir_mteb.files import write_text
+from hybridir_mteb.training.held_out import HeldOutScores
 from hybridir_mteb.training.plan import Plan, content_hash
-
-if TYPE_CHECKING:
-    from hybridir_mteb.training.run import Outcome
 
 ADAPTER = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 LIBRARIES = ("sentence-transformers", "transformers", "torch", "peft", "accelerate", "datasets")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run found, for the encoder's record.
+
+    Attributes:
+        base_scores: Held-out scores of the backbone.
+        scores: Held-out scores of the encoder.
+        weight: Interpolation weight that was kept.
+        weights: Held-out scores of every weight tried.
+        curve: Logged values of each step.
+        seconds: Duration of this process's share of the run.
+        devices: Number of processes.
+        precision: Of the forward pass in training.
+    """
+
+    base_scores: HeldOutScores | None
+    scores: HeldOutScores | None
+    weight: float
+    weights: dict[str, HeldOutScores]
+    curve: list[dict[str, Any]]
+    seconds: float
+    devices: int
+    precision: str
 
 
 def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome: Outcome) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import set_seed
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+from torch import Tensor
 from transformers.trainer_utils import SaveStrategy
 
 from hybridir_mteb.encoders.network import (
@@ -37,36 +39,12 @@ from hybridir_mteb.training.losses.distillation import Distillation
 from hybridir_mteb.training.losses.terms import LossTerm
 from hybridir_mteb.training.pairs import NEGATIVE, Columns, PairDataset
 from hybridir_mteb.training.plan import FEWEST_HELD_OUT, Plan, run_folder
-from hybridir_mteb.training.record import write_encoder
+from hybridir_mteb.training.record import Outcome, write_encoder
 from hybridir_mteb.training.samplers import batch_sampler
 from hybridir_mteb.training.selection import SelectBest, evaluate, interpolate
 from hybridir_mteb.training.teacher import Teacher
-from hybridir_mteb.training.trainer import EncoderTrainer, last_checkpoint, trained_state
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run found, for the encoder's record.
-
-    Attributes:
-        base_scores: Held-out scores of the backbone.
-        scores: Held-out scores of the encoder.
-        weight: Interpolation weight that was kept.
-        weights: Held-out scores of every weight tried.
-        curve: Logged values of each step.
-        seconds: Duration of this process's share of the run.
-        devices: Number of processes.
-        precision: Of the forward pass in training.
-    """
-
-    base_scores: HeldOutScores | None
-    scores: HeldOutScores | None
-    weight: float
-    weights: dict[str, HeldOutScores]
-    curve: list[dict[str, Any]]
-    seconds: float
-    devices: int
-    precision: str
+from hybridir_mteb.training.trainer import EncoderTrainer, last_checkpoint
+from hybridir_mteb.training.weights import trained_state
 
 
 def bf16_on_cpu() -> bool:
@@ -83,6 +61,35 @@ def training_precision(wanted: str) -> Precision:
     return Precision.BF16 if has else Precision.FP32
 
 
+@dataclass(frozen=True)
+class _Run:
+    """A run that is ready to start.
+
+    Attributes:
+        plan: What was decided.
+        model: The encoder, its inputs as short as the plan wants them.
+        longest: Longest input of the encoder as published.
+        folder: Where checkpoints are.
+        precision: Of the forward pass in training.
+        scores: Evaluates the encoder as it is; None where nothing is held out.
+        start: Parameters before training.
+        base_scores: Held-out scores before training.
+        trainer: Trains the encoder.
+        started: When the encoder was loaded, on the monotonic clock.
+    """
+
+    plan: Plan
+    model: SentenceTransformer
+    longest: int | None
+    folder: Path
+    precision: Precision
+    scores: Callable[[], HeldOutScores] | None
+    start: dict[str, Tensor]
+    base_scores: HeldOutScores | None
+    trainer: EncoderTrainer
+    started: float
+
+
 def train(plan: Plan) -> StoredEncoder | None:
     """Train, choose on held-out documents, and put the encoder into the store.
 
@@ -94,55 +101,67 @@ def train(plan: Plan) -> StoredEncoder | None:
     """
     state = PartialState()
     set_seed(plan.recipe.seed)
+    run = _prepare(plan, state)
+    _fit(run)
+    outcome = _choose(run)
+    return _store(run, outcome) if state.is_main_process else None
+
+
+def _prepare(plan: Plan, state: PartialState) -> _Run:
     model = _prepare_model(plan, state)
+    started = time.monotonic()
     longest = model.max_seq_length
     model.max_seq_length = min(plan.max_tokens, longest or plan.max_tokens)
-    started = time.monotonic()
     folder = run_folder(plan, state.num_processes)
     folder.mkdir(parents=True, exist_ok=True)
-    held_out = _held_out(plan)
     precision = training_precision(plan.recipe.precision)
-
-    def scores() -> HeldOutScores:
-        if held_out is None:
-            raise ValueError("nothing is held out")
-        return evaluate(model, held_out, precision)
-
+    scores, base = None, None
+    if any(len(source.items) >= FEWEST_HELD_OUT for source in plan.held_out):
+        held_out = HeldOut(plan.held_out, plan.recipe.held_out_items)
+        scores = partial(evaluate, model, held_out, precision)
+        base = _base_scores(folder, scores)
     start = trained_state(model)
-    base = _base_scores(folder, scores) if held_out else None
     trainer = _trainer(plan, model, folder, precision)
     # Logs outlive the run's folder, which goes once the encoder is stored.
     trainer.log_to(folder.parent.parent / ".logs" / folder.name)
-    selection = None
-    if plan.recipe.evaluate_every and held_out:
-        every, patience = plan.recipe.evaluate_every, plan.recipe.patience
-        selection = SelectBest(model, scores, every, patience, folder, trainer.log)
-        trainer.add_callback(selection)
-    checkpoint = last_checkpoint(folder)
-    with efficient(model, precision):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return _Run(plan, model, longest, folder, precision, scores, start, base, trainer, started)
+
+
+def _fit(run: _Run) -> None:
+    """Train from the last complete checkpoint, and go back to the best parameters."""
+    recipe, selection = run.plan.recipe, None
+    if recipe.evaluate_every and run.scores:
+        every, patience = recipe.evaluate_every, recipe.patience
+        selection = SelectBest(run.model, run.scores, every, patience, run.folder, run.trainer.log)
+        run.trainer.add_callback(selection)
+    checkpoint = last_checkpoint(run.folder)
+    with efficient(run.model, run.precision):
+        run.trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if selection is not None:
-        state.wait_for_everyone()
+        PartialState().wait_for_everyone()
         selection.restore()
-    weight, found = interpolate(model, start, plan.recipe.interpolation, scores)
-    final = found.get(str(weight)) or (scores() if held_out else None)
-    if not state.is_main_process:
-        return None
-    outcome = Outcome(
-        base,
-        final,
+
+
+def _choose(run: _Run) -> Outcome:
+    """Interpolate as far as held-out documents like it."""
+    weight, found = interpolate(run.model, run.start, run.plan.recipe.interpolation, run.scores)
+    return Outcome(
+        run.base_scores,
+        found.get(str(weight)) or (run.scores() if run.scores else None),
         weight,
         found,
-        trainer.state.log_history,
-        time.monotonic() - started,
-        state.num_processes,
-        precision.value,
+        run.trainer.state.log_history,
+        time.monotonic() - run.started,
+        PartialState().num_processes,
+        run.precision.value,
     )
-    model.max_seq_length = longest  # short inputs are a matter of training alone
-    with keep(plan.recipe.name) as place:
-        write_encoder(place.folder, model, plan, outcome)
-    shutil.rmtree(folder)
-    assert place.kept is not None  # noqa: S101 -- keep() raises instead
+
+
+def _store(run: _Run, outcome: Outcome) -> StoredEncoder:
+    run.model.max_seq_length = run.longest  # short inputs are a matter of training alone
+    with keep(run.plan.recipe.name) as place:
+        write_encoder(place.folder, run.model, run.plan, outcome)
+    shutil.rmtree(run.folder)
     return place.kept
 
 
@@ -170,17 +189,12 @@ def _prepare_model(plan: Plan, state: PartialState) -> SentenceTransformer:
     return model
 
 
-def _held_out(plan: Plan) -> HeldOut | None:
-    enough = any(len(source.items) >= FEWEST_HELD_OUT for source in plan.held_out)
-    return HeldOut(plan.held_out, plan.recipe.held_out_items) if enough else None
-
-
-def _base_scores(folder: Path, scores: Any) -> HeldOutScores:
+def _base_scores(folder: Path, scores: Callable[[], HeldOutScores]) -> HeldOutScores:
     """The backbone's held-out scores, kept beside the checkpoints for a resumed run."""
     kept = folder / "base.json"
     if kept.is_file():
         return HeldOutScores(**json.loads(kept.read_text(encoding="utf-8")))
-    found: HeldOutScores = scores()
+    found = scores()
     write_text(kept, json.dumps(vars(found)))
     return found
 
@@ -214,17 +228,15 @@ def _trainer(
     recipe = plan.recipe
     dataset = _dataset(plan, model.get_embedding_dimension() or 0)
     layout = BatchLayout(plan.method.unlabelled, recipe.distillation is not None)
-    common: dict[str, Any] = {
-        "temperature": recipe.temperature,
-        "layout": layout,
-        "terms": _terms(plan, model),
-        "teacher": Teacher(model) if recipe.distillation else None,
-        "gather_across_devices": recipe.gather_across_devices,
-    }
-    loss = (
-        ContrastiveLoss(model, **common)
-        if recipe.mini_batch_size is None
-        else CachedContrastiveLoss(model, mini_batch_size=recipe.mini_batch_size, **common)
+    small = recipe.mini_batch_size
+    loss = (ContrastiveLoss if small is None else CachedContrastiveLoss)(
+        model,
+        temperature=recipe.temperature,
+        layout=layout,
+        terms=_terms(plan, model),
+        teacher=Teacher(model) if recipe.distillation else None,
+        gather_across_devices=recipe.gather_across_devices,
+        **({} if small is None else {"mini_batch_size": small}),
     )
     return EncoderTrainer(
         model=model,

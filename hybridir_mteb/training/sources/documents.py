@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
+from hybridir_mteb.training.recipe import Documents
 
 UNSPACED = {"zh", "ja", "th"}  # written without spaces between words
 MIN_CROP = 3
@@ -72,42 +73,30 @@ def _lines(path: Path) -> list[str]:
     return text.removesuffix("\n").split("\n")
 
 
-def inverse_cloze(
-    corpus: LineParallel,
-    *,
-    window: int = 1,
-    keep: float = 0.1,
-    crop: float = 0.0,
-    min_words: int = 5,
-    seed: int = 0,
-    origin: str = "",
-) -> Source:
-    """One item for each sentence that has at least ``min_words`` words.
+def inverse_cloze(corpus: LineParallel, options: Documents, origin: str = "") -> Source:
+    """One item for each sentence that has enough words.
 
     Args:
         corpus: The documents.
-        window: Neighbours on each side that make up the passage.
-        keep: Probability that the sentence itself stays in the passage.
-        crop: Probability that the query is a part of the sentence, and the passage the sentence.
-        min_words: Shorter sentences become no query; they may still be neighbours.
-        seed: Of all choices.
-        origin: For the record of the run.
+        options: What makes up query and passage, and the seed of all choices.
+        origin: Where the documents come from, for the record of the run.
 
     Raises:
         DataFormatError: No sentence gives a pair.
     """
-    rng = random.Random(seed)  # noqa: S311 -- not for secrets
+    rng = random.Random(options.seed)  # noqa: S311 -- not for secrets
     items = []
     for at in range(len(corpus.documents)):
-        cropped, kept, spot = rng.random() < crop, rng.random() < keep, rng.random()
+        cropped, kept = rng.random() < options.crop, rng.random() < options.keep
+        spot = rng.random()
         length = rng.uniform(0.25, 0.6)
-        context = [at] if cropped else corpus.window(at, window)
+        context = [at] if cropped else corpus.window(at, options.window)
         if not (cropped or kept):
             context = [other for other in context if other != at]
         examples = {}
         for code, lines in corpus.lines.items():
             sentence, passage = lines[at].strip(), corpus.join(code, context).strip()
-            if len(words(sentence, code)) >= min_words and passage:
+            if len(words(sentence, code)) >= options.min_words and passage:
                 query = crop_words(sentence, code, length, spot) if cropped else sentence
                 examples[code] = Example(query, passage)
         if examples:
@@ -115,7 +104,8 @@ def inverse_cloze(
             items.append(TrainingItem(f"{document}:{at + 1}", examples, document))
     if not items:
         raise DataFormatError(
-            f"{corpus.name}: no sentence of {min_words} words with a neighbour: nothing to train on"
+            f"{corpus.name}: no sentence of {options.min_words} words with a neighbour: nothing to "
+            "train on"
         )
     return Source(corpus.name, tuple(items), origin)
 
