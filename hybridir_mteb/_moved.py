@@ -136,7 +136,7 @@ PLACES = {
     "training.encoder": "encoders.load",
     "training.losses.gather": "training.losses.terms",
     "training.memory": "training.plan",
-    "training.network": "encoders.network",
+    "training.network": "encoders.network encoders.load adapters.mteb.load",
     "training.text": "training.pairs",
 }
 

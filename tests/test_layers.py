@@ -64,7 +64,6 @@ STRANGERS: set[tuple[str, str]] = {
     ("adapters.beir.encoder", "mteb.types"),
     ("bias.predictions", "mteb"),
     ("debias.detect", "mteb.languages.iso_mappings"),
-    ("encoders.network", "mteb.models.model_implementations"),
     ("installed", "mteb"),
 }
 LONGEST_CIRCLE = 14

@@ -16,13 +16,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from training_data import write_tiny_decoder, write_tiny_xlmr
 
 from hybridir_mteb.encoders.backbones import BACKBONES
-from hybridir_mteb.encoders.network import (
-    add_lora,
-    efficient,
-    freeze_in_bf16,
-    load_backbone,
-    set_dropout,
-)
+from hybridir_mteb.encoders.load import load_backbone
+from hybridir_mteb.encoders.network import add_lora, efficient, freeze_in_bf16, set_dropout
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.measures.probe import language_probe_accuracy
 from hybridir_mteb.training.by_length import embed_by_length

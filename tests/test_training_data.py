@@ -22,7 +22,7 @@ from hybridir_mteb.tasks import MLQA_R, XQUAD_R
 from hybridir_mteb.training.codeswitch import CodeSwitch
 from hybridir_mteb.training.held_out import HeldOut, split_documents
 from hybridir_mteb.training.leak import EvaluationTexts, check_leaks, evaluation_texts
-from hybridir_mteb.training.lexicon import induce, read_muse, write_muse
+from hybridir_mteb.training.lexicon import induce, read_muse
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem, normalise
 from hybridir_mteb.training.recipe import Documents, Hub
 from hybridir_mteb.training.sources.documents import LineParallel, crop_words, inverse_cloze, words
@@ -69,8 +69,8 @@ def test_jsonl_joins_translations_over_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("{", "line 2, column 1: not JSON"),
-        ("[]", "line 2: expected a JSON object"),
+        ("{", ":2: not valid JSON"),
+        ("[]", ":2: expected a JSON object"),
         ({**GOOD, "id": "b", "query": " "}, "line 2: 'query' must be a non-empty string"),
         ({**GOOD, "id": "b", "language": "xx"}, "line 2: unknown language 'xx'"),
         ({**GOOD, "id": "b", "negatives": "no"}, "line 2: 'negatives' must be a list"),
@@ -254,7 +254,8 @@ def test_lexicons_in_muse_format(tmp_path: Path) -> None:
     path.write_text("cat\tKatze\ncat\tKater\ndog Hund\n\n")
     lexicon = read_muse(path)
     assert lexicon == {"cat": ("Katze", "Kater"), "dog": ("Hund",)}
-    write_muse(path, lexicon)
+    pairs = [f"{word}\t{other}" for word, others in lexicon.items() for other in others]
+    path.write_text("\n".join(pairs) + "\n")
     assert read_muse(path) == lexicon
     path.write_text("cat\tKatze\nalone\n")
     with pytest.raises(DataFormatError, match="line 2"):

@@ -88,6 +88,7 @@ def train(
     Runs unchanged under accelerate launch and torchrun. A killed run goes on when the same command
     is given again.
     """
+    from hybridir_mteb.adapters.mteb.load import pinned_revision
     from hybridir_mteb.training.plan import make_plan
     from hybridir_mteb.training.recipe import make_recipe, read_recipe
 
@@ -111,7 +112,7 @@ def train(
     if recipe is None and not (backbone and method):
         raise SettingError("give a recipe file, or --backbone and --method")
     chosen = read_recipe(recipe, **changes) if recipe else make_recipe(changes, "command line")
-    plan = make_plan(chosen)
+    plan = make_plan(chosen, pinned=pinned_revision)
     if os.environ.get("RANK", "0") == "0":
         _show(plan)
     if dry_run:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from hybridir_mteb.errors import DataFormatError
-from hybridir_mteb.files import write_text
 from hybridir_mteb.training.sources.documents import UNSPACED
 
 # Lower-case source word -> its translations, best first.
@@ -32,12 +31,6 @@ def read_muse(path: Path) -> Lexicon:
             raise DataFormatError(f"{path}, line {number}: expected 'word TAB word', got {line!r}")
         found.setdefault(parts[0].strip().lower(), []).append(parts[1].strip())
     return {word: tuple(dict.fromkeys(translations)) for word, translations in found.items()}
-
-
-def write_muse(path: Path, lexicon: Mapping[str, Sequence[str]]) -> None:
-    """Write a lexicon in MUSE's format."""
-    pairs = [f"{word}\t{other}" for word, others in sorted(lexicon.items()) for other in others]
-    write_text(path, "\n".join(pairs) + "\n")
 
 
 def bare(word: str) -> str:

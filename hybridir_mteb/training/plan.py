@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,7 @@ class Plan:
     Attributes:
         recipe: The recipe.
         backbone: Entry of the table.
+        revision: Commit of the backbone's weights on the hub; None if it is not known.
         method: The method.
         options: Its options, the recipe's values put in.
         train: Training part of the sources.
@@ -57,6 +58,7 @@ class Plan:
 
     recipe: Recipe
     backbone: Backbone
+    revision: str | None
     method: TrainingMethod
     options: dict[str, OptionValue]
     train: tuple[Source, ...]
@@ -111,8 +113,18 @@ class Plan:
         return pattern(name, alpha=float(options["alpha"]), mixes=mixes)  # type: ignore[arg-type]
 
 
-def make_plan(recipe: Recipe, *, leak_check: bool = True) -> Plan:
+def make_plan(
+    recipe: Recipe,
+    *,
+    leak_check: bool = True,
+    pinned: Callable[[str], str | None] = lambda hub_id: None,
+) -> Plan:
     """Resolve names, read the data, hold documents out, look for leaks.
+
+    Args:
+        recipe: The recipe.
+        leak_check: Compare the data with evaluation sets.
+        pinned: Gives the commit of weights on the hub for which neither recipe nor table has one.
 
     Raises:
         UnknownNameError: No such backbone, method or language.
@@ -139,6 +151,7 @@ def make_plan(recipe: Recipe, *, leak_check: bool = True) -> Plan:
     plan = Plan(
         recipe,
         backbone,
+        recipe.revision or backbone.revision or pinned(recipe.weights or backbone.hub_id),
         method,
         options,
         tuple(train),

@@ -17,13 +17,8 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerTraini
 from torch import Tensor
 from transformers.trainer_utils import SaveStrategy
 
-from hybridir_mteb.encoders.network import (
-    add_lora,
-    efficient,
-    freeze_in_bf16,
-    load_backbone,
-    set_dropout,
-)
+from hybridir_mteb.encoders.load import load_backbone
+from hybridir_mteb.encoders.network import add_lora, efficient, freeze_in_bf16, set_dropout
 from hybridir_mteb.encoders.pocket.model import network_of
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.encoders.trained import StoredEncoder, keep
@@ -172,7 +167,7 @@ def _prepare_model(plan: Plan, state: PartialState) -> SentenceTransformer:
     model = load_backbone(
         plan.backbone,
         weights=recipe.weights,
-        revision=recipe.revision,
+        revision=plan.revision,
         device=str(state.device),
         dtype=torch.bfloat16 if half else None,
         trust_remote_code=recipe.trust_remote_code,

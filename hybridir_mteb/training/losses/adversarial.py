@@ -119,9 +119,7 @@ class LanguageAdversary:
 
     def _class_weights(self, fallback: Tensor) -> Tensor:
         """Inverse frequency in the queue: one language fills a monolingual batch."""
-        languages = (
-            torch.cat([y for _, y in self._queue.batches]) if self._queue.batches else fallback
-        )
+        languages = torch.cat([y for _, y in self._queue.batches] or [fallback])
         counts = torch.bincount(languages, minlength=self.n_languages)
         return len(languages) / (self.n_languages * counts.clamp(min=1)).float()
 
