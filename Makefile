@@ -50,45 +50,45 @@ docs: $(VENV)/.dev
 xquad: $(VENV)/.dev
 	$(BIN)/mteb run -m hybridir/pocket-base -b HybridIR $(AGAIN) --output-folder $(RESULTS)
 	$(BIN)/mteb run -m hybridir/pocket-base -t $(POCKET_TASKS) $(AGAIN) --output-folder $(RESULTS)
-	$(BIN)/python docs/scripts/collect_results.py $(RESULTS) "make xquad" \
+	$(BIN)/python docs/experiments/collect_results.py $(RESULTS) "make xquad" \
 		XQuADR:xquad-r MLQAR:mlqa-r PocketQAR:pocketqa-r
-	$(BIN)/python docs/scripts/plots.py
-	$(BIN)/python docs/hooks.py
+	$(BIN)/python docs/experiments/plots.py
+	$(BIN)/python docs/readme.py
 
 ## bench: speed and memory side by side, docs/results/bench.json
 bench: $(VENV)/.dev
-	$(BIN)/python docs/scripts/bench.py
+	$(BIN)/python docs/experiments/bench.py
 
 ## bench-scale: corpora beyond memory, a quarter of an hour and 10 GB of disk; bench-scale.json
 bench-scale: $(VENV)/.dev
-	$(BIN)/python docs/scripts/bench_scale.py
+	$(BIN)/python docs/experiments/bench_scale.py
 
 ## train-pocket: the pocket encoders with three seeds, an hour; the median seeds go into the package
 train-pocket: $(VENV)/.dev
-	$(BIN)/python docs/scripts/train_pocket.py
+	$(BIN)/python docs/experiments/train_pocket.py
 
 ## compare-pocket: all of them on XQuAD-R and MLQA-R, an hour; docs/results, picture, README table
 compare-pocket: $(VENV)/.dev
-	$(BIN)/python docs/scripts/compare_pocket.py
+	$(BIN)/python docs/experiments/compare_pocket.py
 	set -e; for method in $(DEMO_METHODS); do $(PACKAGED_ONLY) \
 		$(BIN)/mteb run -m hybridir/pocket-$$method -t $(POCKET_TASKS) $(AGAIN) --output-folder $(RESULTS); done
-	$(BIN)/python docs/scripts/collect_results.py $(RESULTS) "make compare-pocket" \
+	$(BIN)/python docs/experiments/collect_results.py $(RESULTS) "make compare-pocket" \
 		$(foreach method,$(DEMO_METHODS),PocketQAR:pocketqa-r-$(method):hybridir/pocket-$(method))
-	$(BIN)/python docs/scripts/plots.py
-	$(BIN)/python docs/hooks.py
+	$(BIN)/python docs/experiments/plots.py
+	$(BIN)/python docs/readme.py
 
 ## debias-pocket: statistics of every debiaser for the pocket encoders, an hour; into the package
 debias-pocket: $(VENV)/.dev
-	$(PACKAGED_ONLY) $(BIN)/python docs/scripts/debias_pocket.py
+	$(PACKAGED_ONLY) $(BIN)/python docs/experiments/debias_pocket.py
 
 ## compare-debiasing: every pocket encoder with every debiaser on XQuAD-R and MLQA-R, an hour
 compare-debiasing: $(VENV)/.dev
-	$(PACKAGED_ONLY) $(BIN)/python docs/scripts/compare_debiasing.py
-	$(BIN)/python docs/scripts/plots.py
+	$(PACKAGED_ONLY) $(BIN)/python docs/experiments/compare_debiasing.py
+	$(BIN)/python docs/experiments/plots.py
 
 ## stats: recompute the descriptive statistics of our tasks
 stats: $(VENV)/.dev
-	$(BIN)/python docs/scripts/descriptive_stats.py
+	$(BIN)/python docs/experiments/descriptive_stats.py
 
 clean:
 	rm -rf $(VENV) $(RESULTS) site build dist

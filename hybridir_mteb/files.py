@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and their checksums."""
+"""Files written whole or not at all, checksums of files, and the hash that orders ids."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def sha256_of(path: Path) -> str:
     """Hex sha256 of a file, read in pieces."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def tie_key(identifier: str) -> bytes:
+    """What orders passages of equal score, the smallest first: 8 bytes of a hash of the id."""
+    return hashlib.blake2b(identifier.encode(), digest_size=8).digest()
 
 
 def beside(path: Path) -> Path:

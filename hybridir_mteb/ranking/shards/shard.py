@@ -17,9 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridir_mteb.errors import DataFormatError
-from hybridir_mteb.files import beside, folder_beside, move_in, sha256_of
+from hybridir_mteb.files import beside, folder_beside, move_in, sha256_of, tie_key
 from hybridir_mteb.ranking.arrays import IntArray
-from hybridir_mteb.ranking.exact import tie_key
 
 VECTORS = "vectors.npy"
 IDS = "ids.utf8"

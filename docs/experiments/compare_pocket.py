@@ -1,0 +1,180 @@
+"""Experiment: pocket-base and every seed of the pocket encoders on XQuAD-R and MLQA-R.
+
+python docs/experiments/compare_pocket.py
+
+Encoders come from the store (all seeds) and, where the store lacks them, from the package. Two are
+evaluated side by side, a core each. Results of an encoder, by the same code, are kept in the store,
+so an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from per_query import TESTED, Values, means, tested_questions, values_of
+from provenance import RESULTS, provenance
+from significance import pairwise_tests
+from train_pocket import METHODS, SEEDS, stored
+
+from hybridir_mteb import paths
+from hybridir_mteb.collections.collection import passage_text
+from hybridir_mteb.encoders import trained
+from hybridir_mteb.encoders.load import load_sentence_transformer
+from hybridir_mteb.encoders.memory import EncodeOnce
+from hybridir_mteb.encoders.network import freeze_in_bf16
+from hybridir_mteb.encoders.pocket.model import load_pocket
+from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
+from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
+from hybridir_mteb.files import replacing, write_text
+from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.plugins.settings import Context
+
+COLLECTIONS = ("XQuADR", "MLQAR")
+COMMAND = "make compare-pocket"
+
+
+class Embedder:
+    """Embeds each distinct text of a role once."""
+
+    def __init__(self, model: Any) -> None:
+        freeze_in_bf16(model.requires_grad_(False))
+        self._encoder = TokenBudgetEncoder(model, precision=Precision.BF16)
+        self._prompts = model.prompts
+        self._once = EncodeOnce(None)
+
+    def __call__(self, texts: list[str], role: str, label: str) -> np.ndarray:
+        """(n, dimension) embeddings."""
+        prompt = self._prompts[role]
+        matrix, rows = self._once.embed(
+            texts, prompt, lambda missing: self._encoder.batches(missing, prompt), label
+        )
+        return matrix[rows]
+
+
+def per_query(name: str, embed: Embedder) -> Values:
+    """Measure of a setting -> subset -> parallel id of the query -> value."""
+    spec = installed_plugins().collections[name]
+    collection = spec.load(spec.languages)
+    queries, passages = {}, {}
+    for code, part in collection.parts.items():
+        texts = [passage_text(part, at, Context.SENTENCE) for at in range(len(part.passages))]
+        passages[code] = embed(texts, "document", f"{name} {code} passages")
+        queries[code] = embed([q.text for q in part.queries], "query", f"{name} {code} queries")
+    return values_of(collection, queries, passages, f"{name} ranks")
+
+
+def evaluated(key: str, folder: Path | None) -> dict[str, Any]:
+    """Scores of one encoder on all collections, from the cache or computed.
+
+    Args:
+        key: Name in the cache.
+        folder: The encoder's; None is the backbone.
+    """
+    cache = paths.model_store_dir() / ".compared" / f"{key}.json"
+    if cache.is_file():
+        return json.loads(cache.read_text())
+    backbone_of = installed_plugins().backbones.__getitem__
+    model = (
+        load_sentence_transformer(trained.read_encoder(folder), backbone_of)
+        if folder
+        else load_pocket()
+    )
+    embed = Embedder(model)
+    result = {}
+    for name in COLLECTIONS:
+        values = per_query(name, embed)
+        result[name] = {
+            "means": means(values),
+            "questions": tested_questions(values),
+        }
+    with replacing(cache) as temporary:
+        temporary.write_text(json.dumps(result))
+    return result
+
+
+def code_hash() -> str:
+    """Of the package and these scripts: results of other code are not used again."""
+    root = RESULTS.parent.parent
+    patterns = ("hybridir_mteb/**/*.py", "tasks/*.py", "docs/experiments/*.py")
+    files = [path for pattern in patterns for path in root.glob(pattern)]
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def encoders() -> Iterator[tuple[str, int, trained.StoredEncoder]]:
+    """Method, seed, encoder; of the package alone where the store has no seeds."""
+    for method in METHODS:
+        seeds = {seed: stored(method, seed) for seed in SEEDS}
+        if not all(seeds.values()):
+            packaged = trained.get(f"hybridir/pocket-{method}")
+            seeds = {packaged.record["recipe"]["seed"]: packaged}
+        for seed, encoder in seeds.items():
+            if encoder is not None:
+                yield method, seed, encoder
+
+
+def main() -> None:
+    """Evaluate everything, test differences, write the result file."""
+    made_by = provenance(COMMAND)
+    jobs: list[tuple[str, int, str, Path | None]] = [("base", 0, FILE_SHA256, None)]
+    jobs += [(method, seed, e.fingerprint, e.path) for method, seed, e in encoders()]
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the workers: a core evaluates one encoder
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        code = code_hash()
+        keys = [f"{fingerprint}-{code}" for _, _, fingerprint, _ in jobs]
+        results = list(pool.map(evaluated, keys, [path for *_, path in jobs]))
+    scores: dict[str, dict[str, Any]] = {}
+    fingerprints: dict[str, dict[str, str]] = {}
+    for (method, seed, fingerprint, path), found in zip(jobs, results, strict=True):
+        scores.setdefault(method, {})[str(seed)] = found
+        if path is not None:
+            fingerprints.setdefault(method, {})[str(seed)] = fingerprint
+    result = {
+        "made_by": made_by,
+        "precision": "bf16",
+        "fingerprints": fingerprints,
+        "collections": {name: summary(name, scores) for name in COLLECTIONS},
+    }
+    write_text(RESULTS / "compare-pocket.json", json.dumps(result, indent=1) + "\n")
+    print(RESULTS / "compare-pocket.json")
+
+
+def summary(name: str, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Means of every seed, mean and deviation over seeds, and tests between methods."""
+    methods = {}
+    for method, by_seed in scores.items():
+        of_seeds = {seed: found[name]["means"] for seed, found in by_seed.items()}
+        keys = next(iter(of_seeds.values()))
+        columns = {key: [row[key] for row in of_seeds.values()] for key in keys}
+        methods[method] = {
+            "seeds": of_seeds,
+            "mean": {key: round(float(np.mean(v)), 6) for key, v in columns.items()},
+            "deviation": {
+                key: round(float(np.std(v, ddof=1)), 6) if len(v) > 1 else None
+                for key, v in columns.items()
+            },
+        }
+    tests = {
+        key: pairwise_tests(
+            {
+                method: [found[name]["questions"][key] for found in by_seed.values()]
+                for method, by_seed in scores.items()
+            }
+        )
+        for key in TESTED
+    }
+    return {"methods": methods, "tests": tests}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,309 @@
+"""Research code: draw ``docs/pages/img/*.svg`` from ``docs/results`` whenever results change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator, NullFormatter
+
+DOCS = Path(__file__).parent.parent
+RESULTS = DOCS / "results"
+IMAGES = DOCS / "pages" / "img"
+STYLE = {
+    "font.size": 10,
+    "figure.facecolor": "white",
+    "svg.hashsalt": "hybridir",  # the same file for the same data
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+COLOURS = {"xquad-r": "#00306f", "mlqa-r": "#c9ae3c"}  # both from cividis
+TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R"}
+COMPARED = {"XQuADR": "XQuAD-R", "MLQAR": "MLQA-R"}
+# Okabe and Ito's colours, each with a shape of its own.
+LOOKS = {
+    "base": ("#000000", "o"),
+    "mono": ("#e69f00", "s"),
+    "cross": ("#56b4e9", "^"),
+    "hybrid": ("#009e73", "D"),
+    "mixed": ("#0072b2", "v"),
+    "adversarial": ("#d55e00", "P"),
+}
+
+
+DEBIASER_SHAPES = {"none": "o", "centre": "^", "lir": "v", "shift": "s", "leace": "D"}
+
+
+def scores(name: str) -> dict[str, Any]:
+    """Setting -> subset -> measure -> value."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())["scores"]
+    return found
+
+
+def compared() -> dict[str, Any]:
+    """Collection -> method -> scores of every seed and their mean."""
+    found = json.loads((RESULTS / "compare-pocket.json").read_text())["collections"]
+    return {name: found[name]["methods"] for name in COMPARED}
+
+
+def debiased() -> dict[str, Any]:
+    """Collection -> encoder -> debiaser -> means."""
+    found = json.loads((RESULTS / "compare-debiasing.json").read_text())["collections"]
+    return {
+        name: {
+            encoder: {debiaser: scores["means"] for debiaser, scores in by_debiaser.items()}
+            for encoder, by_debiaser in found[name]["encoders"].items()
+        }
+        for name in COMPARED
+    }
+
+
+def scale() -> dict[str, Any]:
+    """Measurement -> passages -> seconds, and peak memory, of exact search."""
+    found = json.loads((RESULTS / "bench-scale.json").read_text())
+    sides = {name: found["search"][name] for name in ("float32", "float16")}
+    lines = {
+        name: {n: run[n] for n in run if n.isdigit()}
+        for name, run in {**sides, "faiss": found["faiss"], "mteb": found["mteb"]}.items()
+    }
+    return {
+        "seconds": {
+            name: {n: v["seconds"] if name in sides else v["seconds"][name] for n, v in run.items()}
+            for name, run in lines.items()
+        },
+        "peak_mib": {name: {n: v["peak_mib"] for n, v in lines[name].items()} for name in sides},
+        "dimension": found["search"]["dimension"],
+    }
+
+
+def digest(picture: str) -> str:
+    """Checksum of what a picture shows; a test compares it with that in the file."""
+    drawn: Any = {
+        "hybrid-vs-adversarial": compared,
+        "debiasing": debiased,
+        "scale": scale,
+    }.get(picture, lambda: [scores(name) for name in TITLES])()
+    return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()
+
+
+def _save(figure: Any, name: str, folder: Path) -> Path:
+    path = folder / f"{name}.svg"
+    metadata = {"Date": None, "Creator": None, "Description": f"data sha256 {digest(name)}"}
+    figure.savefig(path, metadata=metadata)
+    plt.close(figure)
+    return path
+
+
+def heat_map(folder: Path) -> Path:
+    """Draw the mAP of XQuAD-R by query and passage language; the diagonal is monolingual."""
+    data = scores("xquad-r")
+    codes = sorted(data["mono"])
+    values = np.array(
+        [
+            [100 * (data["mono"][a] if a == b else data["cross"][f"{a}-{b}"])["map"] for b in codes]
+            for a in codes
+        ]
+    )
+    figure, axes = plt.subplots(figsize=(7.2, 6.0), layout="constrained")
+    image = axes.imshow(values, cmap="cividis")
+    middle = (values.min() + values.max()) / 2
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if value < middle else "black"
+        weight = "bold" if row == column else "normal"
+        axes.text(
+            column, row, f"{value:.0f}", ha="center", va="center", color=colour, weight=weight
+        )
+    axes.set_xticks(range(len(codes)), codes)
+    axes.set_yticks(range(len(codes)), codes)
+    axes.set_xlabel("passage language")
+    axes.set_ylabel("query language")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    figure.colorbar(image, label="mAP in percent", shrink=0.85)
+    return _save(figure, "crosslingual-xquad-r", folder)
+
+
+def language_bars(folder: Path) -> Path:
+    """Draw multilingual mAP and normalised rank distance of each query language."""
+    codes = sorted(scores("xquad-r")["multi"])
+    panels = (("map", "mAP in percent", 100), ("rank_distance_norm", "normalised rank distance", 1))
+    figure, rows = plt.subplots(2, 1, figsize=(7.2, 5.4), sharex=True, layout="constrained")
+    for axes, (measure, label, factor) in zip(rows, panels, strict=True):
+        for at, name in enumerate(TITLES):
+            found = scores(name)["multi"]
+            places = [place for place, code in enumerate(codes) if code in found]
+            heights = [factor * found[codes[place]][measure] for place in places]
+            axes.bar(
+                [place + (at - 0.5) * 0.4 for place in places],
+                heights,
+                width=0.38,
+                color=COLOURS[name],
+                label=TITLES[name],
+            )
+        axes.set_ylabel(label)
+        axes.grid(axis="y", alpha=0.3)
+        axes.set_axisbelow(True)
+    rows[0].legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2, frameon=False)
+    rows[1].set_xticks(range(len(codes)), codes)
+    rows[1].set_xlabel("query language")
+    return _save(figure, "multilingual", folder)
+
+
+def effectiveness_against_bias(folder: Path) -> Path:
+    """Draw mAP against rank distance, a small mark for each seed and a large one for their mean."""
+    data = compared()
+    panels = {"mono.map": "monolingual mAP", "multi.map": "multilingual mAP"}
+    figure, grid = plt.subplots(2, 2, figsize=(7.6, 6.4), sharex="col", layout="constrained")
+    for column, (name, title) in enumerate(COMPARED.items()):
+        for row, (measure, label) in enumerate(panels.items()):
+            axes = grid[row, column]
+            for method, found in data[name].items():
+                colour, shape = LOOKS[method]
+                look = {"color": colour, "marker": shape, "linestyle": "none"}
+                seeds = found["seeds"].values()
+                axes.plot(
+                    [seed["multi.rank_distance"] for seed in seeds],
+                    [100 * seed[measure] for seed in seeds],
+                    **look,
+                    markersize=4,
+                    alpha=0.5,
+                )
+                mean = found["mean"]
+                axes.plot(
+                    mean["multi.rank_distance"],
+                    100 * mean[measure],
+                    **look,
+                    markersize=9,
+                    label=method,
+                )
+            _distance_axis(axes)
+            if row == 0:
+                axes.set_title(title)
+            else:
+                axes.set_xlabel("rank distance (log)")
+            if column == 0:
+                axes.set_ylabel(f"{label} in percent")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return _save(figure, "hybrid-vs-adversarial", folder)
+
+
+def _distance_axis(axes: Any) -> None:
+    """A logarithmic axis of rank distance with readable numbers, and a grid."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    axes.xaxis.set_major_formatter("{x:.0f}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3)
+    axes.set_axisbelow(True)
+
+
+def debiasing_plane(folder: Path) -> Path:
+    """Draw every encoder and debiaser in the plane of multilingual mAP and rank distance."""
+    data = debiased()
+    figure, row = plt.subplots(1, 2, figsize=(8.2, 4.6), layout="constrained")
+    for axes, (name, title) in zip(row, COMPARED.items(), strict=True):
+        for encoder, by_debiaser in data[name].items():
+            colour, _ = LOOKS[encoder.removeprefix("pocket-")]
+            for debiaser, means in by_debiaser.items():
+                axes.plot(
+                    means["multi.rank_distance"],
+                    100 * means["multi.map"],
+                    color=colour,
+                    marker=DEBIASER_SHAPES[debiaser],
+                    markersize=8,
+                    markerfacecolor=colour if debiaser == "none" else "none",
+                    markeredgewidth=1.6,
+                    linestyle="none",
+                )
+        _distance_axis(axes)
+        axes.set_title(title)
+        axes.set_xlabel("rank distance (log)")
+    row[0].set_ylabel("multilingual mAP in percent")
+    methods = [
+        plt.Line2D([], [], color=colour, marker="s", linestyle="none", label=method)
+        for method, (colour, _) in LOOKS.items()
+    ]
+    shapes = [
+        plt.Line2D(
+            [],
+            [],
+            color="0.3",
+            marker=shape,
+            linestyle="none",
+            label=debiaser,
+            markerfacecolor="0.3" if debiaser == "none" else "none",
+            markeredgewidth=1.6,
+        )
+        for debiaser, shape in DEBIASER_SHAPES.items()
+    ]
+    figure.legend(handles=[*methods, *shapes], loc="outside lower center", ncols=6, frameon=False)
+    return _save(figure, "debiasing", folder)
+
+
+def large_pools(folder: Path) -> Path:
+    """Draw time and peak memory of exact search against the size of the pool."""
+    data = scale()
+    looks = {
+        "float32": ("ours, float32", "#0072b2", "o"),
+        "float16": ("ours, float16", "#56b4e9", "s"),
+        "faiss": ("FAISS IndexFlatIP", "#d55e00", "D"),
+        "mteb": ("MTEB's search", "#000000", "^"),
+    }
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.2, 3.4), layout="constrained")
+    for axes, key in ((left, "seconds"), (right, "peak_mib")):
+        for name, run in data[key].items():
+            label, colour, marker = looks[name]
+            sizes = sorted(run, key=int)
+            values = [run[n] for n in sizes]
+            axes.plot(
+                [int(n) / 1e6 for n in sizes], values, color=colour, marker=marker, label=label
+            )
+        axes.set_xlim(0, 1.05)
+        axes.set_xlabel("passages, millions")
+    sizes = sorted(data["peak_mib"]["float32"], key=int)
+    vectors = [int(n) * data["dimension"] * 4 / 2**20 for n in sizes]
+    right.plot(
+        [int(n) / 1e6 for n in sizes],
+        vectors,
+        color="#999999",
+        linestyle="--",
+        label="float32 vectors on disk",
+    )
+    for axes in (left, right):
+        axes.set_ylim(0)
+    left.set_ylabel("seconds")
+    right.set_ylabel("peak memory, MiB")
+    left.set_title("Time")
+    right.set_title("Memory")
+    left.legend(frameon=False)
+    right.legend(frameon=False)
+    return _save(figure, "scale", folder)
+
+
+def main() -> None:
+    """Draw every picture."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(STYLE):
+        for draw in PICTURES:
+            print(draw(IMAGES).relative_to(DOCS))
+
+
+PICTURES = (
+    heat_map,
+    language_bars,
+    effectiveness_against_bias,
+    debiasing_plane,
+    large_pools,
+)
+
+if __name__ == "__main__":
+    main()

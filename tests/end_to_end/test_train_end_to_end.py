@@ -1,0 +1,283 @@
+"""Training from command to mteb run, on tiny networks through the same code as real ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from toys.training import write_parallel_jsonl, write_tiny_decoder, write_tiny_xlmr
+from typer.testing import CliRunner
+
+from hybridir_mteb.cli.app import app
+from hybridir_mteb.encoders import trained
+
+BIN = Path(sys.executable).parent
+STEPS = 4
+METHODS = ("mono", "xx", "cross", "mixed", "hybrid", "adversarial", "codeswitch", "erasure")
+
+
+@pytest.fixture(scope="module")
+def tiny_xlmr(tmp_path_factory: pytest.TempPathFactory, pocket_weights: None) -> Path:
+    return write_tiny_xlmr(tmp_path_factory.mktemp("xlmr"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_parallel_jsonl(tmp_path_factory.mktemp("data") / "tiny.jsonl")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, "HYBRIDIR_MODEL_STORE": str(tmp_path / "store"), "OMP_NUM_THREADS": "1"}
+
+
+def command(weights: Path, data: Path, *extra: str, method: str = "hybrid") -> list[str]:
+    flags = {
+        "--backbone": "xlmr",
+        "--method": method,
+        "--weights": str(weights),
+        "--data": str(data),
+        "--steps": str(STEPS),
+        "--batch-size": "8",
+        "--precision": "fp32",
+    }
+    return [
+        str(BIN / "hybridir"),
+        "train",
+        *(part for flag in flags.items() for part in flag),
+        *extra,
+    ]
+
+
+def run(arguments: list[str], environment: dict[str, str], **kwargs: object) -> str:
+    done = subprocess.run(
+        arguments, env=environment, capture_output=True, text=True, check=False, **kwargs
+    )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout + done.stderr
+
+
+def stored(environment: dict[str, str], name: str) -> trained.StoredEncoder:
+    home = Path(environment["HYBRIDIR_MODEL_STORE"]) / name
+    (record,) = home.glob(f"*/{trained.RECORD}")
+    return trained.read_encoder(record.parent)
+
+
+def test_a_trained_encoder_is_found_by_the_users_command(
+    tiny_xlmr: Path, data: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    run(command(tiny_xlmr, data), environment)
+    encoder = stored(environment, "xlmr-hybrid")
+    arguments = [str(BIN / "mteb"), "run", "-m", "hybridir/xlmr-hybrid"]
+    task = ["-t", "PocketQARMonolingualRetrieval", "-l", "eng", "deu"]
+    run([*arguments, *task, "--output-folder", str(tmp_path / "results")], environment)
+    folder = tmp_path / "results/results/hybridir__xlmr-hybrid" / encoder.fingerprint
+    scores = json.loads((folder / "PocketQARMonolingualRetrieval.json").read_text())
+    assert {row["hf_subset"] for row in scores["scores"]["test"]} == {"de", "en"}
+    meta = json.loads((folder / "model_meta.json").read_text())
+    assert meta["name"] == "hybridir/xlmr-hybrid"
+    assert meta["revision"] == encoder.fingerprint
+    assert meta["adapted_from"] == "FacebookAI/xlm-roberta-base"
+    assert meta["n_parameters"] == encoder.record["parameters"] < 10_000_000
+
+
+def test_every_method_trains_differs_from_the_others_and_is_evaluated(
+    tiny_xlmr: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mteb
+
+    from hybridir_mteb.training.plan import make_plan
+    from hybridir_mteb.training.recipe import make_recipe
+    from hybridir_mteb.training.run import train
+
+    monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path))
+    fingerprints = set()
+    for method in METHODS:
+        options = {"batch_language": "en", "probability": 1.0} if method == "codeswitch" else {}
+        recipe = make_recipe(
+            {
+                "backbone": "xlmr",
+                "method": method,
+                "weights": str(tiny_xlmr),
+                "data": [{"kind": "jsonl", "path": str(data)}],
+                "steps": STEPS,
+                "batch_size": 8,
+                "precision": "fp32",
+                "method_options": options,
+                "distillation": {"pivot": "en"} if method == "mixed" else None,
+                "mini_batch_size": 4 if method in {"xx", "erasure"} else None,
+                "report_to": ["tensorboard"],
+            }
+        )
+        encoder = train(make_plan(recipe, leak_check=False))
+        assert encoder is not None
+        assert encoder.record["curve"][-1]["step"] == STEPS
+        assert encoder.record["data"][0]["held_out_items"] > 0
+        fingerprints.add(encoder.fingerprint)
+        model = mteb.get_model(encoder.name)
+        task = mteb.get_task("PocketQARMonolingualRetrieval", hf_subsets=["en"])
+        result = mteb.evaluate(model, [task], cache=None, co2_tracker=False)
+        assert result.model_revision == encoder.fingerprint
+        (scores,) = result.task_results[0].scores["test"]
+        assert 0 < scores["map"] < 1
+    assert len(fingerprints) == len(METHODS)
+    assert not list((tmp_path / ".runs").iterdir())  # checkpoints go when the encoder is stored
+    logged = {path.parent.name for path in (tmp_path / ".logs").rglob("events*")}
+    assert {name.split("-")[1] for name in logged} == set(METHODS)  # each run in its own folder
+
+
+@pytest.mark.parametrize(("method", "devices"), [("hybrid", 1), ("adversarial", 1), ("erasure", 2)])
+def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
+    tiny_xlmr: Path,
+    data: Path,
+    environment: dict[str, str],
+    tmp_path: Path,
+    method: str,
+    devices: int,
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        json.dumps(
+            {
+                "backbone": "xlmr",
+                "method": method,
+                "weights": str(tiny_xlmr),
+                "data": [{"kind": "jsonl", "path": str(data)}],
+                "steps": 40,  # 96 items, batches of 8: killed within a later epoch
+                "save_every": 5,
+                "batch_size": 8,
+                "precision": "fp32",
+                "evaluate_every": 20,
+                "lora": {"rank": 2, "dropout": 0.1},
+            }
+        )
+    )
+    arguments = [str(BIN / "hybridir"), "train", str(recipe)]
+    if devices > 1:
+        arguments = [*torchrun(devices), *arguments]
+        environment["ACCELERATE_USE_CPU"] = "true"
+    run(arguments, environment)
+    unbroken = stored(environment, f"xlmr-{method}")
+
+    other = {**environment, "HYBRIDIR_MODEL_STORE": str(tmp_path / "other")}
+    process = subprocess.Popen(
+        arguments,
+        env=other,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    runs = Path(other["HYBRIDIR_MODEL_STORE"]) / ".runs"
+    deadline = time.monotonic() + 120
+    while not list(runs.glob("*/checkpoint-15/complete")):
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.wait()
+    assert not list(Path(other["HYBRIDIR_MODEL_STORE"]).glob(f"xlmr-{method}/*/{trained.RECORD}"))
+    run(arguments, other)
+    resumed = stored(other, f"xlmr-{method}")
+    assert resumed.fingerprint == unbroken.fingerprint
+    assert resumed.record["selection"] == unbroken.record["selection"]
+
+
+def torchrun(devices: int) -> list[str]:
+    """The start of a command line with so many processes."""
+    command = [str(BIN / "torchrun"), "--nproc-per-node", str(devices), "--no-python"]
+    return [*command, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+
+
+def launch(environment: dict[str, str], arguments: list[str]) -> str:
+    """Run under torchrun with two processes on the CPU."""
+    return run([*torchrun(2), *arguments], {**environment, "ACCELERATE_USE_CPU": "true"})
+
+
+def test_two_processes_train_one_encoder(
+    tiny_xlmr: Path, data: Path, environment: dict[str, str]
+) -> None:
+    flags = ["--report-to", "tensorboard"]
+    launch(environment, command(tiny_xlmr, data, *flags, method="adversarial"))
+    encoder = stored(environment, "xlmr-adversarial")
+    assert encoder.record["machine"]["processes"] == 2
+    losses = [row["loss"] for row in encoder.record["curve"] if "loss" in row]
+    assert len(losses) == STEPS
+    assert all(0 < loss < 10 for loss in losses)  # neither is true of NaN
+    logs = Path(environment["HYBRIDIR_MODEL_STORE"]) / ".logs"
+    assert [path for path in logs.rglob("events*") if path.stat().st_size > 100]
+
+
+GATHER = """
+import sys
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch.utils.data import DataLoader
+from pathlib import Path
+from hybridir_mteb.training.pairs import PairDataset
+from hybridir_mteb.training.patterns import Hybrid
+from hybridir_mteb.training.samplers import PairBatchSampler
+from hybridir_mteb.training.sources.jsonl import read_jsonl
+
+accelerator = Accelerator(cpu=True)
+accelerator.even_batches = False
+data = PairDataset.build([read_jsonl(Path(sys.argv[1]))])
+sampler = PairBatchSampler(data, 4, seed=1, pattern=Hybrid())
+loader = accelerator.prepare(DataLoader(data, batch_sampler=sampler, collate_fn=list))
+seen = []
+for epoch in range(2):
+    loader.set_epoch(epoch)
+    for batch in loader:
+        (labels,) = {tuple(pair["label"]) for pair in batch}
+        passages = [pair["passage"] for pair in batch]
+        both = gather_object([(labels, passages)])
+        seen.append(both)
+if accelerator.is_main_process:
+    assert torch.distributed.get_backend() == "gloo"
+    assert len(seen) == 2 * (120 // 8), len(seen)
+    for (one, left), (other, right) in seen:
+        assert one == other
+        assert len({*left, *right}) == 8
+    kinds = {labels[0] == labels[1] for (labels, _), _ in seen}
+    assert kinds == {True, False}
+    assert seen[0] != seen[15]
+    print("homogeneous")
+accelerator.end_training()
+"""
+
+
+def test_two_processes_take_batches_of_one_kind_without_an_item_in_common(
+    data: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    script = tmp_path / "gather.py"
+    script.write_text(GATHER)
+    assert "homogeneous" in launch(environment, [sys.executable, str(script), str(data)])
+
+
+@pytest.mark.parametrize("family", ["qwen2", "mistral", "llama"])
+def test_decoders_train_and_evaluate_by_the_same_code(
+    family: str, data: Path, tmp_path: Path
+) -> None:
+    import mteb
+
+    backbone = {"qwen2": "qwen2.5-7b", "mistral": "mistral-7b", "llama": "llama3.1-8b"}[family]
+    weights = write_tiny_decoder(tmp_path / family, family)
+    arguments = command(weights, data)[1:]
+    arguments[arguments.index("--backbone") + 1] = backbone
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    encoder = trained.get(f"hybridir/{backbone}-hybrid")
+    assert encoder.place == "store"
+    assert encoder.is_adapter
+    task = mteb.get_task("PocketQARMonolingualRetrieval", languages=["eng"])
+    cache = mteb.ResultCache(tmp_path / "results")
+    mteb.evaluate(mteb.get_model(encoder.name), [task], cache=cache, co2_tracker=False)
+    assert list(tmp_path.glob(f"results/results/*/{encoder.fingerprint}/PocketQAR*.json"))

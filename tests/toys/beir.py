@@ -1,0 +1,117 @@
+"""A BEIR folder of nonsense, and an encoder that is a function of the text."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mteb.models.abs_encoder import AbsEncoder
+from mteb.models.model_meta import ModelMeta, ScoringFunction
+
+from toys.encoders import hash_embedding
+
+Corpus = dict[str, dict[str, str]]
+Queries = dict[str, str]
+Qrels = dict[str, dict[str, int]]
+DIMENSION = 32
+CORPUS = [
+    {"_id": "d1", "title": "Cats", "text": "A cat sleeps."},
+    {"_id": "d2", "title": "", "text": "A dog runs."},
+    {"_id": "d3", "title": "Birds", "text": ""},
+]
+
+
+QUERIES = [
+    {"_id": "q2", "text": "running animals"},
+    {"_id": "q1", "text": "sleeping animals"},
+    {"_id": "q3", "text": "never judged"},
+    {"_id": "q4", "text": "judged, but nothing is relevant"},
+]
+
+
+QRELS = [("q1", "d1", 2), ("q1", "d2", 0), ("q2", "d2", 1), ("q4", "d3", 0)]
+
+
+class HashEncoder(AbsEncoder):
+    """Embeds by a function of text and role; notes what it is asked to encode."""
+
+    embedding_fingerprint = "toy"
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str]] = []
+        self.mteb_model_meta = ModelMeta.create_empty(
+            {"name": "test/hash", "revision": "1", "similarity_fn_name": ScoringFunction.COSINE}
+        )
+
+    def encode(self, inputs: Any, *, prompt_type: Any = None, **kwargs: Any) -> np.ndarray:
+        texts = [text for batch in inputs for text in batch["text"]]
+        self.seen += [(prompt_type.value, text) for text in texts]
+        shift = 0.0 if prompt_type.value == "document" else 0.05
+        return np.stack([hash_embedding(text, DIMENSION) + shift for text in texts])
+
+
+def toy_set(
+    n_passages: int = 120, n_queries: int = 15, *, prefix: str = "", distinct: bool = False
+) -> tuple[Corpus, Queries, Qrels]:
+    """Passages of few words, so that texts repeat; ids of queries and passages collide.
+
+    Args:
+        n_passages: In the corpus.
+        n_queries: All are judged; the first has grades 0 and 2, too.
+        prefix: Of passage ids: with one they collide no more.
+        distinct: Whether every passage has a word of its own: no two scores are equal.
+    """
+    rng = np.random.default_rng(7)
+    words = [f"w{at}" for at in range(12)]
+    corpus = {
+        f"{prefix}{at}": {
+            "title": words[at % 12],
+            "text": " ".join(rng.choice(words, 2)) + (f" own{at}" if distinct else ""),
+        }
+        for at in range(n_passages)
+    }
+    queries = {str(at): " ".join(rng.choice(words, 3)) for at in range(n_queries)}
+    ids = list(corpus)
+    qrels = {
+        query: {str(passage): 1 for passage in rng.choice(ids, 5, replace=False)}
+        for query in queries
+    }
+    first = next(iter(qrels))
+    qrels[first] |= {ids[3]: 2, ids[4]: 0}
+    return corpus, queries, qrels
+
+
+def write_folder(folder: Path, corpus: Corpus, queries: Queries, qrels: Qrels) -> Path:
+    """The three files of BEIR's layout, by its own conventions."""
+    (folder / "qrels").mkdir(parents=True)
+    rows = [{"_id": key, **row} for key, row in corpus.items()]
+    asked = [{"_id": key, "text": text} for key, text in queries.items()]
+    for name, lines in (("corpus", rows), ("queries", asked)):
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    with (folder / "qrels" / "test.tsv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+        writer.writerow(["query-id", "corpus-id", "score"])
+        writer.writerows([q, p, grade] for q, found in qrels.items() for p, grade in found.items())
+    return folder
+
+
+def write(path: Path, rows: list[Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = path.name.removesuffix(".gz")
+    if name.endswith(".parquet"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.Table.from_pylist(rows), path)
+        return
+    if name.endswith(".tsv"):
+        lines = ["\t".join(map(str, row)) for row in rows]
+    else:
+        lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    data = "".join(f"{line}\n" for line in lines).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)

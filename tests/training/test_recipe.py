@@ -1,0 +1,154 @@
+"""Recipes: what is refused, how they extend each other, and the dry run of every packaged one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from toys.training import write_parallel_jsonl
+from typer.testing import CliRunner
+
+from hybridir_mteb.cli.app import app
+from hybridir_mteb.errors import DataUnavailableError, SettingError, TrainingError, UnknownNameError
+from hybridir_mteb.training.plan import make_plan, run_folder
+from hybridir_mteb.training.recipe import PACKAGED, make_recipe, packaged_recipes, read_recipe
+
+BASE = {"backbone": "pocket", "method": "mono"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"backbone": "pocket"}, "method: Field required"),
+        ({**BASE, "stepps": 3}, "stepps: Extra inputs"),
+        ({**BASE, "steps": 0, "seed": "x"}, "steps: .*seed: "),
+        ({**BASE, "interpolation": [0.0]}, "interpolation"),
+        ({**BASE, "patience": 2}, "evaluate_every"),
+        ({**BASE, "held_out_every": 0, "evaluate_every": 5}, "held_out_every"),
+        ({**BASE, "data": [{"kind": "documents", "keep": 2}]}, "keep"),
+        ({**BASE, "data": []}, "data"),
+    ],
+)
+def test_an_impossible_recipe_names_every_field(fields: dict, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        make_recipe(fields)
+
+
+def test_recipes_extend_each_other_and_flags_win(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("backbone: pocket\nmethod: mono\nsteps: 5\nseed: 1\n")
+    (tmp_path / "child.toml").write_text('extends = "base.yaml"\nmethod = "hybrid"\nsteps = 7\n')
+    recipe = read_recipe(tmp_path / "child.toml", seed=3, steps=None)
+    assert (recipe.name, recipe.steps, recipe.seed) == ("hybridir/pocket-hybrid", 7, 3)
+    (tmp_path / "loop.yaml").write_text("extends: loop.yaml\n")
+    with pytest.raises(SettingError, match="extends itself"):
+        read_recipe(tmp_path / "loop.yaml")
+    (tmp_path / "bad.yaml").write_text("backbone: [")
+    with pytest.raises(SettingError, match=r"bad\.yaml"):
+        read_recipe(tmp_path / "bad.yaml")
+    with pytest.raises(DataUnavailableError, match="pocket-hybrid"):
+        read_recipe(Path("no-such-recipe"))
+
+
+def test_options_of_the_method_are_replaced_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("backbone: pocket\nmethod: codeswitch\nmethod_options: {lexicons: here}\n")
+    recipe = read_recipe(path, method_options={"probability": 0.3})
+    assert recipe.method_options == {"lexicons": "here", "probability": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method_options": {"batches": "foo"}}, "unknown kind of batch foo"),
+        ({"method_options": {"alpha": "abc"}}, "alpha of mono is a number, not 'abc'"),
+        ({"method_options": {"batch_language": "ja"}}, "batch_language 'ja'"),
+        ({"interpolation": [0.5, 1.0], "held_out_every": 1000}, "lower held_out_every"),
+        ({"evaluate_every": 5, "held_out_every": 1000}, "no source has 2 held-out items"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_loaded(
+    tmp_path: Path, changes: dict, message: str
+) -> None:
+    data = write_parallel_jsonl(tmp_path / "d.jsonl")
+    fields = {**BASE, "data": [{"kind": "jsonl", "path": str(data)}], **changes}
+    with pytest.raises(SettingError, match=message):
+        make_plan(make_recipe(fields), leak_check=False)
+
+
+def test_a_run_is_resumed_only_with_the_same_data_and_devices(tmp_path: Path) -> None:
+    path = write_parallel_jsonl(tmp_path / "d.jsonl")
+    recipe = make_recipe({**BASE, "data": [{"kind": "jsonl", "path": str(path)}]})
+    plan = make_plan(recipe, leak_check=False)
+    assert run_folder(plan) == run_folder(make_plan(recipe, leak_check=False))
+    assert run_folder(plan) != run_folder(plan, devices=2)
+    write_parallel_jsonl(path, n_items=50)
+    assert run_folder(plan) != run_folder(make_plan(recipe, leak_check=False))
+
+
+def test_pocket_recipes_differ_in_the_method_alone() -> None:
+    names = [name for name in packaged_recipes() if name.startswith("pocket-")]
+    assert len(names) == 8
+    recipes = [read_recipe(Path(name)).model_dump() for name in names]
+    assert {recipe.pop("method") for recipe in recipes} == {n.split("-")[1] for n in names}
+    assert all(recipe == recipes[0] for recipe in recipes)
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_questions_of_the_package_are_on_the_right_side_of_the_split() -> None:
+    plan = make_plan(read_recipe(Path("pocket-mono")), leak_check=False)
+    trained = {source.name: source.items for source in plan.train}
+    held_out = {source.name: source.items for source in plan.held_out}
+    assert len(trained["train"]) == 144
+    assert "train" not in held_out
+    assert trained["held-out"] == ()
+    assert len(held_out["held-out"]) == 27
+    documents = [
+        {item.document for items in part.values() for item in items} for part in (trained, held_out)
+    ]
+    assert not documents[0] & documents[1]
+    for item in (*trained["train"], *held_out["held-out"]):
+        assert set(item.examples) == set(plan.languages)
+
+
+@pytest.mark.parametrize("name", packaged_recipes())
+def test_every_packaged_recipe_passes_a_dry_run(name: str, tmp_path: Path, data_dir: Path) -> None:
+    arguments = ["train", name, "--dry-run"]
+    if name == "pocket":
+        arguments += ["--method", "mono"]
+    if name.startswith("llm"):  # its data are on the hub
+        data = write_parallel_jsonl(tmp_path / "data.jsonl", 300)
+        arguments += ["--data", str(data), "--languages", "de,en", "--revision", "0" * 40]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "GB on one device" in " ".join(done.output.split())
+    assert "steps" in done.output
+
+
+@pytest.mark.parametrize("name", ["7b", "70b"])
+def test_accelerate_reads_the_configurations(name: str) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    path = PACKAGED / f"accelerate-fsdp-{name}.yaml"
+    config = load_config_from_file(str(path))
+    assert config.num_processes == 8 * config.num_machines
+    assert yaml.safe_load(path.read_text())["fsdp_config"]["fsdp_version"] == 2
+
+
+def test_unknown_names_and_options_are_refused(tmp_path: Path) -> None:
+    data = [{"kind": "jsonl", "path": str(write_parallel_jsonl(tmp_path / "d.jsonl"))}]
+
+    def plan(**fields: object) -> object:
+        return make_plan(make_recipe({**BASE, "data": data, **fields}), leak_check=False)
+
+    with pytest.raises(UnknownNameError, match="Did you mean hybrid"):
+        plan(method="hybird")
+    with pytest.raises(UnknownNameError, match="backbone"):
+        plan(backbone="nothing")
+    with pytest.raises(TrainingError, match="trains nothing"):
+        plan(method="base")
+    with pytest.raises(SettingError, match="no option lamda"):
+        plan(method="adversarial", method_options={"lamda": 1})
+    with pytest.raises(SettingError, match="batch_language"):
+        plan(method_options={"batch_language": "ru"}).pattern()  # type: ignore[attr-defined]
+    assert plan(epochs=2.0).steps(1) == 2 * (96 // 32)  # type: ignore[attr-defined]
