@@ -205,7 +205,7 @@ def debiased_card(record: dict[str, Any], debiaser: Debiaser, *, unknown_data: b
     """The card in Markdown with the hub's metadata on top.
 
     Args:
-        record: Of the debiased encoder.
+        record: Record of the debiased encoder.
         debiaser: Its method.
         unknown_data: Whether MTEB does not know what the base was trained on.
     """

@@ -54,7 +54,7 @@ def induce(
 
     Args:
         source: Lines of the one language, which separates words by spaces.
-        target: The same lines in the other.
+        target: The same lines in the other language.
         target_language: Unspaced scripts cannot be split into words here and give no lexicon.
         min_score: Smallest Dice coefficient.
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridir_mteb.errors import DataFormatError, SettingError
+from hybridir_mteb.ranking.arrays import IntArray, Values
 
 Flags = npt.NDArray[np.bool_]
-Weights = npt.NDArray[np.float64]
 # (random numbers, (n_languages,) which languages an item has) -> query and passage language.
 DrawLanguages = Callable[[np.random.Generator, Flags], tuple[int, int]]
 
@@ -45,18 +45,18 @@ class LanguageCounts:
         smallest: Items with different passages that a batch needs, on all devices together.
         temperature: Languages are drawn with probability proportional to size ** (1 / temperature):
             1 is proportional, infinity uniform.
-        distinct: As ``both``, items with one passage counted once; by default ``both``.
+        distinct: Like ``both``, but items with one passage count once; by default ``both``.
     """
 
-    both: npt.NDArray[np.int64]
+    both: IntArray
     smallest: int
     temperature: float = 1.0
-    distinct: npt.NDArray[np.int64] | None = None
+    distinct: IntArray | None = None
 
-    def weights(self) -> Weights:
+    def weights(self) -> Values:
         """(n_languages, n_languages) unnormalised probabilities; 0 where no batch can be filled."""
         enough = (self.both if self.distinct is None else self.distinct) >= self.smallest
-        scaled: Weights = np.where(enough, self.both, 0).astype(float) ** (1 / self.temperature)
+        scaled: Values = np.where(enough, self.both, 0).astype(float) ** (1 / self.temperature)
         return np.where(enough, scaled, 0.0)
 
 
@@ -75,7 +75,7 @@ class Pattern(Protocol):
         """
 
 
-def _choose(rng: np.random.Generator, weights: Weights, problem: str) -> int:
+def _choose(rng: np.random.Generator, weights: Values, problem: str) -> int:
     total = weights.sum()
     if total <= 0:
         raise DataFormatError(problem)
@@ -133,7 +133,7 @@ class XX:
         # Proportional sizes come by themselves from the items that have a language; only what the
         # temperature changes about them is left to do here.
         sizes = np.maximum(counts.both.diagonal(), 1).astype(float)
-        weights: Weights = sizes ** (1 / counts.temperature - 1)
+        weights: Values = sizes ** (1 / counts.temperature - 1)
 
         def draw(rng: np.random.Generator, has: Flags) -> tuple[int, int]:
             mine = weights * has
@@ -189,7 +189,7 @@ def pattern(
 
     Args:
         name: ``mono``, ``xx``, ``cross``, ``mixed`` or ``hybrid``.
-        alpha: Of ``hybrid``.
+        alpha: Share of the first of the two in ``hybrid``.
         mixes: The two patterns that ``hybrid`` mixes.
 
     Raises:

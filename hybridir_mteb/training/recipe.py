@@ -114,11 +114,11 @@ class Recipe(_Strict):
         steps: Optimiser steps; None trains for ``epochs``.
         batch_size: Pairs of one device and step of accumulation.
         mini_batch_size: Texts in memory at once (GradCache); None keeps the batch whole.
-        temperature: Of InfoNCE.
-        sampling_temperature: Of languages and sources: 1 in proportion to size.
-        dropout: Of the backbone's own layers in training; None leaves it as published.
+        temperature: Temperature of InfoNCE.
+        sampling_temperature: 1 draws languages and sources in proportion to their size.
+        dropout: Dropout of the backbone's own layers; None leaves it as published.
         lora: LoRA's settings; ``none`` trains all parameters; None takes the backbone's default.
-        precision: Of the forward pass in training; ``auto`` is bf16 where the device has it.
+        precision: Arithmetic of the forward pass; ``auto`` is bf16 where the device has it.
         distillation: None leaves the term out.
         interpolation: Weights between backbone (0) and trained encoder (1); the best on held-out
             documents is kept.

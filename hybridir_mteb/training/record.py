@@ -40,7 +40,7 @@ class Outcome:
         curve: Logged values of each step.
         seconds: Duration of this process's share of the run.
         devices: Number of processes.
-        precision: Of the forward pass in training.
+        precision: Arithmetic of the forward pass in training.
     """
 
     base_scores: HeldOutScores | None

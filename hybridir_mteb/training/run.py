@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import set_seed
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
-from torch import Tensor
 from transformers.trainer_utils import SaveStrategy
 
 from hybridir_mteb.encoders.load import load_backbone
@@ -56,35 +54,6 @@ def training_precision(wanted: str) -> Precision:
     return Precision.BF16 if has else Precision.FP32
 
 
-@dataclass(frozen=True)
-class _Run:
-    """A run that is ready to start.
-
-    Attributes:
-        plan: What was decided.
-        model: The encoder, its inputs as short as the plan wants them.
-        longest: Longest input of the encoder as published.
-        folder: Where checkpoints are.
-        precision: Of the forward pass in training.
-        scores: Evaluates the encoder as it is; None where nothing is held out.
-        start: Parameters before training.
-        base_scores: Held-out scores before training.
-        trainer: Trains the encoder.
-        started: When the encoder was loaded, on the monotonic clock.
-    """
-
-    plan: Plan
-    model: SentenceTransformer
-    longest: int | None
-    folder: Path
-    precision: Precision
-    scores: Callable[[], HeldOutScores] | None
-    start: dict[str, Tensor]
-    base_scores: HeldOutScores | None
-    trainer: EncoderTrainer
-    started: float
-
-
 def train(plan: Plan) -> StoredEncoder | None:
     """Train, choose on held-out documents, and put the encoder into the store.
 
@@ -96,71 +65,62 @@ def train(plan: Plan) -> StoredEncoder | None:
     """
     state = PartialState()
     set_seed(plan.recipe.seed)
-    run = _prepare(plan, state)
-    _fit(run)
-    outcome = _choose(run)
-    return _store(run, outcome) if state.is_main_process else None
-
-
-def _prepare(plan: Plan, state: PartialState) -> _Run:
-    model = _prepare_model(plan, state)
-    started = time.monotonic()
-    longest = model.max_seq_length
-    model.max_seq_length = min(plan.max_tokens, longest or plan.max_tokens)
+    model = _prepare(plan, state)
     folder = run_folder(plan, state.num_processes)
     folder.mkdir(parents=True, exist_ok=True)
-    precision = training_precision(plan.recipe.precision)
-    scores, base = None, None
+    longest = model.max_seq_length
+    model.max_seq_length = min(plan.max_tokens, longest or plan.max_tokens)
+    outcome = _fit_and_choose(plan, model, folder)
+    model.max_seq_length = longest  # short inputs are a matter of training alone
+    if not state.is_main_process:
+        return None
+    with keep(plan.recipe.name) as place:
+        write_encoder(place.folder, model, plan, outcome)
+    shutil.rmtree(folder)
+    return place.kept
+
+
+def _fit_and_choose(plan: Plan, model: SentenceTransformer, folder: Path) -> Outcome:
+    """Train the model, and leave it with the parameters that held-out documents like best."""
+    started = time.monotonic()
+    recipe, precision = plan.recipe, training_precision(plan.recipe.precision)
+    scores, base, selection = None, None, None
     if any(len(source.items) >= FEWEST_HELD_OUT for source in plan.held_out):
-        held_out = HeldOut(plan.held_out, plan.recipe.held_out_items)
-        scores = partial(evaluate, model, held_out, precision)
+        scores = partial(evaluate, model, HeldOut(plan.held_out, recipe.held_out_items), precision)
         base = _base_scores(folder, scores)
     start = trained_state(model)
     trainer = _trainer(plan, model, folder, precision)
     # Logs outlive the run's folder, which goes once the encoder is stored.
     trainer.log_to(folder.parent.parent / ".logs" / folder.name)
-    return _Run(plan, model, longest, folder, precision, scores, start, base, trainer, started)
-
-
-def _fit(run: _Run) -> None:
-    """Train from the last complete checkpoint, and go back to the best parameters."""
-    recipe, selection = run.plan.recipe, None
-    if recipe.evaluate_every and run.scores:
+    if recipe.evaluate_every and scores:
         every, patience = recipe.evaluate_every, recipe.patience
-        selection = SelectBest(run.model, run.scores, every, patience, run.folder, run.trainer.log)
-        run.trainer.add_callback(selection)
-    checkpoint = last_checkpoint(run.folder)
-    with efficient(run.model, run.precision):
-        run.trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        selection = SelectBest(model, scores, every, patience, folder, trainer.log)
+    with efficient(model, precision):
+        _fit(trainer, last_checkpoint(folder), selection)
+    weight, found = interpolate(model, start, recipe.interpolation, scores)
+    return Outcome(
+        base,
+        found.get(str(weight)) or (scores() if scores else None),
+        weight,
+        found,
+        trainer.state.log_history,
+        time.monotonic() - started,
+        PartialState().num_processes,
+        precision.value,
+    )
+
+
+def _fit(trainer: EncoderTrainer, checkpoint: Path | None, selection: SelectBest | None) -> None:
+    """Train to the end, then go back to the best parameters."""
+    if selection is not None:
+        trainer.add_callback(selection)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if selection is not None:
         PartialState().wait_for_everyone()
         selection.restore()
 
 
-def _choose(run: _Run) -> Outcome:
-    """Interpolate as far as held-out documents like it."""
-    weight, found = interpolate(run.model, run.start, run.plan.recipe.interpolation, run.scores)
-    return Outcome(
-        run.base_scores,
-        found.get(str(weight)) or (run.scores() if run.scores else None),
-        weight,
-        found,
-        run.trainer.state.log_history,
-        time.monotonic() - run.started,
-        PartialState().num_processes,
-        run.precision.value,
-    )
-
-
-def _store(run: _Run, outcome: Outcome) -> StoredEncoder:
-    run.model.max_seq_length = run.longest  # short inputs are a matter of training alone
-    with keep(run.plan.recipe.name) as place:
-        write_encoder(place.folder, run.model, run.plan, outcome)
-    shutil.rmtree(run.folder)
-    return place.kept
-
-
-def _prepare_model(plan: Plan, state: PartialState) -> SentenceTransformer:
+def _prepare(plan: Plan, state: PartialState) -> SentenceTransformer:
     recipe = plan.recipe
     lora = plan.lora
     half = plan.backbone.decoder and state.device.type == "cuda"

@@ -186,9 +186,7 @@ class _Pool:
         return Draw(int(rows[query]), int(rows[passage]), int(self._rng.integers(1 << SALT_BITS)))
 
 
-def _count_distinct(
-    has: npt.NDArray[np.bool_], keys: Sequence[frozenset[int]]
-) -> npt.NDArray[np.int64] | None:
+def _count_distinct(has: npt.NDArray[np.bool_], keys: Sequence[frozenset[int]]) -> IntArray | None:
     """Items that exist in two languages, those with a common passage counted once.
 
     Args:
