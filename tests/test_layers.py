@@ -49,7 +49,6 @@ STRANGERS: set[tuple[str, str]] = {
     ("adapters.beir.encoder", "mteb.models.sentence_transformer_wrapper"),
     ("adapters.beir.encoder", "mteb.types"),
     ("debias.detect", "mteb.languages.iso_mappings"),
-    ("encoders.network", "mteb.models.model_implementations"),
 }
 LONGEST_CIRCLE = 9
 
