@@ -108,7 +108,8 @@ def load_encoder(
     wanted = None if revision == NOT_HERE else revision
     encoder = trained.find(model_name, wanted) or from_hub(model_name, wanted)
     trained.verify(encoder)
-    model = load_sentence_transformer(encoder, device=torch_device(device))
+    backbone_of = installed_plugins().backbones.__getitem__
+    model = load_sentence_transformer(encoder, backbone_of, device=torch_device(device))
     return SentenceEncoder(
         model, precision=precision, token_budget=token_budget, revision=encoder.fingerprint
     )
@@ -326,3 +327,9 @@ def _of_sentence_transformer(
             prompts.setdefault("document", prompts[name])
     encoder.model_prompts = prompts
     return encoder
+
+
+def pinned_revision(hub_id: str) -> str | None:
+    """The commit that MTEB pins for a model of the hub, if it knows the model."""
+    meta = MODEL_REGISTRY.get(hub_id)
+    return None if meta is None else meta.revision
