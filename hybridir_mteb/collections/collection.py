@@ -321,6 +321,9 @@ class CollectionPart:
         return {q: found for q, found in grades.items() if any(g > 0 for g in found.values())}
 
 
+StreamedPart = CollectionPart  # its name up to version 0.1
+
+
 class Grade(NamedTuple):
     """One judgement: the language and id of a passage, and how relevant it is."""
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from hybridir_mteb.debias.fitted import FittedDebiaser
-from hybridir_mteb.encoders.encoder import Encoder, Role, ScoreFunction
+from hybridir_mteb.encoders.encoder import Encoder, Role
 from hybridir_mteb.encoders.memory import Embedded
 from hybridir_mteb.files import digest_of
-from hybridir_mteb.ranking.arrays import FloatMatrix
-from hybridir_mteb.ranking.scorers import Similarity
+from hybridir_mteb.ranking.arrays import FloatMatrix, ScoreFunction, Similarity
 
 
 class Debiased:

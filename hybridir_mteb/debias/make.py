@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hybridir_mteb.debias.fit import check_parallel, chosen_options, fit
+from hybridir_mteb.debias.fit import check_parallel, chosen_options
 from hybridir_mteb.debias.fitted import FittedDebiaser
-from hybridir_mteb.debias.text import FitText, check_text
+from hybridir_mteb.debias.text import FitText
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.card import card, machine, versions, write_record
 from hybridir_mteb.errors import SettingError

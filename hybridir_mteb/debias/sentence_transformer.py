@@ -9,11 +9,14 @@ from typing import Any
 import torch
 from sentence_transformers import SentenceTransformer
 
+from hybridir_mteb._moved import old_names
 from hybridir_mteb.debias.detect import check_code
 from hybridir_mteb.debias.fitted import FittedDebiaser, Languages, read_fitted
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.errors import DataFormatError, SettingError
 from hybridir_mteb.installed import installed_plugins
+
+__getattr__ = old_names("debias.sentence_transformer", "adapters.mteb.fit", "fit_debiaser")
 
 
 def load_debiaser(place: str | Path, revision: str | None = None) -> FittedDebiaser:

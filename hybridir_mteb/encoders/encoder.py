@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from hybridir_mteb import paths
 from hybridir_mteb.encoders.cache import EmbeddingStore, Namespace
 from hybridir_mteb.encoders.memory import Embedded, EncodeOnce, encode_once_for
 from hybridir_mteb.files import digest_of
-from hybridir_mteb.ranking.arrays import FloatMatrix
-from hybridir_mteb.ranking.scorers import Similarity
+from hybridir_mteb.ranking.arrays import FloatMatrix, ScoreFunction, Similarity
 
 logger = logging.getLogger(__name__)
 
 Role = Literal["query", "document"]
-ScoreFunction = Callable[[Any, Any], Any]
 Batches = Iterator[tuple[Sequence[int], FloatMatrix]]
 
 
@@ -36,7 +34,9 @@ class Encoder(Protocol):
     host: object
 
     @property
-    def similarity(self) -> Similarity | ScoreFunction: ...
+    def similarity(self) -> Similarity | ScoreFunction:
+        """Cosine, dot product, or a function of two matrices of embeddings."""
+        ...
 
     def identity(self, role: Role) -> str | None:
         """Digest of all that a vector depends on besides text and language.

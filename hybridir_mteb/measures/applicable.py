@@ -12,7 +12,7 @@ from scipy.stats import chi2
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.ranking.arrays import IntArray
-from hybridir_mteb.ranking.exact import NOT_RETRIEVED
+from hybridir_mteb.ranking.ranking import NOT_RETRIEVED
 
 NEARLY_ALL = 0.95  # share of queries
 

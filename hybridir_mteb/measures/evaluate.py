@@ -90,7 +90,6 @@ def choose_measures(names: Sequence[str] | None) -> list[Measure]:
     wanted = list(dict.fromkeys(names))
     if set(wanted) <= set(known):
         return [known[name] for name in wanted]
-    from hybridir_mteb.installed import installed_plugins  # imports mteb
 
     return [installed_plugins().measures[name] for name in wanted]
 
@@ -203,14 +202,8 @@ def evaluate(
         columns, *texts = _relevant(judged)
         no_probe = why_no_probe(*texts)
         probe = None if no_probe else probe_by_language(embeddings[columns], *texts)
-    table = rank_table(
-        scorer,
-        judged,
-        lengths=lengths,
-        correlate=MRC in names,
-        depth=options.mrc_depth,
-        probe=probe,
-    )
+    chosen = TableOptions(TOP_DEPTH, lengths, MRC in names, options.mrc_depth, probe)
+    table = rank_table(scorer, judged, chosen)
     given = embeddings is not None
     circumstances = Circumstances(table, judged.items, options.parallel, given, no_probe)
     refused = not_applicable(circumstances, names)
@@ -231,42 +224,46 @@ def evaluate(
     return replace(report, not_applicable={**refused, **unasked}, rank_distances={})
 
 
-def rank_table(
-    scorer: Scorer,
-    judged: Judgements,
-    *,
-    lengths: IntArray | None = None,
-    correlate: bool = False,
-    depth: int | None = None,
-    probe: Mapping[str, float] | None = None,
-) -> RankTable:
+@dataclass(frozen=True)
+class TableOptions:
+    """What a table of ranks is to hold beside the ranks.
+
+    Attributes:
+        top: How many of the best-ranked passages have their language looked at.
+        lengths: (n_queries,) where each ranking ends, if the system did not rank the whole pool.
+        correlate: Whether to compute rank correlations between translations.
+        depth: Cut rankings there before they are correlated; None is all that is ranked.
+        probe: Language -> accuracy of a language probe.
+    """
+
+    top: int = TOP_DEPTH
+    lengths: IntArray | None = None
+    correlate: bool = False
+    depth: int | None = None
+    probe: Mapping[str, float] | None = None
+
+
+def rank_table(scorer: Scorer, judged: Judgements, options: TableOptions) -> RankTable:
     """Exact ranks with languages, from one pass over the scores, and one more to correlate.
 
     Args:
         scorer: Scores of all queries against the whole pool.
         judged: Queries in the scorer's order, passages in the order of its columns.
-        lengths: (n_queries,) where each ranking ends, if the system did not rank the whole pool.
-        correlate: Whether to compute rank correlations between translations.
-        depth: Cut rankings there before they are correlated; None is all that is ranked.
-        probe: Language -> accuracy of a language probe.
+        options: What else the table is to hold.
 
     Raises:
         EmbeddingError: A score is NaN or infinite, or sizes do not fit.
     """
     order = tie_order(judged.passage_ids or ())
-    ranking = ranks_and_top(scorer, judged.relevance, order, TOP_DEPTH)
-    if lengths is not None:
-        ranking = ranking.cut(judged.relevance, lengths)
-    correlation = _correlation(scorer, judged, order, depth, lengths) if correlate else None
-    return _table(judged, ranking, LanguageView.of(judged, ranking.top, correlation, probe))
+    ranking = ranks_and_top(scorer, judged.relevance, order, options.top)
+    if options.lengths is not None:
+        ranking = ranking.cut(judged.relevance, options.lengths)
+    correlation = _correlation(scorer, judged, order, options) if options.correlate else None
+    return _table(judged, ranking, LanguageView.of(judged, ranking.top, correlation, options.probe))
 
 
 def _correlation(
-    scorer: Scorer,
-    judged: Judgements,
-    order: IntArray,
-    depth: int | None,
-    lengths: IntArray | None,
+    scorer: Scorer, judged: Judgements, order: IntArray, options: TableOptions
 ) -> Values | None:
     """(n_queries,) mean rank correlations; None if no query has a translation."""
     numbers, rows = judged.item_numbers, judged.rows_by_item
@@ -279,8 +276,8 @@ def _correlation(
         by_item,
         numbers[rows],
         order,
-        depth=depth,
-        lengths=None if lengths is None else lengths[rows],
+        depth=options.depth,
+        lengths=None if options.lengths is None else options.lengths[rows],
     )
     return values
 

@@ -13,7 +13,7 @@ from hybridir_mteb.measures.bootstrap import RESAMPLES, mean_intervals
 from hybridir_mteb.measures.language_bias import rank_distance
 from hybridir_mteb.measures.measure import Measure, RankTable, measure_values
 from hybridir_mteb.ranking.arrays import Values
-from hybridir_mteb.ranking.exact import NOT_RETRIEVED
+from hybridir_mteb.ranking.ranking import NOT_RETRIEVED
 
 Interval = tuple[float, float]
 MATRIX_RECALL_DEPTH = 10

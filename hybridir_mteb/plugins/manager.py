@@ -19,7 +19,6 @@ from hybridir_mteb.plugins.specs import (
     CollectionSpec,
     Debiaser,
     Measure,
-    StreamedSpec,
     TrainingMethod,
 )
 
@@ -36,7 +35,7 @@ def _name_of(item: object, kind: str) -> str:
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
-    "collection": (CollectionSpec, StreamedSpec),
+    "collection": (CollectionSpec,),
     "measure": (Measure,),
     "training method": (TrainingMethod,),
     "backbone": (Backbone,),

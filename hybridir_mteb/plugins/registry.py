@@ -13,12 +13,10 @@ from hybridir_mteb.plugins.specs import (
     CollectionSpec,
     Debiaser,
     Measure,
-    StreamedSpec,
     TrainingMethod,
 )
 
 Item = TypeVar("Item")
-AnyCollection = CollectionSpec | StreamedSpec
 
 
 class Registry(Generic[Item]):
@@ -84,7 +82,7 @@ class Plugins:
     """
 
     models: Registry[Any] = field(default_factory=lambda: Registry("model"))
-    collections: Registry[AnyCollection] = field(default_factory=lambda: Registry("collection"))
+    collections: Registry[CollectionSpec] = field(default_factory=lambda: Registry("collection"))
     tasks: Registry[Any] = field(default_factory=lambda: Registry("task"))
     measures: Registry[Measure] = field(default_factory=lambda: Registry("measure"))
     methods: Registry[TrainingMethod] = field(default_factory=lambda: Registry("training method"))

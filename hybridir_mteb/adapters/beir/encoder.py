@@ -108,7 +108,8 @@ class BeirEncoder:
         Args:
             role: ``query`` or ``document``.
         """
-        encoder, debiasers = of_mteb(self.model, self._call), []
+        encoder: Any = of_mteb(self.model, self._call)
+        debiasers = []
         while isinstance(encoder, Debiased):
             debiasers.append(encoder.fitted.fingerprint)
             encoder = encoder.base

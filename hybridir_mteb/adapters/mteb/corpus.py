@@ -74,8 +74,8 @@ class Corpora:
 
     def rows_of(self, codes: Sequence[str], ids: Sequence[str]) -> dict[str, int]:
         """Row in the pool of several languages of those ids that it has."""
-        wanted, found = pa.array(ids, pa.string()), {}
-        start = 0
+        wanted, start = pa.array(ids, pa.string()), 0
+        found: dict[str, int] = {}
         for code in codes:
             for batch in self.table(code).with_format("arrow").iter(batch_size=65536):
                 column = batch.column("id")

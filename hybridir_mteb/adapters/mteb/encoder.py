@@ -29,12 +29,11 @@ from hybridir_mteb.adapters.mteb.models import (
 )
 from hybridir_mteb.debias.encoder import Debiased
 from hybridir_mteb.encoders.cache import Namespace
-from hybridir_mteb.encoders.encoder import Role, ScoreFunction, TextEncoder
+from hybridir_mteb.encoders.encoder import Role, TextEncoder
 from hybridir_mteb.encoders.fingerprint import module_fingerprint, weights_stamp
 from hybridir_mteb.encoders.memory import PerModel
 from hybridir_mteb.errors import EmbeddingError, SettingError
-from hybridir_mteb.ranking.arrays import FloatMatrix
-from hybridir_mteb.ranking.scorers import Similarity, check_embeddings
+from hybridir_mteb.ranking.arrays import FloatMatrix, ScoreFunction, Similarity, check_embeddings
 
 CHUNK_TEXTS = 1024  # texts for one call of a foreign encode: what a kill can cost
 _NOT_IN_KEY = {"batch_size", "show_progress_bar"}  # they change speed, not embeddings
@@ -142,10 +141,7 @@ class MtebEncoder(TextEncoder):
         elif method is AbsEncoder.similarity:
             meta = getattr(self._model, "mteb_model_meta", None)
             name = getattr(getattr(meta, "similarity_fn_name", None), "value", None)
-        if name in {similarity.value for similarity in Similarity}:
-            return Similarity(name)
-        function: ScoreFunction = self._model.similarity
-        return function
+        return Similarity.named(name, self._model.similarity)
 
     @property
     def namespace(self) -> Namespace | None:

@@ -95,7 +95,8 @@ def evaluate_subset(task: CollectionTask, model: Any, data: Any, asked: Asked) -
             judged = subset.judgements(pool)
             ranking = rank_run(run, judged, pool.rows_of, depth, subset.tie_prefix)
             if multilingual:
-                known = Known(task.spec.parallel, no_correlation=NO_RANKING)
+                reason = NO_RANKING if task.spec.parallel else ""  # else the items tell
+                known = Known(task.spec.parallel, no_correlation=reason)
             scores = _scores(task, judged, ranking, pool, known)
     elif isinstance(model, EncoderProtocol):
         encoder = of_mteb(model, call)

@@ -19,6 +19,7 @@ from hybridir_mteb.ranking.judgements import Judgements
 from hybridir_mteb.ranking.ranking import Ranking, tie_order
 from hybridir_mteb.ranking.scorers import scorer_of
 from hybridir_mteb.ranking.shards import ShardFolder, search
+from hybridir_mteb.ranking.shards.request import SearchOptions
 
 
 class Pool(Protocol):
@@ -30,7 +31,7 @@ class Pool(Protocol):
         label: Task and subset, for messages.
     """
 
-    codes: Sequence[str]
+    codes: tuple[str, ...]
     sizes: IntArray
     label: str
 
@@ -196,8 +197,7 @@ class ShardPool:
             depth,
             relevance=judged.present.relevance,
             similarity=self._encoder.similarity,
-            device=self.device,
-            label=self.label,
+            options=SearchOptions(self.device, label=self.label),
         )
         return Ranking(hits.ranks, hits.rows, hits.scores).of_judged(judged)
 
@@ -221,7 +221,7 @@ class TablePool:
     """
 
     def __init__(
-        self, corpora: Corpora, codes: Sequence[str], prefixes: Mapping[str, str], label: str
+        self, corpora: Corpora, codes: tuple[str, ...], prefixes: Mapping[str, str], label: str
     ) -> None:
         self.codes, self.label = codes, label
         self._corpora, self._prefixes = corpora, prefixes

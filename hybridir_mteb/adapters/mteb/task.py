@@ -206,7 +206,7 @@ class CollectionTask(AbsTaskRetrieval):
         parts = self.spec.read(needed, self.context)
         self.collection = Collection(parts, self.spec.parallel)
         self.corpora = Corpora(parts, {code: self.prefixes(code)[1] for code in needed})
-        found = {subset.name: self._split(subset) for subset in wanted}
+        found: dict[str, Any] = {subset.name: self._split(subset) for subset in wanted}
         self.dataset = {name: dict.fromkeys(self.eval_splits, data) for name, data in found.items()}
         self.data_loaded = True
 

@@ -86,8 +86,8 @@ def write_pool(subset: ExportSubset, folder: Path, form: Format) -> tuple[int, l
         def write(text: str) -> None:
             stream.write(text)
 
-        def tell(passage: StreamedPassage) -> None:
-            languages.write(f"{passage.id}\t{subset.passage_language(passage.id)}\n")
+        def tell(passage: StreamedPassage, code: str) -> None:
+            languages.write(f"{passage.id}\t{code}\n")
 
         count = _write_passages(subset, form, write, tell)
     return count, ["corpus.trec", DOCUMENT_LANGUAGES]
@@ -97,14 +97,14 @@ def _write_passages(
     subset: ExportSubset,
     form: Format,
     write: Callable[[str], object],
-    tell: Callable[[StreamedPassage], None] = lambda passage: None,
+    tell: Callable[[StreamedPassage, str], None] = lambda passage, code: None,
 ) -> int:
     render = {Format.BEIR: _beir_passage, Format.JSONL: _jsonl_passage, Format.TREC: _trec_passage}
     count = 0
-    for passage in subset.passages():
+    for code, passage in subset.passages():
         _check_id(passage.id, "passage", form)
         write(render[form](passage))
-        tell(passage)
+        tell(passage, code)
         count += 1
     return count
 
@@ -215,10 +215,9 @@ class ExportSubset:
         split: Name of the evaluation split.
         queries: Query id -> text.
         qrels: Query id -> passage id -> grade.
-        passages: Reads the pool anew at each call, passage by passage.
+        passages: Reads the pool anew at each call: language and passage, one by one.
         pool: Equal for subsets that share a pool; their files are one.
         query_languages: Query id -> ISO 639-1 code.
-        passage_language: Tells the code of a passage by its id.
         items: Query id -> what it asks, which translations share; None if not parallel.
     """
 
@@ -226,8 +225,7 @@ class ExportSubset:
     split: str
     queries: Mapping[str, str] = field(repr=False)
     qrels: Mapping[str, Mapping[str, int]] = field(repr=False)
-    passages: Callable[[], Iterator[StreamedPassage]] = field(repr=False)
+    passages: Callable[[], Iterator[tuple[str, StreamedPassage]]] = field(repr=False)
     pool: str
     query_languages: Mapping[str, str] = field(repr=False)
-    passage_language: Callable[[str], str] = field(repr=False)
     items: Mapping[str, str] | None = field(default=None, repr=False)

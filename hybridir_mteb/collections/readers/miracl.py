@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from hybridir_mteb.collections.collection import StreamedPassage
+from hybridir_mteb.collections.collection import CollectionPart, StreamedPassage
 from hybridir_mteb.collections.download import HubFolder, fetch_folder
 from hybridir_mteb.collections.readers.rows import FileSource
 from hybridir_mteb.collections.readers.trec import read_qrels
 from hybridir_mteb.errors import DataFormatError
-from hybridir_mteb.plugins.specs import StreamedPart
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +114,7 @@ def read_topics(path: Path) -> dict[str, str]:
     return topics
 
 
-def read_miracl(topics: Path, qrels: Path, passages: MiraclPassages) -> StreamedPart:
+def read_miracl(topics: Path, qrels: Path, passages: MiraclPassages) -> CollectionPart:
     """One language; passages are not read yet.
 
     Passages that were judged and are not relevant stay in the qrels, with grade 0.
@@ -131,4 +130,4 @@ def read_miracl(topics: Path, qrels: Path, passages: MiraclPassages) -> Streamed
     ):
         if missing:
             raise DataFormatError(f"{where}: query {min(missing)!r} {what}; fetch the files again")
-    return StreamedPart(passages.language, queries, judged, passages)
+    return CollectionPart(passages.language, queries, judged, passages)
