@@ -14,11 +14,6 @@ from hybridir_mteb.files import digest_of
 from hybridir_mteb.plugins.settings import Context, Subset
 
 
-def language_of(identifier: str) -> str:
-    """The language in a query or passage id of a collection, such as ``q:de:7`` or ``p:de:0.1``."""
-    return identifier.split(":", 2)[1]
-
-
 def query_id(language: str, identifier: str) -> str:
     """An id with role and language, so that no two ids of a collection collide."""
     return f"q:{language}:{identifier}"

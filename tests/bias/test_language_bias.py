@@ -28,7 +28,7 @@ from hybridir_mteb.errors import (
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.report import BiasReport
 from hybridir_mteb.ranking.arrays import Relevance
-from hybridir_mteb.ranking.judgements import MatrixScorer
+from hybridir_mteb.ranking.matrices import MatrixScorer
 
 TOY = Parallel.make()
 NEEDS_EMBEDDINGS = {"language_probe_accuracy"}

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from toys.beir import CORPUS, QRELS, QUERIES, write
 
-from hybridir_mteb.collections.collection import StreamedPassage
+from hybridir_mteb.collections.collection import StreamedPart, StreamedPassage
 from hybridir_mteb.collections.readers.beir import beir_files, beir_splits, read_beir_folder
 from hybridir_mteb.collections.readers.verify import read_through
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, UnknownNameError
-from hybridir_mteb.plugins.specs import StreamedPart
 
 HEADS = ("query-id", "corpus-id", "score")
 

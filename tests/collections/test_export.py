@@ -19,14 +19,15 @@ from hybridir_mteb.adapters.mteb.export import subsets_of
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.streamed import StreamedTask, make_streamed_tasks
 from hybridir_mteb.cli.app import app
-from hybridir_mteb.collections.collection import StreamedPassage
-from hybridir_mteb.collections.export.folder import RECORD
+from hybridir_mteb.collections.collection import StreamedPart, StreamedPassage
+from hybridir_mteb.collections.export.folder import RECORD, Origin, write_export
+from hybridir_mteb.collections.export.formats import ExportSubset
 from hybridir_mteb.collections.readers.beir import read_beir_folder
 from hybridir_mteb.collections.readers.trec import read_language_map, read_qrels
 from hybridir_mteb.errors import DataFormatError, SettingError, UnknownNameError
-from hybridir_mteb.export import ExportSubset, Format, Origin, export_task, write_export
+from hybridir_mteb.export import Format, export_task
 from hybridir_mteb.plugins.settings import Setting
-from hybridir_mteb.plugins.specs import StreamedPart, StreamedSpec
+from hybridir_mteb.plugins.specs import StreamedSpec
 
 ORIGIN = Origin(
     task="ToyRetrieval",

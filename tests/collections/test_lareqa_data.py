@@ -10,7 +10,8 @@ import pytest
 
 from hybridir_mteb.collections.collection import ParallelCollection
 from hybridir_mteb.plugins.specs import CollectionSpec
-from hybridir_mteb.tasks import MLQA_R, XQUAD_R
+from hybridir_mteb.tasks.mlqa_r import MLQA_R
+from hybridir_mteb.tasks.xquad_r import XQUAD_R
 
 # Language -> questions and candidate sentences.
 XQUAD_R_COUNTS = {

@@ -12,8 +12,7 @@ import pytest
 
 import hybridir_mteb
 from hybridir_mteb.collections.languages import language
-from hybridir_mteb.tasks import POCKETQA_R
-from hybridir_mteb.tasks.pocketqa_r import FOLDER
+from hybridir_mteb.tasks.pocketqa_r import FOLDER, POCKETQA_R
 
 LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 N_FACTS = 48

@@ -18,7 +18,9 @@ from beir.retrieval.search.dense.exact_search import DenseRetrievalExactSearch
 from toys import REPOSITORY
 from toys.beir import HashEncoder, toy_set
 
-from hybridir_mteb.adapters.beir import BeirEncoder, ExactSearch, FlatIPFaissSearch
+from hybridir_mteb.adapters.beir.encoder import BeirEncoder
+from hybridir_mteb.adapters.beir.faiss import FlatIPFaissSearch
+from hybridir_mteb.adapters.beir.search import ExactSearch
 from hybridir_mteb.export import export_task
 
 EXAMPLES = REPOSITORY / "docs" / "examples" / "beir"

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from hybridir_mteb.adapters.mteb.pocket import load_pocket_base, pocket_base_meta
+from hybridir_mteb.adapters.mteb.load import load_pocket_base
+from hybridir_mteb.adapters.mteb.metas import pocket_base_meta
 from hybridir_mteb.encoders.pocket import weights
 from hybridir_mteb.encoders.pocket.model import load_pocket
 from hybridir_mteb.encoders.pocket.tokenizer import build_tokenizer

@@ -17,11 +17,13 @@ from safetensors.torch import load_file, save_file
 from toys import REPOSITORY
 from typer.testing import CliRunner
 
-from hybridir_mteb.adapters.mteb.metas import encoder_metas, from_hub, load_encoder, to_hub
+from hybridir_mteb.adapters.mteb.load import load_encoder
+from hybridir_mteb.adapters.mteb.metas import encoder_metas
 from hybridir_mteb.adapters.mteb.register import _register_encoders
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.backbones import BACKBONES
+from hybridir_mteb.encoders.hub import from_hub, to_hub
 from hybridir_mteb.encoders.trained import NOT_HERE
 from hybridir_mteb.encoders.trained_record import check_record
 from hybridir_mteb.errors import (

@@ -26,7 +26,8 @@ from hybridir_mteb.measures.report import BiasReport, bias_report
 from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.ranking.arrays import Relevance
 from hybridir_mteb.ranking.correlation import full_ranking, mean_rank_correlation
-from hybridir_mteb.ranking.exact import best_columns, ranks_and_top, tie_order
+from hybridir_mteb.ranking.exact import best_columns, ranks_and_top
+from hybridir_mteb.ranking.ranking import tie_order
 
 CODES = ("de", "en", "fr")
 

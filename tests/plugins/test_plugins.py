@@ -10,10 +10,9 @@ import pytest
 from toys.plugins import point
 
 from hybridir_mteb.errors import PluginCollisionError, PluginError, UnknownNameError
-from hybridir_mteb.measures.measure import Measure
 from hybridir_mteb.plugins.hookspecs import hookimpl
 from hybridir_mteb.plugins.manager import ENTRY_POINT_GROUP, load_plugins
-from hybridir_mteb.plugins.specs import TrainingMethod
+from hybridir_mteb.plugins.specs import Measure, TrainingMethod
 
 
 def measure(name: str) -> Measure:

@@ -18,17 +18,11 @@ from toys.shards import folder_of, key
 
 from hybridir_mteb.errors import EmbeddingError, ShardError
 from hybridir_mteb.ranking.arrays import Relevance, Similarity
-from hybridir_mteb.ranking.exact import best_columns, exact_ranks, tie_order
-from hybridir_mteb.ranking.shards import (
-    Hits,
-    SearchOptions,
-    ShardFolder,
-    dense,
-    pairs,
-    search,
-    shard,
-    top,
-)
+from hybridir_mteb.ranking.exact import best_columns, exact_ranks
+from hybridir_mteb.ranking.ranking import tie_order
+from hybridir_mteb.ranking.shards import dense, pairs, search, shard, top
+from hybridir_mteb.ranking.shards.folder import ShardFolder
+from hybridir_mteb.ranking.shards.request import Hits, SearchOptions
 
 # "cpu:0" takes the path of other devices, on the processor.
 DEVICES = ["cpu", "cpu:0"]

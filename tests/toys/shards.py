@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from hybridir_mteb.collections.collection import StreamedPassage
-from hybridir_mteb.ranking.shards import ShardFolder, ShardKey
+from hybridir_mteb.ranking.shards.folder import ShardFolder
+from hybridir_mteb.ranking.shards.key import ShardKey
 
 
 class Listed:

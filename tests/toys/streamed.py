@@ -15,13 +15,14 @@ from mteb.models.model_meta import ModelMeta, ScoringFunction
 
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
-from hybridir_mteb.collections.collection import StreamedPassage
+from hybridir_mteb.collections.collection import StreamedPart, StreamedPassage
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.plugins.settings import Setting
-from hybridir_mteb.plugins.specs import StreamedPart, StreamedSpec
+from hybridir_mteb.plugins.specs import StreamedSpec
 from hybridir_mteb.ranking.arrays import Relevance, Similarity
-from hybridir_mteb.ranking.exact import ranks_and_top, tie_order
+from hybridir_mteb.ranking.exact import ranks_and_top
+from hybridir_mteb.ranking.ranking import tie_order
 from hybridir_mteb.ranking.scorers import DenseScorer
 from toys.card import CARD
 from toys.encoders import hash_embedding

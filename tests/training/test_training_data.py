@@ -18,7 +18,8 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
-from hybridir_mteb.tasks import MLQA_R, XQUAD_R
+from hybridir_mteb.tasks.mlqa_r import MLQA_R
+from hybridir_mteb.tasks.xquad_r import XQUAD_R
 from hybridir_mteb.training.codeswitch import CodeSwitch
 from hybridir_mteb.training.held_out import HeldOut, split_documents
 from hybridir_mteb.training.leak import EvaluationTexts, check_leaks, evaluation_texts

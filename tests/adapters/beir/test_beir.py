@@ -14,8 +14,9 @@ from beir.retrieval.search import dense
 from toys.beir import HashEncoder, toy_set
 
 from hybridir_mteb.adapters import beir as ours
-from hybridir_mteb.adapters.beir import BeirEncoder, ExactSearch
+from hybridir_mteb.adapters.beir.encoder import BeirEncoder
 from hybridir_mteb.adapters.beir.saved import passage_texts, read
+from hybridir_mteb.adapters.beir.search import ExactSearch
 from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,

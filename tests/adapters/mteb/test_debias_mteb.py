@@ -31,11 +31,12 @@ from typer.testing import CliRunner
 import hybridir_mteb
 from hybridir_mteb import cli
 from hybridir_mteb.adapters.mteb import embed as mteb_embed
-from hybridir_mteb.adapters.mteb.debias import DebiasedEncoder, task_languages
-from hybridir_mteb.adapters.mteb.debiased import debiased_name, load_debiased
-from hybridir_mteb.adapters.mteb.embed import EncodeCall, embed, encode_once_of, scorer
-from hybridir_mteb.adapters.mteb.load import base_revision, load_base
+from hybridir_mteb.adapters.mteb.embed import embed, encode_once_of, scorer
+from hybridir_mteb.adapters.mteb.encoder import EncodeCall
+from hybridir_mteb.adapters.mteb.fit import debiased_name
+from hybridir_mteb.adapters.mteb.load import base_revision, load_base, load_debiased
 from hybridir_mteb.adapters.mteb.metas import encoder_metas
+from hybridir_mteb.adapters.mteb.models import DebiasedEncoder, task_languages
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.debias import text as data
 from hybridir_mteb.debias.fitted import FittedDebiaser

@@ -19,7 +19,7 @@ from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.report import MATRICES
 from hybridir_mteb.plugins.settings import Context, Setting
 from hybridir_mteb.plugins.specs import CollectionSpec
-from hybridir_mteb.ranking.exact import tie_order
+from hybridir_mteb.ranking.ranking import tie_order
 
 LANGUAGES = ("de", "en", "fr")
 N = 8

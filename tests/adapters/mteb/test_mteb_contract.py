@@ -11,9 +11,9 @@ from typing import Any
 import mteb
 import pytest
 
-from hybridir_mteb.adapters.mteb.ranked_task import STATISTICS_DIR
 from hybridir_mteb.adapters.mteb.register import check_task, register
 from hybridir_mteb.adapters.mteb.streamed import StreamedTask
+from hybridir_mteb.adapters.mteb.task import STATISTICS_DIR
 from hybridir_mteb.errors import PluginError
 
 TESTED = "2.26"

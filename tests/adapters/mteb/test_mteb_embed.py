@@ -20,13 +20,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from hybridir_mteb import paths
-from hybridir_mteb.adapters.mteb.embed import (
-    EncodeCall,
-    encode_once_of,
-    namespace_of,
-    prompt_signature,
-    scorer,
-)
+from hybridir_mteb.adapters.mteb.embed import encode_once_of, namespace_of, prompt_signature, scorer
+from hybridir_mteb.adapters.mteb.encoder import EncodeCall
 from hybridir_mteb.encoders.cache import store_files
 from hybridir_mteb.encoders.pocket.model import load_pocket, network_of
 from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer

@@ -26,7 +26,7 @@ from toys.streamed import (
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb import shards as mteb_streamed_pool
-from hybridir_mteb.adapters.mteb.debias import DebiasedEncoder
+from hybridir_mteb.adapters.mteb.models import DebiasedEncoder
 from hybridir_mteb.debias.fitted import FittedDebiaser
 from hybridir_mteb.measures.measure import evaluate_measures
 from hybridir_mteb.plugins.settings import Setting

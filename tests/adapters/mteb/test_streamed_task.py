@@ -32,7 +32,7 @@ from hybridir_mteb.errors import DataFormatError, PluginError, SettingError, Unk
 from hybridir_mteb.measures.measure import evaluate_measures
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.plugins.specs import pool_of
-from hybridir_mteb.ranking.exact import NOT_RETRIEVED, tie_order
+from hybridir_mteb.ranking.ranking import NOT_RETRIEVED, tie_order
 
 MEASURES = [measure for _, measure in register().measures.items()]
 
