@@ -81,26 +81,24 @@ class HeldOutScorer:
 
 def score_all(model: str, held_out: Any) -> dict[str, Any]:
     """Held-out scores of one encoder as it is and with every debiaser."""
-    from hybridir_mteb.debias.fitted import read_fitted
+    from hybridir_mteb.debias.sentence_transformer import load_debiaser
 
     scorer = HeldOutScorer(model, held_out)
     found = {"none": scorer.score(lambda vectors, code, role: vectors)}
     for method in DEBIASERS:
-        found[method] = scorer.score(
-            read_fitted(trained.PACKAGED / f"{model}+{method}", installed_plugins().debiasers)
-        )
+        found[method] = scorer.score(load_debiaser(trained.PACKAGED / f"{model}+{method}"))
     return found
 
 
 def score_components(model: str, held_out: Any) -> dict[str, Any]:
     """Held-out scores of lir with other numbers of components."""
-    from hybridir_mteb.debias.fitted import read_fitted
+    from hybridir_mteb.debias.sentence_transformer import load_debiaser
 
     scorer, found = HeldOutScorer(model, held_out), {}
     for k in COMPONENTS:
         with tempfile.TemporaryDirectory() as folder:
             (path,) = fit(model, folder, "--method", "lir", "--option", f"k={k}")
-            found[str(k)] = scorer.score(read_fitted(path, installed_plugins().debiasers))
+            found[str(k)] = scorer.score(load_debiaser(path))
     return found
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from hybridir_mteb.debias.detect import detect, language_of
+from hybridir_mteb.debias.detect import detect, macrolanguage
 from hybridir_mteb.errors import (
     DataFormatError,
     EmbeddingError,
@@ -87,7 +87,7 @@ class FittedDebiaser:
         if len(languages) != n_texts:
             raise SettingError(f"{len(languages)} languages for {n_texts} texts")
         place = {code: at for at, code in enumerate(self.languages)}
-        known = (place.get(language_of(c), UNKNOWN) if c else UNKNOWN for c in languages)
+        known = (place.get(macrolanguage(c), UNKNOWN) if c else UNKNOWN for c in languages)
         return np.fromiter(known, np.int64, n_texts)
 
     def __call__(self, vectors: FloatArray, languages: Languages, role: str) -> FloatMatrix:
