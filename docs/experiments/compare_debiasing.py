@@ -104,9 +104,7 @@ def evaluated(model: str) -> dict[str, Any]:
         for debiaser, by_collection in found.items():
             sides = raw
             if debiaser != NONE:
-                fitted = read_fitted(
-                    trained.PACKAGED / f"{model}+{debiaser}", installed_plugins().debiasers
-                )
+                fitted = load_debiaser(trained.PACKAGED / f"{model}+{debiaser}")
                 sides = tuple(
                     {code: fitted(vectors, code, role) for code, vectors in side.items()}
                     for side, role in zip(raw, ("query", "document"), strict=True)

@@ -71,7 +71,7 @@ def iso_639() -> dict[str, str]:
 
 
 @lru_cache(maxsize=1024)
-def language_of(code: str) -> str:
+def macrolanguage(code: str) -> str:
     """The code that statistics are kept under: that of the macrolanguage if there is one."""
     return MACRO.get(code) or MACRO.get(iso_639().get(code, code), code)
 
