@@ -22,6 +22,7 @@ from significance import pairwise_tests
 
 from hybridir_mteb import language_bias, paths
 from hybridir_mteb.collections.collection import ParallelCollection, judged_queries, passage_text
+from hybridir_mteb.debias.sentence_transformer import load_debiaser
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.files import replacing, write_text
 from hybridir_mteb.installed import installed_plugins
