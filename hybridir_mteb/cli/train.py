@@ -85,6 +85,7 @@ def train(
     Runs unchanged under accelerate launch and torchrun. A killed run goes on when the same command
     is given again.
     """
+    from hybridir_mteb.adapters.mteb.load import pinned_revision
     from hybridir_mteb.training.plan import make_plan
     from hybridir_mteb.training.recipe import make_recipe, read_recipe
 
@@ -108,7 +109,7 @@ def train(
     if recipe is None and not (backbone and method):
         raise SettingError("give a recipe file, or --backbone and --method")
     chosen = read_recipe(recipe, **changes) if recipe else make_recipe(changes, "command line")
-    plan = make_plan(chosen)
+    plan = make_plan(chosen, pinned=pinned_revision)
     if os.environ.get("RANK", "0") == "0":
         _show(plan)
     if dry_run:
@@ -127,8 +128,8 @@ def train(
 
 
 def _show(plan: Plan) -> None:
-    from hybridir_mteb.training.memory import estimate
     from hybridir_mteb.training.pairs import common_negatives
+    from hybridir_mteb.training.plan import estimate
 
     lora = plan.lora
     rows = {
