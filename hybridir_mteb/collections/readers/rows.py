@@ -10,12 +10,13 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
+from sys import intern
 from typing import Any, BinaryIO
 
 from hybridir_mteb.collections.collection import StreamedPassage
@@ -136,11 +137,11 @@ def reading(path: Path) -> Iterator[BinaryIO]:
             yield stream
     except EOFError as error:
         raise DataFormatError(
-            f"{path}: the gzip file is cut off: {error}. Fetch or copy it again"
+            f"{path}: cannot be read: the gzip file is cut off: {error}. Fetch or copy it again"
         ) from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataFormatError(
-            f"{path}: the gzip file is damaged: {error}. Fetch or copy it again"
+            f"{path}: cannot be read: the gzip file is damaged: {error}. Fetch or copy it again"
         ) from error
 
 
@@ -228,3 +229,39 @@ def as_passage(path: Path, number: int, row: Mapping[str, Any]) -> StreamedPassa
             f"{title!r}"
         )
     return StreamedPassage(identifier, text, title)
+
+
+def add_judgement(
+    qrels: dict[str, dict[str, int]],
+    where: str,
+    query: str,
+    passage: str,
+    grade: int,
+    noun: str = "passage",
+) -> None:
+    """Add a judgement; the same one may stand twice in a file.
+
+    Raises:
+        DataFormatError: The passage has another grade for this query.
+    """
+    judged = qrels.setdefault(query, {})
+    if judged.get(passage, grade) != grade:
+        raise DataFormatError(
+            f"{where}: {noun} {passage!r} has another grade for query {query!r} above; keep one of "
+            "them"
+        )
+    judged[intern(passage)] = grade
+
+
+def wrong_columns(where: str, columns: Sequence[str], expected: str) -> DataFormatError:
+    """The error of a line that has too many columns, or too few."""
+    return DataFormatError(
+        f"{where}: {len(columns)} columns, expected {expected}; mend or remove the line"
+    )
+
+
+def wrong_grade(where: str, value: Any, columns: str) -> DataFormatError:
+    """The error of a judgement whose grade is no number, or a broken one."""
+    return DataFormatError(
+        f"{where}: grade {value!r} is not a whole number; the columns are {columns}"
+    )
