@@ -85,16 +85,8 @@ def _load_one(plugins: Plugins, point: EntryPoint, strict: bool) -> None:
         plugins.report(f"plugin {owner} is skipped: {type(error).__name__}: {error}")
         return
     plugins.loaded.append(owner)
-    registries: dict[str, Registry[Any]] = {
-        "register_models": plugins.models,
-        "register_collections": plugins.collections,
-        "register_tasks": plugins.tasks,
-        "register_measures": plugins.measures,
-        "register_methods": plugins.methods,
-        "register_backbones": plugins.backbones,
-        "register_debiasers": plugins.debiasers,
-    }
-    for hook, registry in registries.items():
+    for name, registry in plugins.registries().items():
+        hook = f"register_{name}"
         for implementation in getattr(manager.hook, hook).get_hookimpls():
             try:
                 implementation.function(register=_registrar(plugins, registry, owner, strict))

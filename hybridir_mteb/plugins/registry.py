@@ -93,6 +93,10 @@ class Plugins:
     loaded: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
+    def registries(self) -> dict[str, Registry[Any]]:
+        """Every registry by its name here, which is that of its hook less ``register_``."""
+        return {name: one for name, one in vars(self).items() if isinstance(one, Registry)}
+
     def report(self, problem: str) -> None:
         """Note a problem and say it in one line on stderr."""
         line = " ".join(problem.split())

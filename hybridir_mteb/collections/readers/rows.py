@@ -9,8 +9,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import logging
 import zlib
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,8 @@ from typing import Any, BinaryIO
 from hybridir_mteb.collections.collection import StreamedPassage
 from hybridir_mteb.collections.readers.digests import content_digest
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+
+logger = logging.getLogger(__name__)
 
 ID_FIELDS = ("_id", "docid", "id")
 BUFFER_BYTES = 1 << 20
@@ -36,14 +39,24 @@ class FileSource:
     """The passages of some files, one file after the other.
 
     Attributes:
-        name: For messages and progress bars.
-        files: ``*.jsonl``, ``*.jsonl.gz`` or ``*.parquet``, in their order.
-        expected: How many passages there should be, for progress bars; None if not known.
+        name: For messages and progress bars, such as ``MIRACL sw``.
+        find: ``*.jsonl``, ``*.jsonl.gz`` or ``*.parquet``, in their order; or what finds or fetches
+            them at first use.
+        expected: How many passages there should be; None if not known.
     """
 
     name: str
-    files: tuple[Path, ...]
+    find: tuple[Path, ...] | Callable[[], tuple[Path, ...]]
     expected: int | None = None
+
+    @cached_property
+    def files(self) -> tuple[Path, ...]:
+        """The files, in order.
+
+        Raises:
+            DataUnavailableError: They are not here and cannot be downloaded.
+        """
+        return self.find() if callable(self.find) else self.find
 
     @property
     def n_bytes(self) -> int:
@@ -62,6 +75,8 @@ class FileSource:
     def passages(self, start: int = 0, stop: int | None = None) -> Iterator[StreamedPassage]:
         """Passages ``start`` to ``stop``; those before are skipped without being parsed.
 
+        If there are not as many as expected, they are used, with a warning at their end.
+
         Raises:
             DataUnavailableError: A file is missing.
             DataFormatError: A line is malformed, or a file is empty or damaged; the message names
@@ -73,6 +88,14 @@ class FileSource:
                 return
             end = None if stop is None else stop - at
             at += yield from _passages(path, max(start - at, 0), end)
+        if stop is None and self.expected not in {None, at} and at > start:
+            logger.warning(
+                "%s: this corpus has %d passages, the official one %d: scores do not compare with "
+                "published ones",
+                self.name,
+                at,
+                self.expected,
+            )
 
 
 def _passages(path: Path, start: int, stop: int | None) -> Generator[StreamedPassage, None, int]:
