@@ -53,6 +53,8 @@ PLACES = {
     "bias.runs": "ranking.judgements",
     "bias.tables": "ranking.judgements",
     "cli.encoders": "cli.models",
+    "cli.export": "cli.data",
+    "cli.tables": "cli.console",
     "collection": "collections.collection",
     "debias.apply": "debias.fitted",
     "debias.base": "adapters.mteb.load",
@@ -134,7 +136,10 @@ PLACES = {
     "store": "encoders.trained",
     "streamed": "plugins.specs",
     "training.encoder": "encoders.load",
-    "training.network": "encoders.network",
+    "training.losses.gather": "training.losses.terms",
+    "training.memory": "training.plan",
+    "training.network": "encoders.network encoders.load adapters.mteb.load",
+    "training.text": "training.pairs",
 }
 # Names that have changed since, by module up to version 0.1.
 RENAMED = {

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +47,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Output of a command that succeeds; a failure is raised."""
-    for name in ("data", "tables"):
-        monkeypatch.setattr(
-            import_module(f"hybridir_mteb.cli.{name}"), "console", Console(width=200)
-        )
+    monkeypatch.setattr("hybridir_mteb.cli.console.console", Console(width=200))
 
     def invoke(*arguments: str) -> str:
         return CliRunner().invoke(app, arguments, catch_exceptions=False).stdout
