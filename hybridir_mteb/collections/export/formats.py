@@ -116,13 +116,12 @@ def write_queries(subset: ExportSubset, folder: Path, form: Format) -> None:
     with _writing(folder / "queries.jsonl") as stream:
         for identifier, text in subset.queries.items():
             stream.write(_json_line({"_id": identifier, "text": text, **_EXTRA[form]}))
-    judgements = folder / "qrels" / subset.split
     if form is Format.JSONL:
-        with _writing(judgements.with_name(f"{subset.split}.jsonl")) as stream:
+        with _writing(folder / "qrels" / f"{subset.split}.jsonl") as stream:
             for query, passage, grade in _judgements(subset):
                 stream.write(_json_line({"query-id": query, "corpus-id": passage, "score": grade}))
         return
-    with _writing(judgements.with_name(f"{subset.split}.tsv")) as stream:
+    with _writing(folder / "qrels" / f"{subset.split}.tsv") as stream:
         # BEIR reads this file as CSV: a quotation mark in an id must be quoted.
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
         writer.writerow(["query-id", "corpus-id", "score"])
@@ -183,11 +182,11 @@ class ExportSubset:
     """One subset of a task.
 
     Attributes:
-        name: As MTEB has it; ``default`` is the only one of its task.
+        name: Name of MTEB's subset; ``default`` if it is the only one of its task.
         split: Name of the evaluation split.
         queries: Query id -> text.
         qrels: Query id -> passage id -> grade.
-        passages: Reads the pool anew at each call, passage by passage.
+        passages: Reads the pool from the start at each call, passage by passage.
         pool: Equal for subsets that share a pool; their files are one.
         query_languages: Query id -> ISO 639-1 code.
         passage_language: Tells the code of a passage by its id.

@@ -124,10 +124,10 @@ def read_beir_folder(
     there with a score of 0.
 
     Args:
-        folder: In BEIR's layout.
-        split: Name of the judgements' file.
+        folder: A folder in BEIR's layout.
+        split: Which judgements to read: the name of their file in ``qrels``.
         language: ISO 639-1 code of the passages.
-        name: For messages; by default the folder's name.
+        name: What messages call the collection; by default the folder's name.
         expected: How many passages there are, where it is known.
 
     Raises:

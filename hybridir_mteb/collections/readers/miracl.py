@@ -63,7 +63,7 @@ def read_miracl(language: str, topics: Path, qrels: Path, passages: FileSource) 
         language: ISO 639-1 code.
         topics: Ids and queries, for :func:`read_topics`.
         qrels: Judgements in TREC's format.
-        passages: The candidates.
+        passages: Where the passages are read from.
 
     Raises:
         DataFormatError: A file is malformed, a query has no judgement, or judgements are of an

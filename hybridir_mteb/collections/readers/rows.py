@@ -39,7 +39,7 @@ class FileSource:
     """The passages of some files, one file after the other.
 
     Attributes:
-        name: For messages and progress bars, such as ``MIRACL sw``.
+        name: What messages and progress bars call it, such as ``MIRACL sw``.
         find: ``*.jsonl``, ``*.jsonl.gz`` or ``*.parquet``, in their order; or what finds or fetches
             them at first use.
         expected: How many passages there should be; None if not known.
