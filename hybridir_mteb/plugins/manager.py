@@ -14,14 +14,6 @@ import pluggy
 from hybridir_mteb.errors import PluginError
 from hybridir_mteb.plugins import hookspecs
 from hybridir_mteb.plugins.registry import Plugins, Registry
-from hybridir_mteb.plugins.specs import (
-    Backbone,
-    CollectionSpec,
-    Debiaser,
-    Measure,
-    StreamedSpec,
-    TrainingMethod,
-)
 
 ENTRY_POINT_GROUP = "hybridir_mteb"
 DISTRIBUTION = "hybridir-mteb"
@@ -33,15 +25,6 @@ def _name_of(item: object, kind: str) -> str:
     if not isinstance(name, str) or not name:
         raise PluginError(f"a {kind} must have a name, got {item!r}")
     return name
-
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    "collection": (CollectionSpec, StreamedSpec),
-    "measure": (Measure,),
-    "training method": (TrainingMethod,),
-    "backbone": (Backbone,),
-    "debiaser": (Debiaser,),
-}
 
 
 def load_plugins(found: Iterable[EntryPoint] | None = None, *, strict: bool = False) -> Plugins:
@@ -103,9 +86,8 @@ def _registrar(
 
     def register(item: object) -> None:
         try:
-            expected = _TYPES.get(registry.kind)
-            if expected is not None and not isinstance(item, expected):
-                names = " or a ".join(one.__name__ for one in expected)
+            if registry.types and not isinstance(item, registry.types):
+                names = " or a ".join(one.__name__ for one in registry.types)
                 raise PluginError(f"{owner}: a {registry.kind} must be a {names}, got {item!r}")
             registry.add(_name_of(item, registry.kind), item, owner)
         except PluginError as error:

@@ -158,37 +158,36 @@ def reading(path: Path) -> Iterator[BinaryIO]:
         # With a buffer of its own: from GzipFile, each line is a Python call.
         with gzip.open(path) as packed, io.BufferedReader(packed, BUFFER_BYTES) as stream:
             yield stream
-    except EOFError as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        what = "cut off" if isinstance(error, EOFError) else "damaged"
         raise DataFormatError(
-            f"{path}: cannot be read: the gzip file is cut off: {error}. Fetch or copy it again"
-        ) from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataFormatError(
-            f"{path}: cannot be read: the gzip file is damaged: {error}. Fetch or copy it again"
+            f"{path}: cannot be read: the gzip file is {what}: {error}. Fetch or copy it again"
         ) from error
 
 
 def _parse(path: Path, number: int, line: bytes) -> Mapping[str, Any]:
+    where = f"{path}:{number}"
     try:
         text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         row = json.loads(text)
         if b"\\ud" in line or b"\\uD" in line:
             json.dumps(row, ensure_ascii=False).encode()  # half a character cannot be encoded
     except UnicodeDecodeError as error:
-        raise DataFormatError(
-            f"{path}:{number}: not UTF-8: {error}. Save the file as UTF-8"
-        ) from error
+        raise DataFormatError(f"{where}: not UTF-8: {error}. Save the file as UTF-8") from error
     except UnicodeEncodeError as error:
         raise DataFormatError(
-            f"{path}:{number}: half of a surrogate pair: {error.reason}. Mend or remove the line"
+            f"{where}: half of a surrogate pair: {error.reason}. Mend or remove the line"
         ) from error
     except (ValueError, RecursionError) as error:  # too long a number, too deep a list
-        raise DataFormatError(
-            f"{path}:{number}: not valid JSON: {error}. Mend or remove the line"
-        ) from error
+        raise not_json(where, error) from error
     if not isinstance(row, dict):
-        raise DataFormatError(f"{path}:{number}: expected a JSON object, mend or remove the line")
+        raise DataFormatError(f"{where}: expected a JSON object, mend or remove the line")
     return row
+
+
+def not_json(where: str, error: Exception) -> DataFormatError:
+    """The error of a line that is not JSON."""
+    return DataFormatError(f"{where}: not valid JSON: {error}. Mend or remove the line")
 
 
 def _parquet_rows(path: Path, start: int, stop: int | None) -> Generator[Row, None, int]:
@@ -228,7 +227,7 @@ def as_passage(path: Path, number: int, row: Mapping[str, Any]) -> StreamedPassa
     Raises:
         DataFormatError: A field is missing or of the wrong type.
     """
-    title, text = row.get("title"), row.get("text")
+    where, title, text = f"{path}:{number}", row.get("title"), row.get("text")
     identifier = row.get("_id")
     if identifier is None:
         identifier = row.get("docid", row.get("id"))
@@ -236,22 +235,19 @@ def as_passage(path: Path, number: int, row: Mapping[str, Any]) -> StreamedPassa
         identifier = str(identifier)
     if not isinstance(identifier, str) or not identifier:
         raise DataFormatError(
-            f"{path}:{number}: no id: one of {', '.join(ID_FIELDS)} must be a string or a whole "
-            f"number, got {identifier!r}; the row has {', '.join(row) or 'no fields'}"
+            f"{where}: no id: one of {', '.join(ID_FIELDS)} must be a string or a whole number, "
+            f"got {identifier!r}; the row has {', '.join(row) or 'no fields'}"
         )
     if not isinstance(text, str):
         raise DataFormatError(
-            f'{path}:{number}: passage {identifier!r}: "text" must be a string, got {text!r}; the '
-            f"row has {', '.join(row)}"
+            f'{where}: passage {identifier!r}: "text" must be a string, got {text!r}; the row has '
+            f"{', '.join(row)}"
         )
-    if title is None:
-        title = ""
-    elif not isinstance(title, str):
+    if not isinstance(title, str | None):
         raise DataFormatError(
-            f'{path}:{number}: passage {identifier!r}: "title" must be a string or null, got '
-            f"{title!r}"
+            f'{where}: passage {identifier!r}: "title" must be a string or null, got {title!r}'
         )
-    return StreamedPassage(identifier, text, title)
+    return StreamedPassage(identifier, text, title or "")
 
 
 def add_judgement(
