@@ -50,7 +50,7 @@ def run_python(code: str, folder: Path, **environment: str) -> str:
 
 def test_the_navigation_lists_every_page() -> None:
     config = (DOCS / "mkdocs.yml").read_text(encoding="utf-8")
-    listed = re.findall(r"^  - .+: (\S+\.md)$", config, re.MULTILINE)
+    listed = re.findall(r"^ +- .+: (\S+\.md)$", config, re.MULTILINE)
     assert sorted(listed) == [str(page.relative_to(DOCS / "pages")) for page in PAGES]
 
 
@@ -258,6 +258,8 @@ def test_a_target_is_called_missed_where_it_is(
         "{{ file:nothing }}",
         "{{ table:nothing }}",
         "{{ value:xquad-r }}",
+        "{{ source:nothing.py }}",
+        "{{ source:paths.py nothing }}",
     ],
 )
 def test_a_marker_that_refers_to_nothing_is_an_error(marker: str) -> None:
