@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 import readme
+import yaml
 from markers import MarkerError, bench, render, results
 from markers.code import command_group, walk
 from toys import REPOSITORY
 from toys.modules import load_module
 
+import hybridir_mteb
+from hybridir_mteb.adapters.mteb.benchmark import CITATION
 from hybridir_mteb.results.tables import summarise
 
 DOCS = REPOSITORY / "docs"
@@ -182,6 +185,12 @@ def test_the_tables_of_the_readme_are_those_of_the_results() -> None:
     text = README.read_text(encoding="utf-8")
     assert readme.TABLE.search(text)
     assert text == readme.fill_tables(text), "a table is old: python docs/readme.py"
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == hybridir_mteb.__version__
+    assert citation["references"][0]["title"] in " ".join(CITATION.split())
 
 
 def test_the_pictures_show_the_committed_results() -> None:
