@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from hybridir_mteb.cli.console import print_table, say
 from hybridir_mteb.errors import SettingError
 
 if TYPE_CHECKING:
     from hybridir_mteb.training.plan import Plan
-
-console = Console(soft_wrap=True)
 
 
 def _value(text: str) -> Any:
@@ -125,15 +122,14 @@ def train(
     finally:  # gloo's threads abort an interpreter that ends with its process group
         PartialState().destroy_process_group()
     if encoder is not None:
-        console.print(f"{encoder.name} {encoder.fingerprint}\n{encoder.path}", highlight=False)
-        console.print(f"Evaluate it: mteb run -m {encoder.name} -t XQuADRMultilingualRetrieval")
+        say(f"{encoder.name} {encoder.fingerprint}\n{encoder.path}")
+        say(f"Evaluate it: mteb run -m {encoder.name} -t XQuADRMultilingualRetrieval")
 
 
 def _show(plan: Plan) -> None:
     from hybridir_mteb.training.memory import estimate
     from hybridir_mteb.training.pairs import common_negatives
 
-    table = Table(title=f"{plan.recipe.name}", title_justify="left", show_header=False)
     lora = plan.lora
     rows = {
         "backbone": plan.recipe.weights or plan.backbone.hub_id,
@@ -156,6 +152,4 @@ def _show(plan: Plan) -> None:
         )
     if plan.leaks:
         rows["LEAKS, allowed"] = f"{len(plan.leaks)} items occur in evaluation sets"
-    for name, value in rows.items():
-        table.add_row(name, value)
-    console.print(table)
+    print_table(plan.recipe.name, (), rows.items(), piped=None)

@@ -1,15 +1,70 @@
-"""Which passages are relevant to which query, as arrays; the array types of the package."""
+"""The types that everything from encoders to measures exchanges: arrays, relevance, runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hybridir_mteb.errors import EmbeddingError
+
 IntArray = npt.NDArray[np.int64]
-FloatMatrix = npt.NDArray[np.float32]
+FloatMatrix = npt.NDArray[np.float32]  # embeddings, a row for each text
+FloatArray = npt.NDArray[np.floating]  # of any precision
+Values = npt.NDArray[np.float64]
+ScoreBlock = Values  # a row for each query, a column for each passage
+
+Run = Mapping[str, Mapping[str, float]]  # query id -> passage id -> score
+Qrels = Mapping[str, Mapping[str, int]]  # query id -> passage id -> grade
+# Texts -> positions and their vectors, batch by batch in any order.
+BatchEncoder = Callable[[Sequence[str]], Iterator[tuple[Sequence[int], FloatMatrix]]]
+ScoreFunction = Callable[[Any, Any], Any]  # vectors of queries, of passages -> their scores
+
+
+class Similarity(StrEnum):
+    """The two similarity functions that dense encoders use."""
+
+    COSINE = "cosine"
+    DOT = "dot"
+
+    @classmethod
+    def named(cls, name: str | None, function: ScoreFunction) -> Similarity | ScoreFunction:
+        """The similarity of a model.
+
+        Args:
+            name: What the model calls its similarity.
+            function: How the model computes it, for any other than cosine and dot product.
+        """
+        return cls(name) if name in set(cls) else function
+
+
+def check_embeddings(vectors: FloatArray, what: str, dimension: int | None = None) -> None:
+    """Refuse embeddings that cannot be ranked.
+
+    Args:
+        vectors: (n, dimension).
+        what: What they are embeddings of, for the message.
+        dimension: Expected width; any if None.
+
+    Raises:
+        EmbeddingError: Not a matrix, wrong width, NaN or infinite.
+    """
+    if vectors.ndim != 2 or (dimension is not None and vectors.shape[1] != dimension):
+        wanted = "n" if dimension is None else str(dimension)
+        raise EmbeddingError(
+            f"embeddings of {what} have shape {vectors.shape}, expected (n, {wanted})"
+        )
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        row = int(np.flatnonzero(~finite)[0])
+        raise EmbeddingError(
+            f"the embedding of {what} number {row} holds NaN or infinity; "
+            f"{int((~finite).sum())} of {len(vectors)} do"
+        )
 
 
 @dataclass(frozen=True)
@@ -55,3 +110,14 @@ class Relevance(QueryRows):
         flat = [column for row in rows for column in row]
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return cls(indptr, np.array(flat, np.int64))
+
+
+def distinct(values: Iterable[Hashable]) -> tuple[IntArray, IntArray]:
+    """Each value once: equal texts or vectors share a row, so they score equally to the bit.
+
+    Returns:
+        (n_distinct,) the first position of each value, and (n_values,) the row of each among them.
+    """
+    rows: dict[Hashable, int] = {}
+    columns = np.array([rows.setdefault(value, len(rows)) for value in values], np.int64)
+    return np.unique(columns, return_index=True)[1].astype(np.int64), columns

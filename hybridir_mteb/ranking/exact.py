@@ -7,7 +7,6 @@ language. No ranking is ever sorted.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,16 +14,14 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import IntArray, Relevance
+from hybridir_mteb.files import tie_key
+from hybridir_mteb.ranking.arrays import IntArray, Relevance, ScoreBlock, Values
 
 DEFAULT_BLOCK_BYTES = 16 << 20
 NOT_RETRIEVED = 1 << 60  # rank of what a system left out: behind everything, in no top
 COMPARISON_BYTES = 1 << 20  # comparisons of one query stay in the processor's own cache
-
-ScoreBlock = npt.NDArray[np.float64]
 
 
 class Ties(StrEnum):
@@ -51,11 +48,6 @@ class Scorer(Protocol):
     def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) scores, higher is better; equal texts score equally."""
         ...
-
-
-def tie_key(identifier: str) -> bytes:
-    """What orders passages of equal score, the smallest first: 8 bytes of a hash of the id."""
-    return hashlib.blake2b(identifier.encode(), digest_size=8).digest()
 
 
 def tie_order(passage_ids: Sequence[str], ties: Ties = Ties.HASH) -> IntArray:
@@ -227,7 +219,7 @@ def check_scores(scores: ScoreBlock, start: int) -> None:
         )
 
 
-def _rank(row: npt.NDArray[np.float64], relevant: IntArray, order: IntArray) -> IntArray:
+def _rank(row: Values, relevant: IntArray, order: IntArray) -> IntArray:
     """Ranks of the relevant passages of one query; no loop over passages."""
     ranks = np.empty(len(relevant), np.int64)
     step = max(1, COMPARISON_BYTES // len(row))

@@ -2,50 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import IntArray
-from hybridir_mteb.ranking.exact import ScoreBlock
+from hybridir_mteb.ranking.arrays import (
+    FloatArray,
+    IntArray,
+    Run,
+    ScoreBlock,
+    ScoreFunction,
+    Similarity,
+    check_embeddings,
+)
+from hybridir_mteb.ranking.exact import Scorer
 
-FloatArray = npt.NDArray[np.floating]
-
-
-class Similarity(StrEnum):
-    """The two similarity functions that dense encoders use."""
-
-    COSINE = "cosine"
-    DOT = "dot"
-
-
-def check_embeddings(vectors: FloatArray, what: str, dimension: int | None = None) -> None:
-    """Refuse embeddings that cannot be ranked.
-
-    Args:
-        vectors: (n, dimension).
-        what: What they are embeddings of, for the message.
-        dimension: Expected width; any if None.
-
-    Raises:
-        EmbeddingError: Not a matrix, wrong width, NaN or infinite.
-    """
-    if vectors.ndim != 2 or (dimension is not None and vectors.shape[1] != dimension):
-        wanted = "n" if dimension is None else str(dimension)
-        raise EmbeddingError(
-            f"embeddings of {what} have shape {vectors.shape}, expected (n, {wanted})"
-        )
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        row = int(np.flatnonzero(~finite)[0])
-        raise EmbeddingError(
-            f"the embedding of {what} number {row} holds NaN or infinity; "
-            f"{int((~finite).sum())} of {len(vectors)} do"
-        )
+if TYPE_CHECKING:
+    import torch
 
 
 class DenseScorer:
@@ -75,8 +50,9 @@ class DenseScorer:
         similarity: Similarity = Similarity.COSINE,
         device: str | None = None,
     ) -> None:
-        check_embeddings(queries, "query")
-        check_embeddings(passages, "passage", queries.shape[1])
+        import torch
+
+        _check_pair(queries, passages)
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._queries = self._prepare(queries, similarity)
         self._passages = self._prepare(passages, similarity)
@@ -84,6 +60,8 @@ class DenseScorer:
         self._columns = None if own else columns
 
     def _prepare(self, vectors: FloatArray, similarity: Similarity) -> torch.Tensor:
+        import torch
+
         tensor = torch.from_numpy(np.asarray(vectors, np.float64)).to(self._device)
         if similarity is Similarity.COSINE:
             tensor = torch.nn.functional.normalize(tensor, dim=1)
@@ -120,7 +98,7 @@ class FunctionScorer:
         queries: FloatArray,
         passages: FloatArray,
         columns: IntArray,
-        function: Callable[[FloatArray, FloatArray], object],
+        function: ScoreFunction,
     ) -> None:
         self._queries, self._passages = queries, passages
         self._columns = columns
@@ -138,6 +116,8 @@ class FunctionScorer:
 
     def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) scores."""
+        import torch
+
         scores = torch.as_tensor(self._function(self._queries[start:stop], self._passages))
         expected = (stop - start, len(self._passages))
         if tuple(scores.shape) != expected:
@@ -146,6 +126,34 @@ class FunctionScorer:
             )
         block: ScoreBlock = scores.double().cpu().numpy()
         return block[:, self._columns]
+
+
+def scorer_of(
+    similarity: Similarity | ScoreFunction,
+    queries: FloatArray,
+    passages: FloatArray,
+    columns: IntArray,
+) -> Scorer:
+    """Scores of embeddings by a model's similarity.
+
+    Args:
+        similarity: Cosine or dot product, which are computed in float64, or the model's function.
+        queries: (n_queries, dimension).
+        passages: (n_distinct, dimension).
+        columns: (n_passages,) row of ``passages`` for each candidate.
+
+    Raises:
+        EmbeddingError: NaN, infinity, or dimensions that differ.
+    """
+    if isinstance(similarity, Similarity):
+        return DenseScorer(queries, passages, columns, similarity=similarity)
+    _check_pair(queries, passages)
+    return FunctionScorer(queries, passages, columns, function=similarity)
+
+
+def _check_pair(queries: FloatArray, passages: FloatArray) -> None:
+    check_embeddings(queries, "query")
+    check_embeddings(passages, "passage", queries.shape[1])
 
 
 class RunScorer:
@@ -159,7 +167,7 @@ class RunScorer:
 
     def __init__(
         self,
-        run: Mapping[str, Mapping[str, float]],
+        run: Run,
         query_ids: Sequence[str],
         passage_ids: Sequence[str],
     ) -> None:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,8 @@ from hybridir_mteb.errors import (
     UnknownNameError,
 )
 from hybridir_mteb.paths import collections_dir
-from hybridir_mteb.plugins.manager import Plugins, load_plugins
+from hybridir_mteb.plugins.manager import load_plugins
+from hybridir_mteb.plugins.registry import Plugins
 from hybridir_mteb.plugins.specs import StreamedSpec
 from hybridir_mteb.tasks import MIRACL, XQUAD_R
 from hybridir_mteb.training.leak import evaluation_texts
@@ -44,10 +44,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Output of a command that succeeds; a failure is raised."""
-    for name in ("data", "tables"):
-        monkeypatch.setattr(
-            import_module(f"hybridir_mteb.cli.{name}"), "console", Console(width=200)
-        )
+    monkeypatch.setattr("hybridir_mteb.cli.console.console", Console(width=200))
 
     def invoke(*arguments: str) -> str:
         return CliRunner().invoke(app, arguments, catch_exceptions=False).stdout

@@ -12,7 +12,6 @@ from hashlib import blake2b
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from ir_measures import measures
 from ir_measures.measures.base import MeanAgg
 from ir_measures.providers.base import NOT_PROVIDED
@@ -22,8 +21,8 @@ from hybridir_mteb.measures import language_bias as bias
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.peer import Unretrieved, check_weights, peer
 from hybridir_mteb.measures.view import TOP_DEPTH
+from hybridir_mteb.ranking.arrays import Values
 
-Values = npt.NDArray[np.float64]
 _LANGUAGES = {
     "doc_lang": measures.ParamInfo(dtype=dict, desc="language of each document of the pool"),
     "query_lang": measures.ParamInfo(dtype=dict, desc="language of each query"),
@@ -137,8 +136,6 @@ class _RankDistance(LanguageBiasMeasure):
 
 
 class _RankDistanceNorm(LanguageBiasMeasure):
-    """Rank distance from 0 (ideal) to 1 (worst)."""
-
     NAME = "hybridir_RankDistanceNorm"
     __name__ = "RankDistanceNorm"
     PRETTY_NAME = "Normalised rank distance"
@@ -163,8 +160,6 @@ class _LPR(_OfQueryLanguage):
 
 
 class _LPRExpected(_OfQueryLanguage):
-    """Language preference rate of an unbiased retriever."""
-
     NAME = "hybridir_LPRExpected"
     __name__ = "LPRExpected"
     PRETTY_NAME = "Expected language preference rate"
@@ -189,8 +184,6 @@ class _Top1(_OfQueryLanguage):
 
 
 class _SameLanguageShare(_OfQueryLanguage):
-    """Share of the top k in the query's language, over that language's share of the pool."""
-
     NAME = "hybridir_SameLanguageShare"
     __name__ = "SameLanguageShare"
     PRETTY_NAME = "Same-language share at k"
@@ -265,13 +258,4 @@ class _MRC(LanguageBiasMeasure):
 RankDistance, RankDistanceNorm = _RankDistance(), _RankDistanceNorm()
 LPR, LPRExpected, Top1 = _LPR(), _LPRExpected(), _Top1()
 SameLanguageShare, PEER, MRC = _SameLanguageShare(), _PEER(), _MRC()
-MEASURES: tuple[LanguageBiasMeasure, ...] = (
-    RankDistance,
-    RankDistanceNorm,
-    LPR,
-    LPRExpected,
-    Top1,
-    SameLanguageShare,
-    PEER,
-    MRC,
-)
+MEASURES = (RankDistance, RankDistanceNorm, LPR, LPRExpected, Top1, SameLanguageShare, PEER, MRC)

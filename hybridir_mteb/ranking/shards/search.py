@@ -13,11 +13,16 @@ import numpy as np
 import torch
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import FloatMatrix, Relevance
-from hybridir_mteb.ranking.scorers import Similarity, check_embeddings
+from hybridir_mteb.ranking.arrays import (
+    FloatMatrix,
+    Relevance,
+    ScoreFunction,
+    Similarity,
+    check_embeddings,
+)
 from hybridir_mteb.ranking.shards.dense import DenseSearch
 from hybridir_mteb.ranking.shards.folder import ShardFolder
-from hybridir_mteb.ranking.shards.function import FunctionSearch, ScoreFunction
+from hybridir_mteb.ranking.shards.function import FunctionSearch
 from hybridir_mteb.ranking.shards.pools import Pools
 from hybridir_mteb.ranking.shards.request import Asked, Hits
 
