@@ -134,7 +134,6 @@ MIRACL = CollectionSpec(
     split="dev",
     settings=(Setting.MONOLINGUAL, Setting.MULTILINGUAL),
     parallel=False,
-    main_score="ndcg_at_10",
     card=CollectionCard(
         description=(
             "MIRACL asks questions that native speakers wrote, and finds the passages of "

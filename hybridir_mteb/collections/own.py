@@ -31,7 +31,6 @@ from hybridir_mteb.errors import (
     suggest,
 )
 from hybridir_mteb.files import write_text
-from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.plugins.specs import CollectionCard, CollectionSpec, pool_of
 
 if TYPE_CHECKING:
@@ -309,10 +308,8 @@ def _spec(record: AddedFolder) -> CollectionSpec:
         languages=(record.language,),
         load=partial(_load, record),
         split=record.split,
-        settings=(Setting.MONOLINGUAL,),
         parallel=False,
         task=record.name,
-        main_score="ndcg_at_10",
         query_languages=(record.query_language,) if other else (),
         card=CollectionCard(
             description=(
