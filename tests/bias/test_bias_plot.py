@@ -25,6 +25,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 from toys import TESTS
 from toys.bias import a_report
+from toys.cli import succeed
 
 from hybridir_mteb.bias.plot.draw import SUFFIXES, check_suffix, write_plot
 from hybridir_mteb.bias.plot.numbers import (
@@ -428,17 +429,15 @@ import sys
 import matplotlib
 from pathlib import Path
 from toys.bias import a_report
+from toys.cli import succeed
 from hybridir_mteb.bias.plot.draw import write_plot
 before = matplotlib.rcParams.copy()  # reading the backend itself would load pyplot
 write_plot(a_report(("en", "sw")), Path(sys.argv[1]), "title")
 assert matplotlib.rcParams.copy() == before
 assert "matplotlib.pyplot" not in sys.modules
 """
-    subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning", "-c", code, tmp_path / "out.html"],
-        env={**os.environ, "PYTHONPATH": str(TESTS), "HYBRIDIR_AUTOLOAD": "0"},
-        check=True,
-    )
+    command = (sys.executable, "-W", "error::DeprecationWarning", "-c", code)
+    succeed(*command, tmp_path / "out.html", cwd=TESTS, HYBRIDIR_AUTOLOAD="0")
 
 
 def test_threads_draw_the_same_file_and_leave_the_settings(

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from toys.bias import Parallel
+from toys.cli import pipe, rows
 from typer.testing import CliRunner
 
 from hybridir_mteb import language_bias
@@ -57,18 +58,9 @@ def printed(sheet: Sheet, console: Console, monkeypatch: pytest.MonkeyPatch) -> 
     return stream.getvalue()
 
 
-def rows(table: str) -> list[list[str]]:
-    return [
-        [cell.strip() for cell in re.split("[│┃]", line)[1:-1]]
-        for line in table.splitlines()
-        if line.startswith(("│", "┃"))
-    ]
-
-
 @pytest.fixture(autouse=True)
 def _no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
-        monkeypatch.delenv(variable, raising=False)
+    pipe(monkeypatch)
 
 
 @pytest.mark.parametrize("matrix", ["share_at_10", "mean_rank"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import doctest
 import gzip
 import hashlib
-import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
-from toys.bias import LANGUAGES, Parallel
+from toys.bias import LANGUAGES, Parallel, write_predictions
 
 from hybridir_mteb import language_bias
 from hybridir_mteb.errors import (
@@ -237,16 +236,6 @@ def pocketqa() -> tuple[Parallel, Any]:
         [relevant for _, relevant in queries],
     )
     return toy, spec
-
-
-def write_predictions(folder: Any, task: str, run: dict[str, dict[str, float]]) -> Any:
-    """As AbsTask._save_task_predictions writes them."""
-    content: dict[str, Any] = {"mteb_model_meta": {"model_name": "m/n", "revision": "1"}}
-    for query, results in run.items():
-        content.setdefault(query.split(":")[1], {"test": {}})["test"][query] = results
-    path = folder / f"{task}_predictions.json"
-    path.write_text(json.dumps(content))
-    return path
 
 
 def test_predictions_of_our_tasks_need_nothing_else(pocketqa, tmp_path):

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from toys.beir import CORPUS, QRELS, QUERIES, write
-from typer.testing import CliRunner
+from toys.cli import pipe, run, succeed
 
-from hybridir_mteb.cli.app import app
 from hybridir_mteb.collections import own as added
 from hybridir_mteb.collections.own import AddedFolder, AddedPool, read_record
 from hybridir_mteb.errors import (
@@ -41,18 +35,9 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Output of a command that succeeds; a failure is raised."""
-    for name in ("data", "tables"):
-        monkeypatch.setattr(
-            import_module(f"hybridir_mteb.cli.{name}"), "console", Console(width=200)
-        )
-
-    def invoke(*arguments: str) -> str:
-        return CliRunner().invoke(app, arguments, catch_exceptions=False).stdout
-
-    return invoke
+@pytest.fixture(autouse=True)
+def _piped(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe(monkeypatch, width=200)
 
 
 def registered() -> Plugins:
@@ -64,7 +49,7 @@ def registered() -> Plugins:
     return plugins
 
 
-def test_a_folder_is_added_by_command(folder: Path, run: Callable[..., str]) -> None:
+def test_a_folder_is_added_by_command(folder: Path) -> None:
     shown = run("data", "add", "My.Collection-1", str(folder), "--language", "sv")
     assert shown.splitlines() == [
         "My.Collection-1: 2 queries, 3 passages, 3 judgements (2 relevant)",
@@ -106,9 +91,7 @@ def test_mteb_knows_the_task_in_the_next_process(folder: Path) -> None:
         "import mteb; t = mteb.get_task('Mine').metadata; print(t.eval_langs, t.main_score);"
         "print(mteb.get_task('MIRACLSwYoMultilingualRetrieval').metadata.hf_subsets)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
-    )
+    done = succeed(sys.executable, "-c", code)
     assert done.stdout.splitlines() == ["['swe-Latn'] ndcg_at_10", "['sw', 'yo']"]
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("hybridir-mteb:")]
     assert "Broken.json: not a collection that was added: damaged" in line
@@ -168,9 +151,7 @@ def test_a_folder_that_changed_is_refused_until_it_is_added_again(folder: Path, 
         registered().collections["Mine"].load("en")
 
 
-def test_the_advice_for_a_changed_folder_keeps_its_options(
-    folder: Path, run: Callable[..., str]
-) -> None:
+def test_the_advice_for_a_changed_folder_keeps_its_options(folder: Path) -> None:
     options = ("--language", "pl", "--query-language", "en", "--licence", "cc-by-4.0")
     run("data", "add", "Mine", str(folder), *options)
     with (folder / "queries.jsonl").open("a") as file:
@@ -191,9 +172,7 @@ def test_the_number_of_passages_is_known_before_they_are_encoded(folder: Path) -
     assert registered().collections["Mine"].load("en").passages.expected == 3  # type: ignore[attr-defined]
 
 
-def test_what_is_wrong_with_a_folder_is_refused_with_numbers(
-    folder: Path, run: Callable[..., str]
-) -> None:
+def test_what_is_wrong_with_a_folder_is_refused_with_numbers(folder: Path) -> None:
     write(folder / "corpus.jsonl", CORPUS[:1])
     with pytest.raises(DataFormatError) as caught:
         run("data", "add", "Mine", str(folder))
@@ -237,7 +216,7 @@ def test_languages_and_licences_are_those_of_mteb(folder: Path) -> None:
     added.add_folder("Mine", folder, licence="https://example.org/licence")
 
 
-def test_a_pool_is_added_and_removed(run: Callable[..., str]) -> None:
+def test_a_pool_is_added_and_removed() -> None:
     shown = run("data", "pool", "MIRACL", "yo", "sw")
     assert shown.endswith("-t MIRACLSwYoMultilingualRetrieval\n")
     record = read_record(collections_dir() / "MIRACLSwYo.json")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toys.cli import succeed
 
 from hybridir_mteb.collections.collection import PassageSource, StreamedPassage
 from hybridir_mteb.collections.readers import digests
@@ -251,10 +251,7 @@ def test_memory_does_not_grow_with_the_number_of_passages(tmp_path: Path, suffix
         else:
             data = "".join(f"{json.dumps(row)}\n" for row in rows)
             path.write_bytes(gzip.compress(data.encode(), 1))
-        done = subprocess.run(
-            [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True
-        )
-        found, peak = map(int, done.stdout.split())
+        found, peak = map(int, succeed(sys.executable, "-c", PEAK, path).stdout.split())
         assert found == count
         peaks[count] = peak / 1024
     # Megabytes. All passages together take 100; Arrow's allocator keeps up to 25.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import runpy
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +15,8 @@ from beir.datasets.data_loader import GenericDataLoader
 from beir.retrieval.search import dense
 from beir.retrieval.search.dense.exact_search import DenseRetrievalExactSearch
 from toys import REPOSITORY
-from toys.beir import HashEncoder, toy_set
+from toys.beir import BeirHash, toy_set
+from toys.cli import succeed
 
 from hybridir_mteb.adapters.beir import BeirEncoder, ExactSearch, FlatIPFaissSearch
 from hybridir_mteb.export import export_task
@@ -27,16 +27,7 @@ WORDS = 400
 
 def run_alone(script: str, *arguments: str | Path, place: Path) -> dict[str, float]:
     """The measures that a script prints, in a process of its own that works in a folder."""
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / script, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        cwd=place,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return measures(done.stdout)
+    return measures(succeed(sys.executable, EXAMPLES / script, *arguments, cwd=place).stdout)
 
 
 @pytest.fixture
@@ -108,7 +99,7 @@ class FlatIP(dense.FlatIPFaissSearch):  # type: ignore[misc]
 def test_what_the_page_says_of_beir_is_true() -> None:
     """If one of these fails, BEIR has been mended, and the page and our classes can go."""
     corpus, queries, _ = toy_set(n_passages=5)
-    encoder = BeirEncoder(HashEncoder())
+    encoder = BeirEncoder(BeirHash())
     lowest = [
         min(search.search(corpus, queries, 10, "dot")["0"].values())
         for search in (FlatIP(encoder), FlatIPFaissSearch(encoder))

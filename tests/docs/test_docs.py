@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import readme
 from markers import MarkerError, bench, render, results
 from markers.code import command_group, walk
 from toys import REPOSITORY
-from toys.modules import load_module
+from toys.cli import succeed
 
 from hybridir_mteb.results.tables import summarise
 
@@ -32,20 +30,6 @@ def marked(page: Path, kind: str) -> list[tuple[str, str]]:
     """The python examples of a page with a mark: the mark's arguments, the code."""
     found = MARKED.findall(page.read_text(encoding="utf-8"))
     return [(mark.partition(": ")[2], code) for mark, code in found if mark.startswith(kind)]
-
-
-def run_python(code: str, folder: Path, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, f"{code}\n{done.stderr[-3000:]}"
-    return done.stdout
 
 
 def test_the_navigation_lists_every_page() -> None:
@@ -87,7 +71,8 @@ def test_sessions_print_what_the_page_says(page: Path) -> None:
     "page", [page for page in (README, *PAGES) if marked(page, "run")], ids=lambda page: page.stem
 )
 def test_marked_examples_run(page: Path, tmp_path: Path) -> None:
-    run_python("\n".join(code for _, code in marked(page, "run")), tmp_path)
+    code = "\n".join(code for _, code in marked(page, "run"))
+    succeed(sys.executable, "-c", code, cwd=tmp_path)
 
 
 USE_PLUGINS = """
@@ -119,7 +104,8 @@ def test_every_hook_has_an_example_that_works_when_installed(tmp_path: Path) -> 
     (metadata / "entry_points.txt").write_text("\n".join(points) + "\n")
     wanted = "\n".join(arguments for arguments, _ in examples)
     script = USE_PLUGINS.replace("sys.stdin", repr(wanted) + ".splitlines()")
-    scores = json.loads(run_python(script, tmp_path, PYTHONPATH=str(tmp_path)).splitlines()[-1])
+    done = succeed(sys.executable, "-c", script, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    scores = json.loads(done.stdout.splitlines()[-1])
     assert "worst_rank" in scores["ColoursMultilingualRetrieval"]
     assert scores["DemoSkyRetrieval"]["main_score"] == 1.0
     from hybridir_mteb.plugins import hookspecs
@@ -186,7 +172,8 @@ def test_the_tables_of_the_readme_are_those_of_the_results() -> None:
 
 def test_the_pictures_show_the_committed_results() -> None:
     pytest.importorskip("matplotlib")
-    plots = load_module(DOCS / "experiments" / "plots.py")
+    import plots
+
     pictures = sorted((DOCS / "pages" / "img").glob("*.svg"))
     assert pictures
     for picture in pictures:
@@ -271,15 +258,7 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(
     pytest.importorskip("material")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file"]
     command += [str(DOCS / "mkdocs.yml"), "--site-dir", str(tmp_path / "site")]
-    done = subprocess.run(
-        command,
-        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "WARNING" not in done.stderr
+    assert "WARNING" not in succeed(*command, NO_MKDOCS_2_WARNING="1").stderr
     loaded = re.compile(r"<(?:script|img|link|iframe)[^>]+(?:src|href)=\"?(https?:)?//", re.I)
     for page in (tmp_path / "site").rglob("*.html"):
         assert loaded.search(page.read_text(encoding="utf-8")) is None, page.name

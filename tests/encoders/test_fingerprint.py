@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import os
-import subprocess
 import sys
 
 import pytest
 import torch
 from torch import nn
+from toys.cli import succeed
 
 from hybridir_mteb.encoders import fingerprint
 from hybridir_mteb.encoders.fingerprint import module_fingerprint, weights_stamp
@@ -128,15 +127,8 @@ def test_another_process_computes_the_same_fingerprint() -> None:
         f"{BUILD}\nfrom hybridir_mteb.encoders.fingerprint import module_fingerprint\n"
         "print(module_fingerprint(build()))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONHASHSEED": "7"},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    assert result.stdout.strip() == module_fingerprint(build())
+    done = succeed(sys.executable, "-c", script, PYTHONHASHSEED="7")
+    assert done.stdout.strip() == module_fingerprint(build())
 
 
 def test_a_setting_that_is_in_no_parameter_changes_the_fingerprint() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
+from toys.cli import succeed
 
 from hybridir_mteb.adapters.mteb.pocket import load_pocket_base, pocket_base_meta
 from hybridir_mteb.encoders.pocket import weights
@@ -188,16 +188,8 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def fresh_load(pocket_weights: None) -> dict[str, object]:
     """What loading costs in a process of its own that refuses every connection."""
-    result = subprocess.run(
-        [sys.executable, "-c", LOAD],
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+    done = succeed(sys.executable, "-c", LOAD, HF_HUB_OFFLINE="1")
+    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
 def test_loading_takes_less_than_ten_seconds(fresh_load) -> None:

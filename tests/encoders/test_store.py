@@ -15,11 +15,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from toys import REPOSITORY
-from typer.testing import CliRunner
+from toys.cli import run
 
 from hybridir_mteb.adapters.mteb.metas import encoder_metas, from_hub, load_encoder, to_hub
 from hybridir_mteb.adapters.mteb.register import _register_encoders
-from hybridir_mteb.cli.app import app
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.backbones import BACKBONES
 from hybridir_mteb.encoders.trained import NOT_HERE
@@ -157,16 +156,11 @@ def test_arguments_that_nobody_reads_are_refused() -> None:
 
 
 def test_the_command_line_lists_shows_exports_imports_and_removes(tmp_path: Path) -> None:
-    def run(*arguments: str) -> str:
-        done = CliRunner().invoke(app, ["models", *arguments], catch_exceptions=False)
-        assert done.exit_code == 0
-        return done.output
-
-    encoder = add()
-    assert "# the card" in run("show", NAME)
-    run("export", NAME, str(tmp_path / "e.zip"))
-    assert not encoder.path.exists() or "removed" in run("rm", NAME)
-    assert encoder.fingerprint in run("import", str(tmp_path / "e.zip")).replace("\n", "")
+    encoder, archive = add(), str(tmp_path / "e.zip")
+    assert "# the card" in run("models", "show", NAME)
+    run("models", "export", NAME, archive)
+    assert not encoder.path.exists() or "removed" in run("models", "rm", NAME)
+    assert encoder.fingerprint in run("models", "import", archive).replace("\n", "")
     assert trained.get(NAME).fingerprint == encoder.fingerprint
 
 

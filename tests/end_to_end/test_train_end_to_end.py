@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from toys.cli import HYBRIDIR, MTEB, succeed
 from toys.training import write_parallel_jsonl, write_tiny_decoder, write_tiny_xlmr
 from typer.testing import CliRunner
 
@@ -35,7 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "HYBRIDIR_MODEL_STORE": str(tmp_path / "store"), "OMP_NUM_THREADS": "1"}
+    return {"HYBRIDIR_MODEL_STORE": str(tmp_path / "store"), "OMP_NUM_THREADS": "1"}
 
 
 def command(weights: Path, data: Path, *extra: str, method: str = "hybrid") -> list[str]:
@@ -49,19 +50,11 @@ def command(weights: Path, data: Path, *extra: str, method: str = "hybrid") -> l
         "--precision": "fp32",
     }
     return [
-        str(BIN / "hybridir"),
+        HYBRIDIR,
         "train",
         *(part for flag in flags.items() for part in flag),
         *extra,
     ]
-
-
-def run(arguments: list[str], environment: dict[str, str], **kwargs: object) -> str:
-    done = subprocess.run(
-        arguments, env=environment, capture_output=True, text=True, check=False, **kwargs
-    )
-    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    return done.stdout + done.stderr
 
 
 def stored(environment: dict[str, str], name: str) -> trained.StoredEncoder:
@@ -73,11 +66,11 @@ def stored(environment: dict[str, str], name: str) -> trained.StoredEncoder:
 def test_a_trained_encoder_is_found_by_the_users_command(
     tiny_xlmr: Path, data: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    run(command(tiny_xlmr, data), environment)
+    succeed(*command(tiny_xlmr, data), **environment)
     encoder = stored(environment, "xlmr-hybrid")
-    arguments = [str(BIN / "mteb"), "run", "-m", "hybridir/xlmr-hybrid"]
+    arguments = [MTEB, "run", "-m", "hybridir/xlmr-hybrid"]
     task = ["-t", "PocketQARMonolingualRetrieval", "-l", "eng", "deu"]
-    run([*arguments, *task, "--output-folder", str(tmp_path / "results")], environment)
+    succeed(*arguments, *task, "--output-folder", tmp_path / "results", **environment)
     folder = tmp_path / "results/results/hybridir__xlmr-hybrid" / encoder.fingerprint
     scores = json.loads((folder / "PocketQARMonolingualRetrieval.json").read_text())
     assert {row["hf_subset"] for row in scores["scores"]["test"]} == {"de", "en"}
@@ -159,20 +152,16 @@ def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
             }
         )
     )
-    arguments = [str(BIN / "hybridir"), "train", str(recipe)]
+    arguments = [HYBRIDIR, "train", str(recipe)]
     if devices > 1:
         arguments = [*torchrun(devices), *arguments]
         environment["ACCELERATE_USE_CPU"] = "true"
-    run(arguments, environment)
+    succeed(*arguments, **environment)
     unbroken = stored(environment, f"xlmr-{method}")
 
     other = {**environment, "HYBRIDIR_MODEL_STORE": str(tmp_path / "other")}
-    process = subprocess.Popen(
-        arguments,
-        env=other,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(arguments, env={**os.environ, **other}, **quiet)
     runs = Path(other["HYBRIDIR_MODEL_STORE"]) / ".runs"
     deadline = time.monotonic() + 120
     while not list(runs.glob("*/checkpoint-15/complete")):
@@ -184,7 +173,7 @@ def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
             one.kill()
     process.wait()
     assert not list(Path(other["HYBRIDIR_MODEL_STORE"]).glob(f"xlmr-{method}/*/{trained.RECORD}"))
-    run(arguments, other)
+    succeed(*arguments, **other)
     resumed = stored(other, f"xlmr-{method}")
     assert resumed.fingerprint == unbroken.fingerprint
     assert resumed.record["selection"] == unbroken.record["selection"]
@@ -198,7 +187,7 @@ def torchrun(devices: int) -> list[str]:
 
 def launch(environment: dict[str, str], arguments: list[str]) -> str:
     """Run under torchrun with two processes on the CPU."""
-    return run([*torchrun(2), *arguments], {**environment, "ACCELERATE_USE_CPU": "true"})
+    return succeed(*torchrun(2), *arguments, **environment, ACCELERATE_USE_CPU="true").stdout
 
 
 def test_two_processes_train_one_encoder(

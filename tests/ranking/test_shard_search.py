@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import TESTS
+from toys.cli import succeed
 from toys.shards import folder_of, key
 
 from hybridir_mteb.errors import EmbeddingError, ShardError
@@ -400,13 +400,6 @@ def test_memory_does_not_grow_with_the_number_of_passages(tmp_path):
     """Vectors of 200,000 passages take 51 MB, 38 MB more than those of 50,000."""
     peaks = []
     for n in (50_000, 200_000):
-        done = subprocess.run(
-            [sys.executable, "-c", MEMORY, str(tmp_path), str(n)],
-            cwd=TESTS,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        done = succeed(sys.executable, "-c", MEMORY, tmp_path, n, cwd=TESTS)
         peaks.append(float(done.stdout))
     assert peaks[1] - peaks[0] < 8

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mteb.models.abs_encoder import AbsEncoder
-from mteb.models.model_meta import ModelMeta, ScoringFunction
 
-from toys.encoders import hash_embedding
+from toys.encoders import HashEncoder, hash_embedding
 
 Corpus = dict[str, dict[str, str]]
 Queries = dict[str, str]
@@ -23,35 +21,20 @@ CORPUS = [
     {"_id": "d2", "title": "", "text": "A dog runs."},
     {"_id": "d3", "title": "Birds", "text": ""},
 ]
-
-
 QUERIES = [
     {"_id": "q2", "text": "running animals"},
     {"_id": "q1", "text": "sleeping animals"},
     {"_id": "q3", "text": "never judged"},
     {"_id": "q4", "text": "judged, but nothing is relevant"},
 ]
-
-
 QRELS = [("q1", "d1", 2), ("q1", "d2", 0), ("q2", "d2", 1), ("q4", "d3", 0)]
 
 
-class HashEncoder(AbsEncoder):
-    """Embeds by a function of text and role; notes what it is asked to encode."""
-
-    embedding_fingerprint = "toy"
+class BeirHash(HashEncoder):
+    """Tells the roles apart."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, str]] = []
-        self.mteb_model_meta = ModelMeta.create_empty(
-            {"name": "test/hash", "revision": "1", "similarity_fn_name": ScoringFunction.COSINE}
-        )
-
-    def encode(self, inputs: Any, *, prompt_type: Any = None, **kwargs: Any) -> np.ndarray:
-        texts = [text for batch in inputs for text in batch["text"]]
-        self.seen += [(prompt_type.value, text) for text in texts]
-        shift = 0.0 if prompt_type.value == "document" else 0.05
-        return np.stack([hash_embedding(text, DIMENSION) + shift for text in texts])
+        super().__init__("toy", lambda text: hash_embedding(text, DIMENSION), shift=0.05)
 
 
 def toy_set(

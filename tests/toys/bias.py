@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -121,3 +124,13 @@ def a_report(
     return bias_report(
         table, LANGUAGE_BIAS, items=items, not_applicable=not_applicable, resamples=50
     )
+
+
+def write_predictions(folder: Path, task: str, run: dict[str, dict[str, float]]) -> Path:
+    """As AbsTask._save_task_predictions writes them."""
+    content: dict[str, Any] = {"mteb_model_meta": {"model_name": "m/n", "revision": "1"}}
+    for query, results in run.items():
+        content.setdefault(query.split(":")[1], {"test": {}})["test"][query] = results
+    path = folder / f"{task}_predictions.json"
+    path.write_text(json.dumps(content))
+    return path

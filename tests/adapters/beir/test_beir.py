@@ -11,7 +11,8 @@ import pytest
 import torch
 from beir.retrieval.evaluation import EvaluateRetrieval
 from beir.retrieval.search import dense
-from toys.beir import HashEncoder, toy_set
+from toys.beir import BeirHash, toy_set
+from toys.encoders import HashEncoder
 
 from hybridir_mteb.adapters import beir as ours
 from hybridir_mteb.adapters.beir import BeirEncoder, ExactSearch
@@ -34,7 +35,7 @@ def toy() -> Any:
 
 @pytest.fixture
 def encoder() -> BeirEncoder:
-    return BeirEncoder(HashEncoder())
+    return BeirEncoder(BeirHash())
 
 
 def close(first: Results, second: Results) -> None:
@@ -87,11 +88,11 @@ def test_the_options_of_beir_are_honoured(encoder: BeirEncoder) -> None:
         encoder.encode_queries(["a"], prompt_name="query")
     assert encoder.encode_queries([]).shape == (0, 32)
     with pytest.raises(EmbeddingError, match="no texts"):
-        BeirEncoder(HashEncoder()).encode_queries([])  # of unknown dimension
+        BeirEncoder(BeirHash()).encode_queries([])  # of unknown dimension
 
 
 def test_without_keeping_each_call_encodes_anew() -> None:
-    encoder = BeirEncoder(HashEncoder(), keep=False)
+    encoder = BeirEncoder(BeirHash(), keep=False)
     first = encoder.encode_corpus(["a", "b", "a"])
     assert len(encoder.model.seen) == 2
     assert (encoder.encode_corpus(["a", "b", "a"]) == first).all()
@@ -104,8 +105,8 @@ def test_what_is_no_encoder_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="hybridir/pocket-hybrid"):
         BeirEncoder("hybridir/pocket-hybird")
     with pytest.raises(UnknownNameError, match="unknown language code"):
-        BeirEncoder(HashEncoder(), language="xx")
-    encoder = BeirEncoder(HashEncoder())
+        BeirEncoder(BeirHash(), language="xx")
+    encoder = BeirEncoder(BeirHash())
     with pytest.raises(SettingError, match="no sentence-transformers model"):
         encoder.start_multi_process_pool(["cpu"])
 
@@ -204,19 +205,16 @@ def test_one_query_works_and_identical_ids_may_stay(encoder: BeirEncoder, toy: A
 
 
 class Broken(HashEncoder):
-    """Gives NaN for one text."""
-
-    embedding_fingerprint = ""
+    """Gives NaN, and does not say what it is."""
 
     def encode(self, inputs: Any, **kwargs: Any) -> np.ndarray:
-        vectors = super().encode(inputs, **kwargs)
-        return np.full_like(vectors, np.nan)
+        return np.full_like(super().encode(inputs, **kwargs), np.nan)
 
 
 def test_what_cannot_be_ranked_is_an_error(encoder: BeirEncoder, toy: Any) -> None:
     corpus, queries, _ = toy
     with pytest.raises(EmbeddingError, match="NaN"):
-        ExactSearch(BeirEncoder(Broken())).search(corpus, queries, 5, "dot")
+        ExactSearch(BeirEncoder(Broken(""))).search(corpus, queries, 5, "dot")
     with pytest.raises(EmbeddingError, match="no passage"):
         ExactSearch(encoder).search({}, queries, 5, "dot")
     with pytest.raises(EmbeddingError, match="no queries"):
@@ -258,7 +256,7 @@ def test_saved_embeddings_of_something_else_are_not_used(
     search.encode(corpus, queries, str(tmp_path))
     with pytest.raises(SettingError, match=r"queries\.pkl holds embeddings of other texts"):
         search.encode(corpus, {"0": "another"}, str(tmp_path))
-    other = BeirEncoder(Broken())  # cannot be told apart from any other
+    other = BeirEncoder(Broken(""))  # cannot be told apart from any other
     with pytest.raises(SettingError, match="of an encoder that is not known to be this one"):
         ExactSearch(other).encode(corpus, queries, str(tmp_path))
     shorter = dict(list(corpus.items())[:50])

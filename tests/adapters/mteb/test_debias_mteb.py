@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,12 +22,13 @@ from mteb.models.model_meta import ModelMeta, ScoringFunction
 from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 from mteb.types import PromptType
 from sentence_transformers import SentenceTransformer
+from toys import cli
+from toys.cli import succeed
 from toys.encoders import hash_embedding
 from toys.training import write_tiny_xlmr
 from typer.testing import CliRunner
 
 import hybridir_mteb
-from hybridir_mteb import cli
 from hybridir_mteb.adapters.mteb import embed as mteb_embed
 from hybridir_mteb.adapters.mteb.debias import DebiasedEncoder, task_languages
 from hybridir_mteb.adapters.mteb.debiased import debiased_name, load_debiased
@@ -348,9 +347,7 @@ def files(tmp_path: Path) -> list[str]:
 
 
 def run(*arguments: str) -> str:
-    done = CliRunner().invoke(app, ["debias", *arguments], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.output
+    return cli.run("debias", *arguments)
 
 
 @pytest.fixture
@@ -388,8 +385,7 @@ def test_fitting_again_gives_the_same_fingerprint(
 
 def test_the_store_treats_it_like_any_encoder(made: trained.StoredEncoder, tmp_path: Path) -> None:
     def models(*arguments: str) -> str:
-        done = CliRunner().invoke(app, ["models", *arguments], catch_exceptions=False)
-        return done.output.replace("\n", "")
+        return cli.run("models", *arguments).replace("\n", "")
 
     assert f"# {made.name}" in models("show", made.name)
     models("export", made.name, str(tmp_path / "made.zip"))
@@ -501,46 +497,31 @@ def test_names() -> None:
 # --- What the command line refuses ---
 
 
-@pytest.fixture
-def failure(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    registered: None,
-    no_evaluation_sets: None,
-) -> Callable[..., str]:
-    """The message of ``debias fit`` that fails, as the entry point prints it."""
-
-    def invoke(*arguments: str) -> str:
-        command = ["hybridir", "debias", "fit", "--model", "test/fake", "--method", *arguments]
-        monkeypatch.setattr(sys, "argv", command)
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        assert caught.value.code == 1
-        return " ".join(capsys.readouterr().err.split())
-
-    return invoke
-
-
+@pytest.mark.usefixtures("registered", "no_evaluation_sets")
 def test_errors_are_one_message(
     failure: Callable[..., str], files: list[str], tmp_path: Path
 ) -> None:
-    assert "Did you mean centre" in failure("center", *files)
+    def said(*arguments: str) -> str:
+        command = ("debias", "fit", "--model", "test/fake", "--method", *arguments)
+        return " ".join(failure(*command).split())
+
+    assert "Did you mean centre" in said("center", *files)
     assert "no option m: lir has k; centre has none" in failure(
         "lir", "--method", "centre", *files, "--option", "m=2"
     )
-    assert "expected NAME=VALUE" in failure("lir", *files, "--option", "k")
-    assert "option k of lir is of type int" in failure("lir", *files, "--option", "k=two")
-    assert "expected a whole number from 1 to 3" in failure("lir", *files, "--option", "k=4")
-    assert "--text 'de.txt': expected CODE=FILE" in failure("lir", "--text", "de.txt")
-    assert "gives de twice" in failure("lir", *files, "--text", "de=other.txt")
-    assert "names fi, for which" in failure("lir", *files, "--languages", "en,fi")
-    assert "at least 2 languages" in failure("lir", *files, "--languages", "en,,")
-    assert "names no language" in failure("lir", *files, "--languages", ", ,")
-    assert "source='ar' is not among" in failure("shift", *files, "--option", "source=ar")
-    assert "cannot be loaded with precision" in failure("lir", *files, "--precision", "bf16")
+    assert "expected NAME=VALUE" in said("lir", *files, "--option", "k")
+    assert "option k of lir is of type int" in said("lir", *files, "--option", "k=two")
+    assert "expected a whole number from 1 to 3" in said("lir", *files, "--option", "k=4")
+    assert "--text 'de.txt': expected CODE=FILE" in said("lir", "--text", "de.txt")
+    assert "gives de twice" in said("lir", *files, "--text", "de=other.txt")
+    assert "names fi, for which" in said("lir", *files, "--languages", "en,fi")
+    assert "at least 2 languages" in said("lir", *files, "--languages", "en,,")
+    assert "names no language" in said("lir", *files, "--languages", ", ,")
+    assert "source='ar' is not among" in said("shift", *files, "--option", "source=ar")
+    assert "cannot be loaded with precision" in said("lir", *files, "--precision", "bf16")
     (tmp_path / "en.txt").write_text("one\ntwo\n")
-    assert "shift needs line-parallel text" in failure("shift", *files)
-    message = failure("lir", *files, "--model", "nobody/nothing")
+    assert "shift needs line-parallel text" in said("shift", *files)
+    message = said("lir", *files, "--model", "nobody/nothing")
     assert "nobody/nothing cannot be loaded" in message
     assert [e for e in trained.encoders() if "debiaser" in e.record and e.place == "store"] == []
 
@@ -729,11 +710,7 @@ class Zeros(AbsEncoder):
 assert "hybridir/pocket-base" not in MODEL_REGISTRY
 {action}
 """
-    environment = {**os.environ, "HYBRIDIR_AUTOLOAD": "0"}
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, check=False, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    succeed(sys.executable, "-c", script, HYBRIDIR_AUTOLOAD="0")
 
 
 # --- What encode is given ---

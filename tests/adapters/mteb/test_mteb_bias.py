@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from toys.card import CARD
-from toys.mteb import HashEncoder, WordSearch, evaluate, scores_of
+from toys.encoders import HashEncoder, WordSearch, hash_embedding
+from toys.mteb import evaluate, scores_of, tasks_of
 
-from hybridir_mteb.adapters.mteb.register import register
-from hybridir_mteb.adapters.mteb.task import make_task
 from hybridir_mteb.collections.collection import LanguagePart, ParallelCollection, Passage, Query
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.report import MATRICES
-from hybridir_mteb.plugins.settings import Context, Setting
-from hybridir_mteb.plugins.specs import CollectionSpec
+from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.ranking.exact import tie_order
 
 LANGUAGES = ("de", "en", "fr")
@@ -41,16 +38,12 @@ def collection() -> ParallelCollection:
 
 @pytest.fixture
 def make(collection: ParallelCollection) -> Any:
-    measures = [measure for _, measure in register().measures.items()]
-    spec = CollectionSpec("Small", LANGUAGES, lambda languages: collection, CARD)
-    return lambda setting=Setting.MULTILINGUAL, **options: make_task(
-        spec, setting, Context.SENTENCE, measures
-    )(**options)
+    return tasks_of(collection)
 
 
 @pytest.fixture
-def encoder(hash_embed: Any) -> HashEncoder:
-    return HashEncoder(hash_embed)
+def encoder() -> HashEncoder:
+    return HashEncoder(None)
 
 
 def test_every_measure_is_in_the_file_of_the_multilingual_task_alone(
@@ -80,7 +73,6 @@ def test_rank_correlation_is_the_mean_spearman_with_the_other_languages(
     encoder: HashEncoder,
     make: Any,
     collection: ParallelCollection,
-    hash_embed: Any,
     tmp_path: Path,
 ) -> None:
     found = scores_of(evaluate(encoder, [make()], tmp_path))
@@ -90,11 +82,11 @@ def test_rank_correlation_is_the_mean_spearman_with_the_other_languages(
         for at, passage in enumerate(collection.part(code).passages)
     ]
     order = tie_order([identifier for identifier, _ in pool])
-    vectors = np.stack([hash_embed(text) for _, text in pool]).astype(np.float64)
+    vectors = np.stack([hash_embedding(text) for _, text in pool]).astype(np.float64)
     ranks: dict[str, dict[str, np.ndarray]] = {}
     for code in LANGUAGES:
         for query in collection.part(code).queries:
-            scores = vectors @ hash_embed(query.text).astype(np.float64)
+            scores = vectors @ hash_embedding(query.text).astype(np.float64)
             ranks.setdefault(query.parallel_id, {})[code] = np.argsort(np.lexsort((order, -scores)))
     expected = np.mean(
         [
@@ -106,11 +98,11 @@ def test_rank_correlation_is_the_mean_spearman_with_the_other_languages(
 
 
 def test_a_subset_scores_the_same_alone_as_with_the_others(
-    encoder: HashEncoder, make: Any, hash_embed: Any, tmp_path: Path
+    encoder: HashEncoder, make: Any, tmp_path: Path
 ) -> None:
     everything = scores_of(evaluate(encoder, [make()], tmp_path / "all"))
     task = make().filter_languages(languages=None, hf_subsets=["fr"])
-    alone = scores_of(evaluate(HashEncoder(hash_embed), [task], tmp_path / "one"))
+    alone = scores_of(evaluate(HashEncoder(None), [task], tmp_path / "one"))
     assert set(alone) == {"fr"}
     for name, value in alone["fr"].items():
         assert value == everything["fr"][name], name
@@ -122,7 +114,7 @@ def test_two_models_and_a_model_that_changed_do_not_share_a_memory(
     task = make()
     task.load_data()
     first = scores_of(evaluate(encoder, [task], tmp_path / "1"))
-    constant = HashEncoder(lambda text: np.eye(16, dtype=np.float32)[len(text) % 3])
+    constant = HashEncoder(None, lambda text: np.eye(16, dtype=np.float32)[len(text) % 3])
     second = scores_of(evaluate(constant, [task], tmp_path / "2"))
     again = scores_of(evaluate(encoder, [task], tmp_path / "3"))
     assert first["de"]["mrc"] == again["de"]["mrc"] != second["de"]["mrc"]

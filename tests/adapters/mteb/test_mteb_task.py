@@ -10,28 +10,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toys.card import CARD
-from toys.mteb import HashEncoder, WordSearch, evaluate, scores_of
+from toys.encoders import HashEncoder, Reversed, WordSearch, hash_embedding
+from toys.mteb import evaluate, scores_of, tasks_of
 
-from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.task import make_task
 from hybridir_mteb.collections.collection import ParallelCollection, Query
 from hybridir_mteb.errors import DataFormatError, EmbeddingError, UnknownNameError
 from hybridir_mteb.plugins.settings import Context, Setting
-from hybridir_mteb.plugins.specs import CollectionSpec
 
 
 @pytest.fixture
-def encoder(hash_embed: Any) -> HashEncoder:
-    return HashEncoder(hash_embed)
+def encoder() -> HashEncoder:
+    return HashEncoder(None)
 
 
 @pytest.fixture
 def make(toy: Any) -> Any:
     """Makes a task of the toy collection."""
-    measures = [measure for _, measure in register().measures.items()]
-    spec = CollectionSpec("Toy", ("de", "en", "fr"), lambda languages: toy, CARD)
-    return lambda setting, **kwargs: make_task(spec, setting, Context.SENTENCE, measures)(**kwargs)
+    return tasks_of(toy)
 
 
 def test_each_setting_has_its_subsets_and_all_its_measures(
@@ -55,14 +51,14 @@ def test_each_setting_has_its_subsets_and_all_its_measures(
 
 
 def test_scores_equal_a_slow_computation_from_the_definition(
-    encoder: HashEncoder, make: Any, toy: Any, tmp_path: Path, hash_embed: Any
+    encoder: HashEncoder, make: Any, toy: Any, tmp_path: Path
 ) -> None:
     found = scores_of(evaluate(encoder, [make(Setting.MULTILINGUAL)], tmp_path))
     pool = [(code, p) for code in ("de", "en", "fr") for p in toy.part(code).passages]
-    vectors = np.stack([hash_embed(p.text) for _, p in pool]).astype(np.float64)
+    vectors = np.stack([hash_embedding(p.text) for _, p in pool]).astype(np.float64)
     precisions, distances = [], []
     for query in toy.part("de").queries:
-        similarity = vectors @ hash_embed(query.text).astype(np.float64)
+        similarity = vectors @ hash_embedding(query.text).astype(np.float64)
         ranking = np.argsort(-similarity, kind="stable").tolist()
         relevant = [
             at
@@ -88,10 +84,10 @@ def test_all_tasks_of_a_run_encode_each_distinct_text_once(
 
 
 def test_another_model_object_is_encoded_anew(
-    encoder: HashEncoder, make: Any, tmp_path: Path, hash_embed: Any
+    encoder: HashEncoder, make: Any, tmp_path: Path
 ) -> None:
     evaluate(encoder, [make(Setting.MONOLINGUAL)], tmp_path / "a")
-    other = HashEncoder(lambda text: -hash_embed(text[::-1]))
+    other = HashEncoder(None, lambda text: -hash_embedding(text[::-1]))
     evaluate(other, [make(Setting.MONOLINGUAL)], tmp_path / "b")
     assert len(other.seen) == len(encoder.seen)
 
@@ -107,7 +103,7 @@ def test_languages_filter_subsets_and_what_is_encoded(
         "fr-en",
     }
     only = make(Setting.MONOLINGUAL).filter_languages(["deu"])
-    other = HashEncoder(encoder.embed)
+    other = HashEncoder(None)
     assert set(scores_of(evaluate(other, [only], tmp_path))) == {"de"}
     assert all("Katze" in t or "Hund" in t or "Vogel" in t for _, t in other.seen)
 
@@ -182,38 +178,30 @@ def test_predictions_are_saved_best_first(encoder: HashEncoder, make: Any, tmp_p
     ],
 )
 def test_broken_embeddings_are_one_clear_error(
-    make: Any, tmp_path: Path, hash_embed: Any, fault: Any, message: str
+    make: Any, tmp_path: Path, fault: Any, message: str
 ) -> None:
     class Broken(HashEncoder):
         def encode(self, *args: Any, **kwargs: Any) -> np.ndarray:
             return fault(super().encode(*args, **kwargs))
 
     with pytest.raises(EmbeddingError, match=message):
-        evaluate(Broken(hash_embed), [make(Setting.MONOLINGUAL)], tmp_path)
+        evaluate(Broken(None), [make(Setting.MONOLINGUAL)], tmp_path)
 
 
 def test_a_models_own_similarity_decides_the_ranks(
-    make: Any, tmp_path: Path, hash_embed: Any
+    encoder: HashEncoder, make: Any, tmp_path: Path
 ) -> None:
-    class Reversed(HashEncoder):
-        def similarity(self, a: Any, b: Any) -> torch.Tensor:
-            return -(torch.as_tensor(a) @ torch.as_tensor(b).T)
-
-    normal = scores_of(
-        evaluate(HashEncoder(hash_embed), [make(Setting.MONOLINGUAL)], tmp_path / "a")
-    )
-    reverse = scores_of(evaluate(Reversed(hash_embed), [make(Setting.MONOLINGUAL)], tmp_path / "b"))
+    normal = scores_of(evaluate(encoder, [make(Setting.MONOLINGUAL)], tmp_path / "a"))
+    reverse = scores_of(evaluate(Reversed(None), [make(Setting.MONOLINGUAL)], tmp_path / "b"))
     assert reverse["en"]["mrr"] < normal["en"]["mrr"]
 
 
-def test_torch_tensors_in_low_precision_are_welcome(
-    make: Any, tmp_path: Path, hash_embed: Any
-) -> None:
+def test_torch_tensors_in_low_precision_are_welcome(make: Any, tmp_path: Path) -> None:
     class HalfPrecision(HashEncoder):
         def encode(self, *args: Any, **kwargs: Any) -> Any:
             return torch.from_numpy(super().encode(*args, **kwargs)).bfloat16()
 
-    result = evaluate(HalfPrecision(hash_embed), [make(Setting.MONOLINGUAL)], tmp_path)
+    result = evaluate(HalfPrecision(None), [make(Setting.MONOLINGUAL)], tmp_path)
     assert scores_of(result)["de"]["map"] > 0.5
 
 
@@ -231,10 +219,5 @@ def test_values_in_the_result_file_are_strict_json(
     encoder: HashEncoder, make: Any, tmp_path: Path
 ) -> None:
     evaluate(encoder, [make(Setting.MULTILINGUAL)], tmp_path)
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(constant)
-
-    json.loads(
-        next(tmp_path.rglob("ToyMultilingualRetrieval.json")).read_text(), parse_constant=refuse
-    )
+    text = next(tmp_path.rglob("ToyMultilingualRetrieval.json")).read_text()
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))

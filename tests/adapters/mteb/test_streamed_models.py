@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from toys import TESTS
-from toys.streamed import (
-    DISTINCT,
-    MONO,
-    MULTI,
-    WORDS,
-    HashEncoder,
-    evaluate,
-    in_memory,
-    scores_of,
-    task_of,
-    toy_part,
-    toy_spec,
-)
+from toys.cli import succeed
+from toys.encoders import HashEncoder
+from toys.mteb import evaluate, scores_of
+from toys.streamed import DISTINCT, MONO, MULTI, WORDS, in_memory, task_of, toy_part, toy_spec
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb import shards as mteb_streamed_pool
@@ -147,7 +137,9 @@ from pathlib import Path
 import numpy as np
 sys.path.insert(0, sys.argv[1])
 from mteb.types import PromptType
-from toys.streamed import CARD, HashEncoder, evaluate, scores_of, task_of
+from toys.encoders import HashEncoder
+from toys.mteb import evaluate, scores_of
+from toys.streamed import CARD, task_of
 from hybridir_mteb.collections.collection import StreamedPassage
 from hybridir_mteb.plugins.specs import StreamedPart, StreamedSpec
 
@@ -181,9 +173,7 @@ for n in (10_000, 30_000):
 
 def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
     """30,000 passages of 4,000 characters, 120 MB, are never in memory together."""
-    command = [sys.executable, "-c", MEMORY, str(TESTS), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = succeed(sys.executable, "-c", MEMORY, TESTS, tmp_path)
     small, large = (line.split() for line in done.stdout.strip().splitlines()[-2:])
     assert (small[1], large[1]) == ("10000", "30000")
     assert float(large[2]) == 1.0

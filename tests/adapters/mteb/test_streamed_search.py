@@ -12,14 +12,15 @@ import pytest
 import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
-from toys.streamed import MONO, MULTI, HashEncoder, toy_spec
-from typer.testing import CliRunner
+from toys.cli import run
+from toys.encoders import HashEncoder
+from toys.mteb import measures
+from toys.streamed import MONO, MULTI, toy_spec
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb import run as mteb_search
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
-from hybridir_mteb.cli.app import app
 from hybridir_mteb.collections.readers.trec import read_qrels, read_run
 from hybridir_mteb.errors import DataFormatError, SettingError, UnknownNameError
 from hybridir_mteb.ranking.shards.listing import clear_shards, shard_files
@@ -38,8 +39,7 @@ PAIRS = {
 def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
     """The toy tasks are registered, and every encoder is the hash encoder."""
     registry = register().tasks
-    measures = [measure for _, measure in register().measures.items()]
-    for task in make_streamed_tasks(toy_spec(), measures):
+    for task in make_streamed_tasks(toy_spec(), measures()):
         monkeypatch.setitem(registry._items, task.metadata.name, task)
     monkeypatch.setattr(mteb_search, "load_base", lambda name, **options: HashEncoder())
 
@@ -67,9 +67,9 @@ def test_trec_eval_scores_each_written_run_as_we_do(
     record = json.loads((tmp_path / "out" / "measures.json").read_text())
     assert (record["encoder"], record["task"], record["depth"]) == ("test/hash", task, 1000)
     for subset in subsets:
-        measures = record["subsets"][subset]
+        found_here = record["subsets"][subset]
         expected = by_trec_eval(tmp_path / "out", subset)
-        assert {name: measures[name] for name in PAIRS} == pytest.approx(expected, abs=1e-6)
+        assert {name: found_here[name] for name in PAIRS} == pytest.approx(expected, abs=1e-6)
         run = read_run(tmp_path / "out" / f"{subset}.trec")
         assert {query: list(ranking) for query, ranking in run.items()} == {
             query: list(ranking) for query, ranking in found[subset].run.items()
@@ -84,11 +84,11 @@ def test_the_toy_runs_hold_equal_scores(tmp_path: Path) -> None:
 
 def test_what_a_shallow_run_lacks_counts_in_our_measures_only(tmp_path: Path) -> None:
     dict(search("test/hash", MONO, tmp_path, subsets=["sw"], depth=5))
-    measures = json.loads((tmp_path / "measures.json").read_text())["subsets"]["sw"]
+    held = json.loads((tmp_path / "measures.json").read_text())["subsets"]["sw"]
     lines = (tmp_path / "sw.trec").read_text().splitlines()
-    assert len(lines) == 5 * measures["n_queries"]
+    assert len(lines) == 5 * held["n_queries"]
     assert [line.split()[3] for line in lines[:5]] == list("12345")
-    assert by_trec_eval(tmp_path, "sw")["map"] < measures["map"]
+    assert by_trec_eval(tmp_path, "sw")["map"] < held["map"]
     assert not list(tmp_path.glob(".*"))
 
 
@@ -165,11 +165,6 @@ def test_subsets_of_an_earlier_search_stay_in_the_measures(tmp_path: Path) -> No
 
 
 def test_the_command_prints_a_table_and_the_cache_shows_the_shards(tmp_path: Path) -> None:
-    def run(*arguments: str) -> str:
-        done = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return done.output
-
     out = run(
         "search", "test/hash", MONO, "--output", str(tmp_path), "--subset", "yo", "--depth", "3"
     )
@@ -206,8 +201,8 @@ def test_tables_of_passages_are_shown_and_cleared() -> None:
     folder.mkdir(parents=True)
     for name in ("a.arrow", ".b.arrow.1.0.tmp", "mine.txt"):
         (folder / name).write_bytes(bytes(1_000_000))
-    assert "0.003 GB of passages as tables" in CliRunner().invoke(app, ["cache", "info"]).output
-    assert "freed 0.002 GB" in CliRunner().invoke(app, ["cache", "clear", "--shards"]).output
+    assert "0.003 GB of passages as tables" in run("cache", "info")
+    assert "freed 0.002 GB" in run("cache", "clear", "--shards")
     assert [file.name for file in folder.iterdir()] == ["mine.txt"]
 
 

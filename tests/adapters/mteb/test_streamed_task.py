@@ -11,22 +11,21 @@ from typing import Any
 import mteb
 import numpy as np
 import pytest
+from toys.encoders import HashEncoder, Reversed, WordSearch
+from toys.mteb import evaluate, measures, scores_of
 from toys.streamed import (
     DISTINCT,
     MONO,
     MULTI,
     WORDS,
-    HashEncoder,
-    evaluate,
     in_memory,
     plain,
-    scores_of,
     task_of,
     toy_part,
     toy_spec,
 )
 
-from hybridir_mteb.adapters.mteb.register import check_task, register
+from hybridir_mteb.adapters.mteb.register import check_task
 from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
 from hybridir_mteb.errors import DataFormatError, PluginError, SettingError, UnknownNameError
 from hybridir_mteb.measures.measure import evaluate_measures
@@ -34,7 +33,7 @@ from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.plugins.specs import pool_of
 from hybridir_mteb.ranking.exact import NOT_RETRIEVED, tie_order
 
-MEASURES = [measure for _, measure in register().measures.items()]
+MEASURES = measures()
 
 
 @pytest.mark.parametrize("name", [MONO, MULTI])
@@ -173,30 +172,12 @@ def test_stock_mteb_gives_the_same_scores_on_the_same_data(tmp_path: Path) -> No
                 assert ours[code][measure] == pytest.approx(stock[measure], abs=1e-5), measure
 
 
-class WordSearch:
-    """A model that only searches, by shared words; at most 10 passages."""
-
-    mteb_model_meta = HashEncoder().mteb_model_meta
-
-    def index(self, corpus: Any, **kwargs: Any) -> None:
-        self.corpus = {row["id"]: {*row["title"].split(), *row["text"].split()} for row in corpus}
-
-    def search(self, queries: Any, *, top_k: int, **kwargs: Any) -> dict[str, dict[str, float]]:
-        run = {}
-        for row in queries:
-            words = set(row["text"].rstrip("?").split())
-            scored = {i: float(len(words & found)) for i, found in self.corpus.items()}
-            best = sorted(scored, key=lambda i: -scored[i])[:10]
-            run[row["id"]] = {i: scored[i] for i in best}
-        return run
-
-
 @pytest.mark.parametrize("name", [MONO, MULTI])
 def test_a_search_model_is_scored_on_a_corpus_from_disk(name: str, tmp_path: Path) -> None:
     parts = {code: toy_part(code) for code in WORDS}
     parts["sw"].qrels["q2"]["elsewhere#1"] = 1  # type: ignore[index]
     task = task_of(name, toy_spec(parts))
-    result = evaluate(WordSearch(), [task], tmp_path, prediction_folder=tmp_path / "p")
+    result = evaluate(WordSearch(10), [task], tmp_path, prediction_folder=tmp_path / "p")
     score = scores_of(result)["sw"]
     saved = json.loads((tmp_path / "p" / f"{name}_predictions.json").read_text())["sw"]["dev"]
     prefix = ("q:sw:", "p:sw:") if name == MULTI else ("", "")
@@ -268,12 +249,6 @@ def test_what_the_disk_cannot_hold_is_refused_before_encoding(
 
 
 def test_a_models_own_similarity_decides(tmp_path: Path) -> None:
-    import torch
-
-    class Reversed(HashEncoder):
-        def similarity(self, a: Any, b: Any) -> torch.Tensor:
-            return -(torch.as_tensor(a) @ torch.as_tensor(b).T)
-
     normal = evaluate(HashEncoder(), [task_of(MONO)], tmp_path, prediction_folder=tmp_path / "a")
     reverse = evaluate(
         Reversed(), [task_of(MONO)], tmp_path / "r", prediction_folder=tmp_path / "b"
