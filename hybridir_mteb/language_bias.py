@@ -34,15 +34,13 @@ from hybridir_mteb.errors import SettingError
 from hybridir_mteb.measures.bootstrap import RESAMPLES
 from hybridir_mteb.measures.evaluate import Options, evaluate
 from hybridir_mteb.measures.report import BiasReport
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Relevance
+from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Qrels, Relevance, Run, Similarity
 from hybridir_mteb.ranking.exact import Scorer
 from hybridir_mteb.ranking.judgements import Judgements, MatrixScorer, as_array
 
 __all__ = ["BiasReport", "of_embeddings", "of_predictions", "of_run", "of_scores"]
 
 Relevant = Relevance | Sequence[Sequence[int]]
-Run = Mapping[str, Mapping[str, float]]
-Qrels = Mapping[str, Mapping[str, int]]
 
 
 def of_scores(  # noqa: PLR0913 -- options are keywords
@@ -135,7 +133,7 @@ def of_embeddings(  # noqa: PLR0913 -- options are keywords
             queries or passages.
         UnknownNameError: There is no measure of a name.
     """
-    from hybridir_mteb.ranking.scorers import DenseScorer, Similarity  # loads torch
+    from hybridir_mteb.ranking.scorers import DenseScorer
 
     if similarity not in {kind.value for kind in Similarity}:
         raise SettingError(

@@ -50,11 +50,8 @@ EXCEPTIONS: set[tuple[str, str]] = {
     ("plugins.settings", "collections.collection"),
     ("plugins.specs", "collections.collection"),
     ("plugins.specs", "collections.download"),
-    ("plugins.specs", "ranking.arrays"),
     ("ranking.judgements", "measures.measure"),
     ("ranking.judgements", "measures.view"),
-    ("ranking.shards.fill", "encoders.memory"),
-    ("ranking.shards.numbered", "encoders.memory"),
     ("ranking.trec", "adapters.mteb.run"),
 }
 STRANGERS: set[tuple[str, str]] = {

@@ -20,7 +20,7 @@ from unittest import mock
 import numpy as np
 
 from hybridir_mteb.ranking.arrays import Relevance
-from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, dense, fill, search
+from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, dense, fill, pairs, search
 
 DIMENSION, QUERIES, DEPTH = 384, 1000, 100
 REPEATS = 3

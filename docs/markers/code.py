@@ -29,7 +29,7 @@ def file(name: str) -> str:
 
 @marker("const")
 def constant(path: str, name: str) -> str:
-    """``const:paths.py DEFAULT_STORE_LIMIT_GB``: a literal of the package, read without importing."""
+    """``const:paths.py DEFAULT_STORE_LIMIT_GB``: a literal, read without importing."""
     for node in ast.parse((PACKAGE / path).read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == [name]:
             value = ast.literal_eval(node.value)

@@ -26,10 +26,10 @@ from hybridir_mteb.measures.evaluate import (
 )
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.report import BiasReport
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
+from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Similarity, check_embeddings
 from hybridir_mteb.ranking.exact import Scorer
 from hybridir_mteb.ranking.judgements import MapNames, judgements_of
-from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer, Similarity, check_embeddings
+from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer
 
 logger = logging.getLogger(__name__)
 

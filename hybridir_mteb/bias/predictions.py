@@ -17,9 +17,9 @@ from hybridir_mteb.collections.collection import language_of, passage_id, query_
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, SettingError
 from hybridir_mteb.plugins.settings import Context, Setting, judged_queries, subsets
 from hybridir_mteb.plugins.specs import CollectionSpec, StreamedPart, StreamedSpec
+from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.shards.listing import shard_files
 
-Qrels = Mapping[str, Mapping[str, int]]
 SUFFIX = "_predictions.json"
 MODEL_KEY = "mteb_model_meta"
 

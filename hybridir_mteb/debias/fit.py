@@ -8,15 +8,8 @@ import numpy as np
 
 from hybridir_mteb.debias.fitted import REAL, UNKNOWN, FittedDebiaser
 from hybridir_mteb.errors import HybridIRError, PluginError, SettingError, suggest
-from hybridir_mteb.plugins.specs import (
-    ROLES,
-    DebiasData,
-    Debiaser,
-    FloatArray,
-    OptionValue,
-    Tensors,
-)
-from hybridir_mteb.ranking.scorers import check_embeddings
+from hybridir_mteb.plugins.specs import ROLES, DebiasData, Debiaser, OptionValue, Tensors
+from hybridir_mteb.ranking.arrays import FloatArray, check_embeddings
 
 UNIT_LENGTH_TOLERANCE = 1e-2  # arithmetic in bf16 included: the type is no longer visible
 TRIED = 3  # embeddings of each language

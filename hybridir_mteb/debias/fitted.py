@@ -22,9 +22,8 @@ from hybridir_mteb.errors import (
     PluginError,
     SettingError,
 )
-from hybridir_mteb.plugins.specs import ROLES, Debiaser, FloatArray, OptionValue, Tensors
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
-from hybridir_mteb.ranking.scorers import check_embeddings
+from hybridir_mteb.plugins.specs import ROLES, Debiaser, OptionValue, Tensors
+from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, check_embeddings
 
 STATISTICS = "debiaser.safetensors"
 _HEADER = "hybridir"  # one key: safetensors keeps no order among several

@@ -10,8 +10,8 @@ import numpy as np
 
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.plugins.hookspecs import Register, hookimpl
-from hybridir_mteb.plugins.specs import DebiasData, Debiaser, FloatArray, Tensors
-from hybridir_mteb.ranking.arrays import IntArray
+from hybridir_mteb.plugins.specs import DebiasData, Debiaser, Tensors
+from hybridir_mteb.ranking.arrays import FloatArray, IntArray
 
 
 def fit_centre(data: DebiasData, role: str) -> Tensors:

@@ -17,7 +17,8 @@ from hybridir_mteb.debias.text import make_text
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.errors import DataFormatError, SettingError
 from hybridir_mteb.installed import installed_plugins
-from hybridir_mteb.plugins.specs import FloatArray, OptionValue
+from hybridir_mteb.plugins.specs import OptionValue
+from hybridir_mteb.ranking.arrays import FloatArray
 
 
 def fit_debiaser(

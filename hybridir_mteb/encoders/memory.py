@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -18,10 +18,7 @@ from tqdm import tqdm
 
 from hybridir_mteb.encoders.cache import EmbeddingStore, text_key
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
-
-# Texts -> positions and their vectors, batch by batch in any order.
-BatchEncoder = Callable[[Sequence[str]], Iterator[tuple[Sequence[int], FloatMatrix]]]
+from hybridir_mteb.ranking.arrays import BatchEncoder, FloatMatrix, IntArray
 
 FLUSH_S = 10.0
 

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from hybridir_mteb.ranking.arrays import FloatMatrix
-from hybridir_mteb.ranking.scorers import check_embeddings
+from hybridir_mteb.ranking.arrays import FloatMatrix, check_embeddings
 
 CPU_TOKEN_BUDGET = 1024
 GPU_TOKEN_BUDGET = 32768

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import bootstrap
 
-Values = npt.NDArray[np.float64]
+from hybridir_mteb.ranking.arrays import Values
+
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 BATCH = 50  # resamples in memory at a time

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from hybridir_mteb.measures.measure import Measure, RankTable
+from hybridir_mteb.ranking.arrays import Values
 
-Values = npt.NDArray[np.float64]
 RECALL_DEPTHS = (1, 5, 10, 20, 100)
 
 

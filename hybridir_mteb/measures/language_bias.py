@@ -10,9 +10,8 @@ import numpy.typing as npt
 from hybridir_mteb.measures.measure import Measure, PerQuery, RankTable
 from hybridir_mteb.measures.peer import peer
 from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.ranking.arrays import Values
 from hybridir_mteb.ranking.exact import NOT_RETRIEVED
-
-Values = npt.NDArray[np.float64]
 
 
 def rank_distance(table: RankTable) -> Values:

@@ -13,9 +13,7 @@ from scipy.stats import chi2
 
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.measures.measure import RankTable
-from hybridir_mteb.ranking.arrays import IntArray
-
-Values = npt.NDArray[np.float64]
+from hybridir_mteb.ranking.arrays import IntArray, Values
 
 
 class Unretrieved(StrEnum):

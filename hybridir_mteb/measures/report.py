@@ -12,9 +12,9 @@ import numpy.typing as npt
 from hybridir_mteb.measures.bootstrap import RESAMPLES, mean_intervals
 from hybridir_mteb.measures.language_bias import rank_distance
 from hybridir_mteb.measures.measure import Measure, RankTable, measure_values
+from hybridir_mteb.ranking.arrays import Values
 from hybridir_mteb.ranking.exact import NOT_RETRIEVED
 
-Values = npt.NDArray[np.float64]
 Interval = tuple[float, float]
 MATRIX_RECALL_DEPTH = 10
 MATRIX_SHARE_DEPTHS = (10, 100)

@@ -7,16 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from hybridir_mteb.collections.collection import ParallelCollection, PassageSource
 from hybridir_mteb.collections.download import DataFile, HubFolder
 from hybridir_mteb.errors import PluginError, UnknownNameError
 from hybridir_mteb.plugins.settings import Setting
-from hybridir_mteb.ranking.arrays import IntArray
 
 if TYPE_CHECKING:
+    from hybridir_mteb.ranking.arrays import FloatArray, IntArray
     from hybridir_mteb.training.losses.terms import LossTerm
     from hybridir_mteb.training.pairs import Source, TextTransform
 
@@ -126,7 +125,6 @@ class TrainingMethod:
     transform: Callable[[MethodContext], TextTransform] | None = None
 
 
-FloatArray = npt.NDArray[np.floating]
 Tensors = Mapping[str, npt.NDArray[Any]]
 ROLES = ("query", "document")
 _DEBIASER_NAME = re.compile(r"[a-z][a-z0-9_-]*")

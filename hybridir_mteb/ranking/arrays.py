@@ -1,15 +1,58 @@
-"""Which passages are relevant to which query, as arrays; the array types of the package."""
+"""The types that everything from encoders to measures exchanges: arrays, relevance, runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
+from hybridir_mteb.errors import EmbeddingError
+
 IntArray = npt.NDArray[np.int64]
-FloatMatrix = npt.NDArray[np.float32]
+FloatMatrix = npt.NDArray[np.float32]  # embeddings, a row for each text
+FloatArray = npt.NDArray[np.floating]  # of any precision
+Values = npt.NDArray[np.float64]
+ScoreBlock = Values  # a row for each query, a column for each passage
+
+Run = Mapping[str, Mapping[str, float]]  # query id -> passage id -> score
+Qrels = Mapping[str, Mapping[str, int]]  # query id -> passage id -> grade
+# Texts -> positions and their vectors, batch by batch in any order.
+BatchEncoder = Callable[[Sequence[str]], Iterator[tuple[Sequence[int], FloatMatrix]]]
+
+
+class Similarity(StrEnum):
+    """The two similarity functions that dense encoders use."""
+
+    COSINE = "cosine"
+    DOT = "dot"
+
+
+def check_embeddings(vectors: FloatArray, what: str, dimension: int | None = None) -> None:
+    """Refuse embeddings that cannot be ranked.
+
+    Args:
+        vectors: (n, dimension).
+        what: What they are embeddings of, for the message.
+        dimension: Expected width; any if None.
+
+    Raises:
+        EmbeddingError: Not a matrix, wrong width, NaN or infinite.
+    """
+    if vectors.ndim != 2 or (dimension is not None and vectors.shape[1] != dimension):
+        wanted = "n" if dimension is None else str(dimension)
+        raise EmbeddingError(
+            f"embeddings of {what} have shape {vectors.shape}, expected (n, {wanted})"
+        )
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        row = int(np.flatnonzero(~finite)[0])
+        raise EmbeddingError(
+            f"the embedding of {what} number {row} holds NaN or infinity; "
+            f"{int((~finite).sum())} of {len(vectors)} do"
+        )
 
 
 @dataclass(frozen=True)

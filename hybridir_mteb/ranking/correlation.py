@@ -10,20 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import IntArray
+from hybridir_mteb.ranking.arrays import IntArray, ScoreBlock, Values
 from hybridir_mteb.ranking.exact import (
     DEFAULT_BLOCK_BYTES,
-    ScoreBlock,
     Scorer,
     best_columns,
     check_scores,
     for_each,
 )
-
-Values = npt.NDArray[np.float64]
 
 
 def full_ranking(row: ScoreBlock, order: IntArray, by_place: IntArray) -> IntArray:

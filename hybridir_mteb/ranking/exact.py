@@ -15,16 +15,13 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import IntArray, Relevance
+from hybridir_mteb.ranking.arrays import IntArray, Relevance, ScoreBlock, Values
 
 DEFAULT_BLOCK_BYTES = 16 << 20
 NOT_RETRIEVED = 1 << 60  # rank of what a system left out: behind everything, in no top
 COMPARISON_BYTES = 1 << 20  # comparisons of one query stay in the processor's own cache
-
-ScoreBlock = npt.NDArray[np.float64]
 
 
 class Ties(StrEnum):
@@ -227,7 +224,7 @@ def check_scores(scores: ScoreBlock, start: int) -> None:
         )
 
 
-def _rank(row: npt.NDArray[np.float64], relevant: IntArray, order: IntArray) -> IntArray:
+def _rank(row: Values, relevant: IntArray, order: IntArray) -> IntArray:
     """Ranks of the relevant passages of one query; no loop over passages."""
     ranks = np.empty(len(relevant), np.int64)
     step = max(1, COMPARISON_BYTES // len(row))

@@ -13,11 +13,9 @@ import numpy.typing as npt
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.view import TOP_DEPTH, LanguageView
-from hybridir_mteb.ranking.arrays import IntArray, Relevance
+from hybridir_mteb.ranking.arrays import IntArray, Relevance, ScoreBlock, Values
 from hybridir_mteb.ranking.correlation import ReorderedScorer, mean_rank_correlation
-from hybridir_mteb.ranking.exact import ScoreBlock, Scorer, cut_ranks, ranks_and_top, tie_order
-
-Values = npt.NDArray[np.float64]
+from hybridir_mteb.ranking.exact import Scorer, cut_ranks, ranks_and_top, tie_order
 
 
 @dataclass(frozen=True)

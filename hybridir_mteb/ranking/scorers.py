@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import IntArray
-from hybridir_mteb.ranking.exact import ScoreBlock
-
-FloatArray = npt.NDArray[np.floating]
-
-
-class Similarity(StrEnum):
-    """The two similarity functions that dense encoders use."""
-
-    COSINE = "cosine"
-    DOT = "dot"
-
-
-def check_embeddings(vectors: FloatArray, what: str, dimension: int | None = None) -> None:
-    """Refuse embeddings that cannot be ranked.
-
-    Args:
-        vectors: (n, dimension).
-        what: What they are embeddings of, for the message.
-        dimension: Expected width; any if None.
-
-    Raises:
-        EmbeddingError: Not a matrix, wrong width, NaN or infinite.
-    """
-    if vectors.ndim != 2 or (dimension is not None and vectors.shape[1] != dimension):
-        wanted = "n" if dimension is None else str(dimension)
-        raise EmbeddingError(
-            f"embeddings of {what} have shape {vectors.shape}, expected (n, {wanted})"
-        )
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        row = int(np.flatnonzero(~finite)[0])
-        raise EmbeddingError(
-            f"the embedding of {what} number {row} holds NaN or infinity; "
-            f"{int((~finite).sum())} of {len(vectors)} do"
-        )
+from hybridir_mteb.ranking.arrays import (
+    FloatArray,
+    IntArray,
+    Run,
+    ScoreBlock,
+    Similarity,
+    check_embeddings,
+)
 
 
 class DenseScorer:
@@ -159,7 +129,7 @@ class RunScorer:
 
     def __init__(
         self,
-        run: Mapping[str, Mapping[str, float]],
+        run: Run,
         query_ids: Sequence[str],
         passage_ids: Sequence[str],
     ) -> None:

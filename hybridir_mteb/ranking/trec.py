@@ -14,11 +14,10 @@ import numpy.typing as npt
 from hybridir_mteb import paths
 from hybridir_mteb.errors import DataFormatError, SettingError
 from hybridir_mteb.files import replacing, write_text
+from hybridir_mteb.ranking.arrays import Qrels, Run
 
 DEPTH = 1000
 MEASURES_FILE = "measures.json"
-Run = Mapping[str, Mapping[str, float]]
-Qrels = Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True)

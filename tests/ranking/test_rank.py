@@ -13,9 +13,9 @@ from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
 from hybridir_mteb.measures.measure import RankTable, evaluate_measures
 from hybridir_mteb.plugins.settings import Setting
-from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.arrays import Relevance, Similarity
 from hybridir_mteb.ranking.exact import Ties, exact_ranks, tie_order, top_passages
-from hybridir_mteb.ranking.scorers import DenseScorer, Similarity
+from hybridir_mteb.ranking.scorers import DenseScorer
 
 
 class MatrixScorer:

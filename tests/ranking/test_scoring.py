@@ -12,14 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.ranking.arrays import Similarity, check_embeddings
 from hybridir_mteb.ranking.exact import Relevance, exact_ranks, tie_order
-from hybridir_mteb.ranking.scorers import (
-    DenseScorer,
-    FunctionScorer,
-    RunScorer,
-    Similarity,
-    check_embeddings,
-)
+from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer, RunScorer
 
 
 def random_vectors(n: int, dimension: int, seed: int) -> np.ndarray:

@@ -17,9 +17,8 @@ from toys.cli import succeed
 from toys.shards import folder_of, key
 
 from hybridir_mteb.errors import EmbeddingError, ShardError
-from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.arrays import Relevance, Similarity
 from hybridir_mteb.ranking.exact import best_columns, exact_ranks, tie_order
-from hybridir_mteb.ranking.scorers import Similarity
 from hybridir_mteb.ranking.shards import Hits, ShardFolder, dense, pairs, search, shard, top
 
 # "cpu:0" takes the path of other devices, on the processor.

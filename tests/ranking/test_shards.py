@@ -17,7 +17,7 @@ from toys.shards import Encoder, Listed, folder_of, key, numbered, vector_of
 
 from hybridir_mteb.errors import DataFormatError, EmbeddingError, SettingError, ShardError
 from hybridir_mteb.ranking.exact import tie_order
-from hybridir_mteb.ranking.shards import ShardFolder, fill, shard, unique
+from hybridir_mteb.ranking.shards import ShardFolder, fill, shard
 from hybridir_mteb.ranking.shards.shard import tie_hashes
 
 
@@ -332,7 +332,7 @@ def test_a_full_disk_is_one_message_and_finished_shards_are_kept(tmp_path, monke
 @pytest.mark.parametrize(("first", "second"), [(3, 7), (3, 24), (0, 10)])
 @pytest.mark.parametrize("at_once", [4, 1 << 22])
 def test_an_id_that_occurs_twice_is_named(tmp_path, monkeypatch, first, second, at_once):
-    monkeypatch.setattr(unique, "HASHES_AT_ONCE", at_once)
+    monkeypatch.setattr("hybridir_mteb.ranking.shards.folder.HASHES_AT_ONCE", at_once)
     source = numbered(25)
     source.pairs[second] = (f"d{first}", "other text")
     folder = ShardFolder(tmp_path, key())

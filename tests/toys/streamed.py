@@ -15,9 +15,9 @@ from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.plugins.specs import StreamedPart, StreamedSpec
-from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.arrays import Relevance, Similarity
 from hybridir_mteb.ranking.exact import ranks_and_top, tie_order
-from hybridir_mteb.ranking.scorers import DenseScorer, Similarity
+from hybridir_mteb.ranking.scorers import DenseScorer
 from toys.card import CARD
 from toys.encoders import hash_embedding
 from toys.mteb import measures

@@ -21,9 +21,8 @@ from hybridir_mteb.adapters.mteb.load import load_base
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.collections.languages import language as check_language
 from hybridir_mteb.debias.sentence_transformer import DebiasedSentenceTransformer
-from hybridir_mteb.encoders.memory import BatchEncoder
 from hybridir_mteb.errors import SettingError
-from hybridir_mteb.ranking.arrays import FloatMatrix
+from hybridir_mteb.ranking.arrays import BatchEncoder, FloatMatrix
 
 # What BEIR passes and sentence-transformers takes; a typing error must not pass unseen.
 _OPTIONS = {

@@ -20,8 +20,7 @@ from hybridir_mteb.adapters.mteb.embed import as_matrix
 from hybridir_mteb.collections.collection import StreamedPassage
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, EmbeddingError, SettingError
 from hybridir_mteb.files import replacing
-from hybridir_mteb.ranking.arrays import FloatMatrix
-from hybridir_mteb.ranking.scorers import check_embeddings
+from hybridir_mteb.ranking.arrays import FloatMatrix, check_embeddings
 
 Row = Mapping[str, Any]
 _ZIP, _PICKLE = b"PK", b"\x80"

@@ -19,11 +19,9 @@ from hybridir_mteb.adapters.beir.saved import (
     read,
 )
 from hybridir_mteb.errors import SettingError
-from hybridir_mteb.ranking.arrays import FloatMatrix
-from hybridir_mteb.ranking.scorers import Similarity
-from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill, search
+from hybridir_mteb.ranking.arrays import FloatMatrix, Similarity
+from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill_rows, search
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
-from hybridir_mteb.ranking.shards.numbered import NumberedPassages, by_number
 
 try:
     from beir.retrieval.search import BaseSearch
@@ -118,10 +116,10 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
         vectors = embed_queries(self, queries)
         ids = list(corpus)
 
-        def embed(rows: list[int]) -> FloatMatrix:
+        def vectors_of(rows: Sequence[int]) -> FloatMatrix:
             return embed_passages(self, [corpus[ids[row]] for row in rows])
 
-        found = self._rank(vectors, ids, embed, top_k, similarity)
+        found = self._rank(vectors, ids, vectors_of, top_k, similarity)
         return self._results(list(queries), found, top_k)
 
     def search_from_files(
@@ -152,26 +150,29 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
         self,
         queries: FloatMatrix,
         ids: list[str],
-        embed: Callable[[list[int]], FloatMatrix],
+        vectors_of: Callable[[Sequence[int]], FloatMatrix],
         top_k: int,
         similarity: Similarity,
     ) -> list[list[tuple[str, float]]]:
         """Passages and scores of each query, best first; one more if one may be left out."""
-        rows = NumberedPassages(
-            "the corpus", "", len(ids), lambda some: ids[some.start : some.stop]
-        )
         paths.shard_dir().mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=TEMPORARY, dir=paths.shard_dir()) as place:
             key = ShardKey(
-                source=rows.name,
-                source_fingerprint=rows.fingerprint,
+                source="the corpus",
+                source_fingerprint="",
                 id_prefix="",
                 encoder=type(self.model).__name__,
                 encoder_fingerprint=uuid4().hex,
                 rows=self.corpus_chunk_size,
             )
             folder = ShardFolder(Path(place), key)
-            fill(folder, rows, by_number(embed), label="encoding corpus", expected=len(ids))
+            fill_rows(
+                folder,
+                len(ids),
+                lambda rows: [ids[row] for row in rows],
+                vectors_of,
+                label="encoding corpus",
+            )
             depth = min(top_k + self.ignore_identical_ids, len(ids))
             hits = search(queries, [folder], depth, similarity=similarity, label="searching")
         return [

@@ -12,7 +12,6 @@ from hashlib import blake2b
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from ir_measures import measures
 from ir_measures.measures.base import MeanAgg
 from ir_measures.providers.base import NOT_PROVIDED
@@ -22,8 +21,8 @@ from hybridir_mteb.measures import language_bias as bias
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.peer import Unretrieved, check_weights, peer
 from hybridir_mteb.measures.view import TOP_DEPTH
+from hybridir_mteb.ranking.arrays import Values
 
-Values = npt.NDArray[np.float64]
 _LANGUAGES = {
     "doc_lang": measures.ParamInfo(dtype=dict, desc="language of each document of the pool"),
     "query_lang": measures.ParamInfo(dtype=dict, desc="language of each query"),

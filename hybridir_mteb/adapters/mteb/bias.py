@@ -21,8 +21,8 @@ from hybridir_mteb.measures.probe import probe_by_language, relevant_items, why_
 from hybridir_mteb.measures.report import MATRICES, bias_report
 from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.plugins.settings import Setting, judged_queries, subsets
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Relevance
-from hybridir_mteb.ranking.correlation import Values, mean_rank_correlation
+from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Relevance, Values
+from hybridir_mteb.ranking.correlation import mean_rank_correlation
 from hybridir_mteb.ranking.exact import tie_order
 
 

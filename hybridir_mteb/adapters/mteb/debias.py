@@ -18,8 +18,8 @@ from hybridir_mteb.collections.languages import LANGUAGES
 from hybridir_mteb.debias.detect import MACRO, detect, iso_639
 from hybridir_mteb.debias.fitted import FittedDebiaser, Languages
 from hybridir_mteb.errors import EmbeddingError, SettingError
-from hybridir_mteb.plugins.specs import ROLES, FloatArray
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
+from hybridir_mteb.plugins.specs import ROLES
+from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray
 
 if TYPE_CHECKING:
     from mteb.abstasks.task_metadata import TaskMetadata

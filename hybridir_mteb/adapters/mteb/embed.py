@@ -22,10 +22,16 @@ from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.encoder import SentenceEncoder
 from hybridir_mteb.encoders.cache import EmbeddingStore, Namespace
 from hybridir_mteb.encoders.fingerprint import module_fingerprint, weights_stamp
-from hybridir_mteb.encoders.memory import BatchEncoder, EncodeOnce, encode_once_for
+from hybridir_mteb.encoders.memory import EncodeOnce, encode_once_for
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
-from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer, Similarity, check_embeddings
+from hybridir_mteb.ranking.arrays import (
+    BatchEncoder,
+    FloatMatrix,
+    IntArray,
+    Similarity,
+    check_embeddings,
+)
+from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer
 
 logger = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,15 +18,13 @@ from mteb.types import PromptType
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb import embed as mteb_embed
-from hybridir_mteb.collections.collection import PassageSource, passage_id
+from hybridir_mteb.collections.collection import passage_id
 from hybridir_mteb.encoders.fingerprint import weights_stamp
-from hybridir_mteb.encoders.memory import BatchEncoder
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.plugins.specs import StreamedPart
 from hybridir_mteb.ranking.arrays import FloatMatrix
-from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill
+from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill, fill_rows
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
-from hybridir_mteb.ranking.shards.numbered import NumberedPassages, by_number
 
 logger = logging.getLogger(__name__)
 
@@ -117,30 +116,21 @@ def _fill(
 ) -> None:
     """Encode what is missing."""
     base = getattr(model, "undebiased", None)
-    source: PassageSource = part.passages
-    expected = getattr(part.passages, "expected", None)
     label = f"{part.passages.name} {folder.key.encoder}"
     if base is None:
+        expected = getattr(part.passages, "expected", None)
+        _check_room(folder, _at_most(part.passages, expected), dimension)
         encode = mteb_embed.batch_encoder(model, ROLE, call)
-    else:
-        below = encoded(base, part, call, folder.key.dtype, dimension)
-        source, encode = _of(below, part.passages.fingerprint, model, part.language)
-        expected = below.n_passages
-    _check_room(folder, _at_most(source, expected), dimension)
-    fill(folder, source, encode, label=label, expected=expected)
+        fill(folder, part.passages, encode, label=label, expected=expected)
+        return
+    below = encoded(base, part, call, folder.key.dtype, dimension)
 
-
-def _of(
-    below: ShardFolder, fingerprint: str, model: Any, code: str
-) -> tuple[NumberedPassages, BatchEncoder]:
-    """Passages that are encoded already, and what debiases their embeddings."""
-
-    def debias(rows: list[int]) -> FloatMatrix:
-        debiased: FloatMatrix = model.debias(below.vectors(rows), code, ROLE.value)
+    def debias(rows: Sequence[int]) -> FloatMatrix:
+        debiased: FloatMatrix = model.debias(below.vectors(rows), part.language, ROLE.value)
         return debiased
 
-    source = NumberedPassages(below.key.source, fingerprint, below.n_passages, below.ids)
-    return source, by_number(debias)
+    _check_room(folder, below.n_passages, dimension)
+    fill_rows(folder, below.n_passages, below.ids, debias, label=label)
 
 
 def _at_most(source: Any, expected: int | None) -> int | None:

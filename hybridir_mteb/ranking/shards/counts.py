@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.ranking.arrays import IntArray
-from hybridir_mteb.ranking.shards.pairs import Scores
+from hybridir_mteb.ranking.arrays import IntArray, Values
 from hybridir_mteb.ranking.shards.shard import HashArray
 from hybridir_mteb.ranking.shards.tiles import Cells, Tiles, above, at_most
 
@@ -32,7 +31,7 @@ class Entries:
     place: IntArray
     query: IntArray
     row: IntArray
-    score: Scores
+    score: Values
     hash: HashArray
 
     def part(self, at: IntArray) -> Entries:
@@ -59,12 +58,12 @@ class Counted:
     def __post_init__(self) -> None:
         self.better = np.zeros(len(self.entries.row), np.int64)
 
-    def unclear(self, tiles: Tiles, tile: Any, columns: slice, slack: Scores) -> Cells:
+    def unclear(self, tiles: Tiles, tile: Any, columns: slice, slack: Values) -> Cells:
         """Count what is better for certain in one tile; the rest that may be is returned.
 
         Args:
             tiles: The device.
-            tile: Scores.
+            tile: Values.
             columns: The queries of the group that the tile has.
             slack: (n_columns,) how far scores may be off.
 
@@ -77,7 +76,7 @@ class Counted:
 class Round(Counted):
     """One relevant passage of each of the first queries of a group, in the order of queries."""
 
-    def unclear(self, tiles: Tiles, tile: Any, columns: slice, slack: Scores) -> Cells:
+    def unclear(self, tiles: Tiles, tile: Any, columns: slice, slack: Values) -> Cells:
         """Compares whole rows of the tile."""
         own = slice(columns.start, min(columns.stop, len(self.better)))
         score = self.entries.score[own]
@@ -94,7 +93,7 @@ class Round(Counted):
 class Many(Counted):
     """Many relevant passages of one query: its scores are sorted rather than compared."""
 
-    def unclear(self, tiles: Tiles, tile: Any, columns: slice, slack: Scores) -> Cells:
+    def unclear(self, tiles: Tiles, tile: Any, columns: slice, slack: Values) -> Cells:
         """Sorts one column of the tile."""
         number = int(self.entries.query[0]) - columns.start
         if not 0 <= number < columns.stop - columns.start:
@@ -112,7 +111,7 @@ class Many(Counted):
 
 
 def _limits(
-    score: Scores, slack: Scores, tile: Any
+    score: Values, slack: Values, tile: Any
 ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
     """Scores of at least the first may be better than given ones, of at least the second are."""
     if tile.dtype == np.float64:  # scores of a function, which are not off
@@ -139,7 +138,7 @@ def counted(entries: Entries, n_queries: int) -> list[Counted]:
     return dealt
 
 
-def is_better(scores: Scores, hashes: HashArray, than: Entries) -> npt.NDArray[np.bool_]:
+def is_better(scores: Values, hashes: HashArray, than: Entries) -> npt.NDArray[np.bool_]:
     """Whether passages rank before relevant ones: by score, then by the smaller hash."""
     better: npt.NDArray[np.bool_] = (scores > than.score) | (
         (scores == than.score) & (hashes < than.hash)

@@ -12,15 +12,13 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tqdm import tqdm
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import IntArray
+from hybridir_mteb.ranking.arrays import IntArray, Similarity, Values
 from hybridir_mteb.ranking.exact import cores
-from hybridir_mteb.ranking.scorers import Similarity
 from hybridir_mteb.ranking.shards.blocks import Block, read_blocks
 from hybridir_mteb.ranking.shards.group import Group
 from hybridir_mteb.ranking.shards.pairs import (
     SMALLEST_NORM,
     PairScorer,
-    Scores,
     lengths,
     quickest_product,
     slack,
@@ -112,11 +110,11 @@ class DenseSearch:
             )
         return Group(numbers, entries, top, tiles, self._scores_in, hashes)
 
-    def _scores_in(self, query: IntArray, block: Block, place: IntArray) -> Scores:
+    def _scores_in(self, query: IntArray, block: Block, place: IntArray) -> Values:
         """Float64 scores of pairs whose vectors are in the block at hand."""
         return self._pairs.scores(query, block.vectors[place])
 
-    def _rescore(self, query: IntArray, row: IntArray) -> Scores:
+    def _rescore(self, query: IntArray, row: IntArray) -> Values:
         """Float64 scores of pairs whose vectors have to be read."""
         found = np.empty(len(query))
         for start in range(0, len(query), PAIRS_AT_ONCE):
@@ -172,15 +170,15 @@ class _Member:
         self.group = group
         wide = pairs.queries[group.numbers]
         self.queries = group.tiles.load(wide.astype(np.float32))
-        self.lengths: Scores = lengths(wide)
+        self.lengths: Values = lengths(wide)
         self._dimension = wide.shape[1]
 
-    def slack(self, columns: slice, longest: float) -> Scores:
+    def slack(self, columns: slice, longest: float) -> Values:
         """(n_columns,) largest error of a product with a vector of the given length."""
         most = slack(self._dimension) * longest
         return np.asarray(most * self.lengths[columns] + self._dimension * TINY)
 
-    def found(self) -> tuple[Group, IntArray, Scores]:
+    def found(self) -> tuple[Group, IntArray, Values]:
         """The group with rows and scores of its best passages."""
         top = self.group.top
         if top is None:

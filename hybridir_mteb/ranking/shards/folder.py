@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,12 +31,12 @@ from hybridir_mteb.ranking.shards.shard import (
     tie_hashes,
     write_shard,
 )
-from hybridir_mteb.ranking.shards.unique import check_unique
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 END = "end.json"
+HASHES_AT_ONCE = 1 << 22  # 32 MiB
 AGAIN = "Encode again: what is sound is kept, the rest is made anew"
 
 Rows = Sequence[int] | IntArray
@@ -219,7 +220,7 @@ class ShardFolder:
                 f"{sorted(dimensions)}, the last ends at {shards[-1].stop} of {n_passages}. "
                 "Remove the folder and encode again"
             )
-        check_unique(shards, self.key.source)
+        _check_unique(shards, self.key.source)
         with self._writing(END):
             write_text(self.path / END, json.dumps({"n_passages": n_passages}) + "\n")
 
@@ -274,3 +275,40 @@ class ShardFolder:
         for shard, at, places in self._by_shard(rows):
             found[at] = read(shard)[places]
         return found
+
+
+def _check_unique(shards: Sequence[Shard], source: str) -> None:
+    """Refuse a source in which a passage id occurs twice.
+
+    The hashes are compared range by range, so that memory does not grow with the source; ids are
+    read only where two hashes are equal.
+
+    Raises:
+        DataFormatError: The message names source and id.
+    """
+    total = sum(len(shard) for shard in shards)
+    parts = -(-total // HASHES_AT_ONCE)
+    edges = [(1 << 64) * part // parts for part in range(parts + 1)]
+    for low, high in pairwise(edges):
+        found = []
+        for shard in shards:
+            hashes = shard.hashes()
+            found.append(hashes[(hashes >= np.uint64(low)) & (hashes <= np.uint64(high - 1))])
+        ordered = np.sort(np.concatenate(found))
+        twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+        if len(twice):
+            _compare_ids(shards, twice, source)
+
+
+def _compare_ids(shards: Sequence[Shard], twice: HashArray, source: str) -> None:
+    seen: dict[str, int] = {}
+    for shard in shards:
+        places = np.flatnonzero(np.isin(shard.hashes(), twice))
+        for place, identifier in zip(places, shard.ids(places), strict=True):
+            row = shard.start + int(place)
+            if identifier in seen:
+                raise DataFormatError(
+                    f"{source}: the passage id {identifier!r} occurs twice, as passage "
+                    f"{seen[identifier] + 1} and {row + 1}: ids must be unique"
+                )
+            seen[identifier] = row

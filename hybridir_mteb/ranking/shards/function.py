@@ -9,11 +9,10 @@ import torch
 from tqdm import tqdm
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
+from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Values
 from hybridir_mteb.ranking.exact import check_scores
 from hybridir_mteb.ranking.shards.blocks import Block, read_blocks
 from hybridir_mteb.ranking.shards.group import Group
-from hybridir_mteb.ranking.shards.pairs import Scores
 from hybridir_mteb.ranking.shards.request import Asked, Hits, deal, order_of
 from hybridir_mteb.ranking.shards.tiles import NumpyTiles
 from hybridir_mteb.ranking.shards.top import Top
@@ -68,7 +67,7 @@ class FunctionSearch:
         found = (none.astype(np.int64), none) if top is None else top.best()
         return asked.hits([(group, *found)])
 
-    def _tile(self, numbers: IntArray, block: Block) -> Scores:
+    def _tile(self, numbers: IntArray, block: Block) -> Values:
         """(n_rows, n_columns) float64 scores of a block and some queries."""
         queries, vectors = self._asked.queries[numbers], block.vectors.astype(np.float32)
         scores = torch.as_tensor(self._function(queries, vectors))
@@ -77,11 +76,11 @@ class FunctionSearch:
             raise EmbeddingError(
                 f"the model's similarity returned shape {tuple(scores.shape)}, expected {expected}"
             )
-        wide: Scores = scores.detach().double().cpu().numpy()
+        wide: Values = scores.detach().double().cpu().numpy()
         check_scores(wide, 0)
         return np.ascontiguousarray(wide.T)
 
-    def _scores_of(self, query: IntArray, row: IntArray) -> Scores:
+    def _scores_of(self, query: IntArray, row: IntArray) -> Values:
         """Scores of pairs, from the same blocks as in the search."""
         found = np.empty(len(query))
         if not len(query):

@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from hybridir_mteb.ranking.arrays import IntArray
+from hybridir_mteb.ranking.arrays import IntArray, Values
 from hybridir_mteb.ranking.shards.blocks import Block
 from hybridir_mteb.ranking.shards.counts import Counted, Entries, counted, is_better
-from hybridir_mteb.ranking.shards.pairs import Scores
 from hybridir_mteb.ranking.shards.shard import HashArray
 from hybridir_mteb.ranking.shards.tiles import Tiles, at_most
 from hybridir_mteb.ranking.shards.top import Top
 
 # Numbers of queries, a block and as many places in it -> float64 scores of the pairs.
-ScorePairs = Callable[[IntArray, Block, IntArray], Scores]
+ScorePairs = Callable[[IntArray, Block, IntArray], Values]
 Hashes = Callable[[IntArray], HashArray]
 
 PENDING = 1 << 16  # candidates, or passages too close to tell, that wait for their turn
@@ -46,11 +45,11 @@ class Group:
         self.numbers, self.top, self.tiles = numbers, top, tiles
         self._score_pairs, self._hashes = score_pairs, hashes
         self.counted = counted(entries, len(numbers))
-        self._candidates: list[tuple[IntArray, IntArray, Scores, Scores]] = []
-        self._unclear: list[tuple[Counted, IntArray, IntArray, Scores]] = []
+        self._candidates: list[tuple[IntArray, IntArray, Values, Values]] = []
+        self._unclear: list[tuple[Counted, IntArray, IntArray, Values]] = []
         self._waiting = [0, 0]
 
-    def see(self, tile: Any, row: int, columns: slice, slack: Scores, block: Block) -> None:
+    def see(self, tile: Any, row: int, columns: slice, slack: Values, block: Block) -> None:
         """Take in one tile.
 
         Args:
@@ -99,7 +98,7 @@ class Group:
     def _settle(self, block: Block) -> None:
         """Compare what float32 could not tell from a relevant passage."""
         waiting, self._unclear, self._waiting[1] = self._unclear, [], 0
-        by_turn: dict[int, list[tuple[Counted, IntArray, IntArray, Scores]]] = {}
+        by_turn: dict[int, list[tuple[Counted, IntArray, IntArray, Values]]] = {}
         for item in waiting:
             by_turn.setdefault(id(item[0]), []).append(item)
         for parts in by_turn.values():

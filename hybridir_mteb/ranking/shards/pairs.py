@@ -10,19 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
-from hybridir_mteb.ranking.scorers import Similarity
-
-Scores = npt.NDArray[np.float64]
+from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Similarity, Values
 
 AT_ONCE = 1 << 12  # pairs, of which the float64 vectors are in memory
 SMALLEST_NORM = 1e-12  # as torch.nn.functional.normalize
 
 
-def lengths(vectors: npt.NDArray[np.floating]) -> Scores:
+def lengths(vectors: npt.NDArray[np.floating]) -> Values:
     """(n,) Euclidean norms in float64; the same for a row whatever the others are."""
     wide = vectors.astype(np.float64)
-    norms: Scores = np.sqrt(np.add.reduce(wide * wide, axis=1))
+    norms: Values = np.sqrt(np.add.reduce(wide * wide, axis=1))
     return norms
 
 
@@ -45,7 +42,7 @@ class PairScorer:
         self.similarity = similarity
         self.queries = self._wide(queries)
 
-    def scores(self, of: IntArray, vectors: npt.NDArray[np.floating]) -> Scores:
+    def scores(self, of: IntArray, vectors: npt.NDArray[np.floating]) -> Values:
         """Scores of pairs.
 
         Args:
@@ -63,8 +60,8 @@ class PairScorer:
             found[part] = np.add.reduce(products, axis=1)
         return found
 
-    def _wide(self, vectors: npt.NDArray[np.floating]) -> Scores:
-        wide: Scores = vectors.astype(np.float64)
+    def _wide(self, vectors: npt.NDArray[np.floating]) -> Values:
+        wide: Values = vectors.astype(np.float64)
         if self.similarity is Similarity.COSINE:
             wide /= np.maximum(lengths(vectors), SMALLEST_NORM)[:, None]
         return wide

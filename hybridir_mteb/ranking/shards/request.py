@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Relevance
+from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Relevance, Values
 from hybridir_mteb.ranking.shards.counts import Entries
 from hybridir_mteb.ranking.shards.group import Group
-from hybridir_mteb.ranking.shards.pairs import Scores
 from hybridir_mteb.ranking.shards.pools import Pools
 
 
@@ -28,7 +26,7 @@ class Hits:
     """
 
     rows: IntArray
-    scores: npt.NDArray[np.float64]
+    scores: Values
     ranks: IntArray
 
 
@@ -75,7 +73,7 @@ class Asked:
         """How many passages of each query can be found."""
         return max(0, min(self.depth, self.pools.n_passages))
 
-    def entries(self, score: Callable[[IntArray, IntArray], Scores]) -> Entries:
+    def entries(self, score: Callable[[IntArray, IntArray], Values]) -> Entries:
         """The relevant passages, in order.
 
         Args:
@@ -86,7 +84,7 @@ class Asked:
         place = np.arange(len(rows))
         return Entries(place, query, rows, score(query, rows), self.pools.hashes(rows))
 
-    def hits(self, groups: list[tuple[Group, IntArray, Scores]]) -> Hits:
+    def hits(self, groups: list[tuple[Group, IntArray, Values]]) -> Hits:
         """Put together what groups found: each with the best rows of its queries and scores."""
         shape = (len(self.queries), max(self.depth, 0))
         rows, scores = np.full(shape, -1, np.int64), np.full(shape, -np.inf)

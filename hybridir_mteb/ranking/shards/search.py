@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import FloatMatrix, Relevance
-from hybridir_mteb.ranking.scorers import Similarity, check_embeddings
+from hybridir_mteb.ranking.arrays import FloatMatrix, Relevance, Similarity, check_embeddings
 from hybridir_mteb.ranking.shards.dense import DenseSearch
 from hybridir_mteb.ranking.shards.folder import ShardFolder
 from hybridir_mteb.ranking.shards.function import FunctionSearch, ScoreFunction

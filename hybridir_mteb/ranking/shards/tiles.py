@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
-from hybridir_mteb.ranking.shards.pairs import Product, Scores, numpy_product
+from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Values
+from hybridir_mteb.ranking.shards.pairs import Product, numpy_product
 
 GROUP = 32  # rows whose maximum is taken first
 COUNTED = 128  # rows whose count fits into a byte
@@ -26,7 +26,7 @@ class Cells:
 
     rows: IntArray
     columns: IntArray
-    scores: Scores
+    scores: Values
 
 
 class Tiles(Protocol):
@@ -184,7 +184,7 @@ def _cells(
     return Cells(rows, columns, tile[rows, columns].astype(np.float64))
 
 
-def at_most(limit: Scores) -> FloatMatrix:
+def at_most(limit: Values) -> FloatMatrix:
     """float32 numbers that are not above the given ones."""
     with np.errstate(over="ignore"):
         found = limit.astype(np.float32)
@@ -192,7 +192,7 @@ def at_most(limit: Scores) -> FloatMatrix:
     return lower
 
 
-def above(limit: Scores) -> FloatMatrix:
+def above(limit: Values) -> FloatMatrix:
     """float32 numbers that are above the given ones."""
     with np.errstate(over="ignore"):
         found = limit.astype(np.float32)

@@ -7,14 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.ranking.arrays import IntArray
-from hybridir_mteb.ranking.shards.pairs import Scores
+from hybridir_mteb.ranking.arrays import IntArray, Values
 from hybridir_mteb.ranking.shards.shard import HashArray
 
 SLACK = 256  # places beside depth, at least
 PAIRS_AT_ONCE = 1 << 15  # whose vectors are read together
 
-Rescore = Callable[[IntArray, IntArray], Scores]  # queries, rows -> float64 scores
+Rescore = Callable[[IntArray, IntArray], Values]  # queries, rows -> float64 scores
 
 
 class Top:
@@ -49,7 +48,7 @@ class Top:
         self._filled = np.zeros(n_queries, np.int64)
         self.floor = np.full(n_queries, -np.inf)
 
-    def add(self, query: IntArray, row: IntArray, low: Scores, high: Scores) -> None:
+    def add(self, query: IntArray, row: IntArray, low: Values, high: Values) -> None:
         """Add candidates.
 
         Args:
@@ -74,7 +73,7 @@ class Top:
             left = ~fits & (high >= self.floor[query])
             hits = query[left], row[left], low[left], high[left]
 
-    def best(self) -> tuple[IntArray, Scores]:
+    def best(self) -> tuple[IntArray, Values]:
         """Rows and scores, (n_queries, depth), best first; -1 and -inf where there are fewer."""
         self._prune()
         rows = np.full((len(self.floor), self._depth), -1, np.int64)
@@ -121,7 +120,7 @@ class Top:
         full = counts >= self._depth
         self.floor[queries[full]] = self._low[queries[full], self._depth - 1]
 
-    def _order(self, query: IntArray, row: IntArray, score: Scores) -> npt.NDArray[np.intp]:
+    def _order(self, query: IntArray, row: IntArray, score: Values) -> npt.NDArray[np.intp]:
         """By query, score descending and the tie rule; hashes are read for equal scores only."""
         order = np.lexsort((-score, query))
         equal = (np.diff(query[order]) == 0) & (np.diff(score[order]) == 0)
