@@ -24,11 +24,11 @@ def tracked() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(REPOSITORY)))
-def test_a_module_has_one_job_and_fits_on_a_few_screens(path: Path) -> None:
+def test_a_module_has_one_job_and_fits_on_a_few_screens(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_MODULE
 
 
-def test_no_file_names_a_machine_path() -> None:
+def test_no_file_names_a_machine_path():
     named = [
         f"{path.name}: {match.group()}"
         for path in tracked()

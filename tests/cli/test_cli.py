@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +32,7 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
 
 
-def test_a_place_that_cannot_be_written_is_one_message(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: Path, failure: Callable[..., str]
-) -> None:
+def test_a_place_that_cannot_be_written_is_one_message(tmp_path, monkeypatch, mirror, failure):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("HYBRIDIR_COLLECTIONS", str(tmp_path / "file" / "collections"))
     said = failure("data", "pool", "MIRACL", "sw", "yo")

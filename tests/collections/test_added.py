@@ -49,7 +49,7 @@ def registered() -> Plugins:
     return plugins
 
 
-def test_a_folder_is_added_by_command(folder: Path) -> None:
+def test_a_folder_is_added_by_command(folder):
     shown = run("data", "add", "My.Collection-1", str(folder), "--language", "sv")
     assert shown.splitlines() == [
         "My.Collection-1: 2 queries, 3 passages, 3 judgements (2 relevant)",
@@ -64,7 +64,7 @@ def test_a_folder_is_added_by_command(folder: Path) -> None:
     assert "2 queries, 3 passages in sv" in listed
 
 
-def test_an_added_folder_is_registered_as_a_plugins_collection(folder: Path) -> None:
+def test_an_added_folder_is_registered_as_a_plugins_collection(folder):
     added.add_folder("Mine", folder, language="sv", query_language="en", licence="cc-by-4.0")
     plugins = registered()
     assert plugins.problems == []
@@ -83,7 +83,7 @@ def test_an_added_folder_is_registered_as_a_plugins_collection(folder: Path) -> 
     assert again.card.license == "not specified"
 
 
-def test_mteb_knows_the_task_in_the_next_process(folder: Path) -> None:
+def test_mteb_knows_the_task_in_the_next_process(folder):
     added.add_folder("Mine", folder, language="sv")
     added.add_pool("MIRACL", ("yo", "sw"))
     (collections_dir() / "Broken.json").write_text("{")
@@ -98,7 +98,7 @@ def test_mteb_knows_the_task_in_the_next_process(folder: Path) -> None:
     assert "hybridir data remove Broken" in line
 
 
-def test_a_damaged_record_is_one_problem_and_stops_nothing(folder: Path) -> None:
+def test_a_damaged_record_is_one_problem_and_stops_nothing(folder):
     added.add_folder("Mine", folder)
     good = json.loads((collections_dir() / "Mine.json").read_text())
     damages = {
@@ -133,7 +133,7 @@ def test_a_damaged_record_is_one_problem_and_stops_nothing(folder: Path) -> None
 
 
 @pytest.mark.parametrize("file", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])
-def test_a_folder_that_changed_is_refused_until_it_is_added_again(folder: Path, file: str) -> None:
+def test_a_folder_that_changed_is_refused_until_it_is_added_again(folder, file):
     added.add_folder("Mine", folder)
     spec = registered().collections["Mine"]
     content = (folder / file).read_bytes()
@@ -151,7 +151,7 @@ def test_a_folder_that_changed_is_refused_until_it_is_added_again(folder: Path, 
         registered().collections["Mine"].load("en")
 
 
-def test_the_advice_for_a_changed_folder_keeps_its_options(folder: Path) -> None:
+def test_the_advice_for_a_changed_folder_keeps_its_options(folder):
     options = ("--language", "pl", "--query-language", "en", "--licence", "cc-by-4.0")
     run("data", "add", "Mine", str(folder), *options)
     with (folder / "queries.jsonl").open("a") as file:
@@ -167,12 +167,12 @@ def test_the_advice_for_a_changed_folder_keeps_its_options(folder: Path) -> None
         registered().collections["Mine"].load("pl")
 
 
-def test_the_number_of_passages_is_known_before_they_are_encoded(folder: Path) -> None:
+def test_the_number_of_passages_is_known_before_they_are_encoded(folder):
     added.add_folder("Mine", folder)
     assert registered().collections["Mine"].load("en").passages.expected == 3  # type: ignore[attr-defined]
 
 
-def test_what_is_wrong_with_a_folder_is_refused_with_numbers(folder: Path) -> None:
+def test_what_is_wrong_with_a_folder_is_refused_with_numbers(folder):
     write(folder / "corpus.jsonl", CORPUS[:1])
     with pytest.raises(DataFormatError) as caught:
         run("data", "add", "Mine", str(folder))
@@ -202,13 +202,13 @@ def test_what_is_wrong_with_a_folder_is_refused_with_numbers(folder: Path) -> No
         ("MINE", "'Mine' was added before"),
     ],
 )
-def test_a_name_must_be_valid_and_free(folder: Path, name: str, said: str) -> None:
+def test_a_name_must_be_valid_and_free(folder, name, said):
     added.add_folder("Mine", folder)
     with pytest.raises(SettingError, match=said):
         added.add_folder(name, folder)
 
 
-def test_languages_and_licences_are_those_of_mteb(folder: Path) -> None:
+def test_languages_and_licences_are_those_of_mteb(folder):
     with pytest.raises(UnknownNameError, match="unknown language code 'xx'"):
         added.add_folder("Mine", folder, query_language="xx")
     with pytest.raises(SettingError, match=r"licence 'CC' is not known to MTEB.*cc-by-4\.0"):
@@ -216,7 +216,7 @@ def test_languages_and_licences_are_those_of_mteb(folder: Path) -> None:
     added.add_folder("Mine", folder, licence="https://example.org/licence")
 
 
-def test_a_pool_is_added_and_removed() -> None:
+def test_a_pool_is_added_and_removed():
     shown = run("data", "pool", "MIRACL", "yo", "sw")
     assert shown.endswith("-t MIRACLSwYoMultilingualRetrieval\n")
     record = read_record(collections_dir() / "MIRACLSwYo.json")
@@ -227,7 +227,7 @@ def test_a_pool_is_added_and_removed() -> None:
     assert "MIRACLSwYo" not in registered().collections
 
 
-def test_what_cannot_be_pooled_or_removed_is_said() -> None:
+def test_what_cannot_be_pooled_or_removed_is_said():
     with pytest.raises(SettingError, match="XQuADR is parallel or in one language"):
         added.add_pool("XQuADR", ("de", "en"))
     with pytest.raises(UnknownNameError, match="needs at least two of ar, bn"):
@@ -239,9 +239,7 @@ def test_what_cannot_be_pooled_or_removed_is_said() -> None:
         added.remove("../x")
 
 
-def test_training_data_are_compared_with_added_folders(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_data_are_compared_with_added_folders(folder, monkeypatch):
     monkeypatch.delenv("HYBRIDIR_DATA_DIR", raising=False)
     rows = [*CORPUS[:2], {"_id": "d3", "text": "The pine marten hides its winter food in hollows."}]
     write(folder / "corpus.jsonl", rows)

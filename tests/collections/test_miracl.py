@@ -71,7 +71,7 @@ def made_up(mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     return make
 
 
-def test_the_collection_is_what_its_paper_says() -> None:
+def test_the_collection_is_what_its_paper_says():
     assert MIRACL.languages == tuple(sorted(COUNTS)) == tuple(sorted(UPSTREAM))
     assert MIRACL.settings == (Setting.MONOLINGUAL, Setting.MULTILINGUAL)
     assert MIRACL.split == "dev"
@@ -81,7 +81,7 @@ def test_the_collection_is_what_its_paper_says() -> None:
 
 
 @pytest.mark.parametrize("code", COUNTS)
-def test_the_real_topics_and_qrels_have_the_official_counts(mirror: Path, code: str) -> None:
+def test_the_real_topics_and_qrels_have_the_official_counts(mirror, code):
     part = MIRACL.load(code)
     grades = [grade for judged in part.qrels.values() for grade in judged.values()]
     assert (len(part.queries), len(grades), sum(grades)) == COUNTS[code]
@@ -98,7 +98,7 @@ def test_the_real_topics_and_qrels_have_the_official_counts(mirror: Path, code: 
 MIRACL_TOPICS = "miracl/miracl-v1.0-{0}/topics/topics.miracl-v1.0-{0}-dev.tsv"
 
 
-def test_mteb_knows_encoders_trained_on_miracl_are_not_zero_shot_on_ours() -> None:
+def test_mteb_knows_encoders_trained_on_miracl_are_not_zero_shot_on_ours():
     import mteb
     from mteb.models.model_meta import _collect_similar_tasks
 
@@ -121,7 +121,7 @@ def test_mteb_knows_encoders_trained_on_miracl_are_not_zero_shot_on_ours() -> No
         (b"\n", ": the file is empty"),
     ],
 )
-def test_malformed_topics_are_named(tmp_path: Path, content: bytes, said: str) -> None:
+def test_malformed_topics_are_named(tmp_path, content, said):
     path = tmp_path / "topics.tsv"
     path.write_bytes(content)
     with pytest.raises(DataFormatError) as caught:
@@ -134,9 +134,7 @@ def lines_of(folder: Path, code: str) -> list[dict[str, Any]]:
     return [json.loads(line) for path in files for line in gzip.open(path, "rt", encoding="utf-8")]
 
 
-def test_a_made_up_corpus_holds_every_judged_passage(
-    made_up: Callable[..., Corpus], tmp_path: Path
-) -> None:
+def test_a_made_up_corpus_holds_every_judged_passage(made_up, tmp_path):
     made = made_up("yo", 2500, per_file=1000)
     assert (made.files, made.judged_here, made.judged, made.relevant_here) == (3, 942, 942, 144)
     assert all(locate(file) for file in MIRACL.files if "-yo-" in file.path), "a complete mirror"
@@ -161,9 +159,7 @@ def found_judged(part: Any) -> set[str]:
     return {key for judged in part.qrels.values() for key in judged}
 
 
-def test_a_small_corpus_holds_the_judged_passages_of_the_first_topics(
-    made_up: Callable[..., Corpus], tmp_path: Path
-) -> None:
+def test_a_small_corpus_holds_the_judged_passages_of_the_first_topics(made_up, tmp_path):
     made = made_up("sw", 100)
     part = MIRACL.load("sw")
     here = {row["docid"] for row in lines_of(tmp_path, "sw")}
@@ -179,9 +175,7 @@ def test_a_small_corpus_holds_the_judged_passages_of_the_first_topics(
     assert passage not in here
 
 
-def test_the_same_arguments_give_the_same_bytes_and_another_seed_another_text(
-    mirror: Path, tmp_path: Path
-) -> None:
+def test_the_same_arguments_give_the_same_bytes_and_another_seed_another_text(mirror, tmp_path):
     def digest(folder: Path, **options: int) -> str:
         make_corpus(folder, "yo", 1000, **options)
         (path,) = (folder / CORPORA["yo"].place).iterdir()
@@ -194,9 +188,7 @@ def test_the_same_arguments_give_the_same_bytes_and_another_seed_another_text(
     assert digest(tmp_path / "one", seed=1) != first
 
 
-def test_a_corpus_of_another_size_is_used_with_a_warning(
-    made_up: Callable[..., Corpus], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_corpus_of_another_size_is_used_with_a_warning(made_up, tmp_path, caplog):
     made_up("yo", 1000)
     source = MIRACL.load("yo").passages
     with caplog.at_level(logging.WARNING):
@@ -206,7 +198,7 @@ def test_a_corpus_of_another_size_is_used_with_a_warning(
     assert "this corpus has 1000 passages, the official one 49043" in caplog.text
 
 
-def test_a_gap_in_the_mirror_is_refused(made_up: Callable[..., Corpus], tmp_path: Path) -> None:
+def test_a_gap_in_the_mirror_is_refused(made_up, tmp_path):
     made_up("yo", 1000, per_file=400)
     (tmp_path / "mirror" / CORPORA["yo"].place / "docs-1.jsonl.gz").unlink()
     with pytest.raises(DataFormatError, match="file 1 of the numbered files"):
@@ -258,7 +250,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeHub:
     return FakeHub(monkeypatch, "hi")
 
 
-def test_a_corpus_is_downloaded_once_and_checked(hub: FakeHub) -> None:
+def test_a_corpus_is_downloaded_once_and_checked(hub):
     assert locate_folder(CORPORA["hi"]) is None
     files = fetch_folder(CORPORA["hi"])
     place = data_cache_dir() / "miracl" / "miracl-corpus-v1.0-hi"
@@ -267,16 +259,14 @@ def test_a_corpus_is_downloaded_once_and_checked(hub: FakeHub) -> None:
     assert len(hub.downloads) == 2
 
 
-def test_who_waited_for_another_process_asks_the_hub_nothing(
-    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_waited_for_another_process_asks_the_hub_nothing(hub, monkeypatch):
     files = fetch_folder(CORPORA["hi"])
     monkeypatch.setattr(hub, "get_paths_info", None)
     monkeypatch.setattr(hub_files, "locate_folder", lambda folder: None)  # as it was at the start
     assert fetch_folder(CORPORA["hi"]) == files
 
 
-def test_an_interrupted_download_goes_on(hub: FakeHub) -> None:
+def test_an_interrupted_download_goes_on(hub):
     last = hub.contents.popitem()
     with pytest.raises(DataUnavailableError) as caught:
         fetch_folder(CORPORA["hi"])
@@ -293,7 +283,7 @@ def test_an_interrupted_download_goes_on(hub: FakeHub) -> None:
     assert len(hub.downloads) == 2
 
 
-def test_a_download_that_is_not_what_the_hub_lists_is_never_used(hub: FakeHub) -> None:
+def test_a_download_that_is_not_what_the_hub_lists_is_never_used(hub):
     path = min(hub.contents)
     hub.contents[path] += b"more"
     with pytest.raises(ChecksumError, match="run again"):
@@ -307,7 +297,7 @@ def test_a_download_that_is_not_what_the_hub_lists_is_never_used(hub: FakeHub) -
         fetch_folder(CORPORA["hi"])
 
 
-def test_a_corpus_that_cannot_be_had_is_one_message_at_first_use(mirror: Path) -> None:
+def test_a_corpus_that_cannot_be_had_is_one_message_at_first_use(mirror):
     """HF_HUB_OFFLINE is set in tests: the real client of the hub refuses."""
     source = MIRACL.load("sw").passages
     with pytest.raises(
@@ -316,9 +306,7 @@ def test_a_corpus_that_cannot_be_had_is_one_message_at_first_use(mirror: Path) -
         _ = source.fingerprint
 
 
-def test_commands_fetch_and_verify_one_language(
-    made_up: Callable[..., Corpus], tmp_path: Path
-) -> None:
+def test_commands_fetch_and_verify_one_language(made_up, tmp_path):
     def run(*arguments: str) -> list[str]:
         return [" ".join(line.split()) for line in cli.run("data", *arguments).splitlines()]
 
@@ -343,9 +331,7 @@ def test_commands_fetch_and_verify_one_language(
         run("fetch", "PocketQAR", "--language", "de")
 
 
-def test_topics_of_the_languages_at_hand_are_compared_with_training_data(
-    made_up: Callable[..., Corpus], tmp_path: Path
-) -> None:
+def test_topics_of_the_languages_at_hand_are_compared_with_training_data(made_up, tmp_path):
     from hybridir_mteb.training.leak import evaluation_texts
 
     made_up("yo", 10)

@@ -64,9 +64,7 @@ def bag_of_words(folder: Path, place: Path) -> Path:
     return place
 
 
-def test_both_scripts_give_the_same_on_cranfield(
-    data_dir: Path, tmp_path: Path, run_here: Callable[..., dict[str, float]]
-) -> None:
+def test_both_scripts_give_the_same_on_cranfield(data_dir, tmp_path, run_here):
     folder = data_dir / "cranfield-beir"
     encoder = bag_of_words(folder, tmp_path / "encoder")
     (tmp_path / "datasets").mkdir()  # BEIR downloads no archive that is there
@@ -82,9 +80,7 @@ def test_both_scripts_give_the_same_on_cranfield(
 
 
 @pytest.mark.usefixtures("pocket_weights")
-def test_an_exported_collection_is_scored_by_the_script(
-    tmp_path: Path, run_here: Callable[..., dict[str, float]]
-) -> None:
+def test_an_exported_collection_is_scored_by_the_script(tmp_path, run_here):
     done = export_task("PocketQARMonolingualRetrieval", tmp_path / "set", subsets=["de"])
     found = run_here("evaluate_dense.py", done.folder / "de", "hybridir/pocket-base")
     assert 0.8 < found["NDCG@10"] < 1
@@ -96,7 +92,7 @@ class FlatIP(dense.FlatIPFaissSearch):  # type: ignore[misc]
     encode = search_from_files = None
 
 
-def test_what_the_page_says_of_beir_is_true() -> None:
+def test_what_the_page_says_of_beir_is_true():
     """If one of these fails, BEIR has been mended, and the page and our classes can go."""
     corpus, queries, _ = toy_set(n_passages=5)
     encoder = BeirEncoder(BeirHash())
@@ -115,7 +111,7 @@ def test_what_the_page_says_of_beir_is_true() -> None:
         assert len(search.search(untitled, queries, 3, "dot")["1"]) == 3
 
 
-def test_without_beir_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_beir_the_message_says_what_to_install(monkeypatch):
     from hybridir_mteb.adapters import beir
 
     monkeypatch.setitem(sys.modules, "beir.retrieval.search", None)

@@ -36,9 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Workplace
     return made
 
 
-def test_results_are_filed_under_name_and_fingerprint(
-    place: Workplace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_results_are_filed_under_name_and_fingerprint(place, monkeypatch):
     monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(place.folder / "encoders"))
     encoder = trained.get(NAME)
     assert encoder.place == "store"
@@ -56,12 +54,12 @@ def test_results_are_filed_under_name_and_fingerprint(
     assert (model_result.model_name, model_result.model_revision) == (NAME, encoder.fingerprint)
 
 
-def test_the_base_and_the_debiased_encoder_share_their_embeddings(place: Workplace) -> None:
+def test_the_base_and_the_debiased_encoder_share_their_embeddings(place):
     (file,) = store_files(place.store)
     assert file.label == "hybridir/pocket-base"
 
 
-def test_centring_helps_among_passages_of_all_languages(place: Workplace) -> None:
+def test_centring_helps_among_passages_of_all_languages(place):
     found = {}
     for name in ("pocket-base", "pocket-base+centre"):
         folder = place.output / "results" / f"hybridir__{name}"

@@ -49,7 +49,7 @@ def place(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
-def test_mteb_run_on_miracl(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mteb_run_on_miracl(place, monkeypatch):
     pool = add_pool("MIRACL", ("sw", "yo"))
     assert pool.name == "MIRACLSwYo"
     # This process has loaded its plugins already.

@@ -63,9 +63,7 @@ def stored(environment: dict[str, str], name: str) -> trained.StoredEncoder:
     return trained.read_encoder(record.parent)
 
 
-def test_a_trained_encoder_is_found_by_the_users_command(
-    tiny_xlmr: Path, data: Path, environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_trained_encoder_is_found_by_the_users_command(tiny_xlmr, data, environment, tmp_path):
     succeed(*command(tiny_xlmr, data), **environment)
     encoder = stored(environment, "xlmr-hybrid")
     arguments = [MTEB, "run", "-m", "hybridir/xlmr-hybrid"]
@@ -82,8 +80,8 @@ def test_a_trained_encoder_is_found_by_the_users_command(
 
 
 def test_every_method_trains_differs_from_the_others_and_is_evaluated(
-    tiny_xlmr: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tiny_xlmr, data, tmp_path, monkeypatch
+):
     import mteb
 
     from hybridir_mteb.training.plan import make_plan
@@ -128,13 +126,8 @@ def test_every_method_trains_differs_from_the_others_and_is_evaluated(
 
 @pytest.mark.parametrize(("method", "devices"), [("hybrid", 1), ("adversarial", 1), ("erasure", 2)])
 def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
-    tiny_xlmr: Path,
-    data: Path,
-    environment: dict[str, str],
-    tmp_path: Path,
-    method: str,
-    devices: int,
-) -> None:
+    tiny_xlmr, data, environment, tmp_path, method, devices
+):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         json.dumps(
@@ -190,9 +183,7 @@ def launch(environment: dict[str, str], arguments: list[str]) -> str:
     return succeed(*torchrun(2), *arguments, **environment, ACCELERATE_USE_CPU="true").stdout
 
 
-def test_two_processes_train_one_encoder(
-    tiny_xlmr: Path, data: Path, environment: dict[str, str]
-) -> None:
+def test_two_processes_train_one_encoder(tiny_xlmr, data, environment):
     flags = ["--report-to", "tensorboard"]
     launch(environment, command(tiny_xlmr, data, *flags, method="adversarial"))
     encoder = stored(environment, "xlmr-adversarial")
@@ -244,17 +235,15 @@ accelerator.end_training()
 
 
 def test_two_processes_take_batches_of_one_kind_without_an_item_in_common(
-    data: Path, environment: dict[str, str], tmp_path: Path
-) -> None:
+    data, environment, tmp_path
+):
     script = tmp_path / "gather.py"
     script.write_text(GATHER)
     assert "homogeneous" in launch(environment, [sys.executable, str(script), str(data)])
 
 
 @pytest.mark.parametrize("family", ["qwen2", "mistral", "llama"])
-def test_decoders_train_and_evaluate_by_the_same_code(
-    family: str, data: Path, tmp_path: Path
-) -> None:
+def test_decoders_train_and_evaluate_by_the_same_code(family, data, tmp_path):
     import mteb
 
     backbone = {"qwen2": "qwen2.5-7b", "mistral": "mistral-7b", "llama": "llama3.1-8b"}[family]

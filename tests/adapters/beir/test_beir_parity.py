@@ -25,7 +25,7 @@ def compare(folder: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def test_all_paths_agree_where_no_ids_collide(tmp_path: Path) -> None:
+def test_all_paths_agree_where_no_ids_collide(tmp_path):
     data = toy_set(prefix="d", distinct=True)
     found = compare(write_folder(tmp_path / "toy", *data))
     assert (found["queries"], found["passages"]) == (15, 120)
@@ -34,7 +34,7 @@ def test_all_paths_agree_where_no_ids_collide(tmp_path: Path) -> None:
     assert 0 < found["paths"]["ours"]["ndcg_at_10"] < 1
 
 
-def test_identical_ids_are_all_that_parts_beir_from_the_others(tmp_path: Path) -> None:
+def test_identical_ids_are_all_that_parts_beir_from_the_others(tmp_path):
     data = toy_set(distinct=True)
     found = compare(write_folder(tmp_path / "toy", *data))
     difference, known = found["largest_difference"], found["explained"]["identical_ids"]
@@ -45,14 +45,14 @@ def test_identical_ids_are_all_that_parts_beir_from_the_others(tmp_path: Path) -
     assert known["largest_difference_of_beir"] < CLOSE
 
 
-def test_an_exported_task_gives_the_same_everywhere(tmp_path: Path) -> None:
+def test_an_exported_task_gives_the_same_everywhere(tmp_path):
     done = export_task("PocketQARMultilingualRetrieval", tmp_path / "pocketqa-r", subsets=["de"])
     found = compare(done.folder / "de", "test", "de")
     assert (found["queries"], found["passages"]) == (48, 1584)
     assert max(found["largest_difference"].values()) < CLOSE
 
 
-def test_ties_part_them_and_beirs_mrr_depends_on_the_order_of_a_dict() -> None:
+def test_ties_part_them_and_beirs_mrr_depends_on_the_order_of_a_dict():
     """Two passages tie: BEIR takes the first of the dict, trec_eval the greater id, ours a hash."""
     qrels = {"q": {"a": 1}}
     mrr = [
@@ -63,7 +63,7 @@ def test_ties_part_them_and_beirs_mrr_depends_on_the_order_of_a_dict() -> None:
     assert script.from_run({"q": {"a": 1.0, "b": 1.0}}, qrels, "mrr_at_10") == 1.0
 
 
-def test_repeated_texts_change_measures_by_ties_alone(tmp_path: Path) -> None:
+def test_repeated_texts_change_measures_by_ties_alone(tmp_path):
     """With pytrec_eval the run's order is kept, so it agrees with ours whatever the ties."""
     corpus, queries, qrels = toy_set(prefix="d", distinct=True)
     rows = list(corpus.values())
@@ -77,7 +77,7 @@ def test_repeated_texts_change_measures_by_ties_alone(tmp_path: Path) -> None:
     assert ties["queries_whose_ties_cross_the_depth"] == 0
 
 
-def test_ties_that_cross_the_depth_are_told(tmp_path: Path) -> None:
+def test_ties_that_cross_the_depth_are_told(tmp_path):
     """Each text 13 times: ranks 989 to 1001 tie, and BEIR and mteb keep any twelve of them."""
     corpus, queries, qrels = toy_set(n_passages=1300, n_queries=3, prefix="d", distinct=True)
     rows = list(corpus.values())
@@ -87,7 +87,7 @@ def test_ties_that_cross_the_depth_are_told(tmp_path: Path) -> None:
     assert found["largest_difference"]["pytrec_eval_from_ours"] < CLOSE
 
 
-def test_depth_changes_map_alone(tmp_path: Path) -> None:
+def test_depth_changes_map_alone(tmp_path):
     data = toy_set(n_passages=1300, n_queries=6, prefix="d", distinct=True)
     found = compare(write_folder(tmp_path / "toy", *data))
     depth = found["explained"]["depth"]
@@ -95,7 +95,7 @@ def test_depth_changes_map_alone(tmp_path: Path) -> None:
     assert max(found["largest_difference"].values()) < CLOSE
 
 
-def test_queries_that_are_judged_but_not_answered_count_in_their_means_only(tmp_path: Path) -> None:
+def test_queries_that_are_judged_but_not_answered_count_in_their_means_only(tmp_path):
     """A query whose grades are all 0 counts in BEIR's and mteb's means; ours leaves it out."""
     corpus, queries, qrels = toy_set(prefix="d", distinct=True)
     qrels["1"] = dict.fromkeys(qrels["1"], 0)
@@ -107,7 +107,7 @@ def test_queries_that_are_judged_but_not_answered_count_in_their_means_only(tmp_
             assert value * 15 / 14 == pytest.approx(found["paths"]["ours"][name], abs=2 * CLOSE)
 
 
-def test_a_measure_of_a_run_by_hand() -> None:
+def test_a_measure_of_a_run_by_hand():
     """Relevant at 2 (grade 2) and 4 (grade 1), one more not found."""
     run = {"q": {"x": 4.0, "a": 3.0, "q": 2.0, "b": 1.0}}
     qrels = {"q": {"a": 2, "b": 1, "c": 1, "x": 0}}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +159,7 @@ def numbers(
 # --- Languages of tasks ---
 
 
-def test_languages_of_a_task_are_iso_639_1_where_there_is_one() -> None:
+def test_languages_of_a_task_are_iso_639_1_where_there_is_one():
     task = metadata({"a": ["arb-Arab", "zho-Hant", "zho-Hans", "cmn-Hans"], "b": ["ces-Latn"]})
     assert task_languages(task, "a") == ("ar", "zh")
     assert task_languages(task, "b") == ("cs",)
@@ -172,7 +171,7 @@ def test_languages_of_a_task_are_iso_639_1_where_there_is_one() -> None:
     )
 
 
-def test_a_task_of_one_language_needs_no_detection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_of_one_language_needs_no_detection(monkeypatch):
     monkeypatch.setattr("hybridir_mteb.adapters.mteb.debias.detect", None)  # never called
     model = DebiasedEncoder(fake(), numbering())
     mixed = [TEXTS["de"][0], TEXTS["en"][0], ""]
@@ -180,7 +179,7 @@ def test_a_task_of_one_language_needs_no_detection(monkeypatch: pytest.MonkeyPat
     assert numbers(model, mixed, UNLISTED, PromptType.query) == [-1, -1, -1]
 
 
-def test_among_several_languages_each_text_is_detected() -> None:
+def test_among_several_languages_each_text_is_detected():
     model = DebiasedEncoder(fake(), numbering())
     mixed = [TEXTS["en"][1], TEXTS["de"][1], TEXTS["fr"][1], "", TEXTS["en"][1]]
     found = numbers(model, mixed, TWO, None)
@@ -193,7 +192,7 @@ def test_among_several_languages_each_text_is_detected() -> None:
     assert numbers(model, mixed, czech, PromptType.document)[:2] == [1, -1]
 
 
-def test_nothing_is_detected_where_nothing_depends_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_detected_where_nothing_depends_on_it(monkeypatch):
     monkeypatch.setattr("hybridir_mteb.adapters.mteb.debias.detect", None)
     free = DebiasedEncoder(fake(), numbering(uses_language=False))
     assert numbers(free, TEXTS["de"], TWO, PromptType.query) == [-1, -1, -1]
@@ -214,7 +213,7 @@ def call(task: TaskMetadata = TWO, subset: str = "de-en") -> EncodeCall:
     return EncodeCall(task, "test", subset, {})
 
 
-def test_equal_texts_share_a_row_in_one_language_and_not_in_two() -> None:
+def test_equal_texts_share_a_row_in_one_language_and_not_in_two():
     model = DebiasedEncoder(fake(), numbering())
     texts = ["Berlin", "Berlin", "Berlin", "Rom", "Berlin"]
     codes = ["en", "de", "en", "de", "xx"]
@@ -227,7 +226,7 @@ def test_equal_texts_share_a_row_in_one_language_and_not_in_two() -> None:
     assert sorted(model.undebiased.seen) == ["Berlin", "Rom"]
 
 
-def test_without_given_languages_embed_does_as_encode_does() -> None:
+def test_without_given_languages_embed_does_as_encode_does():
     model = DebiasedEncoder(fake(), numbering())
     mixed = [TEXTS["en"][1], TEXTS["de"][1], TEXTS["en"][1]]
     vectors, rows = embed(model, mixed, PromptType.document, call())
@@ -235,7 +234,7 @@ def test_without_given_languages_embed_does_as_encode_does() -> None:
     assert len(vectors) == 2
 
 
-def test_embeddings_of_the_base_are_shared_and_debiased_by_its_similarity() -> None:
+def test_embeddings_of_the_base_are_shared_and_debiased_by_its_similarity():
     base = fake()
     texts = TEXTS["de"]
     plain = embed(base, texts, PromptType.query, call())
@@ -258,7 +257,7 @@ def test_embeddings_of_the_base_are_shared_and_debiased_by_its_similarity() -> N
     assert isinstance(scorer(nested, (vectors, rows), (vectors, rows)), DenseScorer)
 
 
-def test_a_similarity_of_its_own_stays_the_models() -> None:
+def test_a_similarity_of_its_own_stays_the_models():
     class Own(Fake):
         def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
             return torch.zeros(len(embeddings1), len(embeddings2))
@@ -270,7 +269,7 @@ def test_a_similarity_of_its_own_stays_the_models() -> None:
     assert found.block(0, 1).tolist() == [[0, 0]]
 
 
-def test_what_is_no_encoder_is_refused() -> None:
+def test_what_is_no_encoder_is_refused():
     class Searches(Fake):
         def index(self, *args: Any, **kwargs: Any) -> None: ...
 
@@ -304,9 +303,7 @@ def fake_task(task_metadata: TaskMetadata, name: str) -> AbsTaskRetrieval:
 @pytest.mark.parametrize(
     ("task", "expected"), [(ONE, {0}), (TWO, {0, 1}), (UNLISTED, {-1})], ids=["one", "two", "other"]
 )
-def test_mteb_evaluates_tasks_of_any_languages(
-    task: TaskMetadata, expected: set[int], registered: None, tmp_path: Path
-) -> None:
+def test_mteb_evaluates_tasks_of_any_languages(task, expected, registered, tmp_path):
     seen: set[int] = set()
 
     def apply(vectors: Any, found: Any, tensors: Any) -> Any:
@@ -357,7 +354,7 @@ def made(registered: None, no_evaluation_sets: None, files: list[str]) -> traine
     return trained.get("hybridir/test__fake+centre")
 
 
-def test_the_record_says_what_was_done(made: trained.StoredEncoder) -> None:
+def test_the_record_says_what_was_done(made):
     record = made.record
     assert record["backbone"] == {"name": "test/fake", "revision": "1", "model_revision": "1"}
     assert record["dimension"] == DIMENSION
@@ -374,16 +371,14 @@ def test_the_record_says_what_was_done(made: trained.StoredEncoder) -> None:
     trained.verify(made)
 
 
-def test_fitting_again_gives_the_same_fingerprint(
-    made: trained.StoredEncoder, files: list[str]
-) -> None:
+def test_fitting_again_gives_the_same_fingerprint(made, files):
     shown = run("fit", "--model", "test/fake", "--method", "centre", "--method", "lir", *files)
     assert f"{made.name} {made.fingerprint}" in shown
     assert [e.fingerprint for e in trained.encoders() if e.name == made.name] == [made.fingerprint]
     assert trained.get("hybridir/test__fake+lir").record["debiaser"]["options"] == {"k": 1}
 
 
-def test_the_store_treats_it_like_any_encoder(made: trained.StoredEncoder, tmp_path: Path) -> None:
+def test_the_store_treats_it_like_any_encoder(made, tmp_path):
     def models(*arguments: str) -> str:
         return cli.run("models", *arguments).replace("\n", "")
 
@@ -395,9 +390,7 @@ def test_the_store_treats_it_like_any_encoder(made: trained.StoredEncoder, tmp_p
     assert trained.get(made.name, made.fingerprint[:8]).record == made.record
 
 
-def test_a_packaged_one_is_found(
-    made: trained.StoredEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_packaged_one_is_found(made, tmp_path, monkeypatch):
     monkeypatch.setattr(trained, "PACKAGED", tmp_path / "encoders")
     (tmp_path / "encoders").mkdir()
     made.path.rename(tmp_path / "encoders" / "test__fake+centre")
@@ -409,9 +402,7 @@ def metas() -> dict[str, ModelMeta]:
     return {str(m.name): m for m in encoder_metas(list(BACKBONES), list(METHODS))}
 
 
-def test_mteb_is_told_the_truth(
-    made: trained.StoredEncoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_mteb_is_told_the_truth(made, monkeypatch, tmp_path):
     meta = metas()[made.name]
     assert meta.revision == made.fingerprint
     assert meta.loader is load_debiased
@@ -434,9 +425,7 @@ def test_mteb_is_told_the_truth(
     assert found.get_score() > 0
 
 
-def test_training_data_are_those_of_the_base_and_what_was_fitted_on(
-    made: trained.StoredEncoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_data_are_those_of_the_base_and_what_was_fitted_on(made, monkeypatch):
     def datasets(base: set[str] | None, **changes: Any) -> set[str] | None:
         monkeypatch.setitem(MODEL_REGISTRY, "test/fake", fake_meta(training_datasets=base))
         record = {**made.record, **changes}
@@ -451,9 +440,7 @@ def test_training_data_are_those_of_the_base_and_what_was_fitted_on(
     assert "XQuADRMultilingualRetrieval" in leaked
 
 
-def test_a_damaged_file_or_another_base_is_never_used(
-    made: trained.StoredEncoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_file_or_another_base_is_never_used(made, monkeypatch):
     assert isinstance(load_debiased(made.name), DebiasedEncoder)
     monkeypatch.setitem(MODEL_REGISTRY, "test/fake", fake_meta(revision="2"))
     # The loader is asked for the old revision; this one takes what it is told.
@@ -469,12 +456,12 @@ def test_a_damaged_file_or_another_base_is_never_used(
         load_debiased("hybridir/pocket-x+lir")
 
 
-def test_arguments_go_to_the_loader_of_the_base(made: trained.StoredEncoder) -> None:
+def test_arguments_go_to_the_loader_of_the_base(made):
     with pytest.raises(SettingError, match=r"test/fake cannot be loaded with precision.*precision"):
         load_debiased(made.name, precision="bf16")
 
 
-def test_a_base_that_is_here_has_a_name_for_every_debiaser_that_says_how_to_fit_it() -> None:
+def test_a_base_that_is_here_has_a_name_for_every_debiaser_that_says_how_to_fit_it():
     base = MODEL_REGISTRY["hybridir/pocket-base"]
     made_up = base.model_copy(update={"name": "hybridir/made-up"})
     known = {"hybridir/made-up": made_up, "org/other": base}
@@ -489,7 +476,7 @@ def test_a_base_that_is_here_has_a_name_for_every_debiaser_that_says_how_to_fit_
         meta.load_model()
 
 
-def test_names() -> None:
+def test_names():
     assert debiased_name("hybridir/pocket-base", "lir") == "hybridir/pocket-base+lir"
     assert debiased_name("org/name", "lir") == "hybridir/org__name+lir"
 
@@ -498,15 +485,13 @@ def test_names() -> None:
 
 
 @pytest.mark.usefixtures("registered", "no_evaluation_sets")
-def test_errors_are_one_message(
-    failure: Callable[..., str], files: list[str], tmp_path: Path
-) -> None:
+def test_errors_are_one_message(failure, files, tmp_path):
     def said(*arguments: str) -> str:
         command = ("debias", "fit", "--model", "test/fake", "--method", *arguments)
         return " ".join(failure(*command).split())
 
     assert "Did you mean centre" in said("center", *files)
-    assert "no option m: lir has k; centre has none" in failure(
+    assert "no option m: lir has k; centre has none" in said(
         "lir", "--method", "centre", *files, "--option", "m=2"
     )
     assert "expected NAME=VALUE" in said("lir", *files, "--option", "k")
@@ -526,9 +511,7 @@ def test_errors_are_one_message(
     assert [e for e in trained.encoders() if "debiaser" in e.record and e.place == "store"] == []
 
 
-def test_leaks_are_refused_or_written_down(
-    registered: None, files: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_leaks_are_refused_or_written_down(registered, files, monkeypatch):
     known = EvaluationTexts()
     known.add("XQuADR", [TEXTS["de"][1]])
     monkeypatch.setattr(data, "evaluation_texts", lambda: known)
@@ -557,12 +540,8 @@ def test_leaks_are_refused_or_written_down(
 
 @pytest.mark.parametrize(("base", "said"), [(None, True), ({"MSMARCO"}, False)])
 def test_the_card_says_zero_shot_and_unknown_data_only_where_that_is_so(
-    base: set[str] | None,
-    said: bool,
-    files: list[str],
-    registered: None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    base, said, files, registered, monkeypatch
+):
     monkeypatch.setitem(MODEL_REGISTRY, "test/fake", fake_meta(training_datasets=base))
     known = EvaluationTexts()
     known.add("XQuADR", ["Something else that is long enough."])
@@ -574,9 +553,7 @@ def test_the_card_says_zero_shot_and_unknown_data_only_where_that_is_so(
     assert "not compared" not in shown
 
 
-def test_nothing_is_stored_if_one_of_the_methods_fails(
-    registered: None, no_evaluation_sets: None, files: list[str]
-) -> None:
+def test_nothing_is_stored_if_one_of_the_methods_fails(registered, no_evaluation_sets, files):
     command = ["debias", "fit", "--model", "test/fake", *files, "--option", "k=4"]
     done = CliRunner().invoke(app, [*command, "--method", "centre", "--method", "lir"])
     assert isinstance(done.exception, SettingError)
@@ -586,9 +563,7 @@ def test_nothing_is_stored_if_one_of_the_methods_fails(
 # --- Bases ---
 
 
-def test_a_name_that_another_base_has_is_refused(
-    made: trained.StoredEncoder, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_that_another_base_has_is_refused(made, files, tmp_path, monkeypatch):
     assert debiased_name(str(tmp_path), "lir") == f"hybridir/local__{tmp_path.name}+lir"
     pocket = tmp_path / "pocket-base"
     pocket.mkdir()
@@ -611,7 +586,7 @@ def test_a_name_that_another_base_has_is_refused(
     assert "/elsewhere/pocket-base: rename the folder, or remove" in str(done.exception)
 
 
-def test_the_revision_of_a_foreign_base_is_of_all_that_changes_embeddings(tiny: Path) -> None:
+def test_the_revision_of_a_foreign_base_is_of_all_that_changes_embeddings(tiny):
     wrapper = SentenceTransformerEncoderWrapper(str(tiny), device="cpu")
 
     def revision(**changes: Any) -> str:
@@ -642,9 +617,7 @@ def test_the_revision_of_a_foreign_base_is_of_all_that_changes_embeddings(tiny: 
 @pytest.mark.parametrize(
     "error", [NotImplementedError("no code"), ImportError("pip install x"), RuntimeError, KeyError]
 )
-def test_a_base_that_cannot_be_loaded_gives_one_message(
-    error: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_base_that_cannot_be_loaded_gives_one_message(error, monkeypatch):
     def loader(model_name: str, revision: str | None = None, **kwargs: Any) -> Any:
         raise error
 
@@ -657,9 +630,7 @@ def test_a_base_that_cannot_be_loaded_gives_one_message(
         load_base("test/broken")
 
 
-def test_paths_and_names_that_are_nothing_are_refused_before_any_work(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_paths_and_names_that_are_nothing_are_refused_before_any_work(monkeypatch, tmp_path):
     for name in ("get_model_meta.get_model_meta", "model_meta.ModelMeta.from_hub"):
         monkeypatch.setattr(f"mteb.models.{name}", None)  # nobody asks the hub
     for path in ("./nothing", "/no/such/folder", "~/no-such-folder", f"{tmp_path}/x"):
@@ -669,9 +640,7 @@ def test_paths_and_names_that_are_nothing_are_refused_before_any_work(
         load_base("hybridir/pocket-bsae")
 
 
-def test_a_name_registered_before_the_fit_loads_after_it(
-    files: list[str], no_evaluation_sets: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_registered_before_the_fit_loads_after_it(files, no_evaluation_sets, monkeypatch):
     base = fake_meta(name="hybridir/made-up", revision="1")
     monkeypatch.setitem(MODEL_REGISTRY, "hybridir/made-up", base)
     (meta,) = [
@@ -694,7 +663,7 @@ def test_a_name_registered_before_the_fit_loads_after_it(
         "embed_for_fitting(Zeros(), {'de': ['a', 'b'], 'en': ['c', 'd']})",
     ],
 )
-def test_it_works_without_the_autoload_hook(action: str, pocket_weights: None) -> None:
+def test_it_works_without_the_autoload_hook(action, pocket_weights):
     script = f"""
 import numpy as np
 from mteb.models.abs_encoder import AbsEncoder
@@ -716,7 +685,7 @@ assert "hybridir/pocket-base" not in MODEL_REGISTRY
 # --- What encode is given ---
 
 
-def test_inputs_that_can_be_read_once_and_texts_that_are_not_needed() -> None:
+def test_inputs_that_can_be_read_once_and_texts_that_are_not_needed():
     arguments: Any = {"task_metadata": TWO, "hf_split": "test", "hf_subset": "de-en"}
     batches: list[Any] = [{"text": [TEXTS["en"][1], TEXTS["de"][1]]}, {"text": [TEXTS["de"][0]]}]
     model = DebiasedEncoder(fake(), numbering())
@@ -742,7 +711,7 @@ def test_inputs_that_can_be_read_once_and_texts_that_are_not_needed() -> None:
         DebiasedEncoder(Short(), numbering()).encode(batches, **arguments)  # type: ignore[arg-type]
 
 
-def test_methods_are_listed() -> None:
+def test_methods_are_listed():
     shown = run("methods")
     for name in ("centre", "lir", "shift", "leace"):
         assert f"│ {name} " in shown
@@ -768,7 +737,7 @@ def model(tiny: Path) -> SentenceTransformer:
     return SentenceTransformer(str(tiny), device="cpu").eval()
 
 
-def test_the_wrapper_returns_what_sentence_transformers_returns(model: SentenceTransformer) -> None:
+def test_the_wrapper_returns_what_sentence_transformers_returns(model):
     fitted = hybridir_mteb.fit_debiaser(model, TEXTS, "centre")
     debiased = hybridir_mteb.DebiasedSentenceTransformer(model, fitted)
     texts = TEXTS["de"]
@@ -802,7 +771,7 @@ def test_the_wrapper_returns_what_sentence_transformers_returns(model: SentenceT
     assert debiased.encode_document([], convert_to_tensor=True).shape == (0, 16)
 
 
-def test_parallel_text_is_told_by_its_length(model: SentenceTransformer) -> None:
+def test_parallel_text_is_told_by_its_length(model):
     uneven = {**TEXTS, "de": TEXTS["de"][:2]}
     with pytest.raises(SettingError, match="line-parallel"):
         hybridir_mteb.fit_debiaser(model, uneven, "shift")
@@ -819,9 +788,7 @@ def test_parallel_text_is_told_by_its_length(model: SentenceTransformer) -> None
         hybridir_mteb.fit_debiaser(model, TEXTS, "lirr")
 
 
-def test_a_folder_is_debiased_by_the_content_of_its_weights(
-    tiny: Path, files: list[str], no_evaluation_sets: None, model: SentenceTransformer
-) -> None:
+def test_a_folder_is_debiased_by_the_content_of_its_weights(tiny, files, no_evaluation_sets, model):
     run("fit", "--model", str(tiny), "--method", "centre", *files)
     made = trained.get("hybridir/local__tiny+centre")
     weights = made.record["backbone"]["revision"]
@@ -866,7 +833,7 @@ def loader_of(text: str, task: TaskMetadata) -> Any:
     )
 
 
-def test_load_debiaser_refuses_what_is_not_one() -> None:
+def test_load_debiaser_refuses_what_is_not_one():
     with pytest.raises(UnknownNameError, match="no trained encoder"):
         hybridir_mteb.load_debiaser("hybridir/nothing+centre")
     with pytest.raises(DataFormatError, match=r"a trained encoder.*hybridir/pocket-mixed\+centre"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,9 +45,7 @@ def encoder() -> HashEncoder:
     return HashEncoder(None)
 
 
-def test_every_measure_is_in_the_file_of_the_multilingual_task_alone(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_every_measure_is_in_the_file_of_the_multilingual_task_alone(encoder, make, tmp_path):
     result = evaluate(encoder, [make(), make(Setting.MONOLINGUAL)], tmp_path)
     multi, mono = scores_of(result, 0), scores_of(result, 1)
     names = {measure.name for measure in LANGUAGE_BIAS}
@@ -70,11 +67,8 @@ def test_every_measure_is_in_the_file_of_the_multilingual_task_alone(
 
 
 def test_rank_correlation_is_the_mean_spearman_with_the_other_languages(
-    encoder: HashEncoder,
-    make: Any,
-    collection: ParallelCollection,
-    tmp_path: Path,
-) -> None:
+    encoder, make, collection, tmp_path
+):
     found = scores_of(evaluate(encoder, [make()], tmp_path))
     pool = [
         (collection.part(code).passage_id(at), passage.text)
@@ -97,9 +91,7 @@ def test_rank_correlation_is_the_mean_spearman_with_the_other_languages(
     assert found["de"]["mrc"] == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_subset_scores_the_same_alone_as_with_the_others(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_a_subset_scores_the_same_alone_as_with_the_others(encoder, make, tmp_path):
     everything = scores_of(evaluate(encoder, [make()], tmp_path / "all"))
     task = make().filter_languages(languages=None, hf_subsets=["fr"])
     alone = scores_of(evaluate(HashEncoder(None), [task], tmp_path / "one"))
@@ -108,9 +100,7 @@ def test_a_subset_scores_the_same_alone_as_with_the_others(
         assert value == everything["fr"][name], name
 
 
-def test_two_models_and_a_model_that_changed_do_not_share_a_memory(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_two_models_and_a_model_that_changed_do_not_share_a_memory(encoder, make, tmp_path):
     task = make()
     task.load_data()
     first = scores_of(evaluate(encoder, [task], tmp_path / "1"))
@@ -124,7 +114,7 @@ def test_two_models_and_a_model_that_changed_do_not_share_a_memory(
     assert len(task.memory) == 0
 
 
-def test_a_search_model_has_no_rank_correlation_and_no_probe(make: Any, tmp_path: Path) -> None:
+def test_a_search_model_has_no_rank_correlation_and_no_probe(make, tmp_path):
     score = scores_of(evaluate(WordSearch(), [make()], tmp_path))["de"]
     assert score["mrc"] is None
     assert score["language_probe_accuracy"] is None
@@ -143,9 +133,7 @@ class OneHit(WordSearch):
         }
 
 
-def test_what_a_search_model_leaves_out_is_in_no_top_and_in_no_prediction(
-    make: Any, tmp_path: Path
-) -> None:
+def test_what_a_search_model_leaves_out_is_in_no_top_and_in_no_prediction(make, tmp_path):
     result = evaluate(OneHit(), [make()], tmp_path, prediction_folder=tmp_path / "predictions")
     score = scores_of(result)["de"]
     pool = 16 + 16 + 14
@@ -157,7 +145,7 @@ def test_what_a_search_model_leaves_out_is_in_no_top_and_in_no_prediction(
     assert {len(found) for found in hits.values()} == {1}
 
 
-def test_unloading_keeps_the_context_of_a_task(make: Any) -> None:
+def test_unloading_keeps_the_context_of_a_task(make):
     task = make(context="sentence+paragraph")
     name = task.metadata.name
     task.load_data()

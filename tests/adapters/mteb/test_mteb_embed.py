@@ -69,9 +69,7 @@ def call(**encode_kwargs: Any) -> EncodeCall:
     return EncodeCall(mteb.get_task(TASK).metadata, "test", "en", encode_kwargs)
 
 
-def test_a_foreign_model_is_stored_by_the_content_of_its_weights(
-    pocket: SentenceTransformer, tmp_path: Path
-) -> None:
+def test_a_foreign_model_is_stored_by_the_content_of_its_weights(pocket, tmp_path):
     first = stock(pocket)
     scores = evaluate(first, tmp_path / "a", "eng")
     assert encode_once_of(first, call(batch_size=32)).encoded == 48 + 144
@@ -82,24 +80,20 @@ def test_a_foreign_model_is_stored_by_the_content_of_its_weights(
     assert (file.label, file.entries) == ("test/stock", 192)
 
 
-def test_a_foreign_model_scores_as_it_does_through_our_adapter(tmp_path: Path) -> None:
+def test_a_foreign_model_scores_as_it_does_through_our_adapter(tmp_path):
     ours = evaluate(mteb.get_model("hybridir/pocket-base"), tmp_path / "a", "eng", "hin")
     theirs = evaluate(stock(load_pocket()), tmp_path / "b", "eng", "hin")
     assert theirs == pytest.approx(ours, abs=1e-6)
 
 
-def test_the_store_can_be_switched_off(
-    pocket: SentenceTransformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_store_can_be_switched_off(pocket, tmp_path, monkeypatch):
     monkeypatch.setenv(paths.STORE_VARIABLE, "0")
     evaluate(stock(pocket), tmp_path, "eng")
     assert store_files(paths.embedding_store_dir()) == []
 
 
 @pytest.mark.parametrize("fingerprint", [None, "v1"])
-def test_a_class_of_its_own_is_stored_only_if_it_names_its_fingerprint(
-    fingerprint: str | None, tmp_path: Path
-) -> None:
+def test_a_class_of_its_own_is_stored_only_if_it_names_its_fingerprint(fingerprint, tmp_path):
     class Remote(AbsEncoder):
         model = torch.nn.Linear(1, 1)  # what else it does with its network is unknown
         embedding_fingerprint = fingerprint
@@ -115,14 +109,14 @@ def test_a_class_of_its_own_is_stored_only_if_it_names_its_fingerprint(
     assert len(store_files(paths.embedding_store_dir())) == (0 if fingerprint is None else 1)
 
 
-def test_other_arguments_of_encode_are_other_embeddings(pocket: SentenceTransformer) -> None:
+def test_other_arguments_of_encode_are_other_embeddings(pocket):
     model = stock(pocket)
     plain = encode_once_of(model, call(batch_size=32))
     assert encode_once_of(model, call(batch_size=8, show_progress_bar=True)) is plain
     assert encode_once_of(model, call(normalize_embeddings=False)) is not plain
 
 
-def test_the_usual_wrapper_is_scored_in_float64(pocket: SentenceTransformer) -> None:
+def test_the_usual_wrapper_is_scored_in_float64(pocket):
     vectors = (np.eye(3, dtype=np.float32), np.arange(3))
     model = stock(pocket)
     assert isinstance(scorer(model, vectors, vectors), DenseScorer)
@@ -133,9 +127,7 @@ def test_the_usual_wrapper_is_scored_in_float64(pocket: SentenceTransformer) -> 
         pocket.similarity_fn_name = "cosine"
 
 
-def test_truncated_embeddings_are_never_the_full_ones(
-    pocket: SentenceTransformer, tmp_path: Path
-) -> None:
+def test_truncated_embeddings_are_never_the_full_ones(pocket, tmp_path):
     full = evaluate(stock(pocket), tmp_path / "full", "deu")
     model = stock(pocket)
     pocket.truncate_dim = 64
@@ -150,7 +142,7 @@ def test_truncated_embeddings_are_never_the_full_ones(
     assert short["de"] < full["de"]
 
 
-def test_the_prompt_is_part_of_the_key() -> None:
+def test_the_prompt_is_part_of_the_key():
     class Instructed(AbsEncoder):
         model_prompts = {"query": "find: "}  # noqa: RUF012
         instruction_template = "Instruct: {instruction}"
@@ -166,7 +158,7 @@ def test_the_prompt_is_part_of_the_key() -> None:
     assert prompt_signature(model, PromptType.query, call()) != query
 
 
-def test_bf16_results_are_kept_apart(tmp_path: Path) -> None:
+def test_bf16_results_are_kept_apart(tmp_path):
     model = mteb.get_model("hybridir/pocket-base", precision="bf16")
     scores = evaluate(model, tmp_path, "eng")
     exact = evaluate(mteb.get_model("hybridir/pocket-base"), tmp_path, "eng")
@@ -177,14 +169,12 @@ def test_bf16_results_are_kept_apart(tmp_path: Path) -> None:
     assert len(store_files(paths.embedding_store_dir())) == 2
 
 
-def test_an_argument_that_nobody_reads_is_refused() -> None:
+def test_an_argument_that_nobody_reads_is_refused():
     with pytest.raises(TypeError, match="precison"):
         mteb.get_model("hybridir/pocket-base", precison="bf16")
 
 
-def test_mtebs_own_evaluation_gives_the_same_scores(
-    pocket: SentenceTransformer, tmp_path: Path
-) -> None:
+def test_mtebs_own_evaluation_gives_the_same_scores(pocket, tmp_path):
     """The stock path (its search, its metrics) on the same task and model."""
     task = mteb.get_task("PocketQARMultilingualRetrieval", hf_subsets=["en"])
     task.load_data()
@@ -202,9 +192,7 @@ def test_mtebs_own_evaluation_gives_the_same_scores(
         assert ours[name] == pytest.approx(theirs[name], abs=2e-5), name
 
 
-def test_weights_changed_in_place_are_encoded_anew(
-    pocket: SentenceTransformer, tmp_path: Path
-) -> None:
+def test_weights_changed_in_place_are_encoded_anew(pocket, tmp_path):
     """A callback that evaluates the same object after each epoch."""
     model = stock(pocket)
     evaluate(model, tmp_path / "before", "eng")
@@ -220,7 +208,7 @@ def test_weights_changed_in_place_are_encoded_anew(
             parameter.copy_(original)
 
 
-def test_a_static_model_has_no_longest_input() -> None:
+def test_a_static_model_has_no_longest_input():
     words = Tokenizer(WordLevel({"a": 0, "b": 1}, unk_token="a"))
     static = stock(SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=4)]))
     assert static.model.max_seq_length == float("inf")
@@ -229,9 +217,7 @@ def test_a_static_model_has_no_longest_input() -> None:
     assert found.max_length == 0
 
 
-def test_a_subclass_of_mtebs_wrapper_is_not_trusted_to_be_its_network(
-    pocket: SentenceTransformer, tmp_path: Path
-) -> None:
+def test_a_subclass_of_mtebs_wrapper_is_not_trusted_to_be_its_network(pocket, tmp_path):
     class Centred(mteb.SentenceTransformerEncoderWrapper):
         def encode(self, *args: Any, **kwargs: Any) -> np.ndarray:
             vectors = np.asarray(super().encode(*args, **kwargs))

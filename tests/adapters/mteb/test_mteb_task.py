@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,9 +29,7 @@ def make(toy: Any) -> Any:
     return tasks_of(toy)
 
 
-def test_each_setting_has_its_subsets_and_all_its_measures(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_each_setting_has_its_subsets_and_all_its_measures(encoder, make, tmp_path):
     tasks = [make(setting) for setting in Setting]
     result = evaluate(encoder, tasks, tmp_path)
     mono, cross, multi = (scores_of(result, at) for at in range(3))
@@ -50,9 +47,7 @@ def test_each_setting_has_its_subsets_and_all_its_measures(
     assert (multi["de"]["n_queries"], multi["de"]["n_passages"]) == (3, 16)
 
 
-def test_scores_equal_a_slow_computation_from_the_definition(
-    encoder: HashEncoder, make: Any, toy: Any, tmp_path: Path
-) -> None:
+def test_scores_equal_a_slow_computation_from_the_definition(encoder, make, toy, tmp_path):
     found = scores_of(evaluate(encoder, [make(Setting.MULTILINGUAL)], tmp_path))
     pool = [(code, p) for code in ("de", "en", "fr") for p in toy.part(code).passages]
     vectors = np.stack([hash_embedding(p.text) for _, p in pool]).astype(np.float64)
@@ -72,9 +67,7 @@ def test_scores_equal_a_slow_computation_from_the_definition(
     assert found["de"]["rank_distance"] == pytest.approx(np.mean(distances), abs=1e-6)
 
 
-def test_all_tasks_of_a_run_encode_each_distinct_text_once(
-    encoder: HashEncoder, make: Any, toy: Any, tmp_path: Path
-) -> None:
+def test_all_tasks_of_a_run_encode_each_distinct_text_once(encoder, make, toy, tmp_path):
     evaluate(encoder, [make(setting) for setting in Setting], tmp_path)
     expected = {("query", q.text) for part in toy.parts.values() for q in part.queries} | {
         ("document", p.text) for part in toy.parts.values() for p in part.passages
@@ -83,18 +76,14 @@ def test_all_tasks_of_a_run_encode_each_distinct_text_once(
     assert set(encoder.seen) == expected
 
 
-def test_another_model_object_is_encoded_anew(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_another_model_object_is_encoded_anew(encoder, make, tmp_path):
     evaluate(encoder, [make(Setting.MONOLINGUAL)], tmp_path / "a")
     other = HashEncoder(None, lambda text: -hash_embedding(text[::-1]))
     evaluate(other, [make(Setting.MONOLINGUAL)], tmp_path / "b")
     assert len(other.seen) == len(encoder.seen)
 
 
-def test_languages_filter_subsets_and_what_is_encoded(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_languages_filter_subsets_and_what_is_encoded(encoder, make, tmp_path):
     task = make(Setting.CROSS_LINGUAL).filter_languages(["fra"])
     assert set(scores_of(evaluate(encoder, [task], tmp_path))) == {
         "de-fr",
@@ -108,9 +97,7 @@ def test_languages_filter_subsets_and_what_is_encoded(
     assert all("Katze" in t or "Hund" in t or "Vogel" in t for _, t in other.seen)
 
 
-def test_only_missing_subsets_are_run_again_and_merged(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_only_missing_subsets_are_run_again_and_merged(encoder, make, tmp_path):
     evaluate(encoder, [make(Setting.MONOLINGUAL).filter_languages(["deu"])], tmp_path)
     file = next(tmp_path.rglob("ToyMonolingualRetrieval.json"))
     before = json.loads(file.read_text())["scores"]["test"]
@@ -120,16 +107,14 @@ def test_only_missing_subsets_are_run_again_and_merged(
     assert after["de"] == before[0]
 
 
-def test_an_unknown_split_names_the_splits_there_are(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_an_unknown_split_names_the_splits_there_are(encoder, make, tmp_path):
     known = make(Setting.MONOLINGUAL).filter_eval_splits(["test"])
     assert set(scores_of(evaluate(encoder, [known], tmp_path / "a"))) == {"de", "en", "fr"}
     with pytest.raises(UnknownNameError, match="no split dev, only test"):
         evaluate(encoder, [make(Setting.MONOLINGUAL).filter_eval_splits(["dev"])], tmp_path / "b")
 
 
-def test_context_changes_text_and_name(encoder: HashEncoder, make: Any, tmp_path: Path) -> None:
+def test_context_changes_text_and_name(encoder, make, tmp_path):
     task = make(Setting.MONOLINGUAL, context="sentence+paragraph")
     assert task.metadata.name == "ToyMonolingualInContextRetrieval"
     evaluate(encoder, [task], tmp_path)
@@ -139,8 +124,8 @@ def test_context_changes_text_and_name(encoder: HashEncoder, make: Any, tmp_path
 
 
 def test_one_language_of_a_collection_that_is_answered_elsewhere_can_be_run(
-    encoder: HashEncoder, make: Any, toy: Any, tmp_path: Path
-) -> None:
+    encoder, make, toy, tmp_path
+):
     asked_only = replace(toy.part("de"), queries=(Query("x", "only in German?", ()),))
     english = replace(toy.part("en"), queries=(Query("x", "the cat?", (0,)),))
     whole = {"de": asked_only, "en": english}
@@ -160,7 +145,7 @@ def test_one_language_of_a_collection_that_is_answered_elsewhere_can_be_run(
     assert scores_of(evaluate(encoder, [pair], tmp_path))["de-en"]["n_queries"] == 1
 
 
-def test_predictions_are_saved_best_first(encoder: HashEncoder, make: Any, tmp_path: Path) -> None:
+def test_predictions_are_saved_best_first(encoder, make, tmp_path):
     evaluate(encoder, [make(Setting.MONOLINGUAL)], tmp_path / "r", prediction_folder=tmp_path / "p")
     saved = json.loads((tmp_path / "p" / "ToyMonolingualRetrieval_predictions.json").read_text())
     run = saved["en"]["test"]["q:en:f0"]
@@ -177,9 +162,7 @@ def test_predictions_are_saved_best_first(encoder: HashEncoder, make: Any, tmp_p
         (lambda v: v[:, :, None], "have shape"),
     ],
 )
-def test_broken_embeddings_are_one_clear_error(
-    make: Any, tmp_path: Path, fault: Any, message: str
-) -> None:
+def test_broken_embeddings_are_one_clear_error(make, tmp_path, fault, message):
     class Broken(HashEncoder):
         def encode(self, *args: Any, **kwargs: Any) -> np.ndarray:
             return fault(super().encode(*args, **kwargs))
@@ -188,15 +171,13 @@ def test_broken_embeddings_are_one_clear_error(
         evaluate(Broken(None), [make(Setting.MONOLINGUAL)], tmp_path)
 
 
-def test_a_models_own_similarity_decides_the_ranks(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_a_models_own_similarity_decides_the_ranks(encoder, make, tmp_path):
     normal = scores_of(evaluate(encoder, [make(Setting.MONOLINGUAL)], tmp_path / "a"))
     reverse = scores_of(evaluate(Reversed(None), [make(Setting.MONOLINGUAL)], tmp_path / "b"))
     assert reverse["en"]["mrr"] < normal["en"]["mrr"]
 
 
-def test_torch_tensors_in_low_precision_are_welcome(make: Any, tmp_path: Path) -> None:
+def test_torch_tensors_in_low_precision_are_welcome(make, tmp_path):
     class HalfPrecision(HashEncoder):
         def encode(self, *args: Any, **kwargs: Any) -> Any:
             return torch.from_numpy(super().encode(*args, **kwargs)).bfloat16()
@@ -205,9 +186,7 @@ def test_torch_tensors_in_low_precision_are_welcome(make: Any, tmp_path: Path) -
     assert scores_of(result)["de"]["map"] > 0.5
 
 
-def test_a_search_model_is_scored_and_what_it_does_not_return_ranks_last(
-    make: Any, tmp_path: Path
-) -> None:
+def test_a_search_model_is_scored_and_what_it_does_not_return_ranks_last(make, tmp_path):
     scores = scores_of(evaluate(WordSearch(), [make(Setting.MONOLINGUAL)], tmp_path))
     assert scores["en"]["recall_at_1"] == 1.0
     multi = scores_of(evaluate(WordSearch(), [make(Setting.MULTILINGUAL)], tmp_path))
@@ -215,9 +194,7 @@ def test_a_search_model_is_scored_and_what_it_does_not_return_ranks_last(
     assert 0 < multi["en"]["map"] < 1
 
 
-def test_values_in_the_result_file_are_strict_json(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_values_in_the_result_file_are_strict_json(encoder, make, tmp_path):
     evaluate(encoder, [make(Setting.MULTILINGUAL)], tmp_path)
     text = next(tmp_path.rglob("ToyMultilingualRetrieval.json")).read_text()
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))

@@ -59,9 +59,7 @@ def by_trec_eval(folder: Path, subset: str) -> dict[str, float]:
     ("task", "subsets"),
     [(MONO, ["sw", "yo"]), (MULTI, ["sw", "yo"]), ("PocketQARCrossLingualRetrieval", ["de-en"])],
 )
-def test_trec_eval_scores_each_written_run_as_we_do(
-    task: str, subsets: list[str], tmp_path: Path
-) -> None:
+def test_trec_eval_scores_each_written_run_as_we_do(task, subsets, tmp_path):
     found = dict(search("test/hash", task, tmp_path / "out", subsets=subsets))
     assert list(found) == subsets
     record = json.loads((tmp_path / "out" / "measures.json").read_text())
@@ -76,13 +74,13 @@ def test_trec_eval_scores_each_written_run_as_we_do(
         }
 
 
-def test_the_toy_runs_hold_equal_scores(tmp_path: Path) -> None:
+def test_the_toy_runs_hold_equal_scores(tmp_path):
     """Else the parity above would say nothing of ties."""
     found = dict(search("test/hash", MONO, tmp_path, subsets=["sw"]))
     assert any(len(set(r.values())) < len(r) for r in found["sw"].run.values())
 
 
-def test_what_a_shallow_run_lacks_counts_in_our_measures_only(tmp_path: Path) -> None:
+def test_what_a_shallow_run_lacks_counts_in_our_measures_only(tmp_path):
     dict(search("test/hash", MONO, tmp_path, subsets=["sw"], depth=5))
     held = json.loads((tmp_path / "measures.json").read_text())["subsets"]["sw"]
     lines = (tmp_path / "sw.trec").read_text().splitlines()
@@ -93,7 +91,7 @@ def test_what_a_shallow_run_lacks_counts_in_our_measures_only(tmp_path: Path) ->
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32) | st.sampled_from([0.0, 1.0, 0.5]), max_size=30))
-def test_scores_for_trec_eval_fall_strictly_and_stay_near(values: list[float]) -> None:
+def test_scores_for_trec_eval_fall_strictly_and_stay_near(values):
     ordered = sorted(values, reverse=True)
     written = [f"{score:.9g}" for score in trec_scores(ordered).tolist()]
     read = np.array([np.float32(float(score)) for score in written])
@@ -102,13 +100,13 @@ def test_scores_for_trec_eval_fall_strictly_and_stay_near(values: list[float]) -
     assert np.allclose(read, ordered, atol=2 * step * max(len(values), 1), rtol=0)
 
 
-def test_scores_that_differ_are_written_as_they_are() -> None:
+def test_scores_that_differ_are_written_as_they_are():
     assert trec_scores([0.5, 0.25, -1.0]).tolist() == [0.5, 0.25, -1.0]
     tied = trec_scores([1.0, 1.0, 0.5])
     assert tied.tolist() == [1.0, float(np.nextafter(np.float32(1), np.float32(0))), 0.5]
 
 
-def test_an_id_with_white_space_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+def test_an_id_with_white_space_is_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(DataFormatError, match="id 'two words' cannot be in a TREC file"):
         write_run(tmp_path / "a.trec", {"q": {"good": 1.0, "two words": 0.5}}, "x")
     assert not list(tmp_path.iterdir())
@@ -129,16 +127,14 @@ def test_an_id_with_white_space_is_refused_and_nothing_is_written(tmp_path: Path
         ),
     ],
 )
-def test_mistakes_are_one_clear_message(
-    options: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
-) -> None:
+def test_mistakes_are_one_clear_message(options, error, message, tmp_path):
     values = {"task": MONO, **options}
     with pytest.raises(error, match=message):
         dict(search("test/hash", values.pop("task"), tmp_path / "out", **values))
     assert not (tmp_path / "out").exists()
 
 
-def test_two_searches_are_not_mixed_in_one_folder(tmp_path: Path) -> None:
+def test_two_searches_are_not_mixed_in_one_folder(tmp_path):
     dict(search("test/hash", MONO, tmp_path, subsets=["sw"]))
     dict(search("test/hash", MONO, tmp_path, subsets=["sw"]))  # again is fine
     with pytest.raises(SettingError, match="holds the search of test/hash on Streamed"):
@@ -151,7 +147,7 @@ def test_two_searches_are_not_mixed_in_one_folder(tmp_path: Path) -> None:
         check_folder(tmp_path / "file", {})
 
 
-def test_subsets_of_an_earlier_search_stay_in_the_measures(tmp_path: Path) -> None:
+def test_subsets_of_an_earlier_search_stay_in_the_measures(tmp_path):
     def held() -> dict[str, Any]:
         content = json.loads((tmp_path / "measures.json").read_text())
         return dict(content["subsets"])
@@ -164,7 +160,7 @@ def test_subsets_of_an_earlier_search_stay_in_the_measures(tmp_path: Path) -> No
     assert list(held()) == ["yo"], "made in another way"
 
 
-def test_the_command_prints_a_table_and_the_cache_shows_the_shards(tmp_path: Path) -> None:
+def test_the_command_prints_a_table_and_the_cache_shows_the_shards(tmp_path):
     out = run(
         "search", "test/hash", MONO, "--output", str(tmp_path), "--subset", "yo", "--depth", "3"
     )
@@ -181,7 +177,7 @@ def test_the_command_prints_a_table_and_the_cache_shows_the_shards(tmp_path: Pat
     assert "Toy yo" not in run("cache", "info")
 
 
-def test_clearing_leaves_what_is_no_shard_folder(tmp_path: Path) -> None:
+def test_clearing_leaves_what_is_no_shard_folder(tmp_path):
     dict(search("test/hash", MONO, tmp_path / "out", subsets=["sw"]))
     parent = paths.shard_dir()
     (made,) = shard_files(parent)
@@ -196,7 +192,7 @@ def test_clearing_leaves_what_is_no_shard_folder(tmp_path: Path) -> None:
     assert sorted(path.name for path in parent.iterdir()) == ["mine", "renamed"]
 
 
-def test_tables_of_passages_are_shown_and_cleared() -> None:
+def test_tables_of_passages_are_shown_and_cleared():
     folder = paths.corpora_dir()
     folder.mkdir(parents=True)
     for name in ("a.arrow", ".b.arrow.1.0.tmp", "mine.txt"):
@@ -206,6 +202,6 @@ def test_tables_of_passages_are_shown_and_cleared() -> None:
     assert [file.name for file in folder.iterdir()] == ["mine.txt"]
 
 
-def test_dtype_and_device_reach_the_task(tmp_path: Path) -> None:
+def test_dtype_and_device_reach_the_task(tmp_path):
     found = dict(search("test/hash", MONO, tmp_path, subsets=["sw"], dtype="float16", device="cpu"))
     assert found["sw"].scores["shard_dtype"] == "float16"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import mteb
 import numpy as np
@@ -37,7 +35,7 @@ MEASURES = measures()
 
 
 @pytest.mark.parametrize("name", [MONO, MULTI])
-def test_measures_and_rankings_equal_those_of_the_path_in_memory(name: str, tmp_path: Path) -> None:
+def test_measures_and_rankings_equal_those_of_the_path_in_memory(name, tmp_path):
     parts = {code: toy_part(code) for code in WORDS}
     model, setting = HashEncoder(), Setting.MONOLINGUAL if name == MONO else Setting.MULTILINGUAL
     result = evaluate(
@@ -67,7 +65,7 @@ def test_measures_and_rankings_equal_those_of_the_path_in_memory(name: str, tmp_
         assert found[code]["shard_dtype"] == "float32"
 
 
-def test_a_pool_reports_the_bias_that_fits_and_says_why_the_rest_does_not(tmp_path: Path) -> None:
+def test_a_pool_reports_the_bias_that_fits_and_says_why_the_rest_does_not(tmp_path):
     score = scores_of(evaluate(HashEncoder(), [task_of(MULTI)], tmp_path))["sw"]
     refused = score["not_applicable"]
     assert {"rank_distance", "lpr", "peer_at_20", "mrc"} <= set(refused)
@@ -81,7 +79,7 @@ def test_a_pool_reports_the_bias_that_fits_and_says_why_the_rest_does_not(tmp_pa
     assert set(score["confidence_intervals"]) >= {"top1_relevant_same"}
 
 
-def test_a_second_run_and_another_setting_encode_no_passage(tmp_path: Path) -> None:
+def test_a_second_run_and_another_setting_encode_no_passage(tmp_path):
     first = HashEncoder()
     evaluate(first, [task_of(MONO)], tmp_path / "a")
     assert first.passages_seen() == DISTINCT
@@ -93,7 +91,7 @@ def test_a_second_run_and_another_setting_encode_no_passage(tmp_path: Path) -> N
     assert other.passages_seen() == DISTINCT
 
 
-def test_one_language_alone_reads_only_its_own_passages(tmp_path: Path) -> None:
+def test_one_language_alone_reads_only_its_own_passages(tmp_path):
     parts = {code: toy_part(code) for code in WORDS}
     task = task_of(MONO, toy_spec(parts)).filter_languages(["swa"])
     task.load_data()
@@ -103,9 +101,7 @@ def test_one_language_alone_reads_only_its_own_passages(tmp_path: Path) -> None:
     assert parts["yo"].passages.reads == 0  # type: ignore[attr-defined]
 
 
-def test_a_model_without_fingerprint_leaves_no_shards(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_without_fingerprint_leaves_no_shards(tmp_path, monkeypatch):
     monkeypatch.setenv("HYBRIDIR_SHARD_DIR", str(tmp_path / "shards"))
     model = HashEncoder(None)
     evaluate(model, [task_of(MONO), task_of(MULTI)], tmp_path / "a")
@@ -115,9 +111,7 @@ def test_a_model_without_fingerprint_leaves_no_shards(
     assert not list((tmp_path / "shards").iterdir())
 
 
-def test_judged_passages_that_the_corpus_lacks_are_never_retrieved(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_judged_passages_that_the_corpus_lacks_are_never_retrieved(tmp_path, caplog):
     part = toy_part("sw")
     lost = {**part.qrels, "q2": {"elsewhere#1": 1}, "q3": {**part.qrels["q3"], "gone#2": 2}}
     parts = {"sw": replace(part, qrels=lost), "yo": toy_part("yo")}
@@ -144,7 +138,7 @@ def test_judged_passages_that_the_corpus_lacks_are_never_retrieved(
     assert score["recall_at_100"] < 1
 
 
-def test_stock_mteb_gives_the_same_scores_on_the_same_data(tmp_path: Path) -> None:
+def test_stock_mteb_gives_the_same_scores_on_the_same_data(tmp_path):
     from mteb.abstasks.retrieval import AbsTaskRetrieval
 
     parts = {}
@@ -173,7 +167,7 @@ def test_stock_mteb_gives_the_same_scores_on_the_same_data(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", [MONO, MULTI])
-def test_a_search_model_is_scored_on_a_corpus_from_disk(name: str, tmp_path: Path) -> None:
+def test_a_search_model_is_scored_on_a_corpus_from_disk(name, tmp_path):
     parts = {code: toy_part(code) for code in WORDS}
     parts["sw"].qrels["q2"]["elsewhere#1"] = 1  # type: ignore[index]
     task = task_of(name, toy_spec(parts))
@@ -199,7 +193,7 @@ def test_a_search_model_is_scored_on_a_corpus_from_disk(name: str, tmp_path: Pat
         assert "embeddings" in score["not_applicable"]["language_probe_accuracy"]
 
 
-def test_the_corpus_is_built_once_and_read_from_disk() -> None:
+def test_the_corpus_is_built_once_and_read_from_disk():
     parts = {code: toy_part(code) for code in WORDS}
     first = task_of(MULTI, toy_spec(parts))
     first.load_data()
@@ -219,9 +213,7 @@ def test_the_corpus_is_built_once_and_read_from_disk() -> None:
         split["nothing"]
 
 
-def test_half_precision_shards_are_others_and_say_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_half_precision_shards_are_others_and_say_so(tmp_path, monkeypatch):
     whole = scores_of(evaluate(HashEncoder(), [task_of(MONO)], tmp_path / "a"))["sw"]
     monkeypatch.setenv("HYBRIDIR_SHARD_DTYPE", "float16")
     model = HashEncoder()
@@ -234,9 +226,7 @@ def test_half_precision_shards_are_others_and_say_so(
         evaluate(HashEncoder(), [task_of(MONO)], tmp_path / "c")
 
 
-def test_what_the_disk_cannot_hold_is_refused_before_encoding(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_disk_cannot_hold_is_refused_before_encoding(tmp_path, monkeypatch):
     part = toy_part("sw")
     part.passages.expected = 10**15  # type: ignore[attr-defined]
     model = HashEncoder()
@@ -248,7 +238,7 @@ def test_what_the_disk_cannot_hold_is_refused_before_encoding(
     assert model.passages_seen() > 0
 
 
-def test_a_models_own_similarity_decides(tmp_path: Path) -> None:
+def test_a_models_own_similarity_decides(tmp_path):
     normal = evaluate(HashEncoder(), [task_of(MONO)], tmp_path, prediction_folder=tmp_path / "a")
     reverse = evaluate(
         Reversed(), [task_of(MONO)], tmp_path / "r", prediction_folder=tmp_path / "b"
@@ -262,7 +252,7 @@ def test_a_models_own_similarity_decides(tmp_path: Path) -> None:
     assert [i for i in second if i in distinct] == distinct[::-1]
 
 
-def test_metadata_names_and_subsets() -> None:
+def test_metadata_names_and_subsets():
     mono, multi = make_streamed_tasks(toy_spec(), MEASURES)
     assert (mono.metadata.name, multi.metadata.name) == (MONO, MULTI)
     assert mono.metadata.eval_langs == {"sw": ["swa-Latn"], "yo": ["yor-Latn"]}
@@ -279,7 +269,7 @@ def test_metadata_names_and_subsets() -> None:
         check_task(task)
 
 
-def test_a_collection_that_names_its_task_has_one_subset(tmp_path: Path) -> None:
+def test_a_collection_that_names_its_task_has_one_subset(tmp_path):
     spec = toy_spec({"sw": toy_part("sw")}, task="MyData", settings=(Setting.MONOLINGUAL,))
     named = scores_of(evaluate(HashEncoder(), [task_of("MyData", spec)], tmp_path / "a"))
     alone = scores_of(evaluate(HashEncoder(), [task_of(MONO)], tmp_path / "b"))
@@ -295,12 +285,12 @@ def test_a_collection_that_names_its_task_has_one_subset(tmp_path: Path) -> None
         ({"main_score": "bleu"}, "main_score 'bleu' is no measure; choose from map, mrr"),
     ],
 )
-def test_a_spec_that_makes_no_task_says_why(changes: dict[str, Any], message: str) -> None:
+def test_a_spec_that_makes_no_task_says_why(changes, message):
     with pytest.raises(PluginError, match=message):
         make_streamed_tasks(toy_spec(**changes), MEASURES)
 
 
-def test_an_unknown_split_and_an_unjudged_language_are_clear_errors(tmp_path: Path) -> None:
+def test_an_unknown_split_and_an_unjudged_language_are_clear_errors(tmp_path):
     with pytest.raises(UnknownNameError, match=f"{MONO} has no split test, only dev"):
         evaluate(HashEncoder(), [task_of(MONO).filter_eval_splits(["test"])], tmp_path)
     bare = {"sw": replace(toy_part("sw"), qrels={"q0": {"0#0": 0}})}
