@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         load_debiaser,
     )
     from hybridir_mteb.encoders.pocket.model import load_pocket
-    from hybridir_mteb.measures.measure import Measure, RankTable
+    from hybridir_mteb.measures.measure import RankTable
     from hybridir_mteb.plugins.hookspecs import hookimpl
     from hybridir_mteb.plugins.settings import Setting
     from hybridir_mteb.plugins.specs import (
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         CollectionSpec,
         DebiasData,
         Debiaser,
+        Measure,
         StreamedPart,
         StreamedSpec,
         TrainingMethod,
@@ -52,7 +53,7 @@ _PUBLIC = {
     "DebiasedSentenceTransformer": "hybridir_mteb.debias.sentence_transformer",
     "Debiaser": "hybridir_mteb.plugins.specs",
     "LanguagePart": "hybridir_mteb.collections.collection",
-    "Measure": "hybridir_mteb.measures.measure",
+    "Measure": "hybridir_mteb.plugins.specs",
     "ParallelCollection": "hybridir_mteb.collections.collection",
     "Passage": "hybridir_mteb.collections.collection",
     "Query": "hybridir_mteb.collections.collection",

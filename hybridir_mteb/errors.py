@@ -57,6 +57,16 @@ class ShardError(HybridIRError):
     """Shards that are damaged, not complete or cannot be written; the message says what to do."""
 
 
+def one_line(error: BaseException, limit: int | None = None) -> str:
+    """An error's message in one line, or its type where it has none.
+
+    Args:
+        error: The error.
+        limit: Number of characters that are kept; by default all.
+    """
+    return " ".join(str(error).split())[:limit] or type(error).__name__
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """``". Did you mean …?"`` for the closest known names, or an empty string."""
     matches = get_close_matches(name, list(known), n=3)

@@ -1,9 +1,10 @@
-"""Files written whole or not at all, and their checksums."""
+"""Files written whole or not at all, checksums of files, and the hash that orders ids."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def tie_key(identifier: str) -> bytes:
+    """What orders passages of equal score, the smallest first: 8 bytes of a hash of the id."""
+    return hashlib.blake2b(identifier.encode(), digest_size=8).digest()
+
+
+def beside(path: Path) -> Path:
+    """A hidden name beside a path that no other process has."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{uuid4().hex[:8]}.tmp")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends without error.
@@ -23,12 +34,38 @@ def replacing(path: Path) -> Iterator[Path]:
     A reader sees the old file or the new one, never a part; after an error the old one stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid4().hex[:8]}.tmp")
+    temporary = beside(path)
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_beside(place: Path) -> Iterator[Path]:
+    """An empty folder beside ``place``, to be renamed to it; what is left of it goes at the end."""
+    folder = beside(place)
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def move_in(folder: Path, place: Path) -> bool:
+    """Rename a complete folder to its place; False if a folder of another process is there.
+
+    Raises:
+        OSError: It cannot be renamed for any other reason.
+    """
+    try:
+        folder.rename(place)  # fails if there is a folder that is not empty
+    except OSError:
+        if not place.is_dir():
+            raise
+        return False
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from hybridir_mteb.plugins.manager import Plugins, load_plugins
+from hybridir_mteb.plugins.manager import load_plugins
+from hybridir_mteb.plugins.registry import Plugins
 
 
 @lru_cache(maxsize=1)

@@ -165,7 +165,8 @@ def bench_encode() -> dict[str, Any]:
 POOL_CODE = """
 import json, sys, time
 import numpy as np
-from hybridir_mteb.plugins.settings import Setting, judged_queries, subsets
+from hybridir_mteb.collections.collection import judged_queries
+from hybridir_mteb.plugins.settings import Setting, subsets
 from hybridir_mteb.tasks import XQUAD_R
 
 collection = XQUAD_R.load(XQUAD_R.languages)

@@ -21,18 +21,12 @@ from provenance import RESULTS, provenance
 from significance import pairwise_tests
 
 from hybridir_mteb import language_bias, paths
-from hybridir_mteb.collections.collection import ParallelCollection
+from hybridir_mteb.collections.collection import ParallelCollection, judged_queries, passage_text
 from hybridir_mteb.debias.fitted import read_fitted
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.files import replacing, write_text
 from hybridir_mteb.installed import installed_plugins
-from hybridir_mteb.plugins.settings import (
-    Context,
-    Setting,
-    judged_queries,
-    passage_text,
-    subsets,
-)
+from hybridir_mteb.plugins.settings import Context, Setting, subsets
 
 COLLECTIONS = ("XQuADR", "MLQAR")
 COMMAND = "make compare-debiasing"

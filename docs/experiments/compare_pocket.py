@@ -25,6 +25,7 @@ from significance import pairwise_tests
 from train_pocket import METHODS, SEEDS, stored
 
 from hybridir_mteb import paths
+from hybridir_mteb.collections.collection import passage_text
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.load import load_sentence_transformer
 from hybridir_mteb.encoders.memory import EncodeOnce
@@ -34,7 +35,7 @@ from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
 from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
 from hybridir_mteb.files import replacing, write_text
 from hybridir_mteb.installed import installed_plugins
-from hybridir_mteb.plugins.settings import Context, passage_text
+from hybridir_mteb.plugins.settings import Context
 
 COLLECTIONS = ("XQuADR", "MLQAR")
 COMMAND = "make compare-pocket"

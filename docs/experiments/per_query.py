@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hybridir_mteb.collections.collection import ParallelCollection
+from hybridir_mteb.collections.collection import ParallelCollection, judged_queries
 from hybridir_mteb.measures.effectiveness import average_precision, ndcg, reciprocal_rank
 from hybridir_mteb.measures.language_bias import rank_distance
 from hybridir_mteb.measures.measure import RankTable
-from hybridir_mteb.plugins.settings import Setting, judged_queries, subsets
+from hybridir_mteb.plugins.settings import Setting, subsets
 from hybridir_mteb.ranking.arrays import Relevance
 from hybridir_mteb.ranking.exact import for_each, tie_order
 from hybridir_mteb.ranking.scorers import DenseScorer

@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from hybridir_mteb import paths
-from hybridir_mteb.collections.collection import language_of, passage_id, query_id
+from hybridir_mteb.collections.collection import judged_queries, language_of, passage_id, query_id
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, SettingError
-from hybridir_mteb.plugins.settings import Context, Setting, judged_queries, subsets
-from hybridir_mteb.plugins.specs import CollectionSpec, StreamedPart, StreamedSpec
+from hybridir_mteb.plugins.settings import Context, Setting, subsets, task_name
+from hybridir_mteb.plugins.specs import (
+    CollectionSpec,
+    StreamedPart,
+    StreamedSpec,
+    streamed_task_name,
+)
 from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.shards.listing import shard_files
 
@@ -205,9 +210,6 @@ def _spec_of(task: str) -> CollectionSpec | StreamedSpec | None:
 
 def _task_names(spec: CollectionSpec | StreamedSpec) -> dict[str, tuple[Setting, str]]:
     """Task -> its setting, and what to run for the multilingual setting, if there is one."""
-    from hybridir_mteb.adapters.mteb.streamed import streamed_task_name
-    from hybridir_mteb.adapters.mteb.task import task_name
-
     if isinstance(spec, StreamedSpec):
         named = {setting: streamed_task_name(spec, setting) for setting in spec.settings}
         right = named.get(Setting.MULTILINGUAL, "")

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from hybridir_mteb.collections.languages import language as check_language
 from hybridir_mteb.errors import DataFormatError, UnknownNameError
+from hybridir_mteb.plugins.settings import Context, Subset
 
 
 def language_of(identifier: str) -> str:
@@ -168,6 +169,35 @@ class ParallelCollection:
                 f"{self.name} has no language {language!r}, only {', '.join(self.languages)}"
             )
         return self.parts[language]
+
+
+def passage_text(part: LanguagePart, position: int, context: Context) -> str:
+    """The text of a candidate as the encoder sees it: the sentence, then the paragraph if asked.
+
+    Stripped, as MTEB strips every document.
+    """
+    passage = part.passages[position]
+    if context is Context.SENTENCE or not passage.context.strip():
+        return passage.text.strip()
+    return f"{passage.text.strip()} {passage.context.strip()}"
+
+
+def judged_queries(
+    collection: ParallelCollection, subset: Subset
+) -> Iterator[tuple[int, list[str]]]:
+    """Positions of the subset's queries, each with the ids of its relevant passages.
+
+    Queries without a relevant passage in the pool are left out.
+    """
+    pools = [collection.part(code) for code in subset.passage_languages]
+    for position, query in enumerate(collection.part(subset.query_language).queries):
+        relevant = [
+            pool.passage_id(at)
+            for pool in pools
+            for at in pool.relevant_by_parallel_id.get(query.parallel_id, ())
+        ]
+        if relevant:
+            yield position, relevant
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb import paths
 from hybridir_mteb.collections.readers.rows import in_order
-from hybridir_mteb.errors import ChecksumError, DataUnavailableError
+from hybridir_mteb.errors import ChecksumError, DataUnavailableError, one_line
 from hybridir_mteb.files import sha256_of, write_text
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def fetch_folder(folder: HubFolder) -> tuple[Path, ...]:
     except Exception as error:
         raise unavailable(
             folder.place,
-            f"the download from {folder.repository} failed: {_said(error)}",
+            f"the download from {folder.repository} failed: {one_line(error).rstrip('.')}",
             f"run: {folder.how}",
             f"the files at <folder>/{folder.place}/docs-*.jsonl.gz",
         ) from error
@@ -284,7 +284,3 @@ def _verified(folder: HubFolder, cached: Path) -> Mapping[str, str]:
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return files if isinstance(files, dict) else {}
-
-
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

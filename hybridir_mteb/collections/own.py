@@ -30,7 +30,7 @@ from hybridir_mteb.plugins.specs import CollectionCard, StreamedPart, StreamedSp
 
 if TYPE_CHECKING:
     from hybridir_mteb.collections.readers.verify import Found
-    from hybridir_mteb.plugins.manager import Plugins
+    from hybridir_mteb.plugins.registry import Plugins
 
 OWNER = "hybridir data add"
 NO_LICENCE = "not specified"

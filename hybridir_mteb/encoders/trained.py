@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from hybridir_mteb import paths
 from hybridir_mteb.encoders.trained_record import check_files, check_record, take_place
@@ -27,7 +26,7 @@ from hybridir_mteb.errors import (
     UnknownNameError,
     suggest,
 )
-from hybridir_mteb.files import sha256_of
+from hybridir_mteb.files import folder_beside, replacing, sha256_of
 
 OWNER = "hybridir"
 NOT_HERE = "not-on-this-machine"  # revision of an encoder's name that has no weights here
@@ -189,19 +188,14 @@ def keep(name: str, root: Path | None = None) -> Iterator[Place]:
     _check_name(name)
     store = root or paths.model_store_dir()
     home = store / name.partition("/")[2]
-    home.mkdir(parents=True, exist_ok=True)
-    temporary = home / f".{uuid4().hex[:12]}"
-    temporary.mkdir()
-    place = Place(temporary)
-    try:
+    with folder_beside(home / "encoder") as temporary:
+        place = Place(temporary)
         yield place
         encoder = read_encoder(temporary)
         verify(encoder)
         target = home / encoder.fingerprint
         take_place(temporary, target, (CARD, RECORD), lambda there: _equal(there, encoder))
         place.kept = read_encoder(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _equal(folder: Path, encoder: StoredEncoder) -> bool:
@@ -247,16 +241,10 @@ def export(encoder: StoredEncoder, target: Path) -> Path:
     """
     if target.exists():
         raise SettingError(f"{target} exists; give another name or remove it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid4().hex[:8]}.tmp")
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            for path in sorted(encoder.path.rglob("*")):
-                if path.is_file():
-                    archive.write(path, path.relative_to(encoder.path).as_posix())
-        temporary.rename(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for path in sorted(encoder.path.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(encoder.path).as_posix())
     return target
 
 

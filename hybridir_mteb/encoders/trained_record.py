@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hybridir_mteb.errors import DataFormatError
-from hybridir_mteb.files import replacing
+from hybridir_mteb.files import move_in, replacing
 
 ALLOWED = {".safetensors", ".json", ".md", ".txt", ".model", ".jinja"}
 # Record key -> types: what loading and MTEB's metadata need, dots lead inwards.
@@ -125,12 +125,7 @@ def take_place(
         described_by: Files that describe the others, and go last.
         sound: Whether a folder holds the weights that belong there.
     """
-    try:
-        folder.rename(target)  # fails if there is a folder that is not empty
-    except OSError:
-        if not target.is_dir():
-            raise
-    else:
+    if move_in(folder, target):
         return
     keep = sound(target)
     ours = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}

@@ -1,36 +1,20 @@
-"""What a measure is: a name, what it means, and a function from ranks to one value a query."""
+"""What a measure sees, ranks and languages, and how its values are taken and averaged."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.plugins.specs import Measure, PerQuery
 from hybridir_mteb.ranking.arrays import IntArray, QueryRows, Relevance
 from hybridir_mteb.ranking.exact import NOT_RETRIEVED
 
-# Keys that result files use for other things.
-RESERVED = frozenset(
-    {
-        "main_score",
-        "hf_subset",
-        "languages",
-        "mteb_version",
-        "n_queries",
-        "n_passages",
-        "confidence_intervals",
-        "passage_languages",
-        "n_missing_passages",
-        "not_applicable",
-        "shard_dtype",
-    }
-)
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+__all__ = ["Measure", "PerQuery", "RankTable", "evaluate_measures", "measure_values"]
 
 
 @dataclass(frozen=True)
@@ -91,39 +75,6 @@ class RankTable(QueryRows):
             self.query_of_entry, values, self.n_queries
         ).astype(np.float64)
         return sums
-
-
-PerQuery = Callable[[RankTable], npt.NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One measure.
-
-    Attributes:
-        name: Key in result files, lower case.
-        compute: Ranks -> (n_queries,) float64; NaN where the measure is undefined for a query.
-        description: One sentence: range, direction, source.
-        settings: Settings in which it is reported.
-        by_query: Whether queries of a language can have different values; one number for all of
-            them has no interval over queries.
-
-    Raises:
-        ValueError: The name is not lower case, or is a key that result files use otherwise.
-    """
-
-    name: str
-    compute: PerQuery
-    description: str
-    settings: frozenset[Setting] = field(default=frozenset(Setting))
-    by_query: bool = True
-
-    def __post_init__(self) -> None:
-        if self.name in RESERVED or not _NAME.fullmatch(self.name):
-            raise ValueError(
-                f"measure name {self.name!r}: use lower-case letters, digits and underscores, and "
-                f"none of {', '.join(sorted(RESERVED))}"
-            )
 
 
 def measure_values(measure: Measure, table: RankTable) -> npt.NDArray[np.float64]:

@@ -1,12 +1,10 @@
-"""The three settings, their subsets, and what a subset consists of."""
+"""The three settings, their subsets, and how tasks are named."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-
-from hybridir_mteb.collections.collection import LanguagePart, ParallelCollection
 
 
 class Setting(StrEnum):
@@ -62,30 +60,7 @@ def subsets(languages: Sequence[str], setting: Setting) -> list[Subset]:
     return [Subset(f"{a}-{b}", a, (b,)) for a in ordered for b in ordered if a != b]
 
 
-def passage_text(part: LanguagePart, position: int, context: Context) -> str:
-    """The text of a candidate as the encoder sees it: the sentence, then the paragraph if asked.
-
-    Stripped, as MTEB strips every document.
-    """
-    passage = part.passages[position]
-    if context is Context.SENTENCE or not passage.context.strip():
-        return passage.text.strip()
-    return f"{passage.text.strip()} {passage.context.strip()}"
-
-
-def judged_queries(
-    collection: ParallelCollection, subset: Subset
-) -> Iterator[tuple[int, list[str]]]:
-    """Positions of the subset's queries, each with the ids of its relevant passages.
-
-    Queries without a relevant passage in the pool are left out.
-    """
-    pools = [collection.part(code) for code in subset.passage_languages]
-    for position, query in enumerate(collection.part(subset.query_language).queries):
-        relevant = [
-            pool.passage_id(at)
-            for pool in pools
-            for at in pool.relevant_by_parallel_id.get(query.parallel_id, ())
-        ]
-        if relevant:
-            yield position, relevant
+def task_name(collection: str, setting: Setting, context: Context = Context.SENTENCE) -> str:
+    """Name of a task; the context is part of it, since MTEB keys results by task name."""
+    infix = "" if context is Context.SENTENCE else "InContext"
+    return f"{collection}{setting.in_task_name}{infix}Retrieval"

@@ -1,4 +1,7 @@
-"""What plugins register: collections, training methods, debiasers; models are a ``ModelMeta``."""
+"""What plugins register: collections, training methods, backbones, debiasers and measures.
+
+Models are registered as ``mteb.models.ModelMeta``.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from hybridir_mteb.collections.collection import ParallelCollection, PassageSource
-from hybridir_mteb.collections.download import DataFile, HubFolder
 from hybridir_mteb.errors import PluginError, UnknownNameError
-from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.plugins.settings import Setting, task_name
 
 if TYPE_CHECKING:
-    from hybridir_mteb.ranking.arrays import FloatArray, IntArray
+    from hybridir_mteb.collections.collection import ParallelCollection, PassageSource
+    from hybridir_mteb.collections.download import DataFile, HubFolder
+    from hybridir_mteb.measures.measure import RankTable
+    from hybridir_mteb.ranking.arrays import FloatArray, IntArray, Values
     from hybridir_mteb.training.losses.terms import LossTerm
     from hybridir_mteb.training.pairs import Source, TextTransform
 
@@ -289,6 +293,11 @@ class StreamedSpec:
     corpora: Mapping[str, HubFolder] = field(default_factory=dict, repr=False)
 
 
+def streamed_task_name(spec: StreamedSpec, setting: Setting) -> str:
+    """Name of the task of one setting."""
+    return spec.task or task_name(spec.name, setting)
+
+
 def pool_of(spec: StreamedSpec, languages: Sequence[str]) -> StreamedSpec:
     """The multilingual setting over some languages of a collection, as a collection of its own.
 
@@ -306,3 +315,53 @@ def pool_of(spec: StreamedSpec, languages: Sequence[str]) -> StreamedSpec:
         )
     name = spec.name + "".join(code.capitalize() for code in chosen)
     return replace(spec, name=name, languages=chosen, settings=(Setting.MULTILINGUAL,), task="")
+
+
+# Keys that result files use for other things.
+RESERVED = frozenset(
+    {
+        "main_score",
+        "hf_subset",
+        "languages",
+        "mteb_version",
+        "n_queries",
+        "n_passages",
+        "confidence_intervals",
+        "passage_languages",
+        "n_missing_passages",
+        "not_applicable",
+        "shard_dtype",
+    }
+)
+_MEASURE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+PerQuery = Callable[["RankTable"], "Values"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure.
+
+    Attributes:
+        name: Key in result files, lower case.
+        compute: Ranks -> (n_queries,) float64; NaN where the measure is undefined for a query.
+        description: One sentence: range, direction, source.
+        settings: Settings in which it is reported.
+        by_query: Whether queries of a language can have different values; one number for all of
+            them has no interval over queries.
+
+    Raises:
+        ValueError: The name is not lower case, or is a key that result files use otherwise.
+    """
+
+    name: str
+    compute: PerQuery
+    description: str
+    settings: frozenset[Setting] = field(default=frozenset(Setting))
+    by_query: bool = True
+
+    def __post_init__(self) -> None:
+        if self.name in RESERVED or not _MEASURE_NAME.fullmatch(self.name):
+            raise ValueError(
+                f"measure name {self.name!r}: use lower-case letters, digits and underscores, and "
+                f"none of {', '.join(sorted(RESERVED))}"
+            )

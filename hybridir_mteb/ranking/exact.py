@@ -7,7 +7,6 @@ language. No ranking is ever sorted.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.files import tie_key
 from hybridir_mteb.ranking.arrays import IntArray, Relevance, ScoreBlock, Values
 
 DEFAULT_BLOCK_BYTES = 16 << 20
@@ -48,11 +48,6 @@ class Scorer(Protocol):
     def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) scores, higher is better; equal texts score equally."""
         ...
-
-
-def tie_key(identifier: str) -> bytes:
-    """What orders passages of equal score, the smallest first: 8 bytes of a hash of the id."""
-    return hashlib.blake2b(identifier.encode(), digest_size=8).digest()
 
 
 def tie_order(passage_ids: Sequence[str], ties: Ties = Ties.HASH) -> IntArray:

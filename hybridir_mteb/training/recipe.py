@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hybridir_mteb import paths
-from hybridir_mteb.errors import DataUnavailableError, SettingError
+from hybridir_mteb.errors import DataUnavailableError, SettingError, one_line
 
 PACKAGED = paths.PACKAGE / "recipes"
 Value = float | int | str | bool | tuple[str, ...]
@@ -210,7 +210,7 @@ def _fields(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     try:
         fields = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
-        raise SettingError(f"{path}: {' '.join(str(error).split())}") from error
+        raise SettingError(f"{path}: {one_line(error)}") from error
     if not isinstance(fields, dict):
         raise SettingError(f"{path}: a recipe is a table of fields such as 'backbone: pocket'")
     base = fields.pop("extends", None)

@@ -209,8 +209,9 @@ def test_tensors_of_torch_are_taken(kind):
 @pytest.fixture
 def pocketqa() -> tuple[Parallel, Any]:
     """The built-in collection as a toy."""
+    from hybridir_mteb.collections.collection import judged_queries
     from hybridir_mteb.installed import installed_plugins
-    from hybridir_mteb.plugins.settings import Setting, judged_queries, subsets
+    from hybridir_mteb.plugins.settings import Setting, subsets
 
     spec = installed_plugins().collections["PocketQAR"]
     collection = spec.load(spec.languages)

@@ -19,7 +19,8 @@ from hybridir_mteb.errors import (
     UnknownNameError,
 )
 from hybridir_mteb.paths import collections_dir
-from hybridir_mteb.plugins.manager import Plugins, load_plugins
+from hybridir_mteb.plugins.manager import load_plugins
+from hybridir_mteb.plugins.registry import Plugins
 from hybridir_mteb.plugins.specs import StreamedSpec
 from hybridir_mteb.tasks import MIRACL, XQUAD_R
 from hybridir_mteb.training.leak import evaluation_texts

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybridir_mteb.collections.collection import LanguagePart, ParallelCollection, Passage, Query
-from hybridir_mteb.collections.languages import LANGUAGES
-from hybridir_mteb.plugins.settings import (
-    Context,
-    Setting,
-    Subset,
+from hybridir_mteb.collections.collection import (
+    LanguagePart,
+    ParallelCollection,
+    Passage,
+    Query,
     judged_queries,
     passage_text,
-    subsets,
 )
+from hybridir_mteb.collections.languages import LANGUAGES
+from hybridir_mteb.plugins.settings import Context, Setting, Subset, subsets
 
 XQUAD_R = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 MLQA_R = ("ar", "de", "en", "es", "hi", "vi", "zh")

@@ -192,7 +192,7 @@ def test_a_shard_without_its_record_does_not_exist(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(shard, "_place", killed)
+        patch.setattr(shard, "move_in", killed)
         patch.setattr(shard.shutil, "rmtree", lambda *_, **__: None)
         with pytest.raises(KeyboardInterrupt):
             filled(tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from hybridir_mteb.plugins.settings import Context, Setting
+from hybridir_mteb.plugins.settings import Setting, task_name
 from hybridir_mteb.results.benchmarks import BENCHMARKS, HYBRIDIR, PARALLEL, BenchmarkTasks
 
 _ATTRIBUTE = "HYBRIDIR_MTEB_BENCHMARK"
@@ -31,12 +31,8 @@ def build_benchmark() -> Any:
     )
     from mteb.get_tasks import get_task
 
-    from hybridir_mteb.adapters.mteb.task import task_name
-
     groups = {
-        setting.value.capitalize(): [
-            get_task(task_name(name, setting, Context.SENTENCE)) for name in PARALLEL
-        ]
+        setting.value.capitalize(): [get_task(task_name(name, setting)) for name in PARALLEL]
         for setting in Setting
     }
     return Benchmark(

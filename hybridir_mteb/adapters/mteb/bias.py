@@ -15,12 +15,16 @@ import numpy as np
 from mteb.types import PromptType
 
 from hybridir_mteb.adapters.mteb import embed as mteb_embed
-from hybridir_mteb.collections.collection import ParallelCollection, language_of
+from hybridir_mteb.collections.collection import (
+    ParallelCollection,
+    judged_queries,
+    language_of,
+)
 from hybridir_mteb.measures.measure import Measure, RankTable
 from hybridir_mteb.measures.probe import probe_by_language, relevant_items, why_no_probe
 from hybridir_mteb.measures.report import MATRICES, bias_report
 from hybridir_mteb.measures.view import LanguageView
-from hybridir_mteb.plugins.settings import Setting, judged_queries, subsets
+from hybridir_mteb.plugins.settings import Setting, subsets
 from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Relevance, Values
 from hybridir_mteb.ranking.correlation import mean_rank_correlation
 from hybridir_mteb.ranking.exact import tie_order

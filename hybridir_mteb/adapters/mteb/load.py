@@ -17,6 +17,7 @@ from hybridir_mteb.errors import (
     HybridIRError,
     SettingError,
     UnknownNameError,
+    one_line,
     suggest,
 )
 
@@ -78,10 +79,9 @@ def load_base(
     except HybridIRError:
         raise
     except Exception as error:  # other people's loaders, and the hub's client, raise anything
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise DataUnavailableError(
-            f"{base} cannot be loaded: {reason}. 'hybridir models list' shows encoders that are "
-            "here; a folder of a sentence-transformers model works too"
+            f"{base} cannot be loaded: {one_line(error, 300)}. 'hybridir models list' shows "
+            "encoders that are here; a folder of a sentence-transformers model works too"
         ) from error
 
 

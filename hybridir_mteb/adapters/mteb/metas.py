@@ -13,7 +13,7 @@ from hybridir_mteb.adapters.mteb.debiased import debiased_metas
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.trained import NOT_HERE
 from hybridir_mteb.encoders.trained_record import ALLOWED, check_record, skipping
-from hybridir_mteb.errors import DataUnavailableError
+from hybridir_mteb.errors import DataUnavailableError, one_line
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.plugins.specs import Backbone, TrainingMethod
 
@@ -88,12 +88,11 @@ def from_hub(name: str, revision: str | None) -> trained.StoredEncoder:
         folder = snapshot_download(name, allow_patterns=[f"*{s}" for s in sorted(ALLOWED)])
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         backbone, _, method = name.partition("/")[2].rpartition("-")
-        reason = " ".join(str(error).split())[:200]
         which = f" with revision {revision}" if revision else ""
         raise DataUnavailableError(
             f"{name}{which} is not in the store, not in the package, and not on the hub "
-            f"({reason}). Train it: hybridir train --backbone {backbone} --method {method}; or "
-            "take it over from another machine: hybridir models import FILE"
+            f"({one_line(error, 200)}). Train it: hybridir train --backbone {backbone} "
+            f"--method {method}; or take it over from another machine: hybridir models import FILE"
         ) from error
     from pathlib import Path
 
@@ -119,7 +118,7 @@ def to_hub(encoder: trained.StoredEncoder, repository: str, *, private: bool) ->
         done = api.upload_folder(repo_id=repository, folder_path=encoder.path)
     except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
         raise DataUnavailableError(
-            f"{repository}: the upload failed: {' '.join(str(error).split())[:300]}. Check the "
+            f"{repository}: the upload failed: {one_line(error, 300)}. Check the "
             "network and your token (hf auth login)"
         ) from error
     return str(done)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hybridir_mteb.errors import PluginCollisionError, PluginError
 from hybridir_mteb.installed import installed_plugins
-from hybridir_mteb.plugins.manager import Plugins
+from hybridir_mteb.plugins.registry import Plugins
 from hybridir_mteb.plugins.specs import CollectionSpec, StreamedSpec
 
 _registered: list[Plugins] = []

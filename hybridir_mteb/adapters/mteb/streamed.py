@@ -9,13 +9,12 @@ from datasets import Dataset
 from mteb.abstasks.task_metadata import TaskMetadata
 
 from hybridir_mteb.adapters.mteb.ranked_task import Asked, Named, RankedTask, class_of, metadata_of
-from hybridir_mteb.adapters.mteb.task import task_name
 from hybridir_mteb.collections.collection import passage_id, query_id
 from hybridir_mteb.collections.languages import language
 from hybridir_mteb.errors import PluginError
 from hybridir_mteb.measures.measure import Measure
-from hybridir_mteb.plugins.settings import Context, Setting, Subset, subsets
-from hybridir_mteb.plugins.specs import StreamedPart, StreamedSpec
+from hybridir_mteb.plugins.settings import Setting, Subset, subsets
+from hybridir_mteb.plugins.specs import StreamedPart, StreamedSpec, streamed_task_name
 
 if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb.corpus import Corpora
@@ -56,11 +55,6 @@ def streamed_subsets(spec: StreamedSpec, setting: Setting) -> list[Subset]:
         (code,) = spec.languages
         return [Subset(DEFAULT_SUBSET, code, (code,))]
     return subsets(spec.languages, setting)
-
-
-def streamed_task_name(spec: StreamedSpec, setting: Setting) -> str:
-    """Name of the task of one setting."""
-    return spec.task or task_name(spec.name, setting, Context.SENTENCE)
 
 
 def _check(spec: StreamedSpec, setting: Setting, measures: Sequence[Measure]) -> None:

@@ -9,17 +9,14 @@ from datasets import Dataset
 from mteb.abstasks.task_metadata import TaskMetadata
 
 from hybridir_mteb.adapters.mteb.ranked_task import Asked, Named, RankedTask, class_of, metadata_of
-from hybridir_mteb.collections.collection import ParallelCollection
-from hybridir_mteb.collections.languages import language
-from hybridir_mteb.measures.measure import Measure
-from hybridir_mteb.plugins.settings import (
-    Context,
-    Setting,
-    Subset,
+from hybridir_mteb.collections.collection import (
+    ParallelCollection,
     judged_queries,
     passage_text,
-    subsets,
 )
+from hybridir_mteb.collections.languages import language
+from hybridir_mteb.measures.measure import Measure
+from hybridir_mteb.plugins.settings import Context, Setting, Subset, subsets, task_name
 from hybridir_mteb.plugins.specs import CollectionSpec
 
 if TYPE_CHECKING:
@@ -38,12 +35,6 @@ _CONTEXT_TEXT = {
     Context.SENTENCE: "A candidate is one sentence.",
     Context.SENTENCE_AND_PARAGRAPH: "A candidate is one sentence followed by its paragraph.",
 }
-
-
-def task_name(collection: str, setting: Setting, context: Context) -> str:
-    """Name of a task; the context is part of it, since MTEB keys results by task name."""
-    infix = "" if context is Context.SENTENCE else "InContext"
-    return f"{collection}{setting.in_task_name}{infix}Retrieval"
 
 
 def task_metadata(spec: CollectionSpec, setting: Setting, context: Context) -> TaskMetadata:

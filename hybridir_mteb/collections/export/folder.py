@@ -11,11 +11,10 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from hybridir_mteb.collections.export.formats import ExportSubset, Format, write_pool, write_queries
 from hybridir_mteb.errors import HybridIRError, SettingError
-from hybridir_mteb.files import sha256_of
+from hybridir_mteb.files import folder_beside, sha256_of
 
 RECORD = "export.json"
 DEFAULT = "default"
@@ -90,25 +89,21 @@ def write_export(
     """
     check_folder(folder, overwrite=overwrite)
     place = folder.resolve()  # a link stays one
-    suffix = f"{os.getpid()}.{uuid4().hex[:8]}"
-    building = place.with_name(f".{place.name}.{suffix}.tmp")
     try:
-        building.mkdir(parents=True)
-        done = _write_subsets(subsets, building, form)
-        readme = _readme(origin, done, building, form)
-        (building / "README.md").write_text(readme, encoding="utf-8")
-        record = {"format": form, **asdict(origin), "subsets": [asdict(one) for one in done]}
-        text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-        (building / RECORD).write_text(text, encoding="utf-8")
-        _put_in_place(building, place, place.with_name(f".{place.name}.{suffix}.old"))
+        with folder_beside(place) as building:
+            done = _write_subsets(subsets, building, form)
+            readme = _readme(origin, done, building, form)
+            (building / "README.md").write_text(readme, encoding="utf-8")
+            record = {"format": form, **asdict(origin), "subsets": [asdict(one) for one in done]}
+            text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+            (building / RECORD).write_text(text, encoding="utf-8")
+            _put_in_place(building, place, building.with_suffix(".old"))
     except HybridIRError:  # some are OSErrors
         raise
     except OSError as error:
         raise SettingError(
             f"{folder} was not written: {error}; free some space or give another folder"
         ) from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return Exported(folder, form, tuple(done))
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from hybridir_mteb.collections.collection import StreamedPassage
+from hybridir_mteb.files import tie_key
 from hybridir_mteb.plugins.specs import StreamedPart
-from hybridir_mteb.ranking.exact import tie_key
 
 
 @dataclass(frozen=True)

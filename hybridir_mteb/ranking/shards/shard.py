@@ -7,21 +7,18 @@ read. Of two processes that write the same shard, the first wins.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
 
 from hybridir_mteb.errors import DataFormatError
-from hybridir_mteb.files import sha256_of
+from hybridir_mteb.files import beside, folder_beside, move_in, sha256_of, tie_key
 from hybridir_mteb.ranking.arrays import IntArray
-from hybridir_mteb.ranking.exact import tie_key
 
 VECTORS = "vectors.npy"
 IDS = "ids.utf8"
@@ -122,9 +119,7 @@ def write_shard(
     Raises:
         OSError: The shard cannot be written; nothing of it is left.
     """
-    temporary = target.parent / f".{target.name}.{os.getpid()}.{uuid4().hex[:8]}.tmp"
-    try:
-        temporary.mkdir(parents=True)
+    with folder_beside(target) as temporary:
         raw = [identifier.encode() for identifier in ids]
         np.save(temporary / VECTORS, np.ascontiguousarray(vectors), allow_pickle=False)
         (temporary / IDS).write_bytes(b"".join(raw))
@@ -143,18 +138,8 @@ def write_shard(
         del fields["folder"]
         (temporary / RECORD).write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
         identity = _identity(target, temporary)
-        _place(temporary, target)
+        move_in(temporary, target)
         _SOUND.add(identity)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _place(temporary: Path, target: Path) -> None:
-    try:
-        temporary.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise  # not because another process was first
 
 
 def read_shard(folder: Path) -> Shard | None:
@@ -201,7 +186,7 @@ def check_contents(shard: Shard) -> None:
 
 def discard(folder: Path) -> None:
     """Take a shard away: first out of its place, then off the disk."""
-    trash = folder.parent / f".{folder.name}.{os.getpid()}.{uuid4().hex[:8]}.tmp"
+    trash = beside(folder)
     try:
         folder.rename(trash)
     except FileNotFoundError:

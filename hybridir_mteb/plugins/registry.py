@@ -1,0 +1,100 @@
+"""Names with owners: what plugins registered, and which plugin each thing came from."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from hybridir_mteb.errors import PluginCollisionError, UnknownNameError, suggest
+from hybridir_mteb.plugins.specs import (
+    Backbone,
+    CollectionSpec,
+    Debiaser,
+    Measure,
+    StreamedSpec,
+    TrainingMethod,
+)
+
+Item = TypeVar("Item")
+AnyCollection = CollectionSpec | StreamedSpec
+
+
+class Registry(Generic[Item]):
+    """Named things of one kind, each with the plugin that it came from.
+
+    Args:
+        kind: What the things are, for messages.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._items: dict[str, Item] = {}
+        self._owner: dict[str, str] = {}
+
+    def add(self, name: str, item: Item, plugin: str) -> None:
+        """Register one thing.
+
+        Raises:
+            PluginCollisionError: The name is taken; the message names both plugins.
+        """
+        if name in self._items:
+            raise PluginCollisionError(
+                f"{self.kind} {name!r} is registered by both {self._owner[name]!r} and {plugin!r}; "
+                "uninstall one of them, or rename the item in one of them"
+            )
+        self._items[name] = item
+        self._owner[name] = plugin
+
+    def __getitem__(self, name: str) -> Item:
+        if name not in self._items:
+            known = ", ".join(sorted(self._items)) or "none"
+            raise UnknownNameError(
+                f"unknown {self.kind} {name!r}{suggest(name, self._items)} (known: {known})"
+            )
+        return self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._items))
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._items
+
+    def owner(self, name: str) -> str:
+        """The plugin that registered the name."""
+        self[name]
+        return self._owner[name]
+
+    def items(self) -> list[tuple[str, Item]]:
+        """Names and things in registration order: built-in ones first."""
+        return list(self._items.items())
+
+
+@dataclass
+class Plugins:
+    """Everything that plugins registered.
+
+    Attributes:
+        loaded: Distribution and entry point of each plugin that was loaded.
+        problems: One line for each thing that was refused or failed.
+    """
+
+    models: Registry[Any] = field(default_factory=lambda: Registry("model"))
+    collections: Registry[AnyCollection] = field(default_factory=lambda: Registry("collection"))
+    tasks: Registry[Any] = field(default_factory=lambda: Registry("task"))
+    measures: Registry[Measure] = field(default_factory=lambda: Registry("measure"))
+    methods: Registry[TrainingMethod] = field(default_factory=lambda: Registry("training method"))
+    backbones: Registry[Backbone] = field(default_factory=lambda: Registry("backbone"))
+    debiasers: Registry[Debiaser] = field(default_factory=lambda: Registry("debiaser"))
+    loaded: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def report(self, problem: str) -> None:
+        """Note a problem and say it in one line on stderr."""
+        line = " ".join(problem.split())
+        self.problems.append(line)
+        sys.stderr.write(f"hybridir-mteb: {line}\n")
