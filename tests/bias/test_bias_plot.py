@@ -407,7 +407,11 @@ def test_a_pair_without_any_relevant_passage_is_drawn(tmp_path):
     empty = [[None, None], [None, None]]
     report = replace(report, matrices=dict.fromkeys(MATRICES, empty))
     for matrix in MATRICES:
-        write_plot(report, tmp_path / f"{matrix}.svg", TITLE, matrix=matrix)
+        write_plot(report, tmp_path / f"{matrix}.html", TITLE, matrix=matrix)
+        page = Page(tmp_path / f"{matrix}.html")
+        pairs = page.tables[page.images[0]]
+        assert (pairs["en"], pairs["sw"]) == (["–", "–"], ["–", "–"])
+        assert len(re.findall(r"fill: url\(#pairs-h", page.text)) == 4  # cells that are hatched
 
 
 def test_drawing_leaves_no_trace_in_matplotlib(tmp_path):

@@ -363,5 +363,9 @@ def test_one_bad_record_takes_no_other_encoder_away_and_is_not_imported(changes,
 
 
 def test_every_encoder_of_the_package_has_a_usable_record():
-    for encoder in trained.encoders():
+    found = [encoder for encoder in trained.encoders() if encoder.place == "package"]
+    folders = {path.name for path in trained.PACKAGED.iterdir() if path.is_dir()}
+    assert {encoder.path.name for encoder in found} == folders
+    assert len(found) == 5 + 6 * 4  # trained ones; each of them and the base with each debiaser
+    for encoder in found:
         check_record(encoder.record, encoder.path)

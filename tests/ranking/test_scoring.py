@@ -115,9 +115,16 @@ def test_anything_but_a_matrix_is_refused(shape):
         check_embeddings(np.zeros(shape), "text")
 
 
-def test_sound_embeddings_pass():
-    check_embeddings(np.zeros((0, 3)), "query", 3)
-    check_embeddings(np.ones((2, 3)), "query")
+@pytest.mark.parametrize("value", [0.0, 1.0, np.finfo(np.float32).max])
+@pytest.mark.parametrize("dimension", [3, None])
+def test_sound_embeddings_pass_and_one_value_spoils_them(value, dimension):
+    for n in (0, 2):
+        vectors = np.full((n, 3), value, np.float32)
+        check_embeddings(vectors, "query", dimension)
+        assert (vectors == np.float32(value)).all()
+        spoilt = np.concatenate([vectors, [[value, np.nan, value]]])
+        with pytest.raises(EmbeddingError, match=rf"query number {n} .*; 1 of {n + 1}"):
+            check_embeddings(spoilt, "query", dimension)
 
 
 @pytest.mark.parametrize("broken", ["query", "passage"])
