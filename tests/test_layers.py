@@ -29,11 +29,7 @@ LAYERS = (
     ("__main__",),
 )
 NEIGHBOURS = {"errors", "files", "paths", "bias", "language_bias"}
-HOSTS = {
-    "mteb": "adapters.mteb",
-    "beir": "adapters.beir",
-    "ir_measures": "adapters.ir_measures",
-}
+HOSTS = {"mteb": "adapters.mteb", "beir": "adapters.beir", "ir_measures": "adapters.ir_measures"}
 # Imports against the plan, which may only become fewer: importer, imported.
 EXCEPTIONS: set[tuple[str, str]] = {
     ("collections.own", "adapters.mteb.register"),

@@ -103,9 +103,7 @@ def test_a_trec_run_is_evaluated_by_the_default_pipeline(pipeline, tmp_path):
     measure = LPR(doc_lang={"d1": "de", "e1": "en"}, query_lang={"q1": "de", "q2": "de"})
     metrics = list(
         ir_measures.iter_calc(
-            [measure],
-            ir_measures.read_trec_qrels(str(qrels)),
-            ir_measures.read_trec_run(str(run)),
+            [measure], ir_measures.read_trec_qrels(str(qrels)), ir_measures.read_trec_run(str(run))
         )
     )
     assert [(metric.query_id, metric.value) for metric in metrics] == [("q1", 1.0)]

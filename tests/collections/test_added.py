@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from toys.beir import CORPUS, QRELS, QUERIES, write
+from toys.beir import CORPUS, QRELS, small_folder, write
 from toys.cli import pipe, run, succeed
 
 from hybridir_mteb.collections import own as added
@@ -28,12 +28,7 @@ from hybridir_mteb.training.leak import evaluation_texts
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A small BEIR folder."""
-    place = tmp_path / "beir"
-    write(place / "corpus.jsonl", CORPUS)
-    write(place / "queries.jsonl", QUERIES)
-    write(place / "qrels" / "test.tsv", QRELS)
-    return place
+    return small_folder(tmp_path / "beir")
 
 
 @pytest.fixture(autouse=True)

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys.beir import CORPUS, QRELS, QUERIES, write
+from toys.beir import CORPUS, HEADS, QRELS, QUERIES, small_folder, write
 
 from hybridir_mteb.collections.collection import StreamedPassage
 from hybridir_mteb.collections.readers.beir import beir_files, beir_splits, read_beir_folder
 from hybridir_mteb.collections.readers.verify import examine
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, UnknownNameError
 from hybridir_mteb.plugins.specs import StreamedPart
-
-HEADS = ("query-id", "corpus-id", "score")
 
 
 def named(qrels: list[tuple[str, str, int]]) -> list[dict[str, Any]]:
@@ -24,12 +22,7 @@ def named(qrels: list[tuple[str, str, int]]) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The plain layout."""
-    place = tmp_path / "demo"
-    write(place / "corpus.jsonl", CORPUS)
-    write(place / "queries.jsonl", QUERIES)
-    write(place / "qrels" / "test.tsv", [HEADS, *QRELS])
-    return place
+    return small_folder(tmp_path / "demo")
 
 
 def content(part: StreamedPart) -> tuple[Any, ...]:

@@ -12,10 +12,10 @@ import pytest
 from beir.datasets.data_loader import GenericDataLoader
 from mteb.abstasks.retrieval_dataset_loaders import RetrievalDatasetLoader
 from toys.card import CARD
+from toys.mteb import measures
 from typer.testing import CliRunner
 
 from hybridir_mteb.adapters.mteb.export import subsets_of
-from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.streamed import StreamedTask, make_streamed_tasks
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.collections.collection import StreamedPassage
@@ -297,8 +297,12 @@ def streamed_task(sources: dict[str, Lines], **changes: object) -> StreamedTask:
         return StreamedPart(code, {"q": f"{code}?", "unjudged": "?"}, qrels, sources[code])
 
     fields = {"settings": (Setting.MULTILINGUAL,), **changes}
-    spec = StreamedSpec("Toy", tuple(sources), load, CARD, **fields)  # type: ignore[arg-type]
-    (made,) = make_streamed_tasks(spec, [measure for _, measure in register().measures.items()])
+    return loaded(StreamedSpec("Toy", tuple(sources), load, CARD, **fields))
+
+
+def loaded(spec: StreamedSpec) -> StreamedTask:
+    """The only task of a collection, with its data."""
+    (made,) = make_streamed_tasks(spec, measures())
     task = made()
     task.load_data()
     return task
@@ -329,10 +333,7 @@ def test_a_beir_folder_comes_back_as_it_went_in(tmp_path):
         task="toy",
         query_languages=("en",),
     )
-    (made,) = make_streamed_tasks(spec, [measure for _, measure in register().measures.items()])
-    task = made()
-    task.load_data()
-    (one,) = subsets_of(task)
+    (one,) = subsets_of(loaded(spec))
     assert set(one.query_languages.values()) == {"en"}
     assert one.passage_language("p1") == "de"
     second = write_export([one], ORIGIN, tmp_path / "second", Format.BEIR).folder
@@ -341,12 +342,9 @@ def test_a_beir_folder_comes_back_as_it_went_in(tmp_path):
 
 
 def test_the_language_maps_of_an_export_feed_hybridir_bias(tmp_path):
-    folder = (
-        export_task(
-            "PocketQARMultilingualRetrieval", tmp_path / "out", format="trec", subsets=["de"]
-        ).folder
-        / "de"
-    )
+    name = "PocketQARMultilingualRetrieval"
+    done = export_task(name, tmp_path / "out", format="trec", subsets=["de"])
+    folder = done.folder / "de"
     documents = read_language_map(folder / "document-languages.tsv").languages
     queries = read_language_map(folder / "query-languages.tsv")
     assert (documents["p:en:f01.0"], len(documents)) == ("en", 1584)

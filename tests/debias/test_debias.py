@@ -267,8 +267,7 @@ def test_a_file_that_is_no_debiaser_is_refused(tmp_path):
 # --- Text ---
 
 
-def test_ntrex_is_fitted_without_the_documents_that_training_holds_out(data_dir, monkeypatch):
-    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(data_dir))
+def test_ntrex_is_fitted_without_the_documents_that_training_holds_out(mirror):
     assert Recipe.model_fields["held_out_every"].default == HELD_OUT_EVERY
     corpus = load_ntrex(("de", "en"))
     order = list(dict.fromkeys(corpus.documents))
@@ -335,8 +334,7 @@ def test_files_that_cannot_be_used_are_named(tmp_path):
         make_text("here", {"de": ["a"], "en": ["a", "b"]}, parallel=False)
 
 
-def test_evaluation_text_is_refused_unless_allowed(data_dir, monkeypatch):
-    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(data_dir))
+def test_evaluation_text_is_refused_unless_allowed(mirror):
     question = "How many points did the Panthers defense surrender?"  # of XQuAD
     text = FitText("mine.txt", {"de": ("Ja.", "Nein."), "en": ("Yes.", question)}, parallel=True)
     with pytest.raises(LeakError, match=r"mine\.txt, line 2 \(en\) occurs in XQuADR") as caught:
@@ -348,7 +346,7 @@ def test_evaluation_text_is_refused_unless_allowed(data_dir, monkeypatch):
     assert {"XQuADR", "MLQAR", "PocketQAR"} <= set(known.checked)
 
 
-def test_a_leak_is_named_by_file_and_line_whatever_was_dropped(tmp_path, data_dir, monkeypatch):
+def test_a_leak_is_named_by_file_and_line_whatever_was_dropped(tmp_path, mirror, monkeypatch):
     known = EvaluationTexts()
     known.add("Set", ["This sentence is in an evaluation set."])
     monkeypatch.setattr("hybridir_mteb.debias.text.evaluation_texts", lambda: known)
@@ -364,7 +362,6 @@ def test_a_leak_is_named_by_file_and_line_whatever_was_dropped(tmp_path, data_di
     files["en"].write_text("\nno\nno\nno\nno\nno")
     (leak,) = check_text(file_text(files, limit=2), allow=True)[1]  # lines 2 and 5 of the file
     assert leak.item == "de.txt, line 2"
-    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(data_dir))
     corpus = ntrex_text(["de", "en"], 50)
     known.add("News", [corpus.lines["de"][7]])
     at = load_ntrex(("de", "en")).lines["de"].index(corpus.lines["de"][7]) + 1

@@ -145,8 +145,7 @@ def test_every_measure_has_a_section():
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["pocketqa-r", "pocketqa-r-hybrid", "pocketqa-r-adversarial", "xquad-r", "mlqa-r"],
+    "name", ["pocketqa-r", "pocketqa-r-hybrid", "pocketqa-r-adversarial", "xquad-r", "mlqa-r"]
 )
 def test_the_result_table_is_the_report_of_the_same_scores(name, tmp_path):
     content = json.loads((DOCS / "results" / f"{name}.json").read_text(encoding="utf-8"))

@@ -40,10 +40,7 @@ class Recorder:
         for start in range(0, len(positions), self.batch):
             part = positions[start : start + self.batch]
             self.seen += [texts[at] for at in part]
-            yield (
-                part,
-                np.stack([vector(texts[at], self.prompt, self.dimension) for at in part]),
-            )
+            yield (part, np.stack([vector(texts[at], self.prompt, self.dimension) for at in part]))
 
 
 def open_store(folder: Path) -> EmbeddingStore:

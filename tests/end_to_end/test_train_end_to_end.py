@@ -49,12 +49,14 @@ def command(weights: Path, data: Path, *extra: str, method: str = "hybrid") -> l
         "--batch-size": "8",
         "--precision": "fp32",
     }
-    return [
-        HYBRIDIR,
-        "train",
-        *(part for flag in flags.items() for part in flag),
-        *extra,
-    ]
+    return [HYBRIDIR, "train", *(part for flag in flags.items() for part in flag), *extra]
+
+
+def fields(weights: Path, data: Path, method: str, **changes: object) -> dict[str, object]:
+    """A recipe of 96 items and batches of 8."""
+    known = {"backbone": "xlmr", "method": method, "weights": str(weights), "steps": STEPS}
+    known |= {"data": [{"kind": "jsonl", "path": str(data)}]}
+    return {**known, "batch_size": 8, "precision": "fp32", **changes}
 
 
 def stored(environment: dict[str, str], name: str) -> trained.StoredEncoder:
@@ -92,22 +94,16 @@ def test_every_method_trains_differs_from_the_others_and_is_evaluated(
     fingerprints = set()
     for method in METHODS:
         options = {"batch_language": "en", "probability": 1.0} if method == "codeswitch" else {}
-        recipe = make_recipe(
-            {
-                "backbone": "xlmr",
-                "method": method,
-                "weights": str(tiny_xlmr),
-                "data": [{"kind": "jsonl", "path": str(data)}],
-                "steps": STEPS,
-                "batch_size": 8,
-                "precision": "fp32",
-                "method_options": options,
-                "distillation": {"pivot": "en"} if method == "mixed" else None,
-                "mini_batch_size": 4 if method in {"xx", "erasure"} else None,
-                "report_to": ["tensorboard"],
-            }
+        given = fields(
+            tiny_xlmr,
+            data,
+            method,
+            method_options=options,
+            distillation={"pivot": "en"} if method == "mixed" else None,
+            mini_batch_size=4 if method in {"xx", "erasure"} else None,
+            report_to=["tensorboard"],
         )
-        encoder = train(make_plan(recipe, leak_check=False))
+        encoder = train(make_plan(make_recipe(given), leak_check=False))
         assert encoder is not None
         assert encoder.record["curve"][-1]["step"] == STEPS
         assert encoder.record["data"][0]["held_out_items"] > 0
@@ -129,22 +125,9 @@ def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
     tiny_xlmr, data, environment, tmp_path, method, devices
 ):
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(
-        json.dumps(
-            {
-                "backbone": "xlmr",
-                "method": method,
-                "weights": str(tiny_xlmr),
-                "data": [{"kind": "jsonl", "path": str(data)}],
-                "steps": 40,  # 96 items, batches of 8: killed within a later epoch
-                "save_every": 5,
-                "batch_size": 8,
-                "precision": "fp32",
-                "evaluate_every": 20,
-                "lora": {"rank": 2, "dropout": 0.1},
-            }
-        )
-    )
+    lora = {"rank": 2, "dropout": 0.1}
+    often = {"steps": 40, "save_every": 5, "evaluate_every": 20}  # killed within a later epoch
+    recipe.write_text(json.dumps(fields(tiny_xlmr, data, method, lora=lora, **often)))
     arguments = [HYBRIDIR, "train", str(recipe)]
     if devices > 1:
         arguments = [*torchrun(devices), *arguments]

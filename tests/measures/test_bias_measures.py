@@ -27,26 +27,9 @@ from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.ranking.arrays import Relevance
 from hybridir_mteb.ranking.correlation import full_ranking, mean_rank_correlation
 from hybridir_mteb.ranking.exact import best_columns, ranks_and_top, tie_order
+from hybridir_mteb.ranking.judgements import MatrixScorer
 
 CODES = ("de", "en", "fr")
-
-
-class MatrixScorer:
-    """Scores that are there already."""
-
-    def __init__(self, scores: np.ndarray) -> None:
-        self.scores = np.asarray(scores, np.float64)
-
-    @property
-    def n_queries(self) -> int:
-        return len(self.scores)
-
-    @property
-    def n_passages(self) -> int:
-        return self.scores.shape[1]
-
-    def block(self, start: int, stop: int) -> np.ndarray:
-        return self.scores[start:stop]
 
 
 def table_of(

@@ -15,25 +15,8 @@ from hybridir_mteb.measures.measure import RankTable, evaluate_measures
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.ranking.arrays import Relevance, Similarity
 from hybridir_mteb.ranking.exact import Ties, exact_ranks, tie_order, top_passages
+from hybridir_mteb.ranking.judgements import MatrixScorer
 from hybridir_mteb.ranking.scorers import DenseScorer
-
-
-class MatrixScorer:
-    """Given scores."""
-
-    def __init__(self, scores: np.ndarray) -> None:
-        self.scores = np.asarray(scores, np.float64)
-
-    @property
-    def n_queries(self) -> int:
-        return self.scores.shape[0]
-
-    @property
-    def n_passages(self) -> int:
-        return self.scores.shape[1]
-
-    def block(self, start: int, stop: int) -> np.ndarray:
-        return self.scores[start:stop]
 
 
 def naive_ranks(scores: np.ndarray, rows: list[list[int]], order: np.ndarray) -> list[int]:
@@ -212,18 +195,13 @@ def test_top_passages_of_a_small_pool_are_the_whole_pool():
     assert columns.tolist() == [[1, 0]]
 
 
-def test_one_query_and_one_passage_rank_first():
-    ranks = exact_ranks(
-        MatrixScorer(np.zeros((1, 1))), Relevance.from_lists([[0]]), np.zeros(1, int)
-    )
-    assert ranks.tolist() == [1]
-
-
-def test_queries_without_relevant_passages_have_no_ranks():
-    ranks = exact_ranks(
-        MatrixScorer(np.zeros((2, 3))), Relevance.from_lists([[], []]), np.arange(3)
-    )
-    assert ranks.tolist() == []
+@pytest.mark.parametrize(
+    ("shape", "relevant", "expected"), [((1, 1), [[0]], [1]), ((2, 3), [[], []], [])]
+)
+def test_the_smallest_pool_and_queries_without_relevant_passages(shape, relevant, expected):
+    order = np.arange(shape[1])
+    ranks = exact_ranks(MatrixScorer(np.zeros(shape)), Relevance.from_lists(relevant), order)
+    assert ranks.tolist() == expected
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -234,16 +212,15 @@ def test_a_score_that_is_not_finite_names_the_query(bad):
         exact_ranks(MatrixScorer(scores), Relevance.from_lists([[0]] * 3), np.arange(2))
 
 
-def test_an_empty_pool_is_one_clear_error():
-    with pytest.raises(EmbeddingError, match="pool of passages is empty"):
-        exact_ranks(MatrixScorer(np.zeros((1, 0))), Relevance.from_lists([[]]), np.zeros(0, int))
-
-
-def test_sizes_that_do_not_fit_are_refused():
-    with pytest.raises(EmbeddingError, match="2 queries and 3 passages"):
-        exact_ranks(MatrixScorer(np.zeros((2, 3))), Relevance.from_lists([[0]]), np.arange(3))
-
-
-def test_a_relevant_passage_outside_the_pool_is_refused():
-    with pytest.raises(EmbeddingError, match="outside the pool of 3"):
-        exact_ranks(MatrixScorer(np.zeros((1, 3))), Relevance.from_lists([[3]]), np.arange(3))
+@pytest.mark.parametrize(
+    ("shape", "relevant", "message"),
+    [
+        ((1, 0), [[]], "pool of passages is empty"),
+        ((2, 3), [[0]], "2 queries and 3 passages"),
+        ((1, 3), [[3]], "outside the pool of 3"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_one_clear_error(shape, relevant, message):
+    scorer, order = MatrixScorer(np.zeros(shape)), np.arange(shape[1])
+    with pytest.raises(EmbeddingError, match=message):
+        exact_ranks(scorer, Relevance.from_lists(relevant), order)

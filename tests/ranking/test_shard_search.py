@@ -19,6 +19,7 @@ from toys.shards import folder_of, key
 from hybridir_mteb.errors import EmbeddingError, ShardError
 from hybridir_mteb.ranking.arrays import Relevance, Similarity
 from hybridir_mteb.ranking.exact import best_columns, exact_ranks, tie_order
+from hybridir_mteb.ranking.judgements import MatrixScorer
 from hybridir_mteb.ranking.shards import Hits, ShardFolder, dense, pairs, search, shard, top
 
 # "cpu:0" takes the path of other devices, on the processor.
@@ -41,14 +42,8 @@ def reference_scores(queries, vectors, similarity=Similarity.COSINE):
 def reference(scores, relevance, pool_ids, depth):
     """Rows, scores and ranks by the rules of hybridir_mteb.ranking.exact."""
 
-    class Scorer:
-        n_queries, n_passages = scores.shape
-
-        def block(self, start, stop):
-            return scores[start:stop]
-
     order = tie_order(pool_ids)
-    ranks = exact_ranks(Scorer(), relevance, order)
+    ranks = exact_ranks(MatrixScorer(scores), relevance, order)
     by_place, k = np.argsort(order), min(depth, scores.shape[1])
     rows = np.full((len(scores), depth), -1)
     best = np.full((len(scores), depth), -np.inf)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 from pathlib import Path
@@ -16,6 +15,7 @@ Corpus = dict[str, dict[str, str]]
 Queries = dict[str, str]
 Qrels = dict[str, dict[str, int]]
 DIMENSION = 32
+HEADS = ("query-id", "corpus-id", "score")
 CORPUS = [
     {"_id": "d1", "title": "Cats", "text": "A cat sleeps."},
     {"_id": "d2", "title": "", "text": "A dog runs."},
@@ -70,16 +70,18 @@ def toy_set(
 
 def write_folder(folder: Path, corpus: Corpus, queries: Queries, qrels: Qrels) -> Path:
     """The three files of BEIR's layout, by its own conventions."""
-    (folder / "qrels").mkdir(parents=True)
-    rows = [{"_id": key, **row} for key, row in corpus.items()]
-    asked = [{"_id": key, "text": text} for key, text in queries.items()]
-    for name, lines in (("corpus", rows), ("queries", asked)):
-        text = "".join(json.dumps(line) + "\n" for line in lines)
-        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
-    with (folder / "qrels" / "test.tsv").open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-        writer.writerow(["query-id", "corpus-id", "score"])
-        writer.writerows([q, p, grade] for q, found in qrels.items() for p, grade in found.items())
+    write(folder / "corpus.jsonl", [{"_id": key, **row} for key, row in corpus.items()])
+    write(folder / "queries.jsonl", [{"_id": key, "text": text} for key, text in queries.items()])
+    rows = [(q, p, grade) for q, found in qrels.items() for p, grade in found.items()]
+    write(folder / "qrels" / "test.tsv", [HEADS, *rows])
+    return folder
+
+
+def small_folder(folder: Path) -> Path:
+    """The plain layout with three passages."""
+    write(folder / "corpus.jsonl", CORPUS)
+    write(folder / "queries.jsonl", QUERIES)
+    write(folder / "qrels" / "test.tsv", [HEADS, *QRELS])
     return folder
 
 

@@ -45,6 +45,19 @@ class Parallel:
             [[column[f"p:{code}:{item}"] for code in LANGUAGES] for item in items],
         )
 
+    def taken(self, rows: Sequence[int], columns: Sequence[int] | None = None) -> Parallel:
+        """Some queries, and some passages where columns are given, in a new order."""
+        columns = range(self.shape[1]) if columns is None else columns
+        place = {column: at for at, column in enumerate(columns)}
+        return Parallel(
+            [self.query_ids[at] for at in rows],
+            [self.passage_ids[at] for at in columns],
+            [self.query_languages[at] for at in rows],
+            [self.passage_languages[at] for at in columns],
+            [self.items[at] for at in rows],
+            [[place[column] for column in self.relevant[at] if column in place] for at in rows],
+        )
+
     @property
     def shape(self) -> tuple[int, int]:
         return len(self.query_ids), len(self.passage_ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -154,24 +155,10 @@ def test_cross_covariance_by_hand():
 
 def test_distillation_is_zero_at_the_teacher_and_grows_away_from_it():
     batch = batch_of(5)
-    same = EmbeddedBatch(
-        batch.queries,
-        batch.passages,
-        batch.query_language,
-        batch.passage_language,
-        teacher_queries=batch.queries,
-        teacher_passages=batch.passages,
-    )
+    same = replace(batch, teacher_queries=batch.queries, teacher_passages=batch.passages)
     assert float(Distillation()(same)) == pytest.approx(0.0, abs=1e-6)
     other = batch_of(5, seed=1)
-    away = EmbeddedBatch(
-        other.queries,
-        other.passages,
-        batch.query_language,
-        batch.passage_language,
-        teacher_queries=batch.queries,
-        teacher_passages=batch.passages,
-    )
+    away = replace(same, queries=other.queries, passages=other.passages)
     # By the formula: KL(teacher || student), averaged over queries.
     teacher = F.softmax(batch.queries @ batch.passages.T / 0.05, dim=1)
     student = F.softmax(other.queries @ other.passages.T / 0.05, dim=1)
@@ -302,10 +289,7 @@ def test_dropout_is_changed_in_every_layer_and_in_attention(tmp_path):
     folder = write_tiny_decoder(tmp_path / "llama", "llama")
     (decoder,) = [b for b in BACKBONES if b.name == "llama3.1-8b"]
     (encoder,) = [b for b in BACKBONES if b.name == "xlmr"]
-    for backbone, weights in (
-        (decoder, folder),
-        (encoder, write_tiny_xlmr(tmp_path / "xlmr")),
-    ):
+    for backbone, weights in ((decoder, folder), (encoder, write_tiny_xlmr(tmp_path / "xlmr"))):
         model = load_backbone(backbone, weights=str(weights)).train()
         batch = model.preprocess(["one two three", "four"])
 

@@ -195,10 +195,7 @@ def test_impossible_batches_say_what_is_missing():
 
 
 def test_a_pair_carries_what_the_method_asked_for():
-    examples = {
-        "en": Example("Q en", "P en", ("n1", "n2")),
-        "de": Example("Q de", "P de", ("n3",)),
-    }
+    examples = {"en": Example("Q en", "P en", ("n1", "n2")), "de": Example("Q de", "P de", ("n3",))}
     data = PairDataset.build(
         [Source("s", (TrainingItem("i", examples),))],
         Columns(unlabelled=True, pivot="en", transform=lambda text, code, _: f"{code}:{text}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,8 @@ from mteb.types import PromptType
 from sentence_transformers import SentenceTransformer
 from toys import cli
 from toys.cli import succeed
-from toys.encoders import hash_embedding
+from toys.encoders import hash_embedding, meta
 from toys.training import write_tiny_xlmr
-from typer.testing import CliRunner
 
 import hybridir_mteb
 from hybridir_mteb.adapters.mteb import embed as mteb_embed
@@ -34,7 +34,6 @@ from hybridir_mteb.adapters.mteb.debiased import debiased_name, load_debiased
 from hybridir_mteb.adapters.mteb.embed import EncodeCall, embed, encode_once_of, scorer
 from hybridir_mteb.adapters.mteb.load import base_revision, load_base
 from hybridir_mteb.adapters.mteb.metas import encoder_metas
-from hybridir_mteb.cli.app import app
 from hybridir_mteb.debias import text as data
 from hybridir_mteb.debias.fitted import FittedDebiaser
 from hybridir_mteb.encoders import trained
@@ -44,6 +43,7 @@ from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,
     EmbeddingError,
+    LeakError,
     SettingError,
     UnknownNameError,
 )
@@ -76,18 +76,9 @@ class Fake(AbsEncoder):
 
 
 def fake_meta(revision: str = "1", **changes: Any) -> ModelMeta:
-    return ModelMeta.create_empty(
-        {
-            "name": "test/fake",
-            "revision": revision,
-            "loader": Fake,
-            "similarity_fn_name": ScoringFunction.COSINE,
-            "embed_dim": DIMENSION,
-            "training_datasets": {"MSMARCO"},
-            "framework": ["NumPy"],
-            **changes,
-        }
-    )
+    known = {"name": "test/fake", "revision": revision, "loader": Fake, "framework": ["NumPy"]}
+    known |= {"embed_dim": DIMENSION, "training_datasets": {"MSMARCO"}}
+    return meta(**{**known, **changes})
 
 
 def fake() -> Fake:
@@ -139,19 +130,23 @@ ONE, TWO = metadata(["deu-Latn"]), metadata({"de-en": ["deu-Latn", "eng-Latn"]})
 UNLISTED = metadata(["ces-Latn"])
 
 
+def loader_of(texts: list[str], task: TaskMetadata, role: PromptType | None) -> Any:
+    rows = Dataset.from_dict({"id": list(map(str, range(len(texts)))), "text": texts})
+    return create_dataloader(rows, task_metadata=task, prompt_type=role, batch_size=2)
+
+
 def numbers(
     model: DebiasedEncoder, texts: list[str], task: TaskMetadata, role: PromptType | None, **kw: Any
 ) -> list[int]:
     """Language numbers that a text gets, by the numbering debiaser."""
     (subset,) = task.hf_subsets_to_langscripts
-    loader = create_dataloader(
-        Dataset.from_dict({"id": list(map(str, range(len(texts)))), "text": texts}),
-        task_metadata=task,
-        prompt_type=role,
-        batch_size=2,
-    )
     out = model.encode(
-        loader, task_metadata=task, hf_split="test", hf_subset=subset, prompt_type=role, **kw
+        loader_of(texts, task, role),
+        task_metadata=task,
+        hf_split="test",
+        hf_subset=subset,
+        prompt_type=role,
+        **kw,
     )
     return [int(value) for value in out[:, 0]]
 
@@ -403,15 +398,15 @@ def metas() -> dict[str, ModelMeta]:
 
 
 def test_mteb_is_told_the_truth(made, monkeypatch, tmp_path):
-    meta = metas()[made.name]
-    assert meta.revision == made.fingerprint
-    assert meta.loader is load_debiased
-    assert meta.adapted_from == "test/fake"
-    assert meta.training_datasets == {"MSMARCO"}
-    written = meta.to_dict()
-    assert ModelMeta.model_validate({**meta.model_dump(), "loader": None}).name == made.name
+    known = metas()[made.name]
+    assert known.revision == made.fingerprint
+    assert known.loader is load_debiased
+    assert known.adapted_from == "test/fake"
+    assert known.training_datasets == {"MSMARCO"}
+    written = known.to_dict()
+    assert ModelMeta.model_validate({**known.model_dump(), "loader": None}).name == made.name
     assert (written["loader"], written["embed_dim"]) == ("load_debiased", DIMENSION)
-    monkeypatch.setitem(MODEL_REGISTRY, made.name, meta)
+    monkeypatch.setitem(MODEL_REGISTRY, made.name, known)
     assert mteb.get_model_meta(made.name).name == made.name
     model = mteb.get_model(made.name)
     cache = mteb.ResultCache(tmp_path / "results")
@@ -420,7 +415,7 @@ def test_mteb_is_told_the_truth(made, monkeypatch, tmp_path):
     (file,) = (tmp_path / "results").rglob("FakeRetrieval.json")
     assert file.parent.name == made.fingerprint
     assert file.parent.parent.name == "hybridir__test__fake+centre"
-    found = cache.load_task_result("FakeRetrieval", meta)
+    found = cache.load_task_result("FakeRetrieval", known)
     assert found is not None
     assert found.get_score() > 0
 
@@ -469,11 +464,11 @@ def test_a_base_that_is_here_has_a_name_for_every_debiaser_that_says_how_to_fit_
     names = {name for name in metas if name.startswith("hybridir/made-up")}
     assert names == {"hybridir/made-up+centre", "hybridir/made-up+lir"}
     assert not any(name.startswith("org/other") for name in metas)
-    meta = metas["hybridir/made-up+centre"]
-    assert meta.adapted_from == "hybridir/made-up"
+    known = metas["hybridir/made-up+centre"]
+    assert known.adapted_from == "hybridir/made-up"
     message = "Fit it: hybridir debias fit --model hybridir/made-up --method centre"
     with pytest.raises(DataUnavailableError, match=message):
-        meta.load_model()
+        known.load_model()
 
 
 def test_names():
@@ -516,8 +511,8 @@ def test_leaks_are_refused_or_written_down(registered, files, monkeypatch):
     known.add("XQuADR", [TEXTS["de"][1]])
     monkeypatch.setattr(data, "evaluation_texts", lambda: known)
     command = ["fit", "--model", "test/fake", "--method", "centre", *files]
-    done = CliRunner().invoke(app, ["debias", *command])
-    assert "de.txt, line 2 (de) occurs in XQuADR" in str(done.exception)
+    with pytest.raises(LeakError, match=r"de\.txt, line 2 \(de\) occurs in XQuADR"):
+        run(*command)
     run(*command, "--allow-leaks")
     made = trained.get("hybridir/test__fake+centre")
     assert made.record["leak_check"]["allowed_leaks"][0].count("de.txt, line 2") == 1
@@ -554,9 +549,9 @@ def test_the_card_says_zero_shot_and_unknown_data_only_where_that_is_so(
 
 
 def test_nothing_is_stored_if_one_of_the_methods_fails(registered, no_evaluation_sets, files):
-    command = ["debias", "fit", "--model", "test/fake", *files, "--option", "k=4"]
-    done = CliRunner().invoke(app, [*command, "--method", "centre", "--method", "lir"])
-    assert isinstance(done.exception, SettingError)
+    command = ["fit", "--model", "test/fake", *files, "--option", "k=4"]
+    with pytest.raises(SettingError):
+        run(*command, "--method", "centre", "--method", "lir")
     assert trained.find("hybridir/test__fake+centre") is None
 
 
@@ -569,21 +564,18 @@ def test_a_name_that_another_base_has_is_refused(made, files, tmp_path, monkeypa
     pocket.mkdir()
     assert debiased_name(str(pocket), "centre") == "hybridir/local__pocket-base+centre"
     monkeypatch.setitem(MODEL_REGISTRY, "test__fake", fake_meta(name="test/other"))
-    command = ["debias", "fit", "--method", "centre", *files, "--model"]
-    done = CliRunner().invoke(app, [*command, "test__fake"])
-    assert isinstance(done.exception, SettingError)
-    assert f"of another base, test/fake: remove that one: hybridir models rm {made.name}" in str(
-        done.exception
-    )
+    command = ["fit", "--method", "centre", *files, "--model"]
+    message = f"of another base, test/fake: remove that one: hybridir models rm {made.name}"
+    with pytest.raises(SettingError, match=re.escape(message)):
+        run(*command, "test__fake")
     with trained.keep("hybridir/local__pocket-base+centre") as place:
         fill = {"name": "hybridir/local__pocket-base+centre"}
         fill |= {"backbone": {**made.record["backbone"], "name": "/elsewhere/pocket-base"}}
         for path in made.path.iterdir():
             (place.folder / path.name).write_bytes(path.read_bytes())
         (place.folder / trained.RECORD).write_text(json.dumps({**made.record, **fill}))
-    done = CliRunner().invoke(app, [*command, str(pocket)])
-    assert isinstance(done.exception, SettingError)
-    assert "/elsewhere/pocket-base: rename the folder, or remove" in str(done.exception)
+    with pytest.raises(SettingError, match="/elsewhere/pocket-base: rename the folder, or remove"):
+        run(*command, str(pocket))
 
 
 def test_the_revision_of_a_foreign_base_is_of_all_that_changes_embeddings(tiny):
@@ -643,13 +635,10 @@ def test_paths_and_names_that_are_nothing_are_refused_before_any_work(monkeypatc
 def test_a_name_registered_before_the_fit_loads_after_it(files, no_evaluation_sets, monkeypatch):
     base = fake_meta(name="hybridir/made-up", revision="1")
     monkeypatch.setitem(MODEL_REGISTRY, "hybridir/made-up", base)
-    (meta,) = [
-        meta
-        for meta in encoder_metas([], [], {"hybridir/made-up": base}, ["centre"])
-        if meta.name == "hybridir/made-up+centre"
-    ]
+    found = encoder_metas([], [], {"hybridir/made-up": base}, ["centre"])
+    (known,) = [one for one in found if one.name == "hybridir/made-up+centre"]
     run("fit", "--model", "hybridir/made-up", "--method", "centre", *files)
-    model: Any = meta.load_model()
+    model: Any = known.load_model()
     assert isinstance(model, DebiasedEncoder)
     made = trained.get("hybridir/made-up+centre")
     assert model.mteb_model_meta.revision == made.fingerprint  # where results are filed
@@ -797,9 +786,9 @@ def test_a_folder_is_debiased_by_the_content_of_its_weights(tiny, files, no_eval
     assert "what the base itself was trained on is unknown" in card.lower()
     assert made.record["backbone"]["name"] == str(tiny)
     assert made.record["parameters"] == sum(p.numel() for p in model.parameters())
-    meta = metas()[made.name]
-    assert (meta.adapted_from, meta.embed_dim) == (None, 16)
-    assert meta.similarity_fn_name is ScoringFunction.COSINE
+    known = metas()[made.name]
+    assert (known.adapted_from, known.embed_dim) == (None, 16)
+    assert known.similarity_fn_name is ScoringFunction.COSINE
     debiased = load_debiased(made.name)
     fitted = hybridir_mteb.load_debiaser(made.name)
     here = hybridir_mteb.fit_debiaser(model, TEXTS, "centre")
@@ -807,7 +796,8 @@ def test_a_folder_is_debiased_by_the_content_of_its_weights(tiny, files, no_eval
         raw = model.encode_query([text])
         task = metadata(["fra-Latn"])
         arguments: Any = {"task_metadata": task, "hf_split": "test", "hf_subset": "default"}
-        found = debiased.encode(loader_of(text, task), prompt_type=PromptType.query, **arguments)
+        loader = loader_of([text], task, PromptType.query)
+        found = debiased.encode(loader, prompt_type=PromptType.query, **arguments)
         np.testing.assert_allclose(found, fitted(raw, "fr", "query"), atol=1e-5)
         np.testing.assert_allclose(found, here(raw, "fr", "query"), atol=1e-4)
     assert hybridir_mteb.load_debiaser(made.path).tensors.keys() == fitted.tensors.keys()
@@ -822,15 +812,6 @@ def test_a_folder_is_debiased_by_the_content_of_its_weights(tiny, files, no_eval
     finally:
         for path, content in original.items():
             path.write_bytes(content)
-
-
-def loader_of(text: str, task: TaskMetadata) -> Any:
-    return create_dataloader(
-        Dataset.from_dict({"id": ["0"], "text": [text]}),
-        task_metadata=task,
-        prompt_type=PromptType.query,
-        batch_size=1,
-    )
 
 
 def test_load_debiaser_refuses_what_is_not_one():

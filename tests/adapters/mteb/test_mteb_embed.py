@@ -11,13 +11,16 @@ import pytest
 import torch
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.models.abs_encoder import AbsEncoder
-from mteb.models.model_meta import ModelMeta, ScoringFunction
+from mteb.models.model_meta import ScoringFunction
 from mteb.timing import TimingStack
 from mteb.types import PromptType
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
+from toys.encoders import meta
+from toys.mteb import evaluate as run
+from toys.mteb import scores_of
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.embed import (
@@ -47,22 +50,14 @@ def pocket() -> SentenceTransformer:
 def stock(model: SentenceTransformer) -> Any:
     """MTEB's own wrapper, as for ``mteb run -m sentence-transformers/…``."""
     wrapper = mteb.SentenceTransformerEncoderWrapper(model)
-    wrapper.mteb_model_meta = ModelMeta.create_empty(
-        {
-            "name": "test/stock",
-            "revision": "1",
-            "similarity_fn_name": ScoringFunction.COSINE,
-        }
-    )
+    wrapper.mteb_model_meta = meta("test/stock")
     return wrapper
 
 
 def evaluate(model: Any, folder: Path, *languages: str) -> dict[str, float]:
     task = mteb.get_task(TASK, languages=list(languages))
-    (result,) = mteb.evaluate(
-        model, [task], cache=mteb.ResultCache(folder), co2_tracker=False
-    ).task_results
-    return {score["hf_subset"]: score["map"] for score in result.scores["test"]}
+    found = scores_of(run(model, [task], folder))
+    return {subset: score["map"] for subset, score in found.items()}
 
 
 def call(**encode_kwargs: Any) -> EncodeCall:
@@ -97,9 +92,7 @@ def test_a_class_of_its_own_is_stored_only_if_it_names_its_fingerprint(fingerpri
     class Remote(AbsEncoder):
         model = torch.nn.Linear(1, 1)  # what else it does with its network is unknown
         embedding_fingerprint = fingerprint
-        mteb_model_meta = ModelMeta.create_empty(
-            {"name": "test/api", "revision": "1", "similarity_fn_name": ScoringFunction.DOT_PRODUCT}
-        )
+        mteb_model_meta = meta("test/api", similarity_fn_name=ScoringFunction.DOT_PRODUCT)
 
         def encode(self, inputs: Any, **kwargs: Any) -> np.ndarray:
             texts = [text for batch in inputs for text in batch["text"]]

@@ -1,7 +1,5 @@
 """Streamed collections as MTEB tasks, against the same collection held in memory."""
 
-from __future__ import annotations
-
 import json
 import logging
 from dataclasses import replace
