@@ -33,39 +33,18 @@ PERMITTED = {
     "cli/train.py:train",
 }
 FRAGMENTS = {
-    "cli/export.py",
-    "cli/tables.py",
     "installed.py",
-    "training/losses/gather.py",
-    "training/memory.py",
-    "training/text.py",
 }
 LONG_FUNCTIONS = {
     "collections/own.py:add_folder",
     "collections/readers/beir.py:read_beir_folder",
     "debias/make.py:make_debiased",
-    "encoders/network.py:load_backbone",
-    "language_bias.py:of_embeddings",
-    "language_bias.py:of_scores",
     "measures/report.py:bias_report",
     "ranking/correlation.py:mean_rank_correlation",
-    "ranking/trec.py:search",
-    "training/run.py:train",
 }
 MANY_PARAMETERS = {
     "adapters/mteb/embed.py:embed",
-    "collections/own.py:add_folder",
     "debias/make.py:make_debiased",
-    "language_bias.py:of_embeddings",
-    "language_bias.py:of_predictions",
-    "language_bias.py:of_run",
-    "language_bias.py:of_scores",
-    "ranking/shards/search.py:search",
-    "ranking/trec.py:search",
-    "training/losses/adversarial.py:__init__",
-    "training/losses/contrastive.py:__init__",
-    "training/samplers.py:__init__",
-    "training/sources/documents.py:inverse_cloze",
 }
 EMPTY_TEXTS = {
     "adapters/beir/encoder.py": 1,
@@ -73,17 +52,13 @@ EMPTY_TEXTS = {
     "adapters/mteb/ranked_task.py": 4,
     "adapters/mteb/streamed_search.py": 1,
     "collections/download.py": 1,
-    "language_bias.py": 4,
     "measures/peer.py": 1,
     "plugins/specs.py": 2,
     "ranking/judgements.py": 1,
-    "ranking/shards/counts.py": 1,
     "ranking/shards/folder.py": 1,
     "ranking/shards/listing.py": 1,
     "ranking/shards/pairs.py": 1,
-    "results/benchmarks.py": 1,
     "training/pairs.py": 1,
-    "training/samplers.py": 1,
 }
 
 

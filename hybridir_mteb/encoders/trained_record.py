@@ -121,7 +121,7 @@ def take_place(
 
     Args:
         folder: On the same file system; files may be left in it.
-        target: Of this encoder alone.
+        target: Where the encoder belongs; nothing else is put there.
         described_by: Files that describe the others, and go last.
         sound: Whether a folder holds the weights that belong there.
     """

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from toys.beir import CORPUS, QRELS, small_folder, write
 from toys.cli import pipe, run, succeed
 
+from hybridir_mteb.adapters.mteb.register import licences, owner_of
 from hybridir_mteb.collections import own as added
 from hybridir_mteb.collections.own import AddedFolder, AddedPool, read_record
 from hybridir_mteb.errors import (
@@ -18,6 +20,7 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
+from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.paths import collections_dir
 from hybridir_mteb.plugins.manager import load_plugins
 from hybridir_mteb.plugins.registry import Plugins
@@ -34,6 +37,18 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _piped(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe(monkeypatch, width=200)
+
+
+def add_folder(name: str, folder: Path, **options: Any) -> None:
+    """Add a folder as the command does."""
+    added.add_folder(
+        name, folder, added.FolderOptions(**options), taken=owner_of, licences=licences()
+    )
+
+
+def add_pool(name: str, languages: tuple[str, ...]) -> None:
+    """Add a pool as the command does."""
+    added.add_pool(installed_plugins().collections[name], languages, taken=owner_of)
 
 
 def registered() -> Plugins:
@@ -61,7 +76,7 @@ def test_a_folder_is_added_by_command(folder):
 
 
 def test_an_added_folder_is_registered_as_a_plugins_collection(folder):
-    added.add_folder("Mine", folder, language="sv", query_language="en", licence="cc-by-4.0")
+    add_folder("Mine", folder, language="sv", query_language="en", licence="cc-by-4.0")
     plugins = registered()
     assert plugins.problems == []
     assert plugins.collections.owner("Mine") == "hybridir data add"
@@ -73,15 +88,15 @@ def test_an_added_folder_is_registered_as_a_plugins_collection(folder):
     assert [passage.id for passage in part.passages.passages()] == ["d1", "d2", "d3"]
     before = spec.card.revision
     write(folder / "qrels" / "test.tsv", QRELS[:1])
-    added.add_folder("Mine", folder)
+    add_folder("Mine", folder)
     again = registered().collections["Mine"]
     assert again.card.revision != before
     assert again.card.license == "not specified"
 
 
 def test_mteb_knows_the_task_in_the_next_process(folder):
-    added.add_folder("Mine", folder, language="sv")
-    added.add_pool("MIRACL", ("yo", "sw"))
+    add_folder("Mine", folder, language="sv")
+    add_pool("MIRACL", ("yo", "sw"))
     (collections_dir() / "Broken.json").write_text("{")
     code = (
         "import mteb; t = mteb.get_task('Mine').metadata; print(t.eval_langs, t.main_score);"
@@ -95,7 +110,7 @@ def test_mteb_knows_the_task_in_the_next_process(folder):
 
 
 def test_a_damaged_record_is_one_problem_and_stops_nothing(folder):
-    added.add_folder("Mine", folder)
+    add_folder("Mine", folder)
     good = json.loads((collections_dir() / "Mine.json").read_text())
     damages = {
         "A": "{",
@@ -130,7 +145,7 @@ def test_a_damaged_record_is_one_problem_and_stops_nothing(folder):
 
 @pytest.mark.parametrize("file", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])
 def test_a_folder_that_changed_is_refused_until_it_is_added_again(folder, file):
-    added.add_folder("Mine", folder)
+    add_folder("Mine", folder)
     spec = registered().collections["Mine"]
     content = (folder / file).read_bytes()
     (folder / file).write_bytes(content)  # a new time, the same content
@@ -140,7 +155,7 @@ def test_a_folder_that_changed_is_refused_until_it_is_added_again(folder, file):
         spec.load("en")
     assert f"Mine: {folder / file} is not what it was" in str(caught.value)
     assert str(caught.value).endswith(f"hybridir data add Mine {folder}")
-    added.add_folder("Mine", folder)
+    add_folder("Mine", folder)
     registered().collections["Mine"].load("en")
     (folder / "corpus.jsonl").unlink()
     with pytest.raises(DataUnavailableError, match="no corpus"):
@@ -164,7 +179,7 @@ def test_the_advice_for_a_changed_folder_keeps_its_options(folder):
 
 
 def test_the_number_of_passages_is_known_before_they_are_encoded(folder):
-    added.add_folder("Mine", folder)
+    add_folder("Mine", folder)
     assert registered().collections["Mine"].load("en").passages.expected == 3  # type: ignore[attr-defined]
 
 
@@ -180,7 +195,7 @@ def test_what_is_wrong_with_a_folder_is_refused_with_numbers(folder):
     with pytest.raises(
         DataFormatError, match="1 of 4 passages have an id that occurs before, the "
     ):
-        added.add_folder("Mine", folder, allow_missing=True)
+        add_folder("Mine", folder, allow_missing=True)
     assert sorted(p.name for p in collections_dir().glob("*")) == ["Mine.json"], "the old one stays"
 
 
@@ -199,17 +214,17 @@ def test_what_is_wrong_with_a_folder_is_refused_with_numbers(folder):
     ],
 )
 def test_a_name_must_be_valid_and_free(folder, name, said):
-    added.add_folder("Mine", folder)
+    add_folder("Mine", folder)
     with pytest.raises(SettingError, match=said):
-        added.add_folder(name, folder)
+        add_folder(name, folder)
 
 
 def test_languages_and_licences_are_those_of_mteb(folder):
     with pytest.raises(UnknownNameError, match="unknown language code 'xx'"):
-        added.add_folder("Mine", folder, query_language="xx")
+        add_folder("Mine", folder, query_language="xx")
     with pytest.raises(SettingError, match=r"licence 'CC' is not known to MTEB.*cc-by-4\.0"):
-        added.add_folder("Mine", folder, licence="CC")
-    added.add_folder("Mine", folder, licence="https://example.org/licence")
+        add_folder("Mine", folder, licence="CC")
+    add_folder("Mine", folder, licence="https://example.org/licence")
 
 
 def test_a_pool_is_added_and_removed():
@@ -225,10 +240,10 @@ def test_a_pool_is_added_and_removed():
 
 def test_what_cannot_be_pooled_or_removed_is_said():
     with pytest.raises(SettingError, match="XQuADR is parallel or in one language"):
-        added.add_pool("XQuADR", ("de", "en"))
+        add_pool("XQuADR", ("de", "en"))
     with pytest.raises(UnknownNameError, match="needs at least two of ar, bn"):
-        added.add_pool("MIRACL", ("sw",))
-    added.add_pool("MIRACL", ("sw", "yo"))
+        add_pool("MIRACL", ("sw",))
+    add_pool("MIRACL", ("sw", "yo"))
     with pytest.raises(UnknownNameError, match="Did you mean MIRACLSwYo"):
         added.remove("MIRACLSwY")
     with pytest.raises(UnknownNameError, match=r"no collection '\.\./x' was added"):
@@ -239,7 +254,7 @@ def test_training_data_are_compared_with_added_folders(folder, monkeypatch):
     monkeypatch.delenv("HYBRIDIR_DATA_DIR", raising=False)
     rows = [*CORPUS[:2], {"_id": "d3", "text": "The pine marten hides its winter food in hollows."}]
     write(folder / "corpus.jsonl", rows)
-    added.add_folder("Mine", folder)
+    add_folder("Mine", folder)
     known = evaluation_texts()
     assert "Mine" in known.checked
     assert known.find("the pine marten hides its winter food in hollows") == "Mine"

@@ -115,8 +115,8 @@ def test_without_beir_the_message_says_what_to_install(monkeypatch):
     from hybridir_mteb.adapters import beir
 
     monkeypatch.setitem(sys.modules, "beir.retrieval.search", None)
-    for name in ("beir_base", "beir_search", "beir_encoder"):
-        monkeypatch.delitem(sys.modules, f"hybridir_mteb.adapters.{name}", raising=False)
+    for name in ("search", "encoder"):
+        monkeypatch.delitem(sys.modules, f"hybridir_mteb.adapters.beir.{name}", raising=False)
     with pytest.raises(ImportError, match=r'pip install "hybridir-mteb\[beir\]"'):
         beir.ExactSearch  # noqa: B018 -- resolved at first use
     assert beir.BeirEncoder.__name__ == "BeirEncoder"

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +72,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch, width: int = 120) -> None:
     """Output as into a pipe, also where pytest writes to a terminal or CI asks for colours."""
     for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
         monkeypatch.delenv(variable, raising=False)
-    for name in ("app", "bias", "data", "tables"):  # hybridir_mteb.cli.app is the Typer object
-        module = import_module(f"hybridir_mteb.cli.{name}")
-        monkeypatch.setattr(module, "console", Console(width=width))
+    monkeypatch.setattr("hybridir_mteb.cli.console.console", Console(width=width))
 
 
 def rows(table: str) -> list[list[str]]:

@@ -14,11 +14,11 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
+from hybridir_mteb.collections.download import in_order
 from hybridir_mteb.collections.languages import language as check_language
 from hybridir_mteb.collections.readers.rows import (
     FileSource,
     as_passage,
-    in_order,
     read_rows,
     reading,
 )

@@ -9,9 +9,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import re
 import zlib
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +28,6 @@ PARQUET_ROWS = 1024
 Row = tuple[int, Mapping[str, Any]]
 _BOM = b"\xef\xbb\xbf"
 _COLUMNS = {*ID_FIELDS, "title", "text", "query-id", "corpus-id", "score"}  # no embeddings, say
-_NUMBER = re.compile(r"(?:^|[-_])(\d+)(?:-of-(\d+))?(?=\.\D+$)")
 
 
 @dataclass(frozen=True)
@@ -230,46 +228,3 @@ def as_passage(path: Path, number: int, row: Mapping[str, Any]) -> StreamedPassa
             f"{title!r}"
         )
     return StreamedPassage(identifier, text, title)
-
-
-def in_order(files: Sequence[Path], *, first: int | None = None) -> tuple[Path, ...]:
-    """Files in the order of the last number of their names: ``docs-2`` before ``docs-10``.
-
-    Args:
-        files: All of one folder.
-        first: Number of the first one, where it is known.
-
-    Raises:
-        DataFormatError: A number is missing or occurs twice, or fewer files than the
-            ``-of-00005`` of the names says.
-    """
-    numbered: dict[int, Path] = {}
-    total = None
-    for path in sorted(files):
-        match = _NUMBER.search(path.name)
-        if match is None:
-            if len(files) > 1:
-                raise DataFormatError(
-                    f"{path}: no number in the name, so its place among {len(files)} files is not "
-                    "known; number them from 0, or join them"
-                )
-            return (path,)
-        number = int(match[1])
-        if number in numbered:
-            raise DataFormatError(
-                f"{numbered[number]} and {path.name} have the same number; remove one of them"
-            )
-        numbered[number] = path
-        total = int(match[2]) if match[2] else total
-    ordered = sorted(numbered)
-    expected = range(ordered[0] if first is None else first, ordered[-1] + 1) if ordered else ()
-    if total is not None:
-        expected = range(total)
-    missing = [number for number in expected if number not in numbered]
-    if missing:
-        example = numbered[ordered[0]]
-        raise DataFormatError(
-            f"{example.parent}: file {missing[0]} of the numbered files ({example.name}, …) is "
-            "missing; fetch or copy it again"
-        )
-    return tuple(numbered[number] for number in ordered)
