@@ -16,9 +16,9 @@ from toys.mteb import measures
 from typer.testing import CliRunner
 
 from hybridir_mteb.adapters.mteb.export import subsets_of
-from hybridir_mteb.adapters.mteb.streamed import StreamedTask, make_streamed_tasks
+from hybridir_mteb.adapters.mteb.task import CollectionTask, make_tasks
 from hybridir_mteb.cli.app import app
-from hybridir_mteb.collections.collection import StreamedPart, StreamedPassage
+from hybridir_mteb.collections.collection import CollectionPart, StreamedPassage
 from hybridir_mteb.collections.export.folder import RECORD, Origin, write_export
 from hybridir_mteb.collections.export.formats import ExportSubset
 from hybridir_mteb.collections.readers.beir import read_beir_folder
@@ -26,7 +26,7 @@ from hybridir_mteb.collections.readers.trec import read_language_map, read_qrels
 from hybridir_mteb.errors import DataFormatError, SettingError, UnknownNameError
 from hybridir_mteb.export import Format, export_task
 from hybridir_mteb.plugins.settings import Setting
-from hybridir_mteb.plugins.specs import StreamedSpec
+from hybridir_mteb.plugins.specs import CollectionSpec
 
 ORIGIN = Origin(
     task="ToyRetrieval",
@@ -292,18 +292,18 @@ class Lines:
             yield StreamedPassage(f"{at}", f"{self.code} text {at}", f"title {at}")
 
 
-def streamed_task(sources: dict[str, Lines], **changes: object) -> StreamedTask:
-    def load(code: str) -> StreamedPart:
+def streamed_task(sources: dict[str, Lines], **changes: object) -> CollectionTask:
+    def load(code: str) -> CollectionPart:
         qrels = {"q": {"1": 2, "2": 0}, "unjudged": {"1": 0}}
-        return StreamedPart(code, {"q": f"{code}?", "unjudged": "?"}, qrels, sources[code])
+        return CollectionPart(code, {"q": f"{code}?", "unjudged": "?"}, qrels, sources[code])
 
     fields = {"settings": (Setting.MULTILINGUAL,), **changes}
-    return loaded(StreamedSpec("Toy", tuple(sources), load, CARD, **fields))
+    return loaded(CollectionSpec("Toy", tuple(sources), load, CARD, parallel=False, **fields))
 
 
-def loaded(spec: StreamedSpec) -> StreamedTask:
+def loaded(spec: CollectionSpec) -> CollectionTask:
     """The only task of a collection, with its data."""
-    (made,) = make_streamed_tasks(spec, measures())
+    (made,) = make_tasks(spec, measures())
     task = made()
     task.load_data()
     return task
@@ -325,18 +325,19 @@ def test_pools_of_streamed_collections_carry_the_language_in_their_ids(tmp_path)
 
 def test_a_beir_folder_comes_back_as_it_went_in(tmp_path):
     first = write_export([subset("default")], ORIGIN, tmp_path / "first", Format.BEIR).folder
-    spec = StreamedSpec(
+    spec = CollectionSpec(
         "toy",
         ("de",),
         lambda code: read_beir_folder(first, "dev", code),
         CARD,
         split="dev",
+        parallel=False,
         task="toy",
         query_languages=("en",),
     )
     (one,) = subsets_of(loaded(spec))
     assert set(one.query_languages.values()) == {"en"}
-    assert one.passage_language("p1") == "de"
+    assert {code for code, _ in one.passages()} == {"de"}
     second = write_export([one], ORIGIN, tmp_path / "second", Format.BEIR).folder
     for name in ("corpus.jsonl", "queries.jsonl", "qrels/dev.tsv"):
         assert (first / name).read_text() == (second / name).read_text()

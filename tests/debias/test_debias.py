@@ -37,6 +37,7 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
+from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.measures.probe import language_probe_accuracy
 from hybridir_mteb.plugins.manager import load_plugins
 from hybridir_mteb.plugins.specs import ROLES, DebiasData, Debiaser
@@ -239,7 +240,7 @@ def test_a_saved_debiaser_does_the_same_to_the_bit(name, tmp_path):
     debias: FittedDebiaser = fitted(name, texts)
     debias.save(tmp_path)
     first = (tmp_path / STATISTICS).read_bytes()
-    again = read_fitted(tmp_path)
+    again = read_fitted(tmp_path, installed_plugins().debiasers)
     assert (again.languages, again.options) == (debias.languages, debias.options)
     for role in ROLES:
         one, other = (d(texts["fr"], "fr", role) for d in (debias, again))
@@ -250,18 +251,18 @@ def test_a_saved_debiaser_does_the_same_to_the_bit(name, tmp_path):
 
 def test_a_file_that_is_no_debiaser_is_refused(tmp_path):
     with pytest.raises(DataFormatError, match="debiaser"):
-        read_fitted(tmp_path)
+        read_fitted(tmp_path, installed_plugins().debiasers)
     (tmp_path / STATISTICS).write_bytes(b"no tensors")
     with pytest.raises(DataFormatError, match="hybridir debias fit"):
-        read_fitted(tmp_path)
+        read_fitted(tmp_path, installed_plugins().debiasers)
     fitted("shift", embeddings(0)).save(tmp_path)
     raw = (tmp_path / STATISTICS).read_bytes()
     (tmp_path / STATISTICS).write_bytes(raw.replace(b"document.shift", b"docuwent.shift"))
     with pytest.raises(DataFormatError, match="no statistics of role document"):
-        read_fitted(tmp_path)
+        read_fitted(tmp_path, installed_plugins().debiasers)
     (tmp_path / STATISTICS).write_bytes(raw.replace(b'\\"shift\\"', b'\\"shaft\\"'))
     with pytest.raises(UnknownNameError, match="Did you mean shift"):
-        read_fitted(tmp_path)
+        read_fitted(tmp_path, installed_plugins().debiasers)
 
 
 # --- Text ---
@@ -499,8 +500,7 @@ def test_a_debiaser_without_statistics_is_kept_and_others_keep_their_file(tmp_pa
     debias.save(tmp_path)
     plugins = load_plugins([])
     plugins.debiasers.add("half", debiaser, "test")
-    monkeypatch.setattr("hybridir_mteb.installed.installed_plugins", lambda: plugins)
-    again = read_fitted(tmp_path)
+    again = read_fitted(tmp_path, plugins.debiasers)
     assert again.tensors == {"query": {}, "document": {}}
     assert again(np.ones((1, 8)), "de", "query").tolist() == [[0.5] * 8]
     # A key more in the header would change fingerprints of encoders that exist.
