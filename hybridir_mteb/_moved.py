@@ -29,7 +29,6 @@ PLACES = {
     "adapters.beir_search": "adapters.beir.search",
     "adapters.beir_texts": "adapters.beir.saved",
     "adapters.ir_bias_measures": "adapters.ir_measures.bias",
-    "adapters.mteb.pocket": "adapters.mteb.metas",
     "adapters.mteb_benchmark": "adapters.mteb.benchmark",
     "adapters.mteb_bias": "adapters.mteb.facts",
     "adapters.mteb_debias": "adapters.mteb.models adapters.mteb.fit",
