@@ -52,10 +52,9 @@ def subset(name: str = "de", **changes: object) -> ExportSubset:
         "split": "dev",
         "queries": queries,
         "qrels": {"q1": {"p1": 2, "p2": 0}, "q2": {"p2": 1}},
-        "passages": lambda: iter(PASSAGES),
+        "passages": lambda: zip(("en", "de"), PASSAGES, strict=True),
         "pool": "de",
         "query_languages": dict.fromkeys(queries, "de"),
-        "passage_language": lambda identifier: "en" if identifier == "p1" else "de",
         "items": {"q1": "i1", "q2": "i2"},
     }
     return ExportSubset(**(fields | changes))  # type: ignore[arg-type]

@@ -43,16 +43,16 @@ def table_of(
 ) -> RankTable:
     relevance = Relevance.from_lists(relevant)
     order = tie_order([f"p{at}" for at in range(len(passage_languages))])
-    ranks, top = ranks_and_top(MatrixScorer(scores), relevance, order, 100)
+    found = ranks_and_top(MatrixScorer(scores), relevance, order, 100)
     spoken = np.array(passage_languages)
     view = LanguageView(
         codes,
         np.array(query_languages),
         spoken[relevance.passages],
         np.bincount(spoken, minlength=len(codes)),
-        spoken[top],
+        spoken[found.top],
     )
-    return RankTable.build(relevance, ranks, len(passage_languages), languages=view)
+    return RankTable.build(relevance, found.ranks, len(passage_languages), languages=view)
 
 
 def ranking(*passages: int) -> np.ndarray:
