@@ -180,7 +180,7 @@ def _verify_parallel(name: str, spec: CollectionSpec) -> None:
 
 def _verify_streamed(name: str, code: str, spec: StreamedSpec) -> None:
     from hybridir_mteb.collections.download import locate_folder
-    from hybridir_mteb.collections.readers.verify import examine
+    from hybridir_mteb.collections.readers.verify import read_through
 
     part = spec.load(code)
     folder = spec.corpora.get(code)
@@ -191,7 +191,7 @@ def _verify_streamed(name: str, code: str, spec: StreamedSpec) -> None:
             "are not here"
         )
         return
-    found = examine(part)
+    found = read_through(part)
     say(f"{name} {code}: {found}")
     if found.missing:
         say(f"{name} {code}: {found.missing} judgements are of passages that are not here")
@@ -217,18 +217,12 @@ def add(
     ] = False,
 ) -> None:
     """Read a BEIR folder through and make it a task of MTEB, on this machine."""
-    from hybridir_mteb.collections.own import add_folder, added_folders
+    from hybridir_mteb.adapters.mteb.register import licences, owner_of
+    from hybridir_mteb.collections.own import FolderOptions, add_folder, added_folders
 
     former = {record.name: record.revision for record in added_folders()}.get(name)
-    found = add_folder(
-        name,
-        folder,
-        split=split,
-        language=language,
-        query_language=query_language,
-        licence=licence,
-        allow_missing=allow_missing,
-    )
+    options = FolderOptions(split, language, query_language, licence, allow_missing)
+    found = add_folder(name, folder, options, taken=owner_of, licences=licences())
     say(f"{name}: {found}")
     if former not in {None, *(r.revision for r in added_folders() if r.name == name)}:
         say(
@@ -247,9 +241,12 @@ def pool(
     languages: Annotated[list[str], typer.Argument(help="Two or more, ISO 639-1.")],
 ) -> None:
     """Make one pool of chosen languages, for the multilingual setting, on this machine."""
+    from hybridir_mteb.adapters.mteb.register import owner_of
     from hybridir_mteb.collections.own import add_pool
+    from hybridir_mteb.installed import installed_plugins
 
-    name = add_pool(collection, tuple(languages)).name
+    spec = installed_plugins().collections[collection]
+    name = add_pool(spec, tuple(languages), taken=owner_of).name
     say(f"{name}: evaluate on it: mteb run -m hybridir/pocket-base -t {name}MultilingualRetrieval")
 
 

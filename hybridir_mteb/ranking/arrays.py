@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +19,10 @@ ScoreBlock = Values  # a row for each query, a column for each passage
 
 Run = Mapping[str, Mapping[str, float]]  # query id -> passage id -> score
 Qrels = Mapping[str, Mapping[str, int]]  # query id -> passage id -> grade
+# Queries and passages -> (n_queries, n_passages) scores, as an array or a tensor.
+ScoreFunction = Callable[[FloatMatrix, FloatMatrix], object]
 # Texts -> positions and their vectors, batch by batch in any order.
 BatchEncoder = Callable[[Sequence[str]], Iterator[tuple[Sequence[int], FloatMatrix]]]
-ScoreFunction = Callable[[Any, Any], Any]  # vectors of queries, of passages -> their scores
 
 
 class Similarity(StrEnum):

@@ -83,6 +83,26 @@ class DenseScorer:
         return scores if self._columns is None else scores[:, self._columns]
 
 
+def function_scores(
+    function: ScoreFunction, queries: FloatArray, passages: FloatArray
+) -> ScoreBlock:
+    """(n_queries, n_passages) float64 scores from a model's own similarity function.
+
+    Raises:
+        EmbeddingError: The function returns another shape.
+    """
+    import torch
+
+    scores = torch.as_tensor(function(queries, passages))
+    expected = (len(queries), len(passages))
+    if tuple(scores.shape) != expected:
+        raise EmbeddingError(
+            f"the model's similarity returned shape {tuple(scores.shape)}, expected {expected}"
+        )
+    block: ScoreBlock = scores.detach().double().cpu().numpy()
+    return block
+
+
 class FunctionScorer:
     """Scores from a model's own similarity function.
 
@@ -116,16 +136,8 @@ class FunctionScorer:
 
     def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) scores."""
-        import torch
-
-        scores = torch.as_tensor(self._function(self._queries[start:stop], self._passages))
-        expected = (stop - start, len(self._passages))
-        if tuple(scores.shape) != expected:
-            raise EmbeddingError(
-                f"the model's similarity returned shape {tuple(scores.shape)}, expected {expected}"
-            )
-        block: ScoreBlock = scores.double().cpu().numpy()
-        return block[:, self._columns]
+        scores = function_scores(self._function, self._queries[start:stop], self._passages)
+        return scores[:, self._columns]
 
 
 def scorer_of(

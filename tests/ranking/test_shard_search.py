@@ -19,7 +19,16 @@ from toys.shards import folder_of, key
 from hybridir_mteb.errors import EmbeddingError, ShardError
 from hybridir_mteb.ranking.arrays import Relevance, Similarity
 from hybridir_mteb.ranking.exact import best_columns, exact_ranks, tie_order
-from hybridir_mteb.ranking.shards import Hits, ShardFolder, dense, pairs, search, shard, top
+from hybridir_mteb.ranking.shards import (
+    Hits,
+    SearchOptions,
+    ShardFolder,
+    dense,
+    pairs,
+    search,
+    shard,
+    top,
+)
 
 # "cpu:0" takes the path of other devices, on the processor.
 DEVICES = ["cpu", "cpu:0"]
@@ -126,8 +135,7 @@ def test_search_equals_the_float64_reference(data):
             depth,
             relevance=relevance,
             similarity=similarity,
-            block_bytes=block_bytes,
-            device=data.draw(st.sampled_from(DEVICES)),
+            options=SearchOptions(data.draw(st.sampled_from(DEVICES)), block_bytes),
         )
     stored = np.concatenate(parts).astype(dtype).astype(np.float32)
     scores = reference_scores(queries, stored, similarity)
@@ -145,7 +153,7 @@ def test_many_passages_in_several_tiles_and_blocks(tmp_path, kind, device):
     expected = reference(reference_scores(queries, vectors), relevance, ids, 40)
     for block_bytes in (12 * 24 * 800, 64 << 20):
         found = search(
-            queries, folders, 40, relevance=relevance, block_bytes=block_bytes, device=device
+            queries, folders, 40, relevance=relevance, options=SearchOptions(device, block_bytes)
         )
         assert_equal(found, expected)
 
@@ -157,7 +165,9 @@ def test_passages_that_get_better_and_better(tmp_path):
     queries = np.array([[1, 0], [1, 0.001]], np.float32)
     relevance = Relevance.from_lists([[1999, 0], [1000]])
     folders, ids = pooled(tmp_path, [vectors], rows=300)
-    found = search(queries, folders, 5, relevance=relevance, block_bytes=5000)
+    found = search(
+        queries, folders, 5, relevance=relevance, options=SearchOptions(block_bytes=5000)
+    )
     assert_equal(found, reference(reference_scores(queries, vectors), relevance, ids, 5))
     assert found.rows[0].tolist() == [1999, 1998, 1997, 1996, 1995]
     assert found.ranks.tolist()[:2] == [1, 2000]
@@ -198,7 +208,11 @@ def test_ranks_alone(tmp_path, device):
     folders, _ = pooled(tmp_path, [np.eye(3, dtype=np.float32)])
     relevance = Relevance.from_lists([[2, 0]])
     found = search(
-        np.array([[3, 2, 1]], np.float32), folders, 0, relevance=relevance, device=device
+        np.array([[3, 2, 1]], np.float32),
+        folders,
+        0,
+        relevance=relevance,
+        options=SearchOptions(device),
     )
     assert found.rows.shape == (1, 0)
     assert found.ranks.tolist() == [3, 1]
@@ -217,7 +231,12 @@ def test_scores_of_a_function_are_used_as_they_are(tmp_path, block_bytes, depth)
         return torch.from_numpy(-np.round(far))
 
     found = search(
-        queries, folders, depth, relevance=relevance, similarity=nearest, block_bytes=block_bytes
+        queries,
+        folders,
+        depth,
+        relevance=relevance,
+        similarity=nearest,
+        options=SearchOptions(block_bytes=block_bytes),
     )
     scores = nearest(queries, vectors).double().numpy()
     assert_equal(found, reference(scores, relevance, ids, depth))
@@ -234,7 +253,12 @@ def test_a_function_that_depends_on_its_block_still_gives_consistent_ranks(tmp_p
         return (of @ passages.T).astype(np.float64) + 1e-6 * len(passages)
 
     found = search(
-        queries, folders, 50, relevance=relevance, similarity=shaky, block_bytes=12 * 6 * 15
+        queries,
+        folders,
+        50,
+        relevance=relevance,
+        similarity=shaky,
+        options=SearchOptions(block_bytes=12 * 6 * 15),
     )
     for at in range(4):
         ranks = found.ranks[at * 50 : at * 50 + 50]
@@ -297,7 +321,7 @@ def test_few_places_make_no_difference(tmp_path, monkeypatch):
     none = Relevance.from_lists([[]] * 40)
     expected = reference(reference_scores(queries, vectors), none, ids, 6)
     for device in DEVICES:
-        assert_equal(search(queries, folders, 6, device=device, block_bytes=9000), expected)
+        assert_equal(search(queries, folders, 6, options=SearchOptions(device, 9000)), expected)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -312,7 +336,7 @@ def test_queries_with_many_relevant_passages(tmp_path, kind, device):
     expected = reference(reference_scores(queries, vectors), relevance, ids, 10)
     for block_bytes in (12 * 12 * 300, 64 << 20):
         found = search(
-            queries, folders, 10, relevance=relevance, block_bytes=block_bytes, device=device
+            queries, folders, 10, relevance=relevance, options=SearchOptions(device, block_bytes)
         )
         assert_equal(found, expected)
 
@@ -375,7 +399,7 @@ from pathlib import Path
 import numpy as np
 from toys.shards import key
 from hybridir_mteb.ranking.arrays import Relevance
-from hybridir_mteb.ranking.shards import ShardFolder, search
+from hybridir_mteb.ranking.shards import SearchOptions, ShardFolder, search
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
@@ -389,7 +413,7 @@ for number in range(n // 5000):
 folder.finish(n)
 relevance = Relevance.from_lists(rng.integers(0, n, (50, 2)).tolist())
 search(rng.standard_normal((50, 64), dtype=np.float32), [folder], 20, relevance=relevance,
-       block_bytes=4 << 20, device="cpu")
+       options=SearchOptions("cpu", 4 << 20))
 print(peak())
 """
 

@@ -17,15 +17,6 @@ if TYPE_CHECKING:
     )
     from hybridir_mteb.adapters.beir.search import ExactSearch
 
-_MODULES = {
-    "BeirEncoder": "encoder",
-    "ExactSearch": "search",
-    "FlatIPFaissSearch": "faiss",
-    "HNSWFaissSearch": "faiss",
-    "PQFaissSearch": "faiss",
-    "SQFaissSearch": "faiss",
-}
-
 __all__ = [
     "BeirEncoder",
     "ExactSearch",
@@ -37,11 +28,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    module = {"BeirEncoder": "encoder", "ExactSearch": "search"}.get(name, "faiss")
+    return getattr(import_module(f"{__name__}.{module}"), name)
 
 
 def __dir__() -> list[str]:

@@ -10,13 +10,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hybridir_mteb.adapters.beir.saved import (
     Row,
     Saved,
-    SavedCorpus,
     SavesEmbeddings,
     normalised,
     read,
+    read_corpus,
 )
 from hybridir_mteb.adapters.beir.search import similarity_of
 from hybridir_mteb.errors import SettingError
@@ -88,16 +90,14 @@ class _Runnable(SavesEmbeddings):
     ) -> dict[str, dict[str, float]]:
         """Index and search embeddings that :meth:`encode` wrote."""
         queries = read(Path(query_embeddings_file))
-        saved = SavedCorpus([Path(name) for name in corpus_embeddings_files])
-        vectors = saved.vectors(range(len(saved.ids)))
-        this: Any = self
-        model, this.model = this.model, _Precomputed(queries, vectors)
+        ids, vectors = read_corpus([Path(name) for name in corpus_embeddings_files])
+        model, self.model = self.model, _Precomputed(queries, np.stack(list(vectors)))
         try:
-            corpus = {key: {"text": "", "row": at} for at, key in enumerate(saved.ids)}
+            corpus = {key: {"text": "", "row": at} for at, key in enumerate(ids)}
             texts = dict.fromkeys(queries.ids, "")
             return self.search(corpus, texts, top_k, score_function, **options)
         finally:
-            this.model = model
+            self.model = model
 
 
 class _Precomputed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,48 +34,6 @@ class Saved:
     vectors: FloatMatrix
 
 
-def embed_queries(search: Any, queries: Mapping[str, str]) -> FloatMatrix:
-    """(n_queries, dimension) float32 embeddings by a search's model.
-
-    Raises:
-        EmbeddingError: NaN, infinity, or not one vector for each query.
-    """
-    if not queries:
-        raise EmbeddingError("there are no queries")
-    output = search.model.encode_queries(
-        list(queries.values()),
-        batch_size=search.batch_size,
-        show_progress_bar=search.show_progress_bar,
-        convert_to_tensor=False,
-    )
-    return _checked(output, search.model, "query", len(queries))
-
-
-def check_corpus(corpus: Mapping[str, Row]) -> None:
-    """Refuse an empty corpus.
-
-    Raises:
-        EmbeddingError: There is no passage.
-    """
-    if not corpus:
-        raise EmbeddingError("the corpus has no passage")
-
-
-def embed_passages(search: Any, rows: list[Row]) -> FloatMatrix:
-    """(n, dimension) float32 embeddings of passages by a search's model.
-
-    Raises:
-        EmbeddingError: NaN, infinity, or not one vector for each passage.
-    """
-    output = search.model.encode_corpus(
-        rows,
-        batch_size=search.batch_size,
-        show_progress_bar=search.show_progress_bar,
-        convert_to_tensor=False,
-    )
-    return _checked(output, search.model, "passage", len(rows))
-
-
 def normalised(vectors: FloatMatrix, options: Mapping[str, Any]) -> FloatMatrix:
     """(n, dimension) embeddings, of length 1 if ``normalize_embeddings`` asks for it."""
     if not options.get("normalize_embeddings"):
@@ -84,21 +42,13 @@ def normalised(vectors: FloatMatrix, options: Mapping[str, Any]) -> FloatMatrix:
     return np.asarray(vectors / np.maximum(norms, np.finfo(np.float32).tiny), np.float32)
 
 
-def _checked(output: Any, model: Any, what: str, count: int) -> FloatMatrix:
-    vectors = as_matrix(output, model)
-    check_embeddings(vectors, what)
-    if len(vectors) != count:
-        raise EmbeddingError(
-            f"{type(model).__name__} returned {len(vectors)} embeddings for {count} texts"
-        )
-    return np.ascontiguousarray(vectors)
-
-
 class SavesEmbeddings:
-    """A search of BEIR that saves embeddings without pickle.
+    """A search of BEIR that encodes, and that saves embeddings without pickle."""
 
-    It has ``model``, ``batch_size``, ``corpus_chunk_size`` and ``show_progress_bar``.
-    """
+    model: Any
+    batch_size: int
+    corpus_chunk_size: int
+    show_progress_bar: bool
 
     def encode(
         self,
@@ -127,42 +77,74 @@ class SavesEmbeddings:
             SettingError: A file holds embeddings of other texts or of another encoder, and is not
                 to be overwritten, or ``corpus_filename`` has no ``*``.
             DataFormatError: A pickle, or something else, is in the way.
+            EmbeddingError: NaN, infinity, no query or no passage.
         """
         if corpus_filename.count("*") != 1:
             raise SettingError(
                 f"corpus_filename {corpus_filename!r}: needs one * for the chunk's number"
             )
-        search: Any = self
-        folder = Path(encode_output_path)
-        texts = [[identifier, text] for identifier, text in queries.items()]
-        path, key = folder / query_filename, _key(_encoder(search.model, "query"), texts)
-        if not _is_there(path, key, overwrite):
-            _write(path, list(queries), embed_queries(search, queries), key)
+        folder, ids, size = Path(encode_output_path), list(corpus), self.corpus_chunk_size
+        written = {folder / query_filename}
+        encoder = _encoder(self.model, "query")
+        self._save(folder / query_filename, "query", queries, encoder, overwrite)
         check_corpus(corpus)
-
-        def path_of(number: int) -> Path:
-            return folder / corpus_filename.replace("*", str(number))
-
-        written = {path, *_save_corpus(search, corpus, path_of, overwrite)}
+        encoder = _encoder(self.model, "document")
+        for number, start in enumerate(range(0, len(ids), size)):
+            path = folder / corpus_filename.replace("*", str(number))
+            part = {identifier: corpus[identifier] for identifier in ids[start : start + size]}
+            self._save(path, "passage", part, encoder, overwrite)
+            written.add(path)
         for path in sorted(set(folder.glob(corpus_filename)) - written):
             _remove_stale(path, overwrite)
 
+    def embed(self, what: str, inputs: Sequence[Any]) -> FloatMatrix:
+        """Embeddings by the search's model.
 
-def _save_corpus(
-    search: Any, corpus: Mapping[str, Row], path_of: Callable[[int], Path], overwrite: bool
-) -> Iterator[Path]:
-    """Write the chunks; gives each file when it is there."""
-    every, size = list(corpus), search.corpus_chunk_size
-    encoder = _encoder(search.model, "document")
-    for number, start in enumerate(range(0, len(every), size)):
-        ids = every[start : start + size]
-        rows = [corpus[identifier] for identifier in ids]
-        texts = [[i, *_fields(row)] for i, row in zip(ids, rows, strict=True)]
-        key = _key(encoder, texts)
-        path = path_of(number)
+        Args:
+            what: ``query`` or ``passage``.
+            inputs: Texts of queries, or rows of passages.
+
+        Returns:
+            (n, dimension) float32.
+
+        Raises:
+            EmbeddingError: NaN, infinity, not one vector for each input, or no query.
+        """
+        if what == "query" and not inputs:
+            raise EmbeddingError("there are no queries")
+        encode = self.model.encode_queries if what == "query" else self.model.encode_corpus
+        output = encode(
+            inputs,
+            batch_size=self.batch_size,
+            show_progress_bar=self.show_progress_bar,
+            convert_to_tensor=False,
+        )
+        vectors = as_matrix(output, self.model)
+        check_embeddings(vectors, what)
+        if len(vectors) != len(inputs):
+            raise EmbeddingError(
+                f"{type(self.model).__name__} returned {len(vectors)} embeddings for "
+                f"{len(inputs)} texts"
+            )
+        return np.ascontiguousarray(vectors)
+
+    def _save(
+        self, path: Path, what: str, inputs: Mapping[str, Any], encoder: str | None, overwrite: bool
+    ) -> None:
+        """Write one file, unless it is there."""
+        key = _key(encoder, [[name, *_fields(item)] for name, item in inputs.items()])
         if not _is_there(path, key, overwrite):
-            _write(path, ids, embed_passages(search, rows), key)
-        yield path
+            _write(path, list(inputs), self.embed(what, list(inputs.values())), key)
+
+
+def check_corpus(corpus: Mapping[str, Row]) -> None:
+    """Refuse an empty corpus.
+
+    Raises:
+        EmbeddingError: There is no passage.
+    """
+    if not corpus:
+        raise EmbeddingError("the corpus has no passage")
 
 
 def _fields(row: Row | str) -> list[Any]:
@@ -221,52 +203,39 @@ def read(path: Path) -> Saved:
         DataFormatError: It holds something else, or is a pickle.
     """
     with _opened(path) as content:
-        return Saved(_ids(content), content["embeddings"])
+        saved = Saved(_ids(content), content["embeddings"])
+    if len(saved.ids) != len(saved.vectors):
+        raise DataFormatError(
+            f"{path} has {len(saved.ids)} ids and {len(saved.vectors)} embeddings. Remove it and "
+            "encode again"
+        )
+    return saved
 
 
-class SavedCorpus:
-    """Passages in several files, as one matrix; one file is held at a time.
+def read_corpus(paths: Sequence[Path]) -> tuple[list[str], Iterator[FloatMatrix]]:
+    """Ids of all passages in several files, and their vectors one by one in the same order.
+
+    One file is held at a time.
 
     Args:
-        paths: Of the files, in any order.
-
-    Attributes:
-        ids: Of all passages.
+        paths: The files, in any order.
 
     Raises:
         DataUnavailableError: A file is missing, or there are none.
         DataFormatError: A file holds something else, or an id occurs twice.
     """
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        if not paths:
-            raise DataUnavailableError("no file of passages' embeddings is there; encode first")
-        self._paths = sorted(paths)
-        parts = [self._read_ids(path) for path in self._paths]
-        self.ids = [identifier for part in parts for identifier in part]
-        self._starts = np.cumsum([0, *map(len, parts)])
-        self._held: tuple[int, FloatMatrix] = (-1, np.empty((0, 0), np.float32))
-        if len(set(self.ids)) < len(self.ids):
-            raise DataFormatError(
-                f"a passage occurs twice in {', '.join(map(str, self._paths))}: the files are of "
-                "different corpora; encode again with overwrite=True"
-            )
-
-    @staticmethod
-    def _read_ids(path: Path) -> list[str]:
+    if not paths:
+        raise DataUnavailableError("no file of passages' embeddings is there; encode first")
+    files, ids = sorted(paths), []
+    for path in files:
         with _opened(path) as content:
-            return _ids(content)
-
-    def vectors(self, rows: Sequence[int]) -> FloatMatrix:
-        """(n, dimension) embeddings of rows; quick if they ascend."""
-        return np.stack([self._vector(row) for row in rows])
-
-    def _vector(self, row: int) -> FloatMatrix:
-        number = int(np.searchsorted(self._starts, row, side="right")) - 1
-        if self._held[0] != number:
-            self._held = number, read(self._paths[number]).vectors
-        vector: FloatMatrix = self._held[1][row - self._starts[number]]
-        return vector
+            ids += _ids(content)
+    if len(set(ids)) < len(ids):
+        raise DataFormatError(
+            f"a passage occurs twice in {', '.join(map(str, files))}: the files are of "
+            "different corpora; encode again with overwrite=True"
+        )
+    return ids, (vector for path in files for vector in read(path).vectors)
 
 
 def _ids(content: Mapping[str, Any]) -> list[str]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
+
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.beir.saved import (
     Row,
-    SavedCorpus,
+    Saved,
     SavesEmbeddings,
     check_corpus,
-    embed_passages,
-    embed_queries,
     read,
+    read_corpus,
 )
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.ranking.arrays import FloatMatrix, Similarity
@@ -30,6 +32,7 @@ except ImportError as error:
         'the searches for BEIR need its package: pip install "hybridir-mteb[beir]"'
     ) from error
 
+Results = dict[str, dict[str, float]]
 SCORE_FUNCTIONS = {"cos_sim": Similarity.COSINE, "dot": Similarity.DOT}
 
 
@@ -44,9 +47,6 @@ def similarity_of(score_function: str) -> Similarity:
             f"score_function {score_function!r}: choose from {', '.join(SCORE_FUNCTIONS)}"
         )
     return SCORE_FUNCTIONS[score_function]
-
-
-Results = dict[str, dict[str, float]]
 
 
 class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR has no types
@@ -113,14 +113,13 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
         """
         similarity = similarity_of(score_function or self.score_function)
         check_corpus(corpus)  # nothing to search in is said before queries are encoded
-        vectors = embed_queries(self, queries)
+        asked = Saved(list(queries), self.embed("query", list(queries.values())))
         ids = list(corpus)
 
         def vectors_of(rows: Sequence[int]) -> FloatMatrix:
-            return embed_passages(self, [corpus[ids[row]] for row in rows])
+            return self.embed("passage", [corpus[ids[row]] for row in rows])
 
-        found = self._rank(vectors, ids, vectors_of, top_k, similarity)
-        return self._results(list(queries), found, top_k)
+        return self._rank(asked, ids, vectors_of, top_k, similarity)
 
     def search_from_files(
         self,
@@ -142,19 +141,22 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
         """
         similarity = similarity_of(score_function or self.score_function)
         queries = read(Path(query_embeddings_file))
-        corpus = SavedCorpus([Path(name) for name in corpus_embeddings_files])
-        found = self._rank(queries.vectors, corpus.ids, corpus.vectors, top_k, similarity)
-        return self._results(queries.ids, found, top_k)
+        ids, vectors = read_corpus([Path(name) for name in corpus_embeddings_files])
+
+        def vectors_of(rows: Sequence[int]) -> FloatMatrix:
+            return np.stack(list(islice(vectors, len(rows))))  # rows come in order
+
+        return self._rank(queries, ids, vectors_of, top_k, similarity)
 
     def _rank(
         self,
-        queries: FloatMatrix,
+        queries: Saved,
         ids: list[str],
         vectors_of: Callable[[Sequence[int]], FloatMatrix],
         top_k: int,
         similarity: Similarity,
-    ) -> list[list[tuple[str, float]]]:
-        """Passages and scores of each query, best first; one more if one may be left out."""
+    ) -> Results:
+        """Passages and scores of each query, best first."""
         paths.shard_dir().mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=TEMPORARY, dir=paths.shard_dir()) as place:
             key = ShardKey(
@@ -174,17 +176,13 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
                 label="encoding corpus",
             )
             depth = min(top_k + self.ignore_identical_ids, len(ids))
-            hits = search(queries, [folder], depth, similarity=similarity, label="searching")
-        return [
-            [(ids[row], score) for row, score in zip(found, scores, strict=True)]
-            for found, scores in zip(hits.rows.tolist(), hits.scores.tolist(), strict=True)
-        ]
-
-    def _results(
-        self, queries: Sequence[str], found: list[list[tuple[str, float]]], top_k: int
-    ) -> Results:
-        drop = self.ignore_identical_ids
-        return {
-            query: dict([hit for hit in hits if not drop or hit[0] != query][:top_k])
-            for query, hits in zip(queries, found, strict=True)
-        }
+            hits = search(queries.vectors, [folder], depth, similarity=similarity)
+        results = {}
+        for query, rows, scores in zip(
+            queries.ids, hits.rows.tolist(), hits.scores.tolist(), strict=True
+        ):
+            found = [(ids[row], score) for row, score in zip(rows, scores, strict=True)]
+            if self.ignore_identical_ids:
+                found = [hit for hit in found if hit[0] != query]
+            results[query] = dict(found[:top_k])
+        return results

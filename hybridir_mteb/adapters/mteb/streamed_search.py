@@ -20,7 +20,7 @@ from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.measures.view import TOP_DEPTH
 from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Relevance
 from hybridir_mteb.ranking.exact import NOT_RETRIEVED, tie_order
-from hybridir_mteb.ranking.shards import ShardFolder, search
+from hybridir_mteb.ranking.shards import SearchOptions, ShardFolder, search
 
 Run = dict[str, dict[str, float]]
 
@@ -152,8 +152,9 @@ class SubsetSearch:
             max(depth, TOP_DEPTH),
             relevance=relevance,
             similarity=mteb_embed.similarity_of(model),
-            device=self.task.device,
-            label=f"{self.task.metadata.name} {self.call.subset}",
+            options=SearchOptions(
+                device=self.task.device, label=f"{self.task.metadata.name} {self.call.subset}"
+            ),
         )
         ranks = np.full(len(self.judged.relevance.passages), NOT_RETRIEVED)
         ranks[entries] = hits.ranks

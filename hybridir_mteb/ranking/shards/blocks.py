@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from hybridir_mteb.errors import ShardError
+from hybridir_mteb.ranking.arrays import FloatArray
 from hybridir_mteb.ranking.shards.pools import Pools
 from hybridir_mteb.ranking.shards.shard import VECTORS, Shard
+
+Piece = tuple[Shard, range]  # rows of a shard
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,10 @@ class Block:
     """
 
     start: int
-    vectors: npt.NDArray[np.floating]
+    vectors: FloatArray
 
     def __len__(self) -> int:
         return len(self.vectors)
-
-
-@dataclass(frozen=True)
-class _Piece:
-    shard: Shard
-    first: int
-    stop: int
 
 
 def read_blocks(pools: Pools, rows: int) -> Iterator[Block]:
@@ -47,19 +42,19 @@ def read_blocks(pools: Pools, rows: int) -> Iterator[Block]:
     Raises:
         ShardError: A file cannot be read to its end.
     """
-    buffers: list[dict[str, npt.NDArray[np.floating]]] = [{}, {}]
+    buffers: list[dict[str, FloatArray]] = [{}, {}]
 
-    def read(plan: tuple[int, Sequence[_Piece]], turn: int) -> Block:
+    def read(plan: tuple[int, Sequence[Piece]], turn: int) -> Block:
         start, pieces = plan
-        dtype = pieces[0].shard.dtype
+        dtype = pieces[0][0].dtype
         if dtype not in buffers[turn]:
             size = (min(rows, pools.n_passages), pools.dimension)
             buffers[turn][dtype] = np.empty(size, dtype)
         buffer = buffers[turn][dtype]
         at = 0
-        for piece in pieces:
-            _read(piece, buffer[at : at + piece.stop - piece.first])
-            at += piece.stop - piece.first
+        for shard, places in pieces:
+            _read(shard, places.start, buffer[at : at + len(places)])
+            at += len(places)
         return Block(start, buffer[:at])
 
     with ThreadPoolExecutor(1) as ahead:
@@ -73,11 +68,11 @@ def read_blocks(pools: Pools, rows: int) -> Iterator[Block]:
             yield waiting.result()
 
 
-def _plans(pools: Pools, rows: int) -> Iterator[tuple[int, list[_Piece]]]:
-    pieces: list[_Piece] = []
+def _plans(pools: Pools, rows: int) -> Iterator[tuple[int, list[Piece]]]:
+    pieces: list[Piece] = []
     start = room = 0
     for shard_start, shard in pools.shards():
-        if pieces and shard.dtype != pieces[0].shard.dtype:
+        if pieces and shard.dtype != pieces[0][0].dtype:
             yield start, pieces
             pieces = []
         first = 0
@@ -85,7 +80,7 @@ def _plans(pools: Pools, rows: int) -> Iterator[tuple[int, list[_Piece]]]:
             if not pieces:
                 start, room = shard_start + first, rows
             stop = min(len(shard), first + room)
-            pieces.append(_Piece(shard, first, stop))
+            pieces.append((shard, range(first, stop)))
             room -= stop - first
             first = stop
             if not room:
@@ -95,12 +90,12 @@ def _plans(pools: Pools, rows: int) -> Iterator[tuple[int, list[_Piece]]]:
         yield start, pieces
 
 
-def _read(piece: _Piece, target: npt.NDArray[np.floating]) -> None:
-    path = piece.shard.folder / VECTORS
+def _read(shard: Shard, first: int, target: FloatArray) -> None:
+    path = shard.folder / VECTORS
     width = target.shape[1] * target.itemsize
     try:
         with path.open("rb", buffering=0) as stream:
-            stream.seek(piece.shard.data_offset + piece.first * width)
+            stream.seek(shard.data_offset + first * width)
             view = target.view(np.uint8).reshape(-1).data
             while view.nbytes:
                 n_bytes = stream.readinto(view)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.ranking.arrays import IntArray, Values
+from hybridir_mteb.ranking.arrays import FloatArray, IntArray, Values
 from hybridir_mteb.ranking.shards.shard import HashArray
 from hybridir_mteb.ranking.shards.tiles import Cells, Tiles, above, at_most
 
@@ -21,11 +22,11 @@ class Entries:
     """The relevant passages of some queries.
 
     Attributes:
-        place: (n,) of each among all that were asked for.
-        query: (n,) the query of each.
-        row: (n,) the row of each in the pool.
-        score: (n,) float64, their exact scores.
-        hash: (n,) of the tie rule.
+        place: (n,) position of each among all that were asked for.
+        query: (n,) number of the query of each.
+        row: (n,) row of each in the pool.
+        score: (n,) float64 exact score of each.
+        hash: (n,) hash of each for the tie rule.
     """
 
     place: IntArray
@@ -35,49 +36,52 @@ class Entries:
     hash: HashArray
 
     def part(self, at: IntArray) -> Entries:
-        """Some of them."""
+        """The entries at some positions."""
         return Entries(self.place[at], self.query[at], self.row[at], self.score[at], self.hash[at])
 
     def renumbered(self, query: IntArray) -> Entries:
-        """With other numbers of queries."""
+        """The same passages, with other numbers of queries."""
         return replace(self, query=query)
 
 
-@dataclass
-class Counted:
-    """Relevant passages and how many are better.
+class RankCounter(ABC):
+    """Counts the passages that are better than some relevant ones.
+
+    Args:
+        entries: (n,) relevant passages.
 
     Attributes:
-        entries: (n,) relevant passages.
-        better: (n,) passages that are better for certain, so far.
+        entries: The same.
+        better: (n,) number of passages that are better for certain, so far.
+        pending: Entries, rows of the pool and scores that are still to be compared.
     """
 
-    entries: Entries
-    better: IntArray = field(init=False)
+    def __init__(self, entries: Entries) -> None:
+        self.entries = entries
+        self.better: IntArray = np.zeros(len(entries.row), np.int64)
+        self.pending: list[tuple[IntArray, IntArray, Values]] = []
 
-    def __post_init__(self) -> None:
-        self.better = np.zeros(len(self.entries.row), np.int64)
-
-    def unclear(self, tiles: Tiles, tile: Any, columns: slice, slack: Values) -> Cells:
-        """Count what is better for certain in one tile; the rest that may be is returned.
+    @abstractmethod
+    def count(self, tiles: Tiles, tile: Any, columns: slice, slack: Values) -> Cells:
+        """Count what is better for certain in one tile.
 
         Args:
-            tiles: The device.
-            tile: Values.
+            tiles: The device that computes.
+            tile: (n_rows, n_columns) scores on that device.
             columns: The queries of the group that the tile has.
             slack: (n_columns,) how far scores may be off.
 
         Returns:
-            Rows of the tile, numbers of entries (as ``columns``), and scores.
+            Scores that may be better or not: their rows in the tile and, as ``columns``, the
+            numbers of the entries.
         """
-        raise NotImplementedError
 
 
-class Round(Counted):
+class RoundCounter(RankCounter):
     """One relevant passage of each of the first queries of a group, in the order of queries."""
 
-    def unclear(self, tiles: Tiles, tile: Any, columns: slice, slack: Values) -> Cells:
-        """Compares whole rows of the tile."""
+    def count(self, tiles: Tiles, tile: Any, columns: slice, slack: Values) -> Cells:
+        """Compare whole rows of the tile."""
         own = slice(columns.start, min(columns.stop, len(self.better)))
         score = self.entries.score[own]
         if not len(score):
@@ -90,11 +94,11 @@ class Round(Counted):
         return Cells(cells.rows, open_[cells.columns] + own.start, cells.scores)
 
 
-class Many(Counted):
+class QueryCounter(RankCounter):
     """Many relevant passages of one query: its scores are sorted rather than compared."""
 
-    def unclear(self, tiles: Tiles, tile: Any, columns: slice, slack: Values) -> Cells:
-        """Sorts one column of the tile."""
+    def count(self, tiles: Tiles, tile: Any, columns: slice, slack: Values) -> Cells:
+        """Sort one column of the tile."""
         number = int(self.entries.query[0]) - columns.start
         if not 0 <= number < columns.stop - columns.start:
             return NOTHING
@@ -110,31 +114,31 @@ class Many(Counted):
         return Cells(order[place], entry, ordered[place].astype(np.float64))
 
 
-def _limits(
-    score: Values, slack: Values, tile: Any
-) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+def _limits(score: Values, slack: Values, tile: Any) -> tuple[FloatArray, FloatArray]:
     """Scores of at least the first may be better than given ones, of at least the second are."""
     if tile.dtype == np.float64:  # scores of a function, which are not off
         return score, np.nextafter(score, np.inf)
     return at_most(score - slack), above(score + slack)
 
 
-def counted(entries: Entries, n_queries: int) -> list[Counted]:
+def counters_for(entries: Entries, n_queries: int) -> list[RankCounter]:
     """Deal the entries out: one of each query in each round, the rest of a query together.
 
     Args:
         entries: Of queries 0 to ``n_queries``, which are sorted by their number of entries, most
             first; in the order of the queries.
-        n_queries: In the group.
+        n_queries: Number of queries in the group.
     """
     counts = np.bincount(entries.query, minlength=n_queries)
     first = np.cumsum(counts) - counts
     number = np.arange(len(entries.query)) - first[entries.query]
     rounds = range(min(MOST_ROUNDS, counts.max(initial=0)))
-    dealt: list[Counted] = [Round(entries.part(np.flatnonzero(number == at))) for at in rounds]
+    dealt: list[RankCounter] = [
+        RoundCounter(entries.part(np.flatnonzero(number == at))) for at in rounds
+    ]
     for query in np.flatnonzero(counts > MOST_ROUNDS):
         own = np.arange(first[query] + MOST_ROUNDS, first[query] + counts[query])
-        dealt.append(Many(entries.part(own)))
+        dealt.append(QueryCounter(entries.part(own)))
     return dealt
 
 

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-from tqdm import tqdm
 
 from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.ranking.arrays import IntArray, Similarity, Values
 from hybridir_mteb.ranking.exact import cores
 from hybridir_mteb.ranking.shards.blocks import Block, read_blocks
-from hybridir_mteb.ranking.shards.group import Group
+from hybridir_mteb.ranking.shards.group import QueryGroup
 from hybridir_mteb.ranking.shards.pairs import (
     SMALLEST_NORM,
     PairScorer,
@@ -24,7 +23,7 @@ from hybridir_mteb.ranking.shards.pairs import (
     slack,
     torch_threads,
 )
-from hybridir_mteb.ranking.shards.request import Asked, Hits, deal
+from hybridir_mteb.ranking.shards.request import Hits, SearchRequest, deal
 from hybridir_mteb.ranking.shards.tiles import NumpyTiles, Tiles, TorchTiles
 from hybridir_mteb.ranking.shards.top import Top
 
@@ -41,16 +40,16 @@ class DenseSearch:
     """One search on all cores of the processor, or on another device.
 
     Args:
-        asked: The search.
+        request: What to find.
         similarity: Cosine or dot product.
-        device: ``cpu``, or a device of torch.
     """
 
-    def __init__(self, asked: Asked, similarity: Similarity, device: str) -> None:
-        self._asked, self._pairs = asked, PairScorer(asked.queries, similarity)
+    def __init__(self, request: SearchRequest, similarity: Similarity) -> None:
+        self._request, self._pairs = request, PairScorer(request.queries, similarity)
         self._cosine = similarity is Similarity.COSINE
-        n_queries, dimension = asked.queries.shape
-        rows = max(1, min(asked.block_bytes // (12 * dimension), asked.pools.n_passages))
+        device = request.options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        n_queries, dimension = request.queries.shape
+        rows = request.block_rows
         self._products = np.empty((rows, dimension), np.float32)  # unit vectors, or as stored
         self._norms = np.empty(rows)
         self._cores = cores()
@@ -61,9 +60,9 @@ class DenseSearch:
             multiply = quickest_product()
             tiles: list[Tiles] = [NumpyTiles(multiply) for _ in range(n_groups)]
         else:
-            self._tile = rows, max(1, asked.block_bytes // (4 * rows))
+            self._tile = rows, max(1, request.options.block_bytes // (4 * rows))
             tiles = [TorchTiles(device)]
-        entries = asked.entries(self._rescore)
+        entries = request.entries(self._rescore)
         self._members = [
             _Member(self._group(numbers, part, on), self._pairs)
             for on, (numbers, part) in zip(tiles, deal(entries, n_queries, len(tiles)), strict=True)
@@ -76,7 +75,7 @@ class DenseSearch:
             EmbeddingError: Dot products would overflow float32.
             ShardError: A file cannot be read.
         """
-        asked, members = self._asked, self._members
+        request, members = self._request, self._members
         blas = max(1, self._cores // len(members))
         with (
             torch_threads(blas),
@@ -84,31 +83,26 @@ class DenseSearch:
                 self._cores, initializer=torch.set_num_threads, initargs=(blas,)
             ) as pool,
             threadpool_limits(blas, user_api="blas"),
-            tqdm(
-                total=asked.pools.n_passages,
-                desc=asked.label or "searching",
-                unit="passage",
-                unit_scale=True,
-                leave=False,
-            ) as bar,
+            request.progress() as bar,
         ):
-            for block in read_blocks(asked.pools, len(self._products)):
+            for block in read_blocks(request.pools, len(self._products)):
                 list(pool.map(partial(self._prepare, block), range(0, len(block), PREPARED)))
                 self._check_size(len(block))
                 list(pool.map(partial(self._see, block), members))
                 bar.update(len(block))
-            return asked.hits(list(pool.map(_Member.found, members)))
+            groups = [member.group for member in members]
+            return request.hits(groups, pool.map(QueryGroup.best, groups))
 
-    def _group(self, numbers: IntArray, entries: Any, tiles: Tiles) -> Group:
-        top, hashes = None, self._asked.pools.hashes
-        if self._asked.found:
+    def _group(self, numbers: IntArray, entries: Any, tiles: Tiles) -> QueryGroup:
+        top, hashes = None, self._request.pools.hashes
+        if self._request.found:
             top = Top(
                 len(numbers),
-                self._asked.found,
+                self._request.found,
                 lambda query, row: self._rescore(numbers[query], row),
                 hashes,
             )
-        return Group(numbers, entries, top, tiles, self._scores_in, hashes)
+        return QueryGroup(numbers, entries, top, tiles, self._scores_in, hashes)
 
     def _scores_in(self, query: IntArray, block: Block, place: IntArray) -> Values:
         """Float64 scores of pairs whose vectors are in the block at hand."""
@@ -120,7 +114,7 @@ class DenseSearch:
         for start in range(0, len(query), PAIRS_AT_ONCE):
             part = slice(start, start + PAIRS_AT_ONCE)
             rows, inverse = np.unique(row[part], return_inverse=True)
-            vectors = self._asked.pools.vectors(rows)
+            vectors = self._request.pools.vectors(rows)
             found[part] = self._pairs.scores(query[part], vectors[inverse])
         return found
 
@@ -166,7 +160,7 @@ class DenseSearch:
 class _Member:
     """A group with what products need of its queries."""
 
-    def __init__(self, group: Group, pairs: PairScorer) -> None:
+    def __init__(self, group: QueryGroup, pairs: PairScorer) -> None:
         self.group = group
         wide = pairs.queries[group.numbers]
         self.queries = group.tiles.load(wide.astype(np.float32))
@@ -177,11 +171,3 @@ class _Member:
         """(n_columns,) largest error of a product with a vector of the given length."""
         most = slack(self._dimension) * longest
         return np.asarray(most * self.lengths[columns] + self._dimension * TINY)
-
-    def found(self) -> tuple[Group, IntArray, Values]:
-        """The group with rows and scores of its best passages."""
-        top = self.group.top
-        if top is None:
-            empty = np.empty((len(self.group.numbers), 0))
-            return self.group, empty.astype(np.int64), empty
-        return self.group, *top.best()

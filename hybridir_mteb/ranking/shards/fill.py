@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 import numpy as np
 from tqdm import tqdm
 
-from hybridir_mteb.collections.collection import PassageSource, StreamedPassage
+from hybridir_mteb.collections.collection import PassageSource
 from hybridir_mteb.errors import DataFormatError, EmbeddingError
-from hybridir_mteb.ranking.arrays import BatchEncoder, FloatArray, FloatMatrix, IntArray
+from hybridir_mteb.ranking.arrays import BatchEncoder, FloatArray, FloatMatrix
 from hybridir_mteb.ranking.shards.folder import ShardFolder
 from hybridir_mteb.ranking.shards.key import ShardKey
 from hybridir_mteb.ranking.shards.shard import sweep
@@ -47,14 +47,14 @@ def fill(
             another dimension; the message names the passage.
         ShardError: The disk is full; finished shards are kept.
     """
-
-    def content(passages: Sequence[StreamedPassage]) -> _Content:
-        texts = [passage.content for passage in passages]
-        place = {text: at for at, text in enumerate(dict.fromkeys(texts))}
-        row = np.fromiter((place[text] for text in texts), np.int64, len(texts))
-        return _Content([passage.id for passage in passages], row, encode(list(place)))
-
-    _fill(folder, _Source(source.name, source.passages, content), label, expected, shards)
+    texts = _Source(
+        source.name,
+        source.passages,
+        lambda passages: [passage.id for passage in passages],
+        lambda passages: [passage.content for passage in passages],
+        encode,
+    )
+    _fill(folder, texts, label, expected, shards)
 
 
 def fill_rows(
@@ -84,41 +84,30 @@ def fill_rows(
     def rows(start: int, stop: int | None) -> Iterable[int]:
         return range(start, n_passages if stop is None else min(stop, n_passages))
 
-    def content(some: Sequence[int]) -> _Content:
-        batch = range(len(some)), vectors_of(some)
-        return _Content(ids_of(some), np.arange(len(some)), iter([batch]))
+    def encode(some: Sequence[int]) -> Iterator[tuple[Sequence[int], FloatMatrix]]:
+        yield range(len(some)), vectors_of(some)
 
-    _fill(folder, _Source(folder.key.source, rows, content), label, n_passages, None)
-
-
-@dataclass(frozen=True)
-class _Content:
-    """What is to go into one shard.
-
-    Attributes:
-        ids: (n,) passage ids.
-        row: (n,) number of the distinct vector of each passage; all numbers from 0 occur.
-        batches: Numbers of distinct vectors and these vectors, in any order.
-    """
-
-    ids: Sequence[str]
-    row: IntArray
-    batches: Iterator[tuple[Sequence[int], FloatMatrix]]
+    numbers = _Source(folder.key.source, rows, ids_of, list, encode)
+    _fill(folder, numbers, label, n_passages, None)
 
 
 @dataclass(frozen=True)
 class _Source:
-    """Where the content of shards comes from.
+    """Where ids and vectors come from.
 
     Attributes:
         name: Name of the source, for messages.
         passages: Gives the passages, or the numbers of their rows, from start to stop.
-        content: Gives what goes into a shard with some of them; called for missing shards only.
+        ids_of: Gives their ids.
+        inputs_of: Gives what is encoded for each; equal inputs of a shard are encoded once.
+        encode: Encodes inputs, batch by batch in any order.
     """
 
     name: str
     passages: Callable[[int, int | None], Iterable[Any]]
-    content: Callable[[Sequence[Any]], _Content]
+    ids_of: Callable[[Sequence[Any]], Sequence[str]]
+    inputs_of: Callable[[Sequence[Any]], Sequence[Any]]
+    encode: Callable[[Sequence[Any]], Iterator[tuple[Sequence[int], FloatMatrix]]]
 
 
 @dataclass(frozen=True)
@@ -183,10 +172,9 @@ def _fill(
             some = list(islice(stream, rows))
             seen += len(some)
             if some and number not in plan.skipped:
-                content = source.content(some)
-                vectors = _vectors(content, folder.key, dimension, bar.update)
+                ids, vectors = _encoded(source, some, folder.key, dimension, bar.update)
                 dimension = vectors.shape[1]
-                folder.write(number, content.ids, vectors)
+                folder.write(number, ids, vectors)
             if len(some) < rows:
                 break
     if limit and plan.end is not None and seen < min(plan.end, limit):
@@ -198,24 +186,31 @@ def _fill(
         folder.finish(seen if plan.end is None else plan.end)
 
 
-def _vectors(
-    content: _Content, key: ShardKey, dimension: int | None, advance: Callable[[int], object]
-) -> FloatArray:
-    """(n, dimension) embeddings of one shard, in the dtype of the key."""
-    repeats, first = np.bincount(content.row), np.unique(content.row, return_index=True)[1]
+def _encoded(
+    source: _Source,
+    some: Sequence[Any],
+    key: ShardKey,
+    dimension: int | None,
+    advance: Callable[[int], object],
+) -> tuple[Sequence[str], FloatArray]:
+    """Ids of the passages of one shard, and (n, dimension) embeddings in the dtype of the key."""
+    ids, inputs = source.ids_of(some), source.inputs_of(some)
+    place = {item: at for at, item in enumerate(dict.fromkeys(inputs))}
+    row = np.fromiter((place[item] for item in inputs), np.int64, len(inputs))
+    repeats, first = np.bincount(row), np.unique(row, return_index=True)[1]
 
     def refuse(at: int, why: str) -> NoReturn:
-        raise EmbeddingError(f"passage {content.ids[first[at]]!r} of {key.source}: {why}")
+        raise EmbeddingError(f"passage {ids[first[at]]!r} of {key.source}: {why}")
 
     vectors: FloatMatrix | None = None
-    there = np.zeros(len(first), bool)
-    for positions, batch in content.batches:
+    there = np.zeros(len(place), bool)
+    for positions, batch in source.encode(list(place)):
         at = np.asarray(positions, np.int64)
         width = batch.shape[1] if dimension is None else dimension
         if batch.shape != (len(at), width):
             refuse(int(at[0]), f"embeddings of shape {batch.shape}, not ({len(at)}, {width})")
         if vectors is None:
-            dimension, vectors = width, np.empty((len(first), width), np.float32)
+            dimension, vectors = width, np.empty((len(place), width), np.float32)
         vectors[at], there[at] = batch, True
         advance(int(repeats[at].sum()))
     if vectors is None or not there.all():
@@ -228,4 +223,4 @@ def _vectors(
         if np.isfinite(vectors[fault]).all():
             refuse(fault, "a value of its embedding is too large for float16: use float32")
         refuse(fault, "its embedding holds NaN or infinity")
-    return kept[content.row]
+    return ids, kept[row]

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from hybridir_mteb.errors import DataFormatError, ShardError
 from hybridir_mteb.files import write_text
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
+from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray
 from hybridir_mteb.ranking.shards.key import FORMAT, ShardKey
 from hybridir_mteb.ranking.shards.shard import (
     HashArray,
     Shard,
+    by_number,
     check_contents,
     discard,
     read_shard,
@@ -40,7 +39,6 @@ HASHES_AT_ONCE = 1 << 22  # 32 MiB
 AGAIN = "Encode again: what is sound is kept, the rest is made anew"
 
 Rows = Sequence[int] | IntArray
-T = TypeVar("T", bound=np.generic)
 
 
 class ShardFolder:
@@ -158,12 +156,17 @@ class ShardFolder:
 
     def hashes(self, rows: Rows) -> HashArray:
         """(n,) hashes of the tie rule of any rows in any order."""
-        return self._gather(rows, np.empty(len(rows), np.uint64), Shard.hashes)
+        found = np.empty(len(rows), np.uint64)
+        for shard, at, places in self._by_shard(rows):
+            found[at] = shard.hashes()[places]
+        return found
 
     def vectors(self, rows: Rows) -> FloatMatrix:
         """(n, dimension) float32 embeddings of any rows in any order."""
         found = np.empty((len(rows), self.dimension), np.float32)
-        return self._gather(rows, found, Shard.vectors)
+        for shard, at, places in self._by_shard(rows):
+            found[at] = shard.vectors()[places]
+        return found
 
     def rows_of(self, ids: Iterable[str]) -> dict[str, int]:
         """Row of each passage id that exists; one pass over the hashes, in constant memory."""
@@ -179,7 +182,7 @@ class ShardFolder:
                     found[identifier] = shard.start + int(place)
         return found
 
-    def write(self, number: int, ids: Sequence[str], vectors: npt.NDArray[np.floating]) -> None:
+    def write(self, number: int, ids: Sequence[str], vectors: FloatArray) -> None:
         """Write one shard; one that is there already stays.
 
         Args:
@@ -263,18 +266,9 @@ class ShardFolder:
         wanted = np.asarray(rows, np.int64)
         if len(wanted) and not (wanted.min() >= 0 and wanted.max() < self.n_passages):
             raise IndexError(f"rows outside the {self.n_passages} passages of {self.path}")
-        order = np.argsort(wanted, kind="stable")
-        numbers = wanted[order] // self.key.rows
-        for at in np.split(order, np.flatnonzero(np.diff(numbers)) + 1) if len(order) else []:
-            shard = self.shard(int(wanted[at[0]]) // self.key.rows)
+        for number, at in by_number(wanted // self.key.rows):
+            shard = self.shard(number)
             yield shard, at, wanted[at] - shard.start
-
-    def _gather(
-        self, rows: Rows, found: npt.NDArray[T], read: Callable[[Shard], npt.NDArray[np.generic]]
-    ) -> npt.NDArray[T]:
-        for shard, at, places in self._by_shard(rows):
-            found[at] = read(shard)[places]
-        return found
 
 
 def _check_unique(shards: Sequence[Shard], source: str) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import torch
-from tqdm import tqdm
 
-from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.ranking.arrays import IntArray, ScoreFunction, Values
 from hybridir_mteb.ranking.exact import check_scores
+from hybridir_mteb.ranking.scorers import function_scores
 from hybridir_mteb.ranking.shards.blocks import Block, read_blocks
-from hybridir_mteb.ranking.shards.group import Group
-from hybridir_mteb.ranking.shards.request import Asked, Hits, deal, order_of
+from hybridir_mteb.ranking.shards.group import QueryGroup
+from hybridir_mteb.ranking.shards.request import Hits, SearchRequest, deal, order_of
 from hybridir_mteb.ranking.shards.tiles import NumpyTiles
 from hybridir_mteb.ranking.shards.top import Top
 
@@ -22,16 +20,15 @@ class FunctionSearch:
     """One search; the function always sees the same blocks, so its scores are always the same.
 
     Args:
-        asked: The search.
+        request: What to find.
         function: (n, dimension) queries and (m, dimension) passages -> (n, m) scores.
     """
 
-    def __init__(self, asked: Asked, function: ScoreFunction) -> None:
-        self._asked, self._function = asked, function
-        self._rows = max(1, asked.block_bytes // (12 * asked.queries.shape[1]))
-        self._rows = min(self._rows, asked.pools.n_passages)
-        self._columns = max(1, asked.block_bytes // (8 * self._rows))
-        self._order = order_of(asked.relevance.counts)
+    def __init__(self, request: SearchRequest, function: ScoreFunction) -> None:
+        self._request, self._function = request, function
+        self._rows = request.block_rows
+        self._columns = max(1, request.options.block_bytes // (8 * self._rows))
+        self._order = order_of(request.relevance.counts)
 
     def run(self) -> Hits:
         """Search.
@@ -40,43 +37,27 @@ class FunctionSearch:
             EmbeddingError: The function returns another shape, NaN or infinity.
             ShardError: A file cannot be read.
         """
-        asked = self._asked
-        n_queries = len(asked.queries)
-        entries = asked.entries(self._scores_of)
-        ((numbers, own),) = deal(entries, n_queries, 1)
-        hashes, top = asked.pools.hashes, None
-        if asked.found:
-            top = Top(n_queries, asked.found, lambda query, _: np.empty(len(query)), hashes)
-        group = Group(numbers, own, top, NumpyTiles(), None, hashes)
-        with tqdm(
-            total=asked.pools.n_passages,
-            desc=asked.label or "searching",
-            unit="passage",
-            unit_scale=True,
-            leave=False,
-        ) as bar:
-            for block in read_blocks(asked.pools, self._rows):
+        request, n_queries = self._request, len(self._request.queries)
+        ((numbers, own),) = deal(request.entries(self._scores_of), n_queries, 1)
+        hashes, top = request.pools.hashes, None
+        if request.found:
+            top = Top(n_queries, request.found, lambda query, _: np.empty(len(query)), hashes)
+        group = QueryGroup(numbers, own, top, NumpyTiles(), None, hashes)
+        with request.progress() as bar:
+            for block in read_blocks(request.pools, self._rows):
                 for columns in self._parts():
                     tile = self._tile(numbers[columns], block)
                     group.see(tile, block.start, columns, np.zeros(tile.shape[1]), block)
                 group.end_block(block)
                 bar.update(len(block))
-        none = np.empty((n_queries, 0))
-        found = (none.astype(np.int64), none) if top is None else top.best()
-        return asked.hits([(group, *found)])
+        return request.hits([group], [group.best()])
 
     def _tile(self, numbers: IntArray, block: Block) -> Values:
         """(n_rows, n_columns) float64 scores of a block and some queries."""
-        queries, vectors = self._asked.queries[numbers], block.vectors.astype(np.float32)
-        scores = torch.as_tensor(self._function(queries, vectors))
-        expected = (len(queries), len(vectors))
-        if tuple(scores.shape) != expected:
-            raise EmbeddingError(
-                f"the model's similarity returned shape {tuple(scores.shape)}, expected {expected}"
-            )
-        wide: Values = scores.detach().double().cpu().numpy()
-        check_scores(wide, 0)
-        return np.ascontiguousarray(wide.T)
+        queries, vectors = self._request.queries[numbers], block.vectors.astype(np.float32)
+        scores = function_scores(self._function, queries, vectors)
+        check_scores(scores, 0)
+        return np.ascontiguousarray(scores.T)
 
     def _scores_of(self, query: IntArray, row: IntArray) -> Values:
         """Scores of pairs, from the same blocks as in the search."""
@@ -84,7 +65,7 @@ class FunctionSearch:
         if not len(query):
             return found
         place = np.argsort(self._order)
-        for block in read_blocks(self._asked.pools, self._rows):
+        for block in read_blocks(self._request.pools, self._rows):
             inside = (row >= block.start) & (row < block.start + len(block))
             for columns in self._parts():
                 column = place[query]

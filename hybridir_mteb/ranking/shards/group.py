@@ -9,7 +9,7 @@ import numpy as np
 
 from hybridir_mteb.ranking.arrays import IntArray, Values
 from hybridir_mteb.ranking.shards.blocks import Block
-from hybridir_mteb.ranking.shards.counts import Counted, Entries, counted, is_better
+from hybridir_mteb.ranking.shards.counts import Entries, counters_for, is_better
 from hybridir_mteb.ranking.shards.shard import HashArray
 from hybridir_mteb.ranking.shards.tiles import Tiles, at_most
 from hybridir_mteb.ranking.shards.top import Top
@@ -21,16 +21,16 @@ Hashes = Callable[[IntArray], HashArray]
 PENDING = 1 << 16  # candidates, or passages too close to tell, that wait for their turn
 
 
-class Group:
+class QueryGroup:
     """Some queries: their best passages and the ranks of their relevant ones.
 
     Args:
-        numbers: (n,) which queries; those with most relevant passages first.
+        numbers: (n,) numbers of the queries; those with most relevant passages come first.
         entries: Their relevant passages, with queries numbered within the group, in order.
         top: Collects the best passages; None if only ranks are asked for.
-        tiles: The device.
-        score_pairs: Float64 scores; None where tiles hold the scores that decide.
-        hashes: Of rows.
+        tiles: The device that computes.
+        score_pairs: Gives float64 scores; None where tiles hold the scores that decide.
+        hashes: Gives the tie rule's hashes of rows.
     """
 
     def __init__(
@@ -44,20 +44,19 @@ class Group:
     ) -> None:
         self.numbers, self.top, self.tiles = numbers, top, tiles
         self._score_pairs, self._hashes = score_pairs, hashes
-        self.counted = counted(entries, len(numbers))
+        self.counters = counters_for(entries, len(numbers))
         self._candidates: list[tuple[IntArray, IntArray, Values, Values]] = []
-        self._unclear: list[tuple[Counted, IntArray, IntArray, Values]] = []
-        self._waiting = [0, 0]
+        self._n_candidates = self._n_pending = 0
 
     def see(self, tile: Any, row: int, columns: slice, slack: Values, block: Block) -> None:
         """Take in one tile.
 
         Args:
             tile: (n_rows, n_columns) scores on the device.
-            row: Of the pool, where the tile starts.
-            columns: Queries of the group.
+            row: Row of the pool where the tile starts.
+            columns: The queries of the group that the tile has.
             slack: (n_columns,) how far the scores may be off.
-            block: That the tile is a part of.
+            block: The block that the tile is a part of.
         """
         if self.top is not None:
             floor = self.top.floor[columns] - slack
@@ -69,50 +68,55 @@ class Group:
                 self._candidates.append(
                     (query, cells.rows + row, cells.scores - off, cells.scores + off)
                 )
-                self._waiting[0] += len(query)
+                self._n_candidates += len(query)
                 first = np.isneginf(limits[0])  # no floor yet: every candidate counts
-                if first or self._waiting[0] > PENDING:
+                if first or self._n_candidates > PENDING:
                     self._add_candidates(self.top)
-        for turn in self.counted:
-            cells = turn.unclear(self.tiles, tile, columns, slack)
+        for counter in self.counters:
+            cells = counter.count(self.tiles, tile, columns, slack)
             if len(cells.rows):
-                self._unclear.append((turn, cells.columns, cells.rows + row, cells.scores))
-                self._waiting[1] += len(cells.rows)
-                if self._waiting[1] > PENDING:
+                counter.pending.append((cells.columns, cells.rows + row, cells.scores))
+                self._n_pending += len(cells.rows)
+                if self._n_pending > PENDING:
                     self._settle(block)
 
     def end_block(self, block: Block) -> None:
         """Do what waits: the vectors of a block go with it."""
         if self.top is not None and self._candidates:
             self._add_candidates(self.top)
-        if self._unclear:
-            self._settle(block)
+        self._settle(block)
+
+    def best(self) -> tuple[IntArray, Values]:
+        """Rows and scores of the best passages, each (n, depth), best first."""
+        if self.top is None:
+            none = np.empty((len(self.numbers), 0))
+            return none.astype(np.int64), none
+        return self.top.best()
 
     def _add_candidates(self, top: Top) -> None:
         query, row, low, high = (
             np.concatenate(parts) for parts in zip(*self._candidates, strict=True)
         )
-        self._candidates, self._waiting[0] = [], 0
+        self._candidates, self._n_candidates = [], 0
         top.add(query, row, low, high)
 
     def _settle(self, block: Block) -> None:
         """Compare what float32 could not tell from a relevant passage."""
-        waiting, self._unclear, self._waiting[1] = self._unclear, [], 0
-        by_turn: dict[int, list[tuple[Counted, IntArray, IntArray, Values]]] = {}
-        for item in waiting:
-            by_turn.setdefault(id(item[0]), []).append(item)
-        for parts in by_turn.values():
-            turn = parts[0][0]
+        self._n_pending = 0
+        for counter in self.counters:
+            if not counter.pending:
+                continue
             entry, row, scores = (
-                np.concatenate(values) for values in zip(*(part[1:] for part in parts), strict=True)
+                np.concatenate(parts) for parts in zip(*counter.pending, strict=True)
             )
-            other = row != turn.entries.row[entry]
+            counter.pending = []
+            other = row != counter.entries.row[entry]
             entry, row, scores = entry[other], row[other], scores[other]
-            than = turn.entries.part(entry)
+            than = counter.entries.part(entry)
             if self._score_pairs is not None:
                 scores = self._score_pairs(self.numbers[than.query], block, row - block.start)
             hashes = np.zeros(len(row), np.uint64)
             equal = scores == than.score
             hashes[equal] = self._hashes(row[equal])
             better = is_better(scores, hashes, than)
-            turn.better += np.bincount(entry[better], minlength=len(turn.better))
+            counter.better += np.bincount(entry[better], minlength=len(counter.better))

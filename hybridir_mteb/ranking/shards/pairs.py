@@ -7,16 +7,15 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Similarity, Values
+from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, Similarity, Values
 
 AT_ONCE = 1 << 12  # pairs, of which the float64 vectors are in memory
 SMALLEST_NORM = 1e-12  # as torch.nn.functional.normalize
 
 
-def lengths(vectors: npt.NDArray[np.floating]) -> Values:
+def lengths(vectors: FloatArray) -> Values:
     """(n,) Euclidean norms in float64; the same for a row whatever the others are."""
     wide = vectors.astype(np.float64)
     norms: Values = np.sqrt(np.add.reduce(wide * wide, axis=1))
@@ -42,7 +41,7 @@ class PairScorer:
         self.similarity = similarity
         self.queries = self._wide(queries)
 
-    def scores(self, of: IntArray, vectors: npt.NDArray[np.floating]) -> Values:
+    def scores(self, of: IntArray, vectors: FloatArray) -> Values:
         """Scores of pairs.
 
         Args:
@@ -60,7 +59,7 @@ class PairScorer:
             found[part] = np.add.reduce(products, axis=1)
         return found
 
-    def _wide(self, vectors: npt.NDArray[np.floating]) -> Values:
+    def _wide(self, vectors: FloatArray) -> Values:
         wide: Values = vectors.astype(np.float64)
         if self.similarity is Similarity.COSINE:
             wide /= np.maximum(lengths(vectors), SMALLEST_NORM)[:, None]

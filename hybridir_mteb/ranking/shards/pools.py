@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
 from hybridir_mteb.ranking.shards.folder import ShardFolder
-from hybridir_mteb.ranking.shards.shard import HashArray, Shard
-
-T = TypeVar("T", bound=np.generic)
+from hybridir_mteb.ranking.shards.shard import HashArray, Shard, by_number
 
 
 class Pools:
@@ -23,8 +19,8 @@ class Pools:
         folders: Complete ones, of one dimension.
 
     Attributes:
-        n_passages: Of all together.
-        dimension: Of the vectors.
+        n_passages: Number of passages of all folders together.
+        dimension: Width of the vectors.
 
     Raises:
         EmbeddingError: There are no folders, or their dimensions differ.
@@ -53,20 +49,18 @@ class Pools:
     def vectors(self, rows: IntArray) -> FloatMatrix:
         """(n, dimension) float32 embeddings of any rows."""
         found = np.empty((len(rows), self.dimension), np.float32)
-        return self._gather(rows, found, ShardFolder.vectors)
+        for folder, at, own in self._by_folder(rows):
+            found[at] = folder.vectors(own)
+        return found
 
     def hashes(self, rows: IntArray) -> HashArray:
         """(n,) hashes of the tie rule of any rows."""
-        return self._gather(rows, np.empty(len(rows), np.uint64), ShardFolder.hashes)
-
-    def _gather(
-        self,
-        rows: IntArray,
-        found: npt.NDArray[T],
-        read: Callable[[ShardFolder, IntArray], npt.NDArray[np.generic]],
-    ) -> npt.NDArray[T]:
-        pool = np.searchsorted(self._starts, rows, side="right") - 1
-        for number in np.unique(pool):
-            at = np.flatnonzero(pool == number)
-            found[at] = read(self._folders[number], rows[at] - self._starts[number])
+        found = np.empty(len(rows), np.uint64)
+        for folder, at, own in self._by_folder(rows):
+            found[at] = folder.hashes(own)
         return found
+
+    def _by_folder(self, rows: IntArray) -> Iterator[tuple[ShardFolder, IntArray, IntArray]]:
+        """Each folder with the positions in ``rows`` that fall into it, and its own rows."""
+        for number, at in by_number(np.searchsorted(self._starts, rows, side="right") - 1):
+            yield self._folders[number], at, rows[at] - self._starts[number]

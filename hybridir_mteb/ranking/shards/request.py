@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
+from tqdm import tqdm
 
 from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Relevance, Values
 from hybridir_mteb.ranking.shards.counts import Entries
-from hybridir_mteb.ranking.shards.group import Group
+from hybridir_mteb.ranking.shards.group import QueryGroup
 from hybridir_mteb.ranking.shards.pools import Pools
 
 
@@ -31,16 +33,30 @@ class Hits:
 
 
 @dataclass(frozen=True)
-class Asked:
+class SearchOptions:
+    """How to search; what is found does not depend on it.
+
+    Attributes:
+        device: Device of torch that computes; by default a GPU if there is one.
+        block_bytes: Memory for the vectors of a block.
+        label: Text beside the progress bar.
+    """
+
+    device: str | None = None
+    block_bytes: int = 64 << 20
+    label: str = "searching"
+
+
+@dataclass(frozen=True)
+class SearchRequest:
     """One search.
 
     Attributes:
         queries: (n_queries, dimension) float32.
-        pools: Where to search.
+        pools: The passages to search.
         depth: How many passages of each query to return.
-        relevance: Whose ranks to return.
-        block_bytes: Memory for the vectors of a block.
-        label: Beside the progress bar.
+        relevance: The passages whose ranks to return.
+        options: How to search.
 
     Raises:
         EmbeddingError: Sizes do not fit together.
@@ -50,8 +66,7 @@ class Asked:
     pools: Pools
     depth: int
     relevance: Relevance
-    block_bytes: int
-    label: str
+    options: SearchOptions
 
     def __post_init__(self) -> None:
         if self.queries.shape[1] != self.pools.dimension:
@@ -73,6 +88,22 @@ class Asked:
         """How many passages of each query can be found."""
         return max(0, min(self.depth, self.pools.n_passages))
 
+    @property
+    def block_rows(self) -> int:
+        """How many passages a block has."""
+        rows = self.options.block_bytes // (12 * self.pools.dimension)
+        return max(1, min(rows, self.pools.n_passages))
+
+    def progress(self) -> tqdm[NoReturn]:
+        """A progress bar over the passages."""
+        return tqdm(
+            total=self.pools.n_passages,
+            desc=self.options.label,
+            unit="passage",
+            unit_scale=True,
+            leave=False,
+        )
+
     def entries(self, score: Callable[[IntArray, IntArray], Values]) -> Entries:
         """The relevant passages, in order.
 
@@ -84,16 +115,21 @@ class Asked:
         place = np.arange(len(rows))
         return Entries(place, query, rows, score(query, rows), self.pools.hashes(rows))
 
-    def hits(self, groups: list[tuple[Group, IntArray, Values]]) -> Hits:
-        """Put together what groups found: each with the best rows of its queries and scores."""
+    def hits(self, groups: Sequence[QueryGroup], best: Iterable[tuple[IntArray, Values]]) -> Hits:
+        """Put together what groups found.
+
+        Args:
+            groups: The groups, whose counters give the ranks.
+            best: Rows and scores of the best passages of each group.
+        """
         shape = (len(self.queries), max(self.depth, 0))
         rows, scores = np.full(shape, -1, np.int64), np.full(shape, -np.inf)
         ranks = np.zeros(len(self.relevance.passages), np.int64)
-        for group, best, of in groups:
-            rows[group.numbers, : best.shape[1]] = best
-            scores[group.numbers, : best.shape[1]] = of
-            for turn in group.counted:
-                ranks[turn.entries.place] = turn.better + 1
+        for group, (found, of) in zip(groups, best, strict=True):
+            rows[group.numbers, : found.shape[1]] = found
+            scores[group.numbers, : found.shape[1]] = of
+            for counter in group.counters:
+                ranks[counter.entries.place] = counter.better + 1
         return Hits(rows, scores, ranks)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.ranking.arrays import (
@@ -24,23 +23,19 @@ from hybridir_mteb.ranking.shards.dense import DenseSearch
 from hybridir_mteb.ranking.shards.folder import ShardFolder
 from hybridir_mteb.ranking.shards.function import FunctionSearch
 from hybridir_mteb.ranking.shards.pools import Pools
-from hybridir_mteb.ranking.shards.request import Asked, Hits
+from hybridir_mteb.ranking.shards.request import Hits, SearchOptions, SearchRequest
 
-__all__ = ["Hits", "search"]
-
-DEFAULT_BLOCK_BYTES = 64 << 20
+DEFAULTS = SearchOptions()
 
 
-def search(  # noqa: PLR0913 -- options are keywords
+def search(
     queries: FloatMatrix,
     pools: Sequence[ShardFolder],
     depth: int,
     *,
     relevance: Relevance | None = None,
     similarity: Similarity | ScoreFunction = Similarity.COSINE,
-    device: str | None = None,
-    block_bytes: int = DEFAULT_BLOCK_BYTES,
-    label: str = "",
+    options: SearchOptions = DEFAULTS,
 ) -> Hits:
     """The best passages of each query and exact ranks of relevant ones, in one pass.
 
@@ -55,9 +50,7 @@ def search(  # noqa: PLR0913 -- options are keywords
         relevance: Relevant rows, to get their ranks over the whole pool.
         similarity: Cosine, dot product, or a function of a block of queries and a block of
             passages whose scores are used as they are.
-        device: Where to compute; by default a GPU if there is one.
-        block_bytes: Memory for the vectors of a block; does not change the result.
-        label: Beside the progress bar.
+        options: Device, memory and progress bar.
 
     Returns:
         The best rows, their scores, and the ranks.
@@ -76,8 +69,7 @@ def search(  # noqa: PLR0913 -- options are keywords
     if not len(queries):
         nothing = np.empty((0, depth))
         return Hits(nothing.astype(np.int64), nothing, np.empty(0, np.int64))
-    asked = Asked(queries, Pools(pools), depth, relevance, block_bytes, label)
+    request = SearchRequest(queries, Pools(pools), depth, relevance, options)
     if isinstance(similarity, Similarity):
-        default = "cuda" if torch.cuda.is_available() else "cpu"
-        return DenseSearch(asked, similarity, device or default).run()
-    return FunctionSearch(asked, similarity).run()
+        return DenseSearch(request, similarity).run()
+    return FunctionSearch(request, similarity).run()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.files import beside, folder_beside, move_in, sha256_of, tie_key
-from hybridir_mteb.ranking.arrays import IntArray
+from hybridir_mteb.ranking.arrays import FloatArray, IntArray
 
 VECTORS = "vectors.npy"
 IDS = "ids.utf8"
@@ -68,7 +68,7 @@ class Shard:
         """Where the vectors start in their file."""
         return self.sizes[VECTORS] - self.data_bytes
 
-    def vectors(self) -> npt.NDArray[np.floating]:
+    def vectors(self) -> FloatArray:
         """(n, dimension) mapped from the file: for a few rows; let go of it soon."""
         path, shape = self.folder / VECTORS, (len(self), self.dimension)
         return np.memmap(path, self.dtype, mode="r", offset=self.data_offset, shape=shape)
@@ -83,6 +83,13 @@ class Shard:
         ends = np.concatenate([[0], np.load(self.folder / ID_ENDS)])
         raw = (self.folder / IDS).read_bytes()
         return [raw[ends[at] : ends[at + 1]].decode() for at in places]
+
+
+def by_number(numbers: IntArray) -> Iterator[tuple[int, IntArray]]:
+    """Each number that occurs, with the positions where it does."""
+    order = np.argsort(numbers, kind="stable")
+    for at in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []:
+        yield int(numbers[at[0]]), at
 
 
 def tie_hashes(prefix: str, ids: Sequence[str]) -> HashArray:
@@ -101,20 +108,16 @@ def tie_hashes(prefix: str, ids: Sequence[str]) -> HashArray:
 
 
 def write_shard(
-    target: Path,
-    start: int,
-    ids: Sequence[str],
-    hashes: HashArray,
-    vectors: npt.NDArray[np.floating],
+    target: Path, start: int, ids: Sequence[str], hashes: HashArray, vectors: FloatArray
 ) -> None:
     """Write one shard; if another process has written it meanwhile, that one stays.
 
     Args:
         target: The shard's folder.
         start: Row of its first passage.
-        ids: Without prefix.
-        hashes: (n,) from :func:`tie_hashes`.
-        vectors: (n, dimension), in the dtype to keep.
+        ids: (n,) passage ids without prefix.
+        hashes: (n,) hashes from :func:`tie_hashes`.
+        vectors: (n, dimension) embeddings in the dtype to keep.
 
     Raises:
         OSError: The shard cannot be written; nothing of it is left.
@@ -134,8 +137,7 @@ def write_shard(
             {name: (temporary / name).stat().st_size for name in FILES},
             {name: sha256_of(temporary / name) for name in FILES},
         )
-        fields = {**asdict(record), "folder": None}
-        del fields["folder"]
+        fields = {name: value for name, value in asdict(record).items() if name != "folder"}
         (temporary / RECORD).write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
         identity = _identity(target, temporary)
         move_in(temporary, target)

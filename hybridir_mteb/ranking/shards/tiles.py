@@ -11,13 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Values
+from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, Values
 from hybridir_mteb.ranking.shards.pairs import Product, numpy_product
 
 GROUP = 32  # rows whose maximum is taken first
 COUNTED = 128  # rows whose count fits into a byte
-
-Limits = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -40,19 +38,19 @@ class Tiles(Protocol):
         """The tile of loaded passages and loaded queries; the next product may overwrite it."""
         ...
 
-    def reaching(self, tile: Any, limits: Limits) -> Cells:
+    def reaching(self, tile: Any, limits: FloatArray) -> Cells:
         """Scores of at least the limit of their column."""
         ...
 
-    def count(self, tile: Any, limits: Limits) -> IntArray:
+    def count(self, tile: Any, limits: FloatArray) -> IntArray:
         """How many scores of each of the first ``len(limits)`` columns reach the limit."""
         ...
 
-    def column(self, tile: Any, number: int) -> npt.NDArray[np.floating]:
+    def column(self, tile: Any, number: int) -> FloatArray:
         """(n,) scores of one column."""
         ...
 
-    def between(self, tile: Any, columns: IntArray, low: Limits, high: Limits) -> Cells:
+    def between(self, tile: Any, columns: IntArray, low: FloatArray, high: FloatArray) -> Cells:
         """Scores of some columns, at least low and below high; columns count in ``columns``."""
         ...
 
@@ -81,7 +79,7 @@ class NumpyTiles:
         tile = self._scores[:size].reshape(len(passages), len(queries))
         return self._multiply(passages, queries, tile)
 
-    def reaching(self, tile: npt.NDArray[Any], limits: Limits) -> Cells:
+    def reaching(self, tile: npt.NDArray[Any], limits: FloatArray) -> Cells:
         """Maxima of groups of rows first: few groups reach the limit."""
         n, m = tile.shape
         whole = n // GROUP * GROUP
@@ -96,7 +94,7 @@ class NumpyTiles:
             rows, columns = np.concatenate([rows, rest + whole]), np.concatenate([columns, at])
         return _cells(tile, rows, columns)
 
-    def count(self, tile: npt.NDArray[Any], limits: Limits) -> IntArray:
+    def count(self, tile: npt.NDArray[Any], limits: FloatArray) -> IntArray:
         """Added up in bytes, 128 rows at a time."""
         n, m = len(tile), len(limits)
         if len(self._flags) < n * m:
@@ -111,12 +109,12 @@ class NumpyTiles:
             found += np.add.reduce(ones[whole:], axis=0, dtype=np.uint8)
         return found
 
-    def column(self, tile: npt.NDArray[Any], number: int) -> npt.NDArray[np.floating]:
+    def column(self, tile: npt.NDArray[Any], number: int) -> FloatArray:
         """A copy."""
         return tile[:, number].copy()
 
     def between(
-        self, tile: npt.NDArray[Any], columns: IntArray, low: Limits, high: Limits
+        self, tile: npt.NDArray[Any], columns: IntArray, low: FloatArray, high: FloatArray
     ) -> Cells:
         """Copies the columns."""
         part = tile[:, columns]
@@ -148,28 +146,28 @@ class TorchTiles:
         finally:
             backend.allow_tf32 = before
 
-    def reaching(self, tile: Any, limits: Limits) -> Cells:
+    def reaching(self, tile: Any, limits: FloatArray) -> Cells:
         """Compares everything."""
         return self._found(tile, tile >= self._limits(limits))
 
-    def count(self, tile: Any, limits: Limits) -> IntArray:
+    def count(self, tile: Any, limits: FloatArray) -> IntArray:
         """Compares and adds."""
         above = tile[:, : len(limits)] >= self._limits(limits)
         found: IntArray = above.sum(dim=0).cpu().numpy()
         return found
 
-    def column(self, tile: Any, number: int) -> npt.NDArray[np.floating]:
+    def column(self, tile: Any, number: int) -> FloatArray:
         """Copies from the device."""
-        found: npt.NDArray[np.floating] = tile[:, number].cpu().numpy()
+        found: FloatArray = tile[:, number].cpu().numpy()
         return found
 
-    def between(self, tile: Any, columns: IntArray, low: Limits, high: Limits) -> Cells:
+    def between(self, tile: Any, columns: IntArray, low: FloatArray, high: FloatArray) -> Cells:
         """Copies the columns."""
         part = tile[:, self._torch.from_numpy(columns).to(self._device)]
         flags = (part >= self._limits(low)) & (part < self._limits(high))
         return self._found(part, flags)
 
-    def _limits(self, limits: Limits) -> Any:
+    def _limits(self, limits: FloatArray) -> Any:
         return self._torch.from_numpy(np.ascontiguousarray(limits)).to(self._device)
 
     def _found(self, tile: Any, flags: Any) -> Cells:
