@@ -7,28 +7,22 @@ ignored.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 
 def main() -> None:
     """Dispatch on the first argument."""
     if sys.argv[1:2] == ["mteb"]:
-        _run_mteb(sys.argv[2:])
+        from hybridir_mteb import _bootstrap
+
+        # Before the first import of mteb.
+        _bootstrap.install(force=True)  # type: ignore[no-untyped-call]
+        from hybridir_mteb.adapters.mteb.run import mteb_main
+
+        mteb_main(sys.argv[2:])
     else:
         from hybridir_mteb.cli import main as hybridir
 
         hybridir()
-
-
-def _run_mteb(arguments: list[str]) -> None:
-    from hybridir_mteb import install_autoload
-
-    install: Callable[..., None] = install_autoload
-    install(force=True)
-    from mteb.cli import main as mteb_main
-
-    sys.argv = ["mteb", *arguments]
-    mteb_main()
 
 
 if __name__ == "__main__":

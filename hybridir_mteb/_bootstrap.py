@@ -13,16 +13,32 @@ _BENCHMARKS = "mteb.benchmarks.benchmarks"
 
 
 def after_import(name):
-    """Register with the module that was just imported; never raises, mteb must always work."""
+    """Register with the module that was just imported, at once or when all plugins are loaded.
+
+    Never raises: mteb must always work.
+    """
+
+    def ask():
+        from hybridir_mteb.installed import when_loaded
+
+        when_loaded(lambda plugins: _safely(lambda: _register(name, plugins)))
+
+    _safely(ask)
+
+
+def _register(name, plugins):
+    from hybridir_mteb.adapters.mteb.register import register
+
+    register(plugins)
+    if name == _BENCHMARKS:
+        from hybridir_mteb.adapters.mteb.benchmark import add_benchmarks
+
+        add_benchmarks()
+
+
+def _safely(act):
     try:
-        if name == _MTEB:
-            from hybridir_mteb.adapters.mteb.register import register
-
-            register()
-        else:
-            from hybridir_mteb.adapters.mteb.benchmark import add_benchmarks
-
-            add_benchmarks()
+        act()
     except BaseException as error:  # a broken plugin must not break mteb
         if isinstance(error, KeyboardInterrupt):
             raise

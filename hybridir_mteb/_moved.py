@@ -53,6 +53,8 @@ PLACES = {
     "bias.runs": "ranking.judgements",
     "bias.tables": "ranking.judgements",
     "cli.encoders": "cli.models",
+    "cli.export": "cli.data",
+    "cli.tables": "cli.console",
     "collection": "collections.collection",
     "debias.apply": "debias.fitted",
     "debias.base": "adapters.mteb.load",
@@ -80,7 +82,7 @@ PLACES = {
     "metrics.effectiveness": "measures.effectiveness",
     "metrics.language_bias": "measures.language_bias",
     "metrics.languages": "measures.view",
-    "metrics.measure": "measures.measure",
+    "metrics.measure": "measures.measure plugins.specs",
     "metrics.peer": "measures.peer",
     "models": "adapters.mteb.pocket",
     "names": "errors encoders.trained",
@@ -99,7 +101,7 @@ PLACES = {
     "readers.jsonl": "collections.readers.jsonl",
     "readers.lareqa": "collections.readers.lareqa",
     "readers.miracl": "collections.readers.miracl",
-    "readers.passages": "collections.readers.rows",
+    "readers.passages": "collections.readers.rows collections.download",
     "readers.trec": "collections.readers.trec",
     "readers.verify": "collections.readers.verify",
     "relevance": "ranking.arrays",
@@ -134,7 +136,18 @@ PLACES = {
     "store": "encoders.trained",
     "streamed": "plugins.specs",
     "training.encoder": "encoders.load",
-    "training.network": "encoders.network",
+    "training.losses.gather": "training.losses.terms",
+    "training.memory": "training.plan",
+    "training.network": "encoders.network encoders.load adapters.mteb.load",
+    "training.text": "training.pairs",
+}
+# Names that have changed since, by module up to version 0.1.
+RENAMED = {
+    "adapters.mteb_names.task_owner": "owner_of",
+    "export.folder.check_folder": "check_target",
+    "readers.miracl.MiraclPassages": "miracl_passages",
+    "readers.verify.Found": "PartSummary",
+    "readers.verify.examine": "read_through",
 }
 
 
@@ -151,9 +164,10 @@ def old_names(module: str, places: str, only: str = "") -> Callable[[str], Any]:
         refused = name.startswith("__") or (only and name not in only.split())
         for place in () if refused else places.split():
             found = import_module(f"{PACKAGE}.{place}")
-            if hasattr(found, name):
+            new = RENAMED.get(f"{module}.{name}", name)
+            if hasattr(found, new):
                 _warn(f"{module}.{name}", place)
-                return getattr(found, name)
+                return getattr(found, new)
         raise AttributeError(f"module {PACKAGE}.{module} has no attribute {name!r}")
 
     return find

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
+from hybridir_mteb.collections.own import register_added
 from hybridir_mteb.plugins.manager import load_plugins
 from hybridir_mteb.plugins.registry import Plugins
+
+# What waits for the end of the loading that is going on; a plugin may start one inside another.
+_waiting: list[list[Callable[[Plugins], object]]] = []
 
 
 @lru_cache(maxsize=1)
 def installed_plugins() -> Plugins:
     """What the installed plugins register, and what the user added, loaded at first use."""
-    import mteb  # noqa: F401 -- first, so that no plugin is the one that triggers the autoload hook
-
-    from hybridir_mteb.collections.own import register_added
-
-    plugins = load_plugins()
-    register_added(plugins)
+    _waiting.append([])
+    try:
+        plugins = load_plugins()
+        register_added(plugins)
+    finally:
+        waiting = _waiting.pop()
+    for callback in waiting:
+        callback(plugins)
     return plugins
+
+
+def when_loaded(callback: Callable[[Plugins], object]) -> None:
+    """Call a function with what is installed: at once, or at the end of loading that is going on.
+
+    The autoload hook asks for this: it may be a plugin whose import brings mteb, and the plugin has
+    no hooks before that import ends.
+
+    Args:
+        callback: Called once, with all plugins; what it returns is not looked at.
+    """
+    if _waiting:
+        _waiting[0].append(callback)
+    else:
+        callback(installed_plugins())

@@ -2,19 +2,9 @@
 
 Every function returns the same :class:`~hybridir_mteb.measures.report.BiasReport`: all measures
 by query language and on average, with intervals; language by language matrices; and for measures
-that say nothing about the collection, why.
-
-Options that all functions share:
-    measures: Names of measures, of plugins too; by default all built-in ones of language bias.
-    mrc_depth: Rankings are cut there, or where they end, before ``mrc`` correlates them; None is
-        all that is ranked, 0 leaves ``mrc`` out.
-    parallel: Whether the relevant passages of a query are translations of one another, which
-        ``rank_distance`` needs. None takes them as such if nearly every judged query has relevant
-        passages in at least two languages and equally many in each; and if queries of several
-        languages, where items are given, have translations.
-    resamples: Of the bootstrap; 0 leaves the intervals out.
-    items: What each query asks. Translations of a query share an item: ``mrc`` compares them, and
-        the bootstrap draws them together.
+that say nothing about the collection, why. All take the
+keywords ``measures``, ``mrc_depth``, ``parallel`` and ``resamples``, which
+:class:`~hybridir_mteb.measures.evaluate.Choices` explains.
 
 Languages may be any codes, as long as queries and passages use the same. Equal scores are ordered
 by a hash of the passage id. Scores and embeddings may be tensors of torch.
@@ -25,50 +15,65 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Unpack, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from hybridir_mteb.errors import SettingError
-from hybridir_mteb.measures.bootstrap import RESAMPLES
-from hybridir_mteb.measures.evaluate import Options, evaluate
+from hybridir_mteb.measures.evaluate import Choices, Options, evaluate
 from hybridir_mteb.measures.report import BiasReport
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Qrels, Relevance, Run, Similarity
+from hybridir_mteb.ranking.arrays import (
+    FloatMatrix,
+    Qrels,
+    Relevance,
+    Run,
+    Similarity,
+    distinct,
+)
 from hybridir_mteb.ranking.exact import Scorer
-from hybridir_mteb.ranking.judgements import Judgements, MatrixScorer, as_array
+from hybridir_mteb.ranking.judgements import (
+    Judgements,
+    MatrixScorer,
+    as_array,
+    judgements_of,
+    run_lengths,
+)
+from hybridir_mteb.ranking.scorers import DenseScorer, RunScorer
 
 __all__ = ["BiasReport", "of_embeddings", "of_predictions", "of_run", "of_scores"]
 
 Relevant = Relevance | Sequence[Sequence[int]]
 
 
-def of_scores(  # noqa: PLR0913 -- options are keywords
+class PoolChoices(Choices, total=False):
+    """Options for queries and passages in the order of their rows.
+
+    Attributes:
+        passage_ids: (n_passages,) for the order of equal scores; by default the column numbers.
+        items: (n_queries,) what each query asks. Translations of a query share an item: ``mrc``
+            compares them, and the bootstrap draws them together.
+    """
+
+    passage_ids: Sequence[str] | None
+    items: Sequence[str] | None
+
+
+def of_scores(
     scores: npt.ArrayLike | Scorer,
     relevant: Relevant,
     query_languages: Sequence[str],
     passage_languages: Sequence[str],
-    *,
-    passage_ids: Sequence[str] | None = None,
-    items: Sequence[str] | None = None,
-    measures: Sequence[str] | None = None,
-    mrc_depth: int | None = None,
-    parallel: bool | None = None,
-    resamples: int = RESAMPLES,
+    **options: Unpack[PoolChoices],
 ) -> BiasReport:
     """Language bias of scores of the whole pool.
 
     Args:
         scores: (n_queries, n_passages), higher is better; or anything that gives them in blocks.
         relevant: Columns of the relevant passages of each query.
-        query_languages: (n_queries,).
-        passage_languages: (n_passages,).
-        passage_ids: (n_passages,) for the order of equal scores; by default the column numbers.
-        items: (n_queries,) what each query asks; translations share it.
-        measures: See the module, as for the other options.
-        mrc_depth: Depth of ``mrc``.
-        parallel: Whether relevant passages are translations of one another.
-        resamples: Of the bootstrap.
+        query_languages: (n_queries,) language of each query.
+        passage_languages: (n_passages,) language of each passage.
+        **options: Ids, items, measures and how to compute them, as in :class:`PoolChoices`.
 
     Raises:
         SettingError: Arguments that do not fit together.
@@ -89,43 +94,32 @@ def of_scores(  # noqa: PLR0913 -- options are keywords
         >>> report.means["rank_distance"], report.means["lpr"], report.means["lpr_expected"]
         (2.0, 1.0, 0.5)
     """
-    options = Options(measures, mrc_depth, parallel, resamples)
+    judged, chosen = _judgements(relevant, query_languages, passage_languages, options)
     given = hasattr(scores, "block")
     scorer = cast("Scorer", scores) if given else MatrixScorer(as_array(scores, "scores"))
-    judged = _judgements(relevant, query_languages, passage_languages, passage_ids, items)
-    return evaluate(scorer, judged, options)
+    return evaluate(scorer, judged, chosen)
 
 
-def of_embeddings(  # noqa: PLR0913 -- options are keywords
+def of_embeddings(
     queries: npt.ArrayLike,
     passages: npt.ArrayLike,
     relevant: Relevant,
     query_languages: Sequence[str],
     passage_languages: Sequence[str],
     *,
-    passage_ids: Sequence[str] | None = None,
-    items: Sequence[str] | None = None,
     similarity: str = "cosine",
-    measures: Sequence[str] | None = None,
-    mrc_depth: int | None = None,
-    parallel: bool | None = None,
-    resamples: int = RESAMPLES,
+    **options: Unpack[PoolChoices],
 ) -> BiasReport:
     """Language bias of embeddings, scored block by block; adds ``language_probe_accuracy``.
 
     Args:
-        queries: (n_queries, dimension).
-        passages: (n_passages, dimension); equal rows score equally to the bit.
-        relevant: As in :func:`of_scores`, and so are the other arguments.
-        query_languages: (n_queries,).
-        passage_languages: (n_passages,).
-        passage_ids: (n_passages,) for the order of equal scores.
-        items: (n_queries,) what each query asks.
+        queries: (n_queries, dimension) embeddings.
+        passages: (n_passages, dimension) embeddings; equal rows score equally to the bit.
+        relevant: Columns of the relevant passages of each query.
+        query_languages: (n_queries,) language of each query.
+        passage_languages: (n_passages,) language of each passage.
         similarity: ``"cosine"`` or ``"dot"``.
-        measures: See the module, as for the other options.
-        mrc_depth: Depth of ``mrc``.
-        parallel: Whether relevant passages are translations of one another.
-        resamples: Of the bootstrap.
+        **options: Ids, items, measures and how to compute them, as in :class:`PoolChoices`.
 
     Raises:
         SettingError: Arguments that do not fit together.
@@ -133,37 +127,31 @@ def of_embeddings(  # noqa: PLR0913 -- options are keywords
             queries or passages.
         UnknownNameError: There is no measure of a name.
     """
-    from hybridir_mteb.ranking.scorers import DenseScorer
-
-    if similarity not in {kind.value for kind in Similarity}:
+    if similarity not in set(Similarity):
         raise SettingError(
             f"similarity {similarity!r}: choose from {', '.join(Similarity)}, or give of_scores "
             "a matrix"
         )
-    options = Options(measures, mrc_depth, parallel, resamples)
-    judged = _judgements(relevant, query_languages, passage_languages, passage_ids, items)
+    judged, chosen = _judgements(relevant, query_languages, passage_languages, options)
     vectors, asked = as_array(passages, "passages"), as_array(queries, "queries")
     rows = judged.rows_by_item  # translations side by side, as rank correlation wants them
     if len(asked) == len(rows) and not np.array_equal(rows, np.arange(len(rows))):
         judged, asked = judged.take(rows), asked[rows]
-    first, columns = _distinct(vectors)
-    distinct = vectors if len(first) == len(vectors) else vectors[first]
-    scorer = DenseScorer(asked, distinct, columns, similarity=Similarity(similarity))
+    first, columns = distinct(row.tobytes() for row in vectors)
+    once = vectors if len(first) == len(vectors) else vectors[first]
+    scorer = DenseScorer(asked, once, columns, similarity=Similarity(similarity))
     embeddings: FloatMatrix = vectors.astype(np.float32, copy=False)
-    return evaluate(scorer, judged, options, embeddings=embeddings)
+    return evaluate(scorer, judged, chosen, embeddings=embeddings)
 
 
-def of_run(  # noqa: PLR0913 -- options are keywords
+def of_run(
     run: Run,
     qrels: Qrels,
     doc_languages: Mapping[str, str],
     query_languages: Mapping[str, str],
     *,
     items: Mapping[str, str] | None = None,
-    measures: Sequence[str] | None = None,
-    mrc_depth: int | None = None,
-    parallel: bool | None = None,
-    resamples: int = RESAMPLES,
+    **options: Unpack[Choices],
 ) -> BiasReport:
     """Language bias of a run in the sense of TREC.
 
@@ -179,34 +167,27 @@ def of_run(  # noqa: PLR0913 -- options are keywords
         doc_languages: Document -> language, of the whole pool.
         query_languages: Query -> language.
         items: Query -> what it asks; translations share it.
-        measures: See the module, as for the other options.
-        mrc_depth: Depth of ``mrc``; by default each ranking is compared up to its end.
-        parallel: Whether relevant documents are translations of one another.
-        resamples: Of the bootstrap.
+        **options: Measures and how to compute them, as in
+            :class:`~hybridir_mteb.measures.evaluate.Choices`.
 
     Raises:
         SettingError: A query or document without language or item, or a run of other queries.
         EmbeddingError: A score is not finite.
         UnknownNameError: There is no measure of a name.
     """
-    from hybridir_mteb.ranking.judgements import judgements_of
-
-    options = Options(measures, mrc_depth, parallel, resamples)
+    chosen = Options(**options)
     judged = judgements_of(qrels, doc_languages, query_languages, items)
-    return _of_judged_run(run, judged, doc_languages, options)
+    return _of_judged_run(run, judged, doc_languages, chosen)
 
 
-def of_predictions(  # noqa: PLR0913 -- options are keywords
+def of_predictions(
     path: Path | str,
     *,
     qrels: Qrels | None = None,
     doc_languages: Mapping[str, str] | None = None,
     query_languages: Mapping[str, str] | None = None,
     items: Mapping[str, str] | None = None,
-    measures: Sequence[str] | None = None,
-    mrc_depth: int | None = None,
-    parallel: bool | None = None,
-    resamples: int = RESAMPLES,
+    **options: Unpack[Choices],
 ) -> BiasReport:
     """Language bias of what ``mteb run --prediction-folder`` wrote.
 
@@ -221,10 +202,8 @@ def of_predictions(  # noqa: PLR0913 -- options are keywords
         doc_languages: Document -> language, needed for tasks that are not ours.
         query_languages: Query -> language, needed for tasks that are not ours.
         items: Query -> what it asks, for tasks that are not ours.
-        measures: See the module, as for the other options.
-        mrc_depth: Depth of ``mrc``; by default each ranking is compared up to its end.
-        parallel: Whether relevant documents are translations of one another.
-        resamples: Of the bootstrap.
+        **options: Measures and how to compute them, as in
+            :class:`~hybridir_mteb.measures.evaluate.Choices`.
 
     Raises:
         DataUnavailableError: No prediction file there, or no data of MTEB's task.
@@ -233,22 +212,25 @@ def of_predictions(  # noqa: PLR0913 -- options are keywords
             that MTEB does not know, languages that are missing, or maps for a task of ours.
         UnknownNameError: There is no measure of a name.
     """
-    from hybridir_mteb.bias.predictions import Known, read_predictions
-    from hybridir_mteb.ranking.judgements import judgements_of
+    from hybridir_mteb.bias.predictions import CallerMaps, read_predictions
 
-    options = Options(measures, mrc_depth, parallel, resamples)
-    found = read_predictions(Path(path), Known(qrels, doc_languages, query_languages, items))
+    chosen = Options(**options)
+    maps = CallerMaps(qrels, doc_languages, query_languages, items)
+    found = read_predictions(Path(path), maps, _judgements_of_mteb)
     judged = judgements_of(found.qrels, found.doc_languages, found.query_languages, found.items)
     judged = replace(judged, n_passages=found.n_passages)
-    return _of_judged_run(found.run, judged, found.doc_languages, options)
+    return _of_judged_run(found.run, judged, found.doc_languages, chosen)
+
+
+def _judgements_of_mteb(task: str, subsets: Sequence[str]) -> Qrels:
+    from hybridir_mteb.adapters.mteb.run import judgements_of_task
+
+    return judgements_of_task(task, subsets)
 
 
 def _of_judged_run(
     run: Run, judged: Judgements, pool: Mapping[str, str], options: Options
 ) -> BiasReport:
-    from hybridir_mteb.ranking.judgements import run_lengths
-    from hybridir_mteb.ranking.scorers import RunScorer  # loads torch
-
     queries = list(judged.query_ids or ())
     lengths = run_lengths(run, queries, pool)
     scorer = RunScorer(run, queries, judged.passage_ids)
@@ -259,25 +241,18 @@ def _judgements(
     relevant: Relevant,
     query_languages: Sequence[str],
     passage_languages: Sequence[str],
-    passage_ids: Sequence[str] | None,
-    items: Sequence[str] | None,
-) -> Judgements:
+    options: PoolChoices,
+) -> tuple[Judgements, Options]:
+    """What is judged, and the options that are left."""
+    ids, items = options.pop("passage_ids", None), options.pop("items", None)
+    left: Choices = options
+    chosen = Options(**left)
     try:
         relevance = relevant if isinstance(relevant, Relevance) else Relevance.from_lists(relevant)
     except (TypeError, ValueError) as error:
         raise SettingError(
             f"relevant: expected the columns of the relevant passages of each query ({error})"
         ) from error
-    n = len(passage_languages)
-    ids = [str(column) for column in range(n)] if passage_ids is None else passage_ids
-    return Judgements(relevance, query_languages, passage_languages, ids, items)
-
-
-def _distinct(vectors: npt.NDArray[np.generic]) -> tuple[IntArray, IntArray]:
-    """First position of each distinct row, and for every row the number of its distinct one."""
-    numbers: dict[bytes, int] = {}
-    columns = np.fromiter(
-        (numbers.setdefault(row.tobytes(), len(numbers)) for row in vectors), np.int64, len(vectors)
-    )
-    first = np.unique(columns, return_index=True)[1].astype(np.int64)
-    return first, columns
+    if ids is None:
+        ids = list(map(str, range(len(passage_languages))))
+    return Judgements(relevance, query_languages, passage_languages, ids, items), chosen

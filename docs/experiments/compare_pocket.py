@@ -81,7 +81,12 @@ def evaluated(key: str, folder: Path | None) -> dict[str, Any]:
     cache = paths.model_store_dir() / ".compared" / f"{key}.json"
     if cache.is_file():
         return json.loads(cache.read_text())
-    model = load_sentence_transformer(trained.read_encoder(folder)) if folder else load_pocket()
+    backbone_of = installed_plugins().backbones.__getitem__
+    model = (
+        load_sentence_transformer(trained.read_encoder(folder), backbone_of)
+        if folder
+        else load_pocket()
+    )
     embed = Embedder(model)
     result = {}
     for name in COLLECTIONS:

@@ -1,7 +1,4 @@
-"""Language bias during training: an evaluator for sentence-transformers.
-
-Importing it imports mteb, as all of this folder does.
-"""
+"""Language bias during training: an evaluator for sentence-transformers."""
 
 from __future__ import annotations
 
@@ -26,10 +23,9 @@ from hybridir_mteb.measures.evaluate import (
 )
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.report import BiasReport
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Similarity, check_embeddings
-from hybridir_mteb.ranking.exact import Scorer
+from hybridir_mteb.ranking.arrays import FloatMatrix, Similarity, distinct
 from hybridir_mteb.ranking.judgements import MapNames, judgements_of
-from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer
+from hybridir_mteb.ranking.scorers import scorer_of
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +85,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
         show_progress_bar: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        chosen = _default_measures() if measures is None else measures
+        quick = [measure.name for measure in LANGUAGE_BIAS if measure.name not in {MRC, PROBE}]
+        chosen = quick if measures is None else measures
         self.measures = tuple(dict.fromkeys(["map", select_by, *chosen]))
         choose_measures(self.measures)
         if select_by.startswith(NO_DIRECTION):
@@ -140,8 +137,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
         Args:
             model: Encodes queries and documents, with its own prompts and similarity.
             output_path: Folder for the file of results.
-            epoch: Written there.
-            steps: Written there.
+            epoch: Number of the epoch, for the file.
+            steps: Number of the step, for the file.
 
         Returns:
             Name of the measure, after the evaluator's -> value.
@@ -150,10 +147,11 @@ class LanguageBiasEvaluator(BaseEvaluator):
             EmbeddingError: Embeddings that cannot be ranked.
         """
         queries = self._encode(model.encode_query, self._queries)
-        distinct, columns = _distinct(self._corpus)
-        passages = self._encode(model.encode_document, distinct)
+        first, columns = distinct(self._corpus)
+        passages = self._encode(model.encode_document, [self._corpus[at] for at in first])
+        similarity = Similarity.named(str(model.similarity_fn_name), model.similarity)
         self.report = evaluate(
-            _scorer(model, queries, passages, columns),
+            scorer_of(similarity, queries, passages, columns),
             self._judged,
             Options(self.measures, resamples=0),
             embeddings=passages[columns] if PROBE in self.measures else None,
@@ -197,25 +195,3 @@ def _grades(query: str, relevant: Collection[str] | Mapping[str, int]) -> dict[s
     if isinstance(relevant, Mapping):
         return {document: grade for document, grade in relevant.items() if grade > 0}
     return dict.fromkeys(relevant, 1)
-
-
-def _default_measures() -> list[str]:
-    return [measure.name for measure in LANGUAGE_BIAS if measure.name not in {MRC, PROBE}]
-
-
-def _distinct(texts: Sequence[str]) -> tuple[list[str], IntArray]:
-    """Each text once, and the row of every text: equal texts score equally to the bit."""
-    rows = {text: at for at, text in enumerate(dict.fromkeys(texts))}
-    return list(rows), np.array([rows[text] for text in texts], np.int64)
-
-
-def _scorer(
-    model: SentenceTransformer, queries: FloatMatrix, passages: FloatMatrix, columns: IntArray
-) -> Scorer:
-    """Cosine and dot product in float64, other similarities by the model."""
-    name = str(model.similarity_fn_name)
-    if name in {kind.value for kind in Similarity}:
-        return DenseScorer(queries, passages, columns, similarity=Similarity(name))
-    check_embeddings(queries, "query")
-    check_embeddings(passages, "passage", queries.shape[1])
-    return FunctionScorer(queries, passages, columns, function=model.similarity)

@@ -7,14 +7,14 @@ import json
 import logging
 import math
 import zlib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hybridir_mteb import paths
 from hybridir_mteb.collections.collection import judged_queries, language_of, passage_id, query_id
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, SettingError
+from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.settings import Context, Setting, subsets, task_name
 from hybridir_mteb.plugins.specs import (
     CollectionSpec,
@@ -25,18 +25,12 @@ from hybridir_mteb.plugins.specs import (
 from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.shards.listing import shard_files
 
+logger = logging.getLogger(__name__)
+
 SUFFIX = "_predictions.json"
 MODEL_KEY = "mteb_model_meta"
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the caller knows of a task that is not ours; None where it is to be found out."""
-
-    qrels: Qrels | None = None
-    doc_languages: Mapping[str, str] | None = None
-    query_languages: Mapping[str, str] | None = None
-    items: Mapping[str, str] | None = None
+Rankings = dict[str, dict[str, float]]  # query -> document -> score
+AskJudgements = Callable[[str, Sequence[str]], Qrels]
 
 
 @dataclass(frozen=True)
@@ -44,8 +38,6 @@ class Predictions:
     """A run over all subsets of a task, judged.
 
     Attributes:
-        task: Name of the task.
-        model: Name of the model.
         run: Query -> document -> score.
         qrels: Query -> document -> grade.
         doc_languages: Document -> language, of the whole pool.
@@ -55,9 +47,7 @@ class Predictions:
             relevant have a language here; None if all have one.
     """
 
-    task: str
-    model: str
-    run: dict[str, dict[str, float]]
+    run: Rankings
     qrels: Qrels
     doc_languages: Mapping[str, str]
     query_languages: Mapping[str, str]
@@ -65,25 +55,39 @@ class Predictions:
     n_passages: Mapping[str, int] | None = None
 
 
-def read_predictions(path: Path, known: Known | None = None) -> Predictions:
+@dataclass(frozen=True)
+class CallerMaps:
+    """What the caller knows of a task that is not ours, as in :class:`Predictions`; else None."""
+
+    qrels: Qrels | None = None
+    doc_languages: Mapping[str, str] | None = None
+    query_languages: Mapping[str, str] | None = None
+    items: Mapping[str, str] | None = None
+
+
+def read_predictions(
+    path: Path, maps: CallerMaps | None = None, ask: AskJudgements | None = None
+) -> Predictions:
     """Read a prediction file, and find out what is relevant and in which language.
 
     Args:
         path: The folder given to ``mteb run --prediction-folder``, or a file in it, which may be
             compressed (``.json.gz``).
-        known: What the caller knows; needed for tasks that are not ours, refused for ours.
+        maps: What the caller knows; needed for tasks that are not ours, refused for ours.
+        ask: Gives the judgements of a task that is not ours, by its name and the subsets that were
+            run, where the caller has none.
 
     Raises:
-        DataUnavailableError: No prediction file there, or mteb cannot load the task's judgements.
+        DataUnavailableError: No prediction file there, or ``ask`` cannot load the judgements.
         DataFormatError: Not a prediction file, or a score that is not a finite number.
-        SettingError: Several files to choose from, a task without multilingual pools, languages
-            that are missing, a task that mteb does not know, or maps for a task of ours.
+        SettingError: Several files to choose from, a task without multilingual pools, languages or
+            judgements that are missing, or maps for a task of ours.
     """
-    known = known or Known()
+    maps = maps or CallerMaps()
     file = _file(path)
     task = file.name.removesuffix(".gz").removesuffix(SUFFIX)
-    model, found = _read(file)
-    run: dict[str, dict[str, float]] = {}
+    found = _read(file)
+    run: Rankings = {}
     for subset, results in found.items():
         for query, ranking in results.items():
             if query in run:
@@ -93,37 +97,12 @@ def read_predictions(path: Path, known: Known | None = None) -> Predictions:
                 )
             run[query] = ranking
     spec = _spec_of(task)
-    if spec is not None:
-        _refuse_maps(task, known)
-        if isinstance(spec, StreamedSpec):
-            from hybridir_mteb.bias.predictions import of_pool
-
-            return of_pool(task, model, run, spec, set(found))
-        return _ours(task, model, run, spec, found)
-    if known.doc_languages is None or known.query_languages is None:
-        raise SettingError(
-            f"{task} is no task of a registered collection: give the languages of its documents "
-            "and queries, doc_languages (--doc-lang) and query_languages (--query-lang)"
-        )
-    qrels = known.qrels if known.qrels is not None else _qrels_of(task, found)
-    return Predictions(
-        task, model, run, qrels, known.doc_languages, known.query_languages, known.items
-    )
-
-
-def _refuse_maps(task: str, known: Known) -> None:
-    names = {
-        "qrels (QRELS)": known.qrels,
-        "doc_languages (--doc-lang)": known.doc_languages,
-        "query_languages (--query-lang)": known.query_languages,
-        "items (the third column of --query-lang)": known.items,
-    }
-    given = [name for name, value in names.items() if value is not None]
-    if given:
-        raise SettingError(
-            f"{task} is a task of a registered collection, whose judgements and languages are "
-            f"known: leave out {', '.join(given)}"
-        )
+    if spec is None:
+        return _foreign(task, run, list(found), maps, ask)
+    _refuse_maps(task, maps)
+    if isinstance(spec, StreamedSpec):
+        return _streamed(task, run, spec, set(found))
+    return _parallel(run, spec, set(found))
 
 
 def _file(path: Path) -> Path:
@@ -146,12 +125,12 @@ def _file(path: Path) -> Path:
     return files[0] if len(files) == 1 else multilingual[0]
 
 
-def _read(file: Path) -> tuple[str, dict[str, dict[str, dict[str, float]]]]:
-    """Model name, and the rankings of each subset in its only split."""
+def _read(file: Path) -> dict[str, Rankings]:
+    """The rankings of each subset in its only split."""
     try:
         packed = file.read_bytes()
         content = json.loads(gzip.decompress(packed) if file.suffix == ".gz" else packed)
-        model = str(content.pop(MODEL_KEY, {}).get("model_name", ""))
+        content.pop(MODEL_KEY, None)
         splits = {split for by_split in content.values() for split in by_split}
         found = {
             subset: {query: dict(ranking) for query, ranking in results.items()}
@@ -168,20 +147,19 @@ def _read(file: Path) -> tuple[str, dict[str, dict[str, dict[str, float]]]]:
         raise DataFormatError(
             f"{file}: expected the predictions of one split, found {names}; run the task on one"
         )
-    _check_scores(file, found)
-    return model, found
+    _check_scores(file, found.values())
+    return found
 
 
-def _check_scores(file: Path, found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
-    for results in found.values():
-        for query, ranking in results.items():
-            for document, score in ranking.items():
-                if not isinstance(score, int | float) or not math.isfinite(score):
-                    raise DataFormatError(
-                        f"{file}: the score {score!r} of document {document!r} for query {query!r} "
-                        "is not a finite number; make the file again with mteb run "
-                        "--prediction-folder"
-                    )
+def _check_scores(file: Path, found: Iterable[Rankings]) -> None:
+    for query, ranking in (item for results in found for item in results.items()):
+        for document, score in ranking.items():
+            if not isinstance(score, int | float) or not math.isfinite(score):
+                raise DataFormatError(
+                    f"{file}: the score {score!r} of document {document!r} for query {query!r} "
+                    "is not a finite number; make the file again with mteb run "
+                    "--prediction-folder"
+                )
 
 
 def _spec_of(task: str) -> CollectionSpec | StreamedSpec | None:
@@ -190,8 +168,6 @@ def _spec_of(task: str) -> CollectionSpec | StreamedSpec | None:
     Raises:
         SettingError: A task of ours in another setting.
     """
-    from hybridir_mteb.installed import installed_plugins
-
     registry = installed_plugins().collections
     for spec in (registry[name] for name in registry):
         names = _task_names(spec)
@@ -210,36 +186,62 @@ def _spec_of(task: str) -> CollectionSpec | StreamedSpec | None:
 
 def _task_names(spec: CollectionSpec | StreamedSpec) -> dict[str, tuple[Setting, str]]:
     """Task -> its setting, and what to run for the multilingual setting, if there is one."""
-    if isinstance(spec, StreamedSpec):
-        named = {setting: streamed_task_name(spec, setting) for setting in spec.settings}
-        right = named.get(Setting.MULTILINGUAL, "")
-        if right:
-            right += ", or a pool of some of its languages (hybridir data pool)"
-        return {name: (setting, right) for setting, name in named.items()}
-    return {
-        task_name(spec.name, setting, context): (
-            setting,
-            task_name(spec.name, Setting.MULTILINGUAL, context),
-        )
-        for context in Context
-        for setting in Setting
-    }
+    multilingual = Setting.MULTILINGUAL
+    if isinstance(spec, CollectionSpec):
+        return {
+            task_name(spec.name, setting, context): (
+                setting,
+                task_name(spec.name, multilingual, context),
+            )
+            for context in Context
+            for setting in Setting
+        }
+    named = {setting: streamed_task_name(spec, setting) for setting in spec.settings}
+    right = named.get(multilingual, "")
+    right += ", or a pool of some of its languages (hybridir data pool)" if right else ""
+    return {name: (setting, right) for setting, name in named.items()}
 
 
-def _ours(
-    task: str,
-    model: str,
-    run: dict[str, dict[str, float]],
-    spec: CollectionSpec,
-    found: Iterable[str],
+def _foreign(
+    task: str, run: Rankings, found: Sequence[str], maps: CallerMaps, ask: AskJudgements | None
 ) -> Predictions:
+    """A task that no collection here has, by what the caller knows of it."""
+    if maps.doc_languages is None or maps.query_languages is None:
+        raise SettingError(
+            f"{task} is no task of a registered collection: give the languages of its documents "
+            "and queries, doc_languages (--doc-lang) and query_languages (--query-lang)"
+        )
+    qrels = maps.qrels
+    if qrels is None and ask is not None:
+        qrels = ask(task, found)
+    if qrels is None:
+        raise SettingError(f"{task}: give its judgements, qrels (QRELS)")
+    return Predictions(run, qrels, maps.doc_languages, maps.query_languages, maps.items)
+
+
+def _refuse_maps(task: str, maps: CallerMaps) -> None:
+    names = {
+        "qrels (QRELS)": maps.qrels,
+        "doc_languages (--doc-lang)": maps.doc_languages,
+        "query_languages (--query-lang)": maps.query_languages,
+        "items (the third column of --query-lang)": maps.items,
+    }
+    given = [name for name, value in names.items() if value is not None]
+    if given:
+        raise SettingError(
+            f"{task} is a task of a registered collection, whose judgements and languages are "
+            f"known: leave out {', '.join(given)}"
+        )
+
+
+def _parallel(run: Rankings, spec: CollectionSpec, found: set[str]) -> Predictions:
+    """A task of a parallel collection, read as a whole."""
     collection = spec.load(spec.languages)
     qrels: dict[str, dict[str, int]] = {}
     query_languages: dict[str, str] = {}
     items: dict[str, str] = {}
-    names = set(found)
     for subset in subsets(spec.languages, Setting.MULTILINGUAL):
-        if subset.name not in names:
+        if subset.name not in found:
             continue
         part = collection.part(subset.query_language)
         for at, relevant in judged_queries(collection, subset):
@@ -253,57 +255,11 @@ def _ours(
         for part in [collection.part(code)]
         for at in range(len(part.passages))
     }
-    return Predictions(task, model, run, qrels, doc_languages, query_languages, items)
+    return Predictions(run, qrels, doc_languages, query_languages, items)
 
 
-def _qrels_of(task: str, found: Iterable[str]) -> Qrels:
-    """What MTEB's own task holds relevant."""
-    import mteb
-
-    try:
-        loaded: Any = mteb.get_task(task)
-    except KeyError as error:
-        raise SettingError(
-            f"mteb knows no task {task}: give its judgements too, qrels (QRELS)"
-        ) from error
-    try:
-        loaded.load_data()
-    except OSError as error:
-        raise DataUnavailableError(
-            f"mteb cannot load the data of {task} ({error}); give its judgements, qrels (QRELS)"
-        ) from error
-    unknown = sorted(set(found) - set(loaded.dataset))
-    if unknown:
-        raise SettingError(
-            f"{task} of mteb has no subset {', '.join(unknown)}: give the judgements that belong "
-            "to the predictions, qrels (QRELS)"
-        )
-    return {
-        query: grades
-        for subset in found
-        for split in loaded.dataset[subset].values()
-        for query, grades in split["relevant_docs"].items()
-    }
-
-
-logger = logging.getLogger(__name__)
-
-
-def of_pool(
-    task: str,
-    model: str,
-    run: dict[str, dict[str, float]],
-    spec: StreamedSpec,
-    subsets: Container[str],
-) -> Predictions:
-    """The predictions with judgements and languages, which ids such as ``p:sw:7#0`` tell.
-
-    Args:
-        task: Name of the task.
-        model: Name of the model.
-        run: Query -> document -> score.
-        spec: The pool.
-        subsets: Query languages that were run.
+def _streamed(task: str, run: Rankings, spec: StreamedSpec, found: set[str]) -> Predictions:
+    """A pool that is not read: ids such as ``p:sw:7#0`` tell the languages.
 
     Raises:
         DataFormatError: A document of a language that the pool does not have.
@@ -312,22 +268,17 @@ def of_pool(
     parts = {code: spec.load(code) for code in spec.languages}
     qrels: dict[str, dict[str, int]] = {}
     query_languages: dict[str, str] = {}
-    for code, part in parts.items():
-        if code not in subsets:
-            continue
-        for query, grades in part.judged().items():
+    for code in (code for code in parts if code in found):
+        for query, grades in parts[code].judged().items():
             relevant = {passage_id(code, p): grade for p, grade in grades.items() if grade > 0}
             qrels[query_id(code, query)] = relevant
             query_languages[query_id(code, query)] = code
-    documents = {document for found in run.values() for document in found}
-    documents.update(document for relevant in qrels.values() for document in relevant)
-    doc_languages = {document: _language(document, spec, task) for document in sorted(documents)}
+    rankings: list[Iterable[str]] = [*run.values(), *qrels.values()]
+    documents = sorted({document for ranking in rankings for document in ranking})
     return Predictions(
-        task,
-        model,
         run,
         qrels,
-        doc_languages,
+        {document: _language(document, spec, task) for document in documents},
         query_languages,
         {query: query for query in qrels},  # none is a translation of another
         {code: _count(part) for code, part in parts.items()},

@@ -30,7 +30,7 @@ class Sheet:
     """A table as text.
 
     Attributes:
-        title: Above it.
+        title: Line above the table.
         columns: Heads, the first over the languages.
         rows: One for each query language; in tables of measures then the mean and its interval.
     """
@@ -63,7 +63,7 @@ def sheets(report: BiasReport, matrix: str | None = None) -> list[Sheet]:
     """Tables of related measures, then of a matrix.
 
     Args:
-        report: What to show.
+        report: The numbers to show.
         matrix: A name in ``MATRICES``.
 
     Raises:
@@ -89,7 +89,7 @@ def fitting(sheet: Sheet, width: int) -> list[Sheet]:
     """A table cut into several, each with the column of languages, that are no wider than asked.
 
     Args:
-        sheet: What to cut.
+        sheet: The table to cut.
         width: Characters across, frames included; a column that needs more stands alone.
     """
     widths = [_column_width(column) for column in zip(sheet.columns, *sheet.rows, strict=True)]
@@ -194,7 +194,7 @@ def as_latex(report: BiasReport, matrix: str | None = None) -> str:
     """One ``tabular`` with all measures that apply, another with a matrix; needs ``booktabs``.
 
     Args:
-        report: What to show.
+        report: The numbers to show.
         matrix: A name in ``MATRICES``.
 
     Raises:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
-from rich.markup import escape
-
 from hybridir_mteb.cli.app import app
+from hybridir_mteb.cli.console import fail
 from hybridir_mteb.errors import HybridIRError
 
 
@@ -16,16 +14,10 @@ def main() -> None:
     try:
         app()
     except HybridIRError as error:
-        _say(str(error))
+        fail(str(error))
         sys.exit(1)
     except OSError as error:
         if not error.filename:  # not a matter of files
             raise
-        _say(f"{error.filename}: {error.strerror}; choose another place, or free or unlock it")
+        fail(f"{error.filename}: {error.strerror}; choose another place, or free or unlock it")
         sys.exit(1)
-
-
-def _say(message: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(
-        "[bold red]error:[/]", escape(message), highlight=False
-    )

@@ -10,13 +10,12 @@ from rich.markup import escape
 import hybridir_mteb
 from hybridir_mteb.cli.bias import bias
 from hybridir_mteb.cli.cache import cache_app
-from hybridir_mteb.cli.data import data_app
+from hybridir_mteb.cli.console import print_table, say
+from hybridir_mteb.cli.data import data_app, export
 from hybridir_mteb.cli.debias import debias_app
-from hybridir_mteb.cli.export import export
 from hybridir_mteb.cli.models import models_app
 from hybridir_mteb.cli.report import report
 from hybridir_mteb.cli.search import search
-from hybridir_mteb.cli.tables import console, print_table
 from hybridir_mteb.cli.train import train
 
 app = typer.Typer(
@@ -37,7 +36,7 @@ app.command()(search)
 
 def _version(show: bool) -> None:
     if show:
-        console.print(f"hybridir-mteb {hybridir_mteb.__version__}", highlight=False)
+        say(f"hybridir-mteb {hybridir_mteb.__version__}")
         raise typer.Exit
 
 
@@ -82,7 +81,7 @@ def doctor() -> None:
     for title, rows in report.sections:
         print_table(title, ("", ""), rows)
     for problem in report.problems:
-        console.print(f"[bold red]problem:[/] {escape(problem)}", highlight=False)
+        say(f"[bold red]problem:[/] {escape(problem)}", wrap=True, markup=True)
     if report.problems:
         raise typer.Exit(1)
-    console.print("[green]no problems found[/]")
+    say("[green]no problems found[/]", markup=True)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from hybridir_mteb.cli.console import UNBOUNDED, print_table, room, say
 from hybridir_mteb.errors import DataUnavailableError, SettingError
 
 if TYPE_CHECKING:
     from hybridir_mteb.bias.present import Sheet
+    from hybridir_mteb.measures.evaluate import Choices
     from hybridir_mteb.measures.report import BiasReport
-
-console = Console(width=None if sys.stdout.isatty() else 120)
-UNBOUNDED = 100_000
 
 
 class Format(StrEnum):
@@ -30,7 +25,7 @@ class Format(StrEnum):
     LATEX = "latex"
 
 
-def bias(  # noqa: PLR0913, PLR0917 -- the options of a command
+def bias(
     run: Annotated[
         Path,
         typer.Argument(
@@ -95,7 +90,7 @@ def bias(  # noqa: PLR0913, PLR0917 -- the options of a command
         check_suffix(plot)  # before a long evaluation
     if matrix is not None:
         check_matrix(matrix)
-    options = {
+    options: Choices = {
         "measures": None if measures is None else _names(measures),
         "mrc_depth": mrc_depth,
         "parallel": parallel,
@@ -113,7 +108,7 @@ def bias(  # noqa: PLR0913, PLR0917 -- the options of a command
         for sheet in sheets(report, matrix):
             _print(sheet)
         for line in words(report):
-            console.print(escape(line), highlight=False)
+            say(line, wrap=True)
 
 
 def _names(measures: str) -> list[str]:
@@ -128,7 +123,7 @@ def _report(
     qrels: Path | None,
     doc_lang: Path | None,
     query_lang: Path | None,
-    options: dict[str, Any],
+    options: Choices,
 ) -> BiasReport:
     from hybridir_mteb import language_bias
     from hybridir_mteb.collections.readers.trec import read_language_map, read_qrels, read_run
@@ -146,15 +141,8 @@ def _report(
             items=None if queries is None else queries.items,
             **options,
         )
-    missing = [
-        name
-        for name, value in {
-            "QRELS": qrels,
-            "--doc-lang": doc_lang,
-            "--query-lang": query_lang,
-        }.items()
-        if value is None
-    ]
+    needed = {"QRELS": qrels, "--doc-lang": documents, "--query-lang": queries}
+    missing = [name for name, value in needed.items() if value is None]
     if qrels is None or documents is None or queries is None:
         raise SettingError(
             f"a run needs {', '.join(missing)} too: hybridir bias RUN QRELS --doc-lang MAP "
@@ -175,12 +163,6 @@ def _print(sheet: Sheet) -> None:
     """Cut a table to the width of a terminal; give piped output the width that it needs."""
     from hybridir_mteb.bias.present import fitting, folded
 
-    screen = console if console.is_terminal else Console(width=UNBOUNDED, file=console.file)
-    for part in fitting(sheet, screen.width):
-        table = Table(title=escape(part.title), title_justify="left")
-        for at, column in enumerate(part.columns):
-            side: Literal["left", "right"] = "right" if at else "left"
-            table.add_column(escape(folded(column)), justify=side, overflow="fold")
-        for row in part.rows:
-            table.add_row(*map(escape, row))
-        screen.print(table)
+    for part in fitting(sheet, room()):
+        heads = map(folded, part.columns)
+        print_table(part.title, heads, part.rows, numbers=True, piped=UNBOUNDED)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hybridir_mteb import paths
-from hybridir_mteb.cli.tables import console, print_table
+from hybridir_mteb.cli.console import print_table, say
 
 cache_app = typer.Typer(help="Stored embeddings and shards.", no_args_is_help=True)
 
@@ -32,9 +32,7 @@ def cache_info() -> None:
     )
     corpora = paths.corpora_dir()
     if size := corpora_bytes(corpora):
-        console.print(
-            f"{corpora}: {_gigabytes(size)} of passages as tables, no limit", highlight=False
-        )
+        say(f"{corpora}: {_gigabytes(size)} of passages as tables, no limit", wrap=True)
     shards = shard_files(paths.shard_dir())
     if not shards:
         return
@@ -70,4 +68,4 @@ def cache_clear(
         freed = clear_shards(paths.shard_dir()) + clear_corpora(paths.corpora_dir())
     else:
         freed = clear_store(paths.embedding_store_dir())
-    console.print(f"freed {_gigabytes(freed)}", highlight=False)
+    say(f"freed {_gigabytes(freed)}")

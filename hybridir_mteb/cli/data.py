@@ -1,4 +1,4 @@
-"""``hybridir data ...``: files of collections, and collections that the user adds."""
+"""``hybridir data ...`` and ``hybridir export``: collections, their files, and files for others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hybridir_mteb.cli.tables import console, print_table
+from hybridir_mteb.cli.console import print_table, say
+from hybridir_mteb.errors import (
+    DataFormatError,
+    DataUnavailableError,
+    SettingError,
+    UnknownNameError,
+)
 
 if TYPE_CHECKING:
     from hybridir_mteb.collections.download import DataFile
@@ -23,10 +29,6 @@ OptionalNames = Annotated[
 Languages = Annotated[
     list[str] | None, typer.Option("--language", help="Fetch the passages of this language too.")
 ]
-
-
-def _say(line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @data_app.command("list")
@@ -86,11 +88,11 @@ def fetch_(collections: Names, languages: Languages = None) -> None:
                 _fetch_language(name, code)
             continue
         for file in spec.files:
-            _say(f"{file.path}: {fetch(file)}")
+            say(f"{file.path}: {fetch(file)}")
         if not spec.files:
-            _say(f"{name} is on this machine: nothing to fetch")
+            say(f"{name} is on this machine: nothing to fetch")
         if getattr(spec, "corpora", {}):
-            _say(f"the passages of {name} are fetched by language: --language {spec.languages[0]}")
+            say(f"the passages of {name} are fetched by language: --language {spec.languages[0]}")
 
 
 def _fetch_language(name: str, code: str) -> None:
@@ -101,7 +103,6 @@ def _fetch_language(name: str, code: str) -> None:
         UnknownNameError: It does not have the language.
     """
     from hybridir_mteb.collections.download import fetch, fetch_folder
-    from hybridir_mteb.errors import SettingError
     from hybridir_mteb.installed import installed_plugins
     from hybridir_mteb.plugins.specs import StreamedSpec
 
@@ -111,14 +112,12 @@ def _fetch_language(name: str, code: str) -> None:
     _check_language(name, code, spec)
     for file in spec.files:
         if file.language in {code, ""}:
-            _say(f"{file.path}: {fetch(file)}")
+            say(f"{file.path}: {fetch(file)}")
     for path in fetch_folder(spec.corpora[code]):
-        _say(f"{spec.corpora[code].place}/{path.name}: {path}")
+        say(f"{spec.corpora[code].place}/{path.name}: {path}")
 
 
 def _check_language(name: str, code: str, spec: StreamedSpec) -> None:
-    from hybridir_mteb.errors import UnknownNameError
-
     if code not in spec.languages:
         raise UnknownNameError(f"{name} has no language {code!r}, only {', '.join(spec.languages)}")
 
@@ -143,7 +142,7 @@ def verify(
             _verify_parallel(name, spec)
         elif not spec.task and registry.owner(name) == OWNER:  # its languages are not read twice
             if collections:
-                _say(f"{name} is a pool: verify the collection that its languages are of")
+                say(f"{name} is a pool: verify the collection that its languages are of")
         else:
             for code in (languages or ()) if collections else ():
                 _check_language(name, code, spec)
@@ -161,7 +160,6 @@ def _check_files(name: str, files: Sequence[DataFile]) -> None:
         DataUnavailableError: One is not; the message says how to get it.
     """
     from hybridir_mteb.collections.download import locate
-    from hybridir_mteb.errors import DataUnavailableError
 
     missing = [file.path for file in files if locate(file) is None]
     if missing:
@@ -177,27 +175,26 @@ def _verify_parallel(name: str, spec: CollectionSpec) -> None:
     collection.check_answered()
     for code in collection.languages:
         part = collection.part(code)
-        _say(f"{name} {code}: {len(part.queries)} queries, {len(part.passages)} passages")
+        say(f"{name} {code}: {len(part.queries)} queries, {len(part.passages)} passages")
 
 
 def _verify_streamed(name: str, code: str, spec: StreamedSpec) -> None:
     from hybridir_mteb.collections.download import locate_folder
-    from hybridir_mteb.collections.readers.verify import examine
-    from hybridir_mteb.errors import DataFormatError
+    from hybridir_mteb.collections.readers.verify import read_through
 
     part = spec.load(code)
     folder = spec.corpora.get(code)
     if folder is not None and locate_folder(folder) is None:
         judgements = sum(map(len, part.qrels.values()))
-        _say(
+        say(
             f"{name} {code}: {len(part.queries)} queries, {judgements} judgements; its passages "
             "are not here"
         )
         return
-    found = examine(part)
-    _say(f"{name} {code}: {found}")
+    found = read_through(part)
+    say(f"{name} {code}: {found}")
     if found.missing:
-        _say(f"{name} {code}: {found.missing} judgements are of passages that are not here")
+        say(f"{name} {code}: {found.missing} judgements are of passages that are not here")
     if found.duplicates:
         raise DataFormatError(
             f"{name} {code}: {found.duplicates} passages have an id that occurs before, the first "
@@ -206,7 +203,7 @@ def _verify_streamed(name: str, code: str, spec: StreamedSpec) -> None:
 
 
 @data_app.command()
-def add(  # noqa: PLR0913, PLR0917 -- options
+def add(
     name: Annotated[str, typer.Argument(help="Name of the collection and of its task.")],
     folder: Annotated[Path, typer.Argument(help="A folder in BEIR's layout; it stays there.")],
     split: Annotated[str, typer.Option(help="Which of the folder's qrels.")] = "test",
@@ -220,28 +217,22 @@ def add(  # noqa: PLR0913, PLR0917 -- options
     ] = False,
 ) -> None:
     """Read a BEIR folder through and make it a task of MTEB, on this machine."""
-    from hybridir_mteb.collections.own import add_folder, added_folders
+    from hybridir_mteb.adapters.mteb.register import licences, owner_of
+    from hybridir_mteb.collections.own import FolderOptions, add_folder, added_folders
 
     former = {record.name: record.revision for record in added_folders()}.get(name)
-    found = add_folder(
-        name,
-        folder,
-        split=split,
-        language=language,
-        query_language=query_language,
-        licence=licence,
-        allow_missing=allow_missing,
-    )
-    _say(f"{name}: {found}")
+    options = FolderOptions(split, language, query_language, licence, allow_missing)
+    found = add_folder(name, folder, options, taken=owner_of, licences=licences())
+    say(f"{name}: {found}")
     if former not in {None, *(r.revision for r in added_folders() if r.name == name)}:
-        _say(
+        say(
             f"{name} had other content before: delete its old results, MTEB would take them for new"
         )
     if found.empty:
-        _say(f"{found.empty} passages are empty")
+        say(f"{found.empty} passages are empty")
     if found.missing:
-        _say(f"{found.missing} judgements are of missing passages: nothing can find these")
-    _say(f"evaluate on it: mteb run -m hybridir/pocket-base -t {name}")
+        say(f"{found.missing} judgements are of missing passages: nothing can find these")
+    say(f"evaluate on it: mteb run -m hybridir/pocket-base -t {name}")
 
 
 @data_app.command()
@@ -250,10 +241,13 @@ def pool(
     languages: Annotated[list[str], typer.Argument(help="Two or more, ISO 639-1.")],
 ) -> None:
     """Make one pool of chosen languages, for the multilingual setting, on this machine."""
+    from hybridir_mteb.adapters.mteb.register import owner_of
     from hybridir_mteb.collections.own import add_pool
+    from hybridir_mteb.installed import installed_plugins
 
-    name = add_pool(collection, tuple(languages)).name
-    _say(f"{name}: evaluate on it: mteb run -m hybridir/pocket-base -t {name}MultilingualRetrieval")
+    spec = installed_plugins().collections[collection]
+    name = add_pool(spec, tuple(languages), taken=owner_of).name
+    say(f"{name}: evaluate on it: mteb run -m hybridir/pocket-base -t {name}MultilingualRetrieval")
 
 
 @data_app.command()
@@ -265,4 +259,26 @@ def remove(
 
     for name in names:
         remove_one(name)
-        _say(f"{name} is no longer a collection")
+        say(f"{name} is no longer a collection")
+
+
+def export(
+    format_: Annotated[str, typer.Argument(metavar="FORMAT", help="beir, trec or jsonl.")],
+    task: Annotated[str, typer.Argument(help="Name of a task, as 'hybridir tasks' shows.")],
+    folder: Annotated[Path, typer.Argument(help="Where to write; it is made.")],
+    subset: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this subset, such as de or de-en; repeatable. Default: all."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an older export in the same place.")
+    ] = False,
+) -> None:
+    """Write a task as BEIR folders, as TREC topics, qrels and corpus, or as MTEB's JSON lines."""
+    from hybridir_mteb.export import export_task
+
+    done = export_task(task, folder, format=format_, subsets=subset, overwrite=overwrite)
+    for one in done.subsets:
+        place = done.folder if one.folder == "." else done.folder / one.folder
+        counts = f"{one.queries} queries, {one.judgements} judgements, {one.passages} passages"
+        say(f"{place}: {counts}", wrap=True)

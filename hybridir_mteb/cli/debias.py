@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from hybridir_mteb.cli.console import print_table, say
 from hybridir_mteb.errors import SettingError
 
 debias_app = typer.Typer(help="Training-free debiasing of any encoder.", no_args_is_help=True)
-console = Console(width=None if sys.stdout.isatty() else 120)
 
 
 def _pairs(values: list[str], option: str, example: str) -> dict[str, str]:
@@ -81,11 +77,10 @@ def fit(
         allow_leaks=allow_leaks,
     )
     for encoder in made:
-        console.print(f"{encoder.name} {encoder.fingerprint}", highlight=False, soft_wrap=True)
+        say(f"{encoder.name} {encoder.fingerprint}")
     missing = made[0].record["leak_check"]["not_at_hand"]
     if missing:
-        line = f"not compared with: {', '.join(missing)}, which are not at hand (hybridir data)"
-        console.print(line, highlight=False, soft_wrap=True)
+        say(f"not compared with: {', '.join(missing)}, which are not at hand (hybridir data)")
 
 
 @debias_app.command()
@@ -94,13 +89,18 @@ def methods() -> None:
     from hybridir_mteb.installed import installed_plugins
 
     registry = installed_plugins().debiasers
-    table = Table(title="Debiasers (hybridir debias fit --method NAME)", title_justify="left")
-    table.add_column("name", no_wrap=True)
-    for column in ("what it does", "options", "applied to", "source", "plugin"):
-        table.add_column(column, overflow="fold")
-    for name, debiaser in registry.items():
-        options = ", ".join(f"{key}={value}" for key, value in debiaser.options.items())
-        roles = ", ".join(sorted(debiaser.roles))
-        cells = (name, debiaser.summary, options, roles, debiaser.source, registry.owner(name))
-        table.add_row(*map(escape, cells))
-    console.print(table)
+    print_table(
+        "Debiasers (hybridir debias fit --method NAME)",
+        ("name", "what it does", "options", "applied to", "source", "plugin"),
+        (
+            (
+                name,
+                debiaser.summary,
+                ", ".join(f"{key}={value}" for key, value in debiaser.options.items()),
+                ", ".join(sorted(debiaser.roles)),
+                debiaser.source,
+                registry.owner(name),
+            )
+            for name, debiaser in registry.items()
+        ),
+    )

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+
+from hybridir_mteb.cli.console import print_table, say
 
 models_app = typer.Typer(
     help="Encoders: those of plugins and those trained here.", no_args_is_help=True
 )
-console = Console(width=None if sys.stdout.isatty() else 120)
 Name = Annotated[str, typer.Argument(help="Name, as 'hybridir models list' shows.")]
 Revision = Annotated[str | None, typer.Option(help="Fingerprint, or its first characters.")]
 
@@ -31,7 +28,7 @@ def list_(
 
     registry = register().models
     place = {(e.name, e.fingerprint): e.place for e in encoders()}
-    rows = [
+    rows = (
         (
             name,
             f"{(meta.n_parameters or 0) / 1e6:.0f} M" if meta.n_parameters else "?",
@@ -40,14 +37,8 @@ def list_(
         )
         for name, meta in registry.items()
         if trainable or meta.revision != NOT_HERE
-    ]
-    table = Table(title="Encoders (mteb run -m NAME)", title_justify="left")
-    table.add_column("name", no_wrap=True)
-    for column in ("parameters", "revision", "from"):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console.print(table)
+    )
+    print_table("Encoders (mteb run -m NAME)", ("name", "parameters", "revision", "from"), rows)
 
 
 @models_app.command()
@@ -56,8 +47,8 @@ def show(name: Name, revision: Revision = None) -> None:
     from hybridir_mteb.encoders.trained import CARD, get
 
     encoder = get(name, revision)
-    console.print(str(encoder.path), highlight=False)
-    console.print(escape((encoder.path / CARD).read_text(encoding="utf-8")), highlight=False)
+    say(str(encoder.path), wrap=True)
+    say((encoder.path / CARD).read_text(encoding="utf-8"), wrap=True)
 
 
 @models_app.command()
@@ -70,7 +61,7 @@ def export(
     from hybridir_mteb.encoders.trained import export as write
     from hybridir_mteb.encoders.trained import get
 
-    console.print(str(write(get(name, revision), target)), highlight=False)
+    say(str(write(get(name, revision), target)), wrap=True)
 
 
 @models_app.command("import")
@@ -81,7 +72,7 @@ def import_(
     from hybridir_mteb.encoders.trained import import_encoder
 
     encoder = import_encoder(source)
-    console.print(f"{encoder.name} {encoder.fingerprint}", highlight=False)
+    say(f"{encoder.name} {encoder.fingerprint}", wrap=True)
 
 
 @models_app.command()
@@ -90,7 +81,7 @@ def rm(name: Name, revision: Revision = None) -> None:
     from hybridir_mteb.encoders.trained import remove
 
     for encoder in remove(name, revision):
-        console.print(f"removed {encoder.path}", highlight=False)
+        say(f"removed {encoder.path}", wrap=True)
 
 
 @models_app.command()
@@ -104,4 +95,4 @@ def push(
     from hybridir_mteb.adapters.mteb.metas import to_hub
     from hybridir_mteb.encoders.trained import get
 
-    console.print(to_hub(get(name, revision), to, private=private), highlight=False)
+    say(to_hub(get(name, revision), to, private=private), wrap=True)

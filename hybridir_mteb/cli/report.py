@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hybridir_mteb.cli.tables import print_table
+from hybridir_mteb.cli.console import print_table
 
 
 def report(

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from hybridir_mteb.cli.tables import console
+from hybridir_mteb.cli.console import print_table, say
 
 MEASURES = ("ndcg_at_10", "recall_at_100", "mrr_at_10", "map")
 
 
-def search(  # noqa: PLR0913, PLR0917 -- the options of a command
+def search(
     encoder: Annotated[
         str,
         typer.Argument(
@@ -42,23 +40,21 @@ def search(  # noqa: PLR0913, PLR0917 -- the options of a command
 
     A search of a large collection that was interrupted goes on where it was.
     """
-    from hybridir_mteb.ranking.trec import search as search_task
+    from hybridir_mteb.adapters.mteb.run import RunOptions
+    from hybridir_mteb.adapters.mteb.run import search as search_task
 
-    table = Table(title=escape(f"{encoder} on {task}"), title_justify="left")
-    for column in ("subset", "queries", "passages", *MEASURES):
-        table.add_column(column, justify="left" if column == "subset" else "right")
-    for name, found in search_task(
-        encoder,
-        task,
-        output,
-        subsets=subset or (),
-        depth=depth,
-        dtype=dtype,
-        device=device,
-        precision=precision,
-    ):
+    options: RunOptions = {
+        "subsets": subset or (),
+        "depth": depth,
+        "dtype": dtype,
+        "device": device,
+        "precision": precision,
+    }
+    rows = []
+    for name, found in search_task(encoder, task, output, **options):
         counts = (str(found.scores["n_queries"]), str(found.scores["n_passages"]))
         values = (found.scores.get(measure) for measure in MEASURES)
-        table.add_row(name, *counts, *("" if v is None else f"{v:.4f}" for v in values))
-    console.print(table)
-    console.print(f"runs and measures: {output}", highlight=False, soft_wrap=True)
+        rows.append((name, *counts, *("" if v is None else f"{v:.4f}" for v in values)))
+    columns = ("subset", "queries", "passages", *MEASURES)
+    print_table(f"{encoder} on {task}", columns, rows, numbers=True)
+    say(f"runs and measures: {output}")

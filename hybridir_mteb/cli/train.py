@@ -7,18 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from hybridir_mteb.cli.console import print_table, say
 from hybridir_mteb.errors import SettingError
 
 if TYPE_CHECKING:
+    from hybridir_mteb.plugins.specs import OptionValue
     from hybridir_mteb.training.plan import Plan
 
-console = Console(soft_wrap=True)
 
-
-def _value(text: str) -> Any:
+def _value(text: str) -> OptionValue:
     """A method option from the command line: a number if it is one."""
     if "," in text:
         return tuple(part.strip() for part in text.split(","))
@@ -30,8 +28,8 @@ def _value(text: str) -> Any:
     return text
 
 
-def _options(pairs: list[str]) -> dict[str, Any] | None:
-    found = {}
+def _options(pairs: list[str]) -> dict[str, OptionValue] | None:
+    found: dict[str, OptionValue] = {}
     for pair in pairs:
         name, sign, value = pair.partition("=")
         if not sign:
@@ -88,6 +86,7 @@ def train(
     Runs unchanged under accelerate launch and torchrun. A killed run goes on when the same command
     is given again.
     """
+    from hybridir_mteb.adapters.mteb.load import pinned_revision
     from hybridir_mteb.training.plan import make_plan
     from hybridir_mteb.training.recipe import make_recipe, read_recipe
 
@@ -111,7 +110,7 @@ def train(
     if recipe is None and not (backbone and method):
         raise SettingError("give a recipe file, or --backbone and --method")
     chosen = read_recipe(recipe, **changes) if recipe else make_recipe(changes, "command line")
-    plan = make_plan(chosen)
+    plan = make_plan(chosen, pinned=pinned_revision)
     if os.environ.get("RANK", "0") == "0":
         _show(plan)
     if dry_run:
@@ -125,15 +124,14 @@ def train(
     finally:  # gloo's threads abort an interpreter that ends with its process group
         PartialState().destroy_process_group()
     if encoder is not None:
-        console.print(f"{encoder.name} {encoder.fingerprint}\n{encoder.path}", highlight=False)
-        console.print(f"Evaluate it: mteb run -m {encoder.name} -t XQuADRMultilingualRetrieval")
+        say(f"{encoder.name} {encoder.fingerprint}\n{encoder.path}")
+        say(f"Evaluate it: mteb run -m {encoder.name} -t XQuADRMultilingualRetrieval")
 
 
 def _show(plan: Plan) -> None:
-    from hybridir_mteb.training.memory import estimate
     from hybridir_mteb.training.pairs import common_negatives
+    from hybridir_mteb.training.plan import estimate
 
-    table = Table(title=f"{plan.recipe.name}", title_justify="left", show_header=False)
     lora = plan.lora
     rows = {
         "backbone": plan.recipe.weights or plan.backbone.hub_id,
@@ -156,6 +154,4 @@ def _show(plan: Plan) -> None:
         )
     if plan.leaks:
         rows["LEAKS, allowed"] = f"{len(plan.leaks)} items occur in evaluation sets"
-    for name, value in rows.items():
-        table.add_row(name, value)
-    console.print(table)
+    print_table(plan.recipe.name, (), rows.items(), piped=None)

@@ -1,21 +1,22 @@
 """Where data files come from: local mirror, cache, pinned download, in this order.
 
-The only module that touches the network. Every file is checked against its pinned sha256 wherever
-it comes from; one that does not match is never used.
+A download is used only if it has the sha256 that is pinned here, or that the hub lists for the
+pinned commit. A single file is checked in mirror and cache, too; a folder of many is not.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb import paths
-from hybridir_mteb.collections.readers.rows import in_order
-from hybridir_mteb.errors import ChecksumError, DataUnavailableError, one_line
+from hybridir_mteb.errors import ChecksumError, DataFormatError, DataUnavailableError, one_line
 from hybridir_mteb.files import sha256_of, write_text
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 16
 TIMEOUT_S = 30.0
+VERIFIED = "verified.json"
+_NUMBER = re.compile(r"(?:^|[-_])(\d+)(?:-of-(\d+))?(?=\.\D+$)")
 
 
 @dataclass(frozen=True)
@@ -68,51 +71,67 @@ def fetch(file: DataFile) -> Path:
         DataUnavailableError: No source has the file; the message names both ways out.
     """
     found = locate(file)
-    if found is not None:
-        return found
-    import requests  # here, because registering a collection must not load it
-    from filelock import FileLock
-
-    target = paths.data_cache_dir() / file.path
-
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{target}.lock"):
+    if found is None:
+        put = f"the file at <folder>/{file.path}"
+        with _fetching(file.path, f"of {file.url}", "run again", put) as target:
             found = locate(file)  # another process may have fetched it while this one waited
-            if found is not None:
-                return found
-            _download(file, target)
-    except (requests.RequestException, OSError) as error:
-        raise unavailable(
-            file.path,
-            f"the download of {file.url} failed: {error}",
-            "run again",
-            f"the file at <folder>/{file.path}",
-        ) from error
-    return target
+            if found is None:
+                _download(file, target)
+                found = target
+    return found
 
 
-def unavailable(needed: str, tried: str, again: str, put: str) -> DataUnavailableError:
-    """The error of data that no source has, with both ways out.
+@contextmanager
+def _fetching(needed: str, source: str, again: str, put: str) -> Iterator[Path]:
+    """The place of data in the cache, locked while they are downloaded to it.
 
     Args:
         needed: Place below the mirror and below the cache.
-        tried: What download failed, and why.
+        source: What is downloaded, such as ``of URL``.
         again: What to do once there is a network.
         put: What to put where below a mirror.
+
+    Raises:
+        DataUnavailableError: The download fails; the message names both ways out.
     """
-    mirror = paths.mirror_dir()
-    here = f"not in the mirror {mirror}" if mirror else f"{paths.DATA_DIR_VARIABLE} is not set"
-    return DataUnavailableError(
-        f"{needed} is needed and not here: {here}; not in the cache {paths.data_cache_dir()}; "
-        f"{tried}. Either connect to the network and {again} (what was downloaded is kept), or put "
-        f"{put} and set {paths.DATA_DIR_VARIABLE}=<folder>."
-    )
+    from filelock import FileLock
+
+    place = paths.data_cache_dir() / needed
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{place}.lock"):
+            yield place
+    except (ChecksumError, DataUnavailableError):
+        raise
+    except Exception as error:  # requests and the hub's client have no common base
+        mirror = paths.mirror_dir()
+        here = f"not in the mirror {mirror}" if mirror else f"{paths.DATA_DIR_VARIABLE} is not set"
+        raise DataUnavailableError(
+            f"{needed} is needed and not here: {here}; not in the cache {paths.data_cache_dir()}; "
+            f"the download {source} failed: {one_line(error).rstrip('.')}. Either connect to the "
+            f"network and {again} (what was downloaded is kept), or put {put} and set "
+            f"{paths.DATA_DIR_VARIABLE}=<folder>."
+        ) from error
+
+
+def _check(path: Path, sha256: str, source: str) -> None:
+    """Whether a download is what was asked for; if not, it goes.
+
+    Raises:
+        ChecksumError: It is not.
+    """
+    found = sha256_of(path)
+    if found != sha256:
+        path.unlink()
+        raise ChecksumError(
+            f"{source}: sha256 {found}, expected {sha256}. The download was discarded; run again, "
+            "and if it fails again the upstream file has changed: report it"
+        )
 
 
 def _download(file: DataFile, target: Path) -> None:
     """Fetch into a ``.part`` file that a later try continues, verify, then rename."""
-    import requests
+    import requests  # here, because registering a collection must not load it
 
     part = target.with_name(f".{target.name}.{file.sha256[:12]}.part")
     have = part.stat().st_size if part.exists() else 0
@@ -126,13 +145,7 @@ def _download(file: DataFile, target: Path) -> None:
             if response.status_code != requests.codes.partial_content:
                 have = 0  # the server ignores ranges: start again
             _append(response, part, have, file.path)
-    found = sha256_of(part)
-    if found != file.sha256:
-        part.unlink()
-        raise ChecksumError(
-            f"{file.url}: sha256 {found}, expected {file.sha256}. The download was discarded; run "
-            "again, and if it fails again the upstream file has changed: report it"
-        )
+    _check(part, file.sha256, file.url)
     part.replace(target)
 
 
@@ -149,9 +162,6 @@ def _append(response: requests.Response, part: Path, have: int, name: str) -> No
         for chunk in response.iter_content(CHUNK_BYTES):
             stream.write(chunk)
             bar.update(len(chunk))
-
-
-VERIFIED = "verified.json"
 
 
 @dataclass(frozen=True)
@@ -207,25 +217,13 @@ def fetch_folder(folder: HubFolder) -> tuple[Path, ...]:
         DataUnavailableError: No source has the files; the message names both ways out.
     """
     found = locate_folder(folder)
-    if found is not None:
-        return found
-    from filelock import FileLock
-
-    cached = paths.data_cache_dir() / folder.place
-    try:
-        cached.mkdir(parents=True, exist_ok=True)
-        with FileLock(cached / ".lock"):
+    if found is None:
+        put = f"the files at <folder>/{folder.place}/docs-*.jsonl.gz"
+        source = f"from {folder.repository}"
+        with _fetching(folder.place, source, f"run: {folder.how}", put) as cached:
             _download_folder(folder, cached)
-    except (ChecksumError, DataUnavailableError):
-        raise
-    except Exception as error:
-        raise unavailable(
-            folder.place,
-            f"the download from {folder.repository} failed: {one_line(error).rstrip('.')}",
-            f"run: {folder.how}",
-            f"the files at <folder>/{folder.place}/docs-*.jsonl.gz",
-        ) from error
-    return tuple(cached / name for name in folder.names)
+        found = tuple(cached / name for name in folder.names)
+    return found
 
 
 def _download_folder(folder: HubFolder, cached: Path) -> None:
@@ -236,14 +234,14 @@ def _download_folder(folder: HubFolder, cached: Path) -> None:
     missing = [n for n in folder.names if n not in verified or not (cached / n).is_file()]
     if not missing:  # another process fetched them while this one waited
         return
-    listed = HfApi().get_paths_info(
+    listed: Any = HfApi().get_paths_info(
         folder.repository,
         [f"{folder.folder}/{name}" for name in missing],
         revision=folder.revision,
         repo_type="dataset",
     )
-    expected = {Path(file.path).name: _sha256(file) for file in listed}
-    unlisted = [name for name in missing if not expected.get(name)]
+    expected = {Path(f.path).name: f.lfs.sha256 for f in listed if getattr(f, "lfs", None)}
+    unlisted = [name for name in missing if name not in expected]
     if unlisted:
         raise DataUnavailableError(
             f"{folder.repository} at {folder.revision} lists no checksum of {folder.folder}/"
@@ -260,27 +258,61 @@ def _download_folder(folder: HubFolder, cached: Path) -> None:
                 local_dir=cached / ".download",
             )
         )
-        found = sha256_of(path)
-        if found != expected[name]:
-            path.unlink()
-            raise ChecksumError(
-                f"{folder.repository}, {folder.folder}/{name}: sha256 {found}, the hub lists "
-                f"{expected[name]}. The download was discarded; run again"
-            )
+        _check(path, expected[name], f"{folder.repository}, {folder.folder}/{name}")
         path.replace(cached / name)
-        verified = {**verified, name: found}
+        verified[name] = expected[name]
         content = {"revision": folder.revision, "sha256": verified}
         write_text(cached / VERIFIED, json.dumps(content, indent=1))
 
 
-def _sha256(file: Any) -> str:
-    return str(file.lfs.sha256) if getattr(file, "lfs", None) else ""
-
-
-def _verified(folder: HubFolder, cached: Path) -> Mapping[str, str]:
+def _verified(folder: HubFolder, cached: Path) -> dict[str, str]:
+    """Name -> sha256 of the files that were downloaded from the pinned commit."""
     try:
         content = json.loads((cached / VERIFIED).read_text(encoding="utf-8"))
         files = content["sha256"] if content["revision"] == folder.revision else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return files if isinstance(files, dict) else {}
+
+
+def in_order(files: Sequence[Path], *, first: int | None = None) -> tuple[Path, ...]:
+    """Files in the order of the last number of their names: ``docs-2`` before ``docs-10``.
+
+    Args:
+        files: All numbered files of one folder.
+        first: Number of the first file, where it is known.
+
+    Raises:
+        DataFormatError: A number is missing or occurs twice, or fewer files than the
+            ``-of-00005`` of the names says.
+    """
+    numbered: dict[int, Path] = {}
+    total = None
+    for path in sorted(files):
+        match = _NUMBER.search(path.name)
+        if match is None:
+            if len(files) > 1:
+                raise DataFormatError(
+                    f"{path}: no number in the name, so its place among {len(files)} files is not "
+                    "known; number them from 0, or join them"
+                )
+            return (path,)
+        number = int(match[1])
+        if number in numbered:
+            raise DataFormatError(
+                f"{numbered[number]} and {path.name} have the same number; remove one of them"
+            )
+        numbered[number] = path
+        total = int(match[2]) if match[2] else total
+    ordered = sorted(numbered)
+    expected = range(ordered[0] if first is None else first, ordered[-1] + 1) if ordered else ()
+    if total is not None:
+        expected = range(total)
+    missing = [number for number in expected if number not in numbered]
+    if missing:
+        example = numbered[ordered[0]]
+        raise DataFormatError(
+            f"{example.parent}: file {missing[0]} of the numbered files ({example.name}, …) is "
+            "missing; fetch or copy it again"
+        )
+    return tuple(numbered[number] for number in ordered)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +17,10 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from hybridir_mteb import paths
+from hybridir_mteb.collections.languages import language as check_language
+from hybridir_mteb.collections.readers.beir import beir_files, read_beir_folder
+from hybridir_mteb.collections.readers.digests import content_digest, digests_of
+from hybridir_mteb.collections.readers.verify import PartSummary, read_through
 from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,
@@ -29,38 +33,100 @@ from hybridir_mteb.files import write_text
 from hybridir_mteb.plugins.specs import CollectionCard, StreamedPart, StreamedSpec, pool_of
 
 if TYPE_CHECKING:
-    from hybridir_mteb.collections.readers.verify import Found
-    from hybridir_mteb.plugins.registry import Plugins
+    from hybridir_mteb.plugins.registry import AnyCollection, Plugins
 
 OWNER = "hybridir data add"
 NO_LICENCE = "not specified"
+FORMAT = 1
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}(?<!\.)")
+Taken = Callable[[str], str | None]
 
 
-def add_folder(  # noqa: PLR0913 -- options are keywords
+@dataclass(frozen=True)
+class FolderOptions:
+    """What ``hybridir data add`` is told about a folder.
+
+    Attributes:
+        split: Which judgements to read: the name of their file in ``qrels``.
+        language: ISO 639-1 code of the passages.
+        query_language: ISO 639-1 code of the queries; empty if it is the passages'.
+        licence: One of MTEB's licence identifiers, or a URL.
+        allow_missing: Accept judgements of passages that are not there; nothing can find these.
+    """
+
+    split: str = "test"
+    language: str = "en"
+    query_language: str = ""
+    licence: str = NO_LICENCE
+    allow_missing: bool = False
+
+
+@dataclass(frozen=True)
+class AddedFolder:
+    """A BEIR folder as it was when it was added.
+
+    Attributes:
+        name: Name of the collection and of its task.
+        folder: Absolute path.
+        split: Which judgements are read.
+        language: ISO 639-1 code of the passages.
+        query_language: ISO 639-1 code of the queries.
+        licence: One of MTEB's licence identifiers, or a URL.
+        added: Day on which it was added, ISO format.
+        revision: Digest of all files together.
+        files: File, relative to the folder -> sha256.
+        passages: Number of passages.
+        queries: Number of queries.
+        judgements: Number of judgements, of any grade.
+    """
+
+    name: str
+    folder: str
+    split: str
+    language: str
+    query_language: str
+    licence: str
+    added: str
+    revision: str
+    files: Mapping[str, str] = field(repr=False)
+    passages: int
+    queries: int
+    judgements: int
+
+
+@dataclass(frozen=True)
+class AddedPool:
+    """The multilingual setting over chosen languages of a collection.
+
+    Attributes:
+        name: Name of the pool, such as ``MIRACLSwYo``.
+        collection: Name of the collection that the languages belong to.
+        languages: ISO 639-1 codes.
+    """
+
+    name: str
+    collection: str
+    languages: tuple[str, ...]
+
+
+def add_folder(
     name: str,
     folder: Path,
+    options: FolderOptions,
     *,
-    split: str = "test",
-    language: str = "en",
-    query_language: str = "",
-    licence: str = NO_LICENCE,
-    allow_missing: bool = False,
-) -> Found:
+    taken: Taken,
+    licences: Collection[str],
+) -> PartSummary:
     """Read a BEIR folder through and keep it as a collection, with the task ``name``.
 
     A collection of this name that was added before is replaced.
 
     Args:
         name: Letters, digits, ``_``, ``.`` and ``-``, a letter first.
-        folder: In the layout of :mod:`hybridir_mteb.collections.readers.beir`; it is not copied.
-        split: Of the judgements.
-        language: ISO 639-1 code of the passages.
-        query_language: Of the queries, if it is another one.
-        licence: One of MTEB's identifiers, or a URL.
-        allow_missing: Accept judgements of passages that are not there; nothing can find these.
-
-    Returns:
-        What the folder holds.
+        folder: A folder in BEIR's layout; it is not copied.
+        options: Split, languages and licence.
+        taken: Tells who has a collection or task of a name; None if nobody has.
+        licences: The licence identifiers that MTEB knows.
 
     Raises:
         SettingError: The name is malformed or taken, or the licence not known to MTEB.
@@ -69,29 +135,22 @@ def add_folder(  # noqa: PLR0913 -- options are keywords
             missing and this is not allowed.
         UnknownNameError: A language is not known.
     """
-    from hybridir_mteb.collections.languages import language as check_language
-    from hybridir_mteb.collections.readers.beir import beir_files, read_beir_folder
-    from hybridir_mteb.collections.readers.digests import content_digest
-    from hybridir_mteb.collections.readers.verify import examine
-
-    check_name(name)
-    _check_licence(licence)
-    check_language(query_language or language)
+    check_name(name, taken)
+    _check_licence(options.licence, licences)
+    query_language = check_language(options.query_language or options.language).code
     folder = folder.expanduser().absolute()
-    part = read_beir_folder(folder, split, language, name)
-    found = examine(part)
-    _check(folder, found, allow_missing)
-    files = beir_files(folder, split).all
+    found = read_through(read_beir_folder(folder, options.split, options.language, name))
+    _check(folder, found, options.allow_missing)
     record = AddedFolder(
         name=name,
         folder=str(folder),
-        split=split,
-        language=language,
-        query_language=query_language or language,
-        licence=licence,
+        split=options.split,
+        language=options.language,
+        query_language=query_language,
+        licence=options.licence,
         added=datetime.now(UTC).date().isoformat(),
-        revision=content_digest(files),
-        files=_digests(folder, files),
+        revision=content_digest(beir_files(folder, options.split).all),
+        files=_digests(folder, options.split),
         passages=found.passages,
         queries=found.queries,
         judgements=found.judgements,
@@ -100,20 +159,22 @@ def add_folder(  # noqa: PLR0913 -- options are keywords
     return found
 
 
-def add_pool(collection: str, languages: tuple[str, ...]) -> StreamedSpec:
+def add_pool(spec: AnyCollection, languages: tuple[str, ...], *, taken: Taken) -> StreamedSpec:
     """Keep the multilingual setting over some languages of a collection, as one pool.
 
+    Args:
+        spec: The collection that the languages belong to.
+        languages: ISO 639-1 codes.
+        taken: Tells who has a collection or task of a name; None if nobody has.
+
     Raises:
-        UnknownNameError: There is no such collection, or it does not have a language.
+        UnknownNameError: The collection does not have a language, or there are fewer than two.
         SettingError: The collection has one language, is parallel, or the pool's name is taken.
     """
-    from hybridir_mteb.installed import installed_plugins
-
-    spec = installed_plugins().collections[collection]
-    pool = _pool(spec, collection, languages)
-    check_name(pool.name)
-    check_name(f"{pool.name}MultilingualRetrieval")
-    write_record(AddedPool(pool.name, collection, pool.languages))
+    pool = _pool(spec, languages)
+    check_name(pool.name, taken)
+    check_name(f"{pool.name}MultilingualRetrieval", taken)
+    write_record(AddedPool(pool.name, spec.name, pool.languages))
     return pool
 
 
@@ -141,30 +202,28 @@ def register_added(plugins: Plugins) -> None:
             if isinstance(record, AddedFolder):
                 spec = _spec(record)
             else:
-                spec = _pool(
-                    plugins.collections[record.collection], record.collection, record.languages
-                )
+                spec = _pool(plugins.collections[record.collection], record.languages)
             plugins.collections.add(record.name, spec, OWNER)
         except (HybridIRError, OSError) as error:
             plugins.report(f"{path}: {error}; to forget it run: hybridir data remove {path.stem}")
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, taken: Taken) -> None:
     """Whether a collection may have this name: it becomes a task's name and a file's.
+
+    Args:
+        name: What somebody wants to call a collection or its task.
+        taken: Tells who has a collection or task of a name; None if nobody has.
 
     Raises:
         SettingError: It is malformed, or a task or collection has it that was not added.
     """
-    from hybridir_mteb.adapters.mteb.register import task_owner
-    from hybridir_mteb.installed import installed_plugins
-
     if not NAME.fullmatch(name):
         raise SettingError(
             f"name {name!r}: use letters, digits, _, . and -, a letter first: it becomes the "
             "task's name and part of file names"
         )
-    collections = installed_plugins().collections
-    owner = collections.owner(name) if name in collections else task_owner(name)
+    owner = taken(name)
     if owner not in {None, OWNER}:
         raise SettingError(f"name {name!r} is taken: {owner} has it; choose another name")
     alike = [p.stem for p in record_files() if p.stem.lower() == name.lower() and p.stem != name]
@@ -172,17 +231,14 @@ def check_name(name: str) -> None:
         raise SettingError(f"name {name!r}: {alike[0]!r} was added before; choose another name")
 
 
-def _check_licence(licence: str) -> None:
-    from hybridir_mteb.adapters.mteb.register import licences
-
-    if licence not in licences() and "://" not in licence:
+def _check_licence(licence: str, licences: Collection[str]) -> None:
+    if licence not in licences and "://" not in licence:
         raise SettingError(
-            f"licence {licence!r} is not known to MTEB: give a URL or one of "
-            f"{', '.join(licences())}"
+            f"licence {licence!r} is not known to MTEB: give a URL or one of {', '.join(licences)}"
         )
 
 
-def _check(folder: Path, found: Found, allow_missing: bool) -> None:
+def _check(folder: Path, found: PartSummary, allow_missing: bool) -> None:
     if found.duplicates:
         raise DataFormatError(
             f"{folder}: {found.duplicates} of {found.passages} passages have an id that occurs "
@@ -198,10 +254,9 @@ def _check(folder: Path, found: Found, allow_missing: bool) -> None:
         )
 
 
-def _digests(folder: Path, files: Sequence[Path]) -> dict[str, str]:
-    """File, relative to the folder -> sha256."""
-    from hybridir_mteb.collections.readers.digests import digests_of
-
+def _digests(folder: Path, split: str) -> dict[str, str]:
+    """File that a split needs, relative to the folder -> sha256."""
+    files = beir_files(folder, split).all
     names = [path.relative_to(folder).as_posix() for path in files]
     return dict(zip(names, digests_of(files), strict=True))
 
@@ -213,11 +268,9 @@ def _load(record: AddedFolder, _code: str) -> StreamedPart:
         DataUnavailableError: The folder or a file is gone.
         DataFormatError: A file is not what it was when the folder was added.
     """
-    from hybridir_mteb.collections.readers.beir import beir_files, read_beir_folder
-
     folder = Path(record.folder)
     try:
-        files = _digests(folder, beir_files(folder, record.split).all)
+        files = _digests(folder, record.split)
     except DataUnavailableError as error:
         raise DataUnavailableError(
             f"{record.name}: {error}. If it was moved, run: {_again(record, '<folder>')}; to "
@@ -228,21 +281,20 @@ def _load(record: AddedFolder, _code: str) -> StreamedPart:
         raise DataFormatError(
             f"{record.name}: {folder / changed[0]} is not what it was when the folder was added; "
             f"old results would be taken for new ones. Delete those, and run: "
-            f"{_again(record, record.folder)}"
+            f"{_again(record, quote(record.folder))}"
         )
     return read_beir_folder(folder, record.split, record.language, record.name, record.passages)
 
 
 def _again(record: AddedFolder, folder: str) -> str:
     """The command that adds a folder as it was added."""
-    words = ["hybridir", "data", "add", record.name, folder if folder[0] == "<" else quote(folder)]
-    given = (
+    words = ["hybridir", "data", "add", record.name, folder]
+    for option, value, default in (
         ("--split", record.split, "test"),
         ("--language", record.language, "en"),
         ("--query-language", record.query_language, record.language),
         ("--licence", record.licence, NO_LICENCE),
-    )
-    for option, value, default in given:
+    ):
         if value != default:
             words += [option, quote(value)]
     return " ".join(words)
@@ -272,65 +324,13 @@ def _spec(record: AddedFolder) -> StreamedSpec:
     )
 
 
-def _pool(spec: object, name: str, languages: tuple[str, ...]) -> StreamedSpec:
+def _pool(spec: AnyCollection, languages: tuple[str, ...]) -> StreamedSpec:
     if not isinstance(spec, StreamedSpec) or spec.task:
         raise SettingError(
-            f"{name} is parallel or in one language: it has no pools of chosen languages; MIRACL "
-            "has"
+            f"{spec.name} is parallel or in one language: it has no pools of chosen languages; "
+            "MIRACL has"
         )
     return pool_of(spec, languages)
-
-
-FORMAT = 1
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}(?<!\.)")
-
-
-@dataclass(frozen=True)
-class AddedFolder:
-    """A BEIR folder as it was when it was added.
-
-    Attributes:
-        name: Of the collection and of its task.
-        folder: Absolute path.
-        split: Of the judgements.
-        language: ISO 639-1 code of the passages.
-        query_language: ISO 639-1 code of the queries.
-        licence: As MTEB has it.
-        added: Day, ISO format.
-        revision: Digest of all files.
-        files: File, relative to the folder -> sha256.
-        passages: Their number.
-        queries: Their number.
-        judgements: Their number.
-    """
-
-    name: str
-    folder: str
-    split: str
-    language: str
-    query_language: str
-    licence: str
-    added: str
-    revision: str
-    files: Mapping[str, str] = field(repr=False)
-    passages: int
-    queries: int
-    judgements: int
-
-
-@dataclass(frozen=True)
-class AddedPool:
-    """The multilingual setting over chosen languages of a collection.
-
-    Attributes:
-        name: Of the pool, such as ``MIRACLSwYo``.
-        collection: Whose languages they are.
-        languages: ISO 639-1 codes.
-    """
-
-    name: str
-    collection: str
-    languages: tuple[str, ...]
 
 
 def added_folders() -> list[AddedFolder]:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hybridir_mteb import __version__
 from hybridir_mteb.adapters.mteb.debias import check_encoder, embed_for_fitting
 from hybridir_mteb.adapters.mteb.debiased import check_names, debiased_name
 from hybridir_mteb.adapters.mteb.embed import module_of
@@ -19,11 +15,11 @@ from hybridir_mteb.debias.fit import check_parallel, chosen_options, fit
 from hybridir_mteb.debias.fitted import FittedDebiaser
 from hybridir_mteb.debias.text import FitText, check_text
 from hybridir_mteb.encoders import trained
+from hybridir_mteb.encoders.card import card, machine, versions, write_record
 from hybridir_mteb.errors import SettingError
-from hybridir_mteb.files import write_text
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.specs import Debiaser, OptionValue
-from hybridir_mteb.training.leak import EvaluationTexts, Leak
+from hybridir_mteb.training.leak import EvaluationTexts, Leak, leak_record
 
 LIBRARIES = ("mteb", "sentence-transformers", "transformers", "torch", "numpy")
 
@@ -72,12 +68,8 @@ def make_debiased(
     provenance = {
         **_base_record(base, model),
         **_text_record(text, known, leaks),
-        "machine": {
-            "platform": f"{platform.system()} {platform.machine()}",
-            "python": platform.python_version(),
-            "precision": precision or "the model's own",
-        },
-        "versions": {"hybridir-mteb": __version__, **{name: version(name) for name in LIBRARIES}},
+        "machine": {**machine(), "precision": precision or "the model's own"},
+        "versions": versions(LIBRARIES),
     }
     all_fitted = [
         fit(debiaser, embeddings, parallel=text.parallel, options=own)
@@ -108,7 +100,6 @@ def _keep(
     name = debiased_name(base, fitted.debiaser.name)
     with trained.keep(name) as place:
         _write(place.folder, name, fitted, provenance, unknown_data=unknown_data)
-    assert place.kept is not None  # noqa: S101 -- keep() raises instead
     return place.kept
 
 
@@ -141,12 +132,7 @@ def _text_record(text: FitText, known: EvaluationTexts, leaks: Sequence[Leak]) -
                 "sha256": text.sha256(),
             }
         ],
-        "leak_check": {
-            "checked": list(known.checked),
-            "not_at_hand": list(known.not_at_hand),
-            "allowed_leaks": [str(leak) for leak in leaks],
-            "leaked_sets": sorted({leak.evaluation_set for leak in leaks}),
-        },
+        "leak_check": leak_record(known.checked, known.not_at_hand, leaks),
     }
 
 
@@ -195,9 +181,7 @@ def _write(
         **provenance,
         "leak_check": _with_earlier_leaks(provenance["leak_check"], same),
     }
-    write_text(folder / trained.RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    card = debiased_card(record, fitted.debiaser, unknown_data=unknown_data)
-    write_text(folder / trained.CARD, card)
+    write_record(folder, record, debiased_card(record, fitted.debiaser, unknown_data=unknown_data))
 
 
 def _zero_shot(checks: dict[str, Any], *, unknown_data: bool) -> list[str]:
@@ -221,7 +205,7 @@ def debiased_card(record: dict[str, Any], debiaser: Debiaser, *, unknown_data: b
     """The card in Markdown with the hub's metadata on top.
 
     Args:
-        record: Of the debiased encoder.
+        record: Record of the debiased encoder.
         debiaser: Its method.
         unknown_data: Whether MTEB does not know what the base was trained on.
     """
@@ -229,24 +213,7 @@ def debiased_card(record: dict[str, Any], debiaser: Debiaser, *, unknown_data: b
     options = ", ".join(f"{name}={value}" for name, value in fitted["options"].items())
     most = max(fitted["text"]["lines"].values())
     source = fitted["text"]["source"]
-    lines = [
-        "---",
-        "library_name: hybridir-mteb",
-        f"base_model: {base['name']}",
-        "pipeline_tag: sentence-similarity",
-        "tags: [mteb, multilingual-retrieval]",
-        f"language: [{', '.join(record['languages'])}]",
-        "---",
-        "",
-        f"# {record['name']}",
-        "",
-        f"`{base['name']}`, training-free debiasing by `{debiaser.name}`"
-        f"{f' ({options})' if options else ''}. {debiaser.summary} {debiaser.source}.",
-        "",
-        "```bash",
-        f"mteb run -m {record['name']} -t XQuADRMultilingualRetrieval",
-        "```",
-        "",
+    facts = [
         f"- Fingerprint (MTEB's revision): `{record['fingerprint']}`",
         f"- Base: revision `{base['revision']}`",
         f"- Applied to: {' and '.join(fitted['roles'])}",
@@ -254,6 +221,9 @@ def debiased_card(record: dict[str, Any], debiaser: Debiaser, *, unknown_data: b
         f"{len(fitted['languages'])} languages, up to {most} lines each: {source}",
         *_zero_shot(record["leak_check"], unknown_data=unknown_data),
         "",
-        f"Everything about it is in `{trained.RECORD}`.",
     ]
-    return "\n".join(lines) + "\n"
+    summary = (
+        f"`{base['name']}`, training-free debiasing by `{debiaser.name}`"
+        f"{f' ({options})' if options else ''}. {debiaser.summary} {debiaser.source}."
+    )
+    return card(record, base["name"], summary, facts, "it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +9,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from hybridir_mteb.debias.detect import check_code, language_of
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError, LeakError, SettingError
+from hybridir_mteb.errors import DataFormatError, LeakError, SettingError
 from hybridir_mteb.training.held_out import split_documents
 from hybridir_mteb.training.leak import SHOWN, EvaluationTexts, Leak, check_leaks, evaluation_texts
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
+from hybridir_mteb.training.sources.documents import text_lines
 from hybridir_mteb.training.sources.ntrex import FILES, ORIGIN, load_ntrex
 
 LINES = 1000
@@ -128,7 +128,7 @@ def ntrex_text(languages: Iterable[str] = (), limit: int = LINES) -> FitText:
     )
     ((kept,), _) = split_documents([Source(corpus.name, items)], HELD_OUT_EVERY)
     chosen = [int(item.id) for item in evenly(kept.items, limit)]
-    lines = {code: [texts[at].strip() for at in chosen] for code, texts in corpus.lines.items()}
+    lines = {code: [texts[at] for at in chosen] for code, texts in corpus.lines.items()}
     places = {
         code: [f"{Path(FILES[code].path).name}, line {at + 1}" for at in chosen] for code in lines
     }
@@ -159,7 +159,7 @@ def file_text(
             f"--languages names {', '.join(sorted(wanted - set(files)))}, for which there is no "
             "--text CODE=FILE"
         )
-    raw = {code: _lines(files[code]) for code in sorted(wanted)}
+    raw = {code: text_lines(files[code]) for code in sorted(wanted)}
     parallel = len({len(lines) for lines in raw.values()}) == 1
     for code, lines in raw.items():
         if not any(lines):
@@ -183,25 +183,6 @@ def file_text(
             for code, places in chosen.items()
         },
     )
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataUnavailableError(f"{path}: cannot be read: {error.strerror}") from error
-    lines = []
-    content = content.removeprefix(codecs.BOM_UTF8)
-    # Not splitlines(): texts may hold line separators of other kinds.
-    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), 1):
-        try:
-            lines.append(line.decode("utf-8").strip())
-        except UnicodeDecodeError as error:
-            raise DataFormatError(
-                f"{path}, line {number}: not UTF-8 (byte {error.start} of the line); save the "
-                "file in UTF-8"
-            ) from error
-    return lines
 
 
 def check_text(text: FitText, *, allow: bool) -> tuple[EvaluationTexts, list[Leak]]:

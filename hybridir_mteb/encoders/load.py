@@ -1,19 +1,33 @@
-"""Stored encoders as sentence-transformers models."""
+"""Backbones and trained encoders as sentence-transformers models."""
 
 from __future__ import annotations
 
-from sentence_transformers import SentenceTransformer
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from hybridir_mteb.encoders.network import load_backbone, merge_adapter
+import torch
+from peft import PeftModel
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+from tokenizers.processors import TemplateProcessing
+
+from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.trained import MODEL, StoredEncoder
-from hybridir_mteb.errors import DataUnavailableError
-from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.errors import DataUnavailableError, SettingError, TrainingError
+from hybridir_mteb.plugins.specs import Backbone
 
 
 def load_sentence_transformer(
-    encoder: StoredEncoder, *, device: str | None = None
+    encoder: StoredEncoder, backbone_of: Callable[[str], Backbone], *, device: str | None = None
 ) -> SentenceTransformer:
-    """The encoder, LoRA adapters merged into the weights of the backbone.
+    """A stored encoder, LoRA adapters merged into the weights of its backbone.
+
+    Args:
+        encoder: The encoder.
+        backbone_of: Gives the backbone of a name, for the one that an adapter belongs to.
+        device: Torch device; by default the CPU.
 
     Raises:
         DataUnavailableError: The backbone of an adapter, or the weights, cannot be loaded.
@@ -32,9 +46,122 @@ def load_sentence_transformer(
     trained_from = encoder.record["backbone"]
     revision = trained_from["revision"]
     model = load_backbone(
-        installed_plugins().backbones[trained_from["name"]],
+        backbone_of(trained_from["name"]),
         weights=trained_from["weights"],
         revision=None if revision == "local" else revision,
         device=device,
     )
     return merge_adapter(model, encoder.path)
+
+
+def load_backbone(
+    backbone: Backbone,
+    *,
+    weights: str | None = None,
+    revision: str | None = None,
+    device: str | None = None,
+    dtype: torch.dtype | None = None,
+    trust_remote_code: bool = False,
+) -> SentenceTransformer:
+    """The network with its pooling, normalisation and prompts.
+
+    Args:
+        backbone: Entry of the table.
+        weights: Local folder or hub id, instead of the table's.
+        revision: Commit on the hub, instead of the table's.
+        device: Torch device; by default the CPU.
+        dtype: Type of the parameters; by default float32.
+        trust_remote_code: Run code that comes with the weights. Never on by itself.
+
+    Raises:
+        SettingError: Weights from the hub without a commit.
+        DataUnavailableError: The weights cannot be had.
+    """
+    if backbone.loader and weights is None:
+        module, _, function = backbone.loader.partition(":")
+        loader = getattr(importlib.import_module(module), function)
+        loaded: SentenceTransformer = loader(device=device)
+        return loaded
+    place = weights or backbone.hub_id
+    local = Path(place).expanduser().is_dir()
+    revision = None if local else revision or backbone.revision
+    if not local and revision is None:
+        raise SettingError(
+            f"{place}: give the commit on the hub as 'revision': weights from the hub are pinned"
+        )
+    options = {"revision": revision, "trust_remote_code": trust_remote_code}
+    of_model = {**options, "use_safetensors": True, "dtype": dtype or torch.float32}
+    try:
+        with quiet_transformers():
+            model = _assemble(backbone, place, device or "cpu", of_model, options)
+    except OSError as error:
+        raise DataUnavailableError(
+            f"{place}: the weights cannot be loaded: {error}. Connect to the network, or give a "
+            "local folder with --weights"
+        ) from error
+    network = network_of(model)
+    if getattr(network, "pooler", None) is not None:
+        network.pooler = None  # unused here; untrained parameters would stall DDP
+    model.prompts = {**dict.fromkeys(("query", "document"), ""), **backbone.prompts}
+    return model
+
+
+def _assemble(
+    backbone: Backbone, place: str, device: str, of_model: dict[str, Any], options: dict[str, Any]
+) -> SentenceTransformer:
+    """The model as published, or the network with the pooling of the table."""
+    if not backbone.pooling:
+        return SentenceTransformer(place, device=device, model_kwargs=of_model, **options)
+    transformer = Transformer(
+        place, model_kwargs=of_model, config_kwargs=options, processor_kwargs=options
+    )
+    if backbone.decoder:
+        prepare_decoder_tokenizer(transformer.tokenizer)
+    dimension = transformer.model.config.hidden_size
+    pooling = Pooling(dimension, pooling_mode=backbone.pooling)
+    return SentenceTransformer(
+        modules=[transformer, pooling, Normalize()], device=device, similarity_fn_name="cosine"
+    )
+
+
+def prepare_decoder_tokenizer(tokenizer: Any) -> None:
+    """Left padding, and an end-of-text token after every text: what last-token pooling reads.
+
+    Raises:
+        TrainingError: The tokenizer has no end-of-text token.
+    """
+    if tokenizer.eos_token is None:
+        raise TrainingError(
+            "the tokenizer has no end-of-text token: last-token pooling cannot work"
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
+    start = tokenizer.bos_token
+    ids = tokenizer("a")["input_ids"]
+    begins = start is not None and bool(ids) and ids[0] == tokenizer.bos_token_id
+    special = [(tokenizer.eos_token, tokenizer.eos_token_id)]
+    if begins:
+        special.append((start, tokenizer.bos_token_id))
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{start + ' ' if begins else ''}$A {tokenizer.eos_token}",
+        pair=None,
+        special_tokens=special,
+    )
+
+
+def merge_adapter(model: SentenceTransformer, folder: Path) -> SentenceTransformer:
+    """Add a stored LoRA adapter to the weights of its backbone.
+
+    Raises:
+        DataUnavailableError: The folder holds no adapter, or one that does not fit.
+    """
+    holder: Any = model[0]
+    try:
+        adapted = PeftModel.from_pretrained(
+            holder.model, str(folder), local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DataUnavailableError(f"{folder}: the adapter cannot be loaded: {error}") from error
+    holder.model = adapted.merge_and_unload()
+    return model.eval()

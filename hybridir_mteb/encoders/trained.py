@@ -11,17 +11,18 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hybridir_mteb import paths
 from hybridir_mteb.encoders.trained_record import check_files, check_record, take_place
 from hybridir_mteb.errors import (
     ChecksumError,
     DataFormatError,
+    HybridIRError,
     SettingError,
     UnknownNameError,
     suggest,
@@ -120,12 +121,8 @@ def encoders() -> list[StoredEncoder]:
     """Every encoder on this machine, the store's before the package's, newest first."""
     store = paths.model_store_dir()
     found = [*_in(store, "store"), *_in(PACKAGED, "package")]
-    return sorted(found, key=lambda e: (e.name, e.place != "store", _age(e)))
-
-
-def _age(encoder: StoredEncoder) -> tuple[int, ...]:
-    """Sorts newest first."""
-    return tuple(-ord(char) for char in str(encoder.record.get("created", "")))
+    found.sort(key=lambda encoder: str(encoder.record.get("created", "")), reverse=True)
+    return sorted(found, key=lambda encoder: (encoder.name, encoder.place != "store"))
 
 
 def _in(root: Path, place: str) -> Iterator[StoredEncoder]:
@@ -171,10 +168,10 @@ def get(name: str, revision: str | None = None) -> StoredEncoder:
 
 @dataclass
 class Place:
-    """A folder that is being filled; it enters the store when the block ends without error."""
+    """A folder that is being filled; ``kept`` is there once the block has ended without error."""
 
     folder: Path
-    kept: StoredEncoder | None = None
+    kept: StoredEncoder = field(init=False)
 
 
 @contextmanager
@@ -257,37 +254,30 @@ def import_encoder(source: Path) -> StoredEncoder:
         ChecksumError: Its weights are not those of its record.
     """
     if source.is_dir():
-        encoder = read_encoder(source)
-        check_record(encoder.record, source / RECORD)
-        files = {
-            path.relative_to(source).as_posix(): path
-            for path in source.rglob("*")
-            if path.is_file()
-        }
-        check_files(list(files), source)
-        with keep(encoder.name) as place:
-            for relative, path in files.items():
-                target = place.folder / relative
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
-    else:
-        place = _unpack(source)
-    assert place.kept is not None  # noqa: S101 -- keep() raises instead
-    return place.kept
-
-
-def _unpack(source: Path) -> Place:
+        read_encoder(source)
+        files = [path for path in source.rglob("*") if path.is_file()]
+        names = [path.relative_to(source).as_posix() for path in files]
+        return _take_in(source, names, lambda name: (source / name).open("rb"))
     try:
         with zipfile.ZipFile(source) as archive:
-            members = [name for name in archive.namelist() if not name.endswith("/")]
-            check_files(members, source)
-            record = json.loads(archive.read(RECORD))
-            check_record(record, f"{source}: {RECORD}")
-            with keep(record["name"]) as place:
-                for member in members:
-                    archive.extract(member, place.folder)
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+            return _take_in(source, names, archive.open)
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
-        if isinstance(error, (DataFormatError, ChecksumError, SettingError)):
+        if isinstance(error, HybridIRError):
             raise
         raise DataFormatError(f"{source}: not an exported encoder: {error}") from error
-    return place
+
+
+def _take_in(source: Path, names: list[str], opened: Callable[[str], IO[bytes]]) -> StoredEncoder:
+    """Copy an encoder's files into the store, once its names and its record are found sound."""
+    check_files(names, source)
+    with opened(RECORD) as stream:
+        record = json.load(stream)
+    check_record(record, f"{source}: {RECORD}")
+    with keep(record["name"]) as place:
+        for name in names:
+            target = place.folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with opened(name) as stream, target.open("wb") as copy:
+                shutil.copyfileobj(stream, copy)
+    return place.kept

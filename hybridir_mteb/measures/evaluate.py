@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 import numpy as np
 
@@ -22,17 +23,29 @@ from hybridir_mteb.ranking.judgements import Extras, Judgements, ideal_table, ra
 MRC, PROBE, DISTANCE = "mrc", "language_probe_accuracy", "rank_distance"
 
 
-@dataclass(frozen=True)
-class Options:
-    """What every way in lets the user choose.
+class Choices(TypedDict, total=False):
+    """What every way in lets the user choose, as keywords.
 
     Attributes:
-        measures: Names; None is all of language bias.
-        mrc_depth: Depth at which rankings are cut for ``mrc``; None is all that is ranked, 0 leaves
-            ``mrc`` out.
-        parallel: Whether the relevant passages of a query are translations of one another; None
-            finds out from the judgements.
-        resamples: Of the bootstrap; 0 leaves the intervals out.
+        measures: Names of measures, of plugins too; None is all built-in ones of language bias.
+        mrc_depth: Rankings are cut there, or where they end, before ``mrc`` correlates them; None
+            is all that is ranked, 0 leaves ``mrc`` out.
+        parallel: Whether the relevant passages of a query are translations of one another, which
+            ``rank_distance`` needs. None takes them as such if nearly every judged query has
+            relevant passages in at least two languages and equally many in each; and if queries of
+            several languages, where items are given, have translations.
+        resamples: How often the bootstrap draws; 0 leaves the intervals out.
+    """
+
+    measures: Sequence[str] | None
+    mrc_depth: int | None
+    parallel: bool | None
+    resamples: int
+
+
+@dataclass(frozen=True)
+class Options:
+    """The choices of a user, checked; :class:`Choices` says what each is.
 
     Raises:
         SettingError: A negative number.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,6 +30,16 @@ class Similarity(StrEnum):
 
     COSINE = "cosine"
     DOT = "dot"
+
+    @classmethod
+    def named(cls, name: str | None, function: ScoreFunction) -> Similarity | ScoreFunction:
+        """The similarity of a model.
+
+        Args:
+            name: What the model calls its similarity.
+            function: How the model computes it, for any other than cosine and dot product.
+        """
+        return cls(name) if name in set(cls) else function
 
 
 def check_embeddings(vectors: FloatArray, what: str, dimension: int | None = None) -> None:
@@ -100,3 +110,14 @@ class Relevance(QueryRows):
         flat = [column for row in rows for column in row]
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return cls(indptr, np.array(flat, np.int64))
+
+
+def distinct(values: Iterable[Hashable]) -> tuple[IntArray, IntArray]:
+    """Each value once: equal texts or vectors share a row, so they score equally to the bit.
+
+    Returns:
+        (n_distinct,) the first position of each value, and (n_values,) the row of each among them.
+    """
+    rows: dict[Hashable, int] = {}
+    columns = np.array([rows.setdefault(value, len(rows)) for value in values], np.int64)
+    return np.unique(columns, return_index=True)[1].astype(np.int64), columns

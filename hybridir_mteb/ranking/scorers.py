@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.ranking.arrays import (
@@ -13,9 +13,14 @@ from hybridir_mteb.ranking.arrays import (
     IntArray,
     Run,
     ScoreBlock,
+    ScoreFunction,
     Similarity,
     check_embeddings,
 )
+from hybridir_mteb.ranking.exact import Scorer
+
+if TYPE_CHECKING:
+    import torch
 
 
 class DenseScorer:
@@ -45,8 +50,9 @@ class DenseScorer:
         similarity: Similarity = Similarity.COSINE,
         device: str | None = None,
     ) -> None:
-        check_embeddings(queries, "query")
-        check_embeddings(passages, "passage", queries.shape[1])
+        import torch
+
+        _check_pair(queries, passages)
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._queries = self._prepare(queries, similarity)
         self._passages = self._prepare(passages, similarity)
@@ -54,6 +60,8 @@ class DenseScorer:
         self._columns = None if own else columns
 
     def _prepare(self, vectors: FloatArray, similarity: Similarity) -> torch.Tensor:
+        import torch
+
         tensor = torch.from_numpy(np.asarray(vectors, np.float64)).to(self._device)
         if similarity is Similarity.COSINE:
             tensor = torch.nn.functional.normalize(tensor, dim=1)
@@ -76,13 +84,15 @@ class DenseScorer:
 
 
 def function_scores(
-    function: Callable[[FloatArray, FloatArray], object], queries: FloatArray, passages: FloatArray
+    function: ScoreFunction, queries: FloatArray, passages: FloatArray
 ) -> ScoreBlock:
     """(n_queries, n_passages) float64 scores from a model's own similarity function.
 
     Raises:
         EmbeddingError: The function returns another shape.
     """
+    import torch
+
     scores = torch.as_tensor(function(queries, passages))
     expected = (len(queries), len(passages))
     if tuple(scores.shape) != expected:
@@ -108,7 +118,7 @@ class FunctionScorer:
         queries: FloatArray,
         passages: FloatArray,
         columns: IntArray,
-        function: Callable[[FloatArray, FloatArray], object],
+        function: ScoreFunction,
     ) -> None:
         self._queries, self._passages = queries, passages
         self._columns = columns
@@ -128,6 +138,34 @@ class FunctionScorer:
         """(stop - start, n_passages) scores."""
         scores = function_scores(self._function, self._queries[start:stop], self._passages)
         return scores[:, self._columns]
+
+
+def scorer_of(
+    similarity: Similarity | ScoreFunction,
+    queries: FloatArray,
+    passages: FloatArray,
+    columns: IntArray,
+) -> Scorer:
+    """Scores of embeddings by a model's similarity.
+
+    Args:
+        similarity: Cosine or dot product, which are computed in float64, or the model's function.
+        queries: (n_queries, dimension).
+        passages: (n_distinct, dimension).
+        columns: (n_passages,) row of ``passages`` for each candidate.
+
+    Raises:
+        EmbeddingError: NaN, infinity, or dimensions that differ.
+    """
+    if isinstance(similarity, Similarity):
+        return DenseScorer(queries, passages, columns, similarity=similarity)
+    _check_pair(queries, passages)
+    return FunctionScorer(queries, passages, columns, function=similarity)
+
+
+def _check_pair(queries: FloatArray, passages: FloatArray) -> None:
+    check_embeddings(queries, "query")
+    check_embeddings(passages, "passage", queries.shape[1])
 
 
 class RunScorer:

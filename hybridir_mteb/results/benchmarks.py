@@ -13,11 +13,11 @@ class BenchmarkTasks:
     """A benchmark made of MTEB's own tasks, or of one of ours.
 
     Attributes:
-        name: As ``mteb run -b`` takes it.
+        name: What ``mteb run -b`` takes.
         tasks: Names of the tasks.
         splits: Split of the tasks that have several; else ``test``.
-        description: One sentence.
-        reference: Paper.
+        description: What it holds and how it is scored, in one sentence.
+        reference: Address of its paper.
     """
 
     name: str
@@ -31,24 +31,15 @@ class BenchmarkTasks:
         return self.splits.get(task, "test")
 
 
+def _names(names: str) -> tuple[str, ...]:
+    return tuple(names.split())
+
+
 BEIR = BenchmarkTasks(
     name="HybridIR-BEIR",
-    tasks=(
-        "MSMARCO",
-        "TRECCOVID",
-        "NFCorpus",
-        "NQ",
-        "HotpotQA",
-        "FiQA2018",
-        "ArguAna",
-        "Touche2020",
-        "CQADupstackRetrieval",
-        "QuoraRetrieval",
-        "DBPedia",
-        "SCIDOCS",
-        "FEVER",
-        "ClimateFEVER",
-        "SciFact",
+    tasks=_names(
+        "MSMARCO TRECCOVID NFCorpus NQ HotpotQA FiQA2018 ArguAna Touche2020 CQADupstackRetrieval "
+        "QuoraRetrieval DBPedia SCIDOCS FEVER ClimateFEVER SciFact"
     ),
     description="The 15 public sets of BEIR, MS MARCO by its dev split; nDCG@10.",
     reference="https://arxiv.org/abs/2104.08663",
@@ -56,20 +47,9 @@ BEIR = BenchmarkTasks(
 )
 BEIR_PL = BenchmarkTasks(
     name="HybridIR-BEIR-PL",
-    tasks=(
-        "MSMARCO-PL",
-        "TRECCOVID-PL",
-        "NFCorpus-PL",
-        "NQ-PL",
-        "HotpotQA-PL",
-        "FiQA-PL",
-        "ArguAna-PL",
-        "Touche2020-PL",
-        "CQADupstackRetrieval-PL",
-        "Quora-PL",
-        "DBPedia-PL",
-        "SCIDOCS-PL",
-        "SciFact-PL",
+    tasks=_names(
+        "MSMARCO-PL TRECCOVID-PL NFCorpus-PL NQ-PL HotpotQA-PL FiQA-PL ArguAna-PL Touche2020-PL "
+        "CQADupstackRetrieval-PL Quora-PL DBPedia-PL SCIDOCS-PL SciFact-PL"
     ),
     description="BEIR in Polish, machine-translated: 13 sets, their test splits; nDCG@10.",
     reference="https://arxiv.org/abs/2305.19840",
@@ -84,19 +64,8 @@ MIRACL = BenchmarkTasks(
 BENCHMARKS: dict[str, BenchmarkTasks] = {one.name: one for one in (BEIR, BEIR_PL, MIRACL)}
 
 # MTEB scores CQADupStack as the mean of its forums, and keeps no other measure of that mean.
-FORUMS = (
-    "Android",
-    "English",
-    "Gaming",
-    "Gis",
-    "Mathematica",
-    "Physics",
-    "Programmers",
-    "Stats",
-    "Tex",
-    "Unix",
-    "Webmasters",
-    "Wordpress",
+FORUMS = _names(
+    "Android English Gaming Gis Mathematica Physics Programmers Stats Tex Unix Webmasters Wordpress"
 )
 AGGREGATES: dict[str, tuple[str, ...]] = {
     "CQADupstackRetrieval": tuple(f"CQADupstack{forum}Retrieval" for forum in FORUMS),

@@ -1,18 +1,22 @@
-"""Result folders of ``mteb run`` as one row for each encoder and parallel collection."""
+"""Result folders of ``mteb run`` as two tables.
+
+One has a row for each encoder and parallel collection: its settings, and language bias. The other
+has a row for each encoder and task that is scored by nDCG@10, and the means of benchmarks.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, UnknownNameError, suggest
 from hybridir_mteb.plugins.settings import Setting
-from hybridir_mteb.results.benchmarks import AGGREGATES, BENCHMARKS, BenchmarkTasks
+from hybridir_mteb.results.benchmarks import AGGREGATES, BENCHMARKS, HYBRIDIR, BenchmarkTasks
 
 COLUMNS = (
     "collection",
@@ -22,7 +26,6 @@ COLUMNS = (
     "normalised",
     "subsets",
 )
-
 # Measure -> heading and digits.
 BIAS = {
     "rank_distance": ("distance", 1),
@@ -36,6 +39,18 @@ BIAS = {
     "language_probe_accuracy": ("probe", 3),
 }
 BIAS_COLUMNS = ("collection", "encoder", *(heading for heading, _ in BIAS.values()))
+# Heading -> names of the measure, the first that a file has counts: MTEB keeps MAP to rank 1000.
+MEASURES = {
+    "nDCG@10": ("ndcg_at_10",),
+    "MRR@10": ("mrr_at_10",),
+    "Recall@100": ("recall_at_100",),
+    "mAP": ("map", "map_at_1000"),
+}
+NDCG_COLUMNS = ("task", "encoder", *MEASURES, "subsets")
+_FORUMS = {part: whole for whole, parts in AGGREGATES.items() for part in parts}
+_BENCHMARK_OF = {task: one for one in BENCHMARKS.values() for task in one.tasks}
+
+Scores = list[dict[str, Any]]  # of each subset, as MTEB stores them
 
 
 @dataclass
@@ -46,13 +61,13 @@ class ResultRow:
         collection: Name of the collection, with ``InContext`` if passages had their paragraph.
         encoder: Model name, with the experiment if there is one.
         means: Setting -> measure -> mean over its subsets.
-        scores: Setting -> the scores of its subsets, as MTEB stores them.
+        scores: Setting -> the scores of its subsets.
     """
 
     collection: str
     encoder: str
     means: dict[str, dict[str, float]] = field(default_factory=dict)
-    scores: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    scores: dict[str, Scores] = field(default_factory=dict)
 
     @property
     def subsets(self) -> dict[str, int]:
@@ -65,146 +80,17 @@ class ResultRow:
         return [
             self.collection,
             self.encoder,
-            *(percent(self.means.get(setting.short, {}).get("map")) for setting in Setting),
-            f"{multi['rank_distance']:.1f}" if "rank_distance" in multi else "-",
-            f"{multi['rank_distance_norm']:.3f}" if "rank_distance_norm" in multi else "-",
+            *(_percent(self.means.get(setting.short, {}).get("map")) for setting in Setting),
+            _rounded(multi.get("rank_distance"), 1),
+            _rounded(multi.get("rank_distance_norm"), 3),
             "/".join(str(self.subsets.get(setting.short, 0)) for setting in Setting),
         ]
 
     def bias_cells(self) -> list[str]:
         """The measures of language bias as text; ``-`` for what a result file does not have."""
         multi = self.means.get("multi", {})
-        values = [(multi.get(measure), digits) for measure, (_, digits) in BIAS.items()]
-        cells = ("-" if value is None else f"{value:.{digits}f}" for value, digits in values)
+        cells = (_rounded(multi.get(measure), digits) for measure, (_, digits) in BIAS.items())
         return [self.collection, self.encoder, *cells]
-
-
-def percent(value: float | None) -> str:
-    """A share in percent; ``-`` if there is none."""
-    return "-" if value is None else f"{100 * value:.1f}"
-
-
-def summarise(folder: Path, collection: str | None = None) -> list[ResultRow]:
-    """Read every result file of our parallel collections' tasks below a folder.
-
-    Args:
-        folder: The ``--output-folder`` of ``mteb run``.
-        collection: Keep only this collection.
-
-    Raises:
-        DataUnavailableError: There is no result of our tasks below the folder.
-        DataFormatError: A result file cannot be read.
-    """
-    rows = parallel_rows(folder, collection)
-    if not rows:
-        raise nothing_found(folder)
-    return rows
-
-
-def nothing_found(folder: Path, benchmark: str = "HybridIR") -> DataUnavailableError:
-    """The error of a folder without results, with how to make some."""
-    folder = folder.absolute()
-    return DataUnavailableError(
-        f"{folder} holds no results of this package's tasks. Make some: mteb run "
-        f"-m hybridir/pocket-base -b {benchmark} --output-folder {folder}"
-    )
-
-
-def parallel_rows(folder: Path, collection: str | None = None) -> list[ResultRow]:
-    """As :func:`summarise`, but empty where there is no result."""
-    rows: dict[tuple[str, Path], ResultRow] = {}
-    for path in result_files(folder, "*Retrieval.json"):
-        named = parse_task_name(path.stem)
-        if named is None or (collection is not None and named[0] != collection):
-            continue
-        name, setting = named
-        scores = [score for split in read_splits(path).values() for score in split]
-        if not any("n_passages" in score for score in scores):
-            continue  # another task of such a name, as mteb's own VDRMultilingualRetrieval
-        if any(map(is_streamed, scores)):
-            continue  # scored by nDCG@10: in the other table
-        row = rows.setdefault((name, path.parent), ResultRow(name, encoder_of(path)))
-        row.scores[setting] = scores
-        row.means[setting] = means_of(scores)
-    tell_revisions_apart(rows)
-    return list(rows.values())
-
-
-def result_files(folder: Path, pattern: str) -> Iterator[Path]:
-    """Files below a folder, sorted; without mteb's clone of the public results."""
-    folder = folder.absolute()
-    for path in sorted(folder.rglob(pattern)):
-        if path.relative_to(folder).parts[0] != "remote":
-            yield path
-
-
-def is_streamed(score: Mapping[str, Any]) -> bool:
-    """Whether a subset's scores are of a collection whose passages are streamed."""
-    return "n_missing_passages" in score
-
-
-def tell_revisions_apart(rows: Mapping[tuple[str, Path], Any]) -> None:
-    """Add the revision's start to encoders that have results of several revisions."""
-    seen = Counter((row.collection, row.encoder) for row in rows.values())
-    for (_, folder), row in rows.items():
-        if seen[row.collection, row.encoder] > 1:
-            revision = folder.parts[-3] if "experiments" in folder.parts[-2:] else folder.name
-            row.encoder += f" @{revision[:8]}"
-
-
-def parse_task_name(task: str) -> tuple[str, str] | None:
-    """Collection and setting of a task name; None for other people's tasks."""
-    for infix in ("InContext", ""):
-        for setting in Setting:
-            suffix = f"{setting.in_task_name}{infix}Retrieval"
-            if task.endswith(suffix) and task != suffix:
-                return task.removesuffix(suffix) + infix, setting.short
-    return None
-
-
-def encoder_of(path: Path) -> str:
-    """Model name from the folder ``<org>__<name>/<revision>[/experiments/<experiment>]``."""
-    parts = list(path.parent.parts)
-    experiment = f" ({parts[-1]})" if "experiments" in parts[-2:] else ""
-    model = parts[-4] if experiment else parts[-2]
-    return model.replace("__", "/", 1) + experiment
-
-
-def read_splits(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Split -> the scores of its subsets.
-
-    Raises:
-        DataFormatError: Not a result file.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {name: [dict(score) for score in split] for name, split in content["scores"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataFormatError(
-            f"{path}: not an MTEB result file ({error}); remove it and run the task again"
-        ) from error
-
-
-def means_of(scores: list[dict[str, Any]]) -> dict[str, float]:
-    """Measure -> mean over subsets."""
-    values: dict[str, list[float]] = defaultdict(list)
-    for score in scores:
-        for key, value in score.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                values[key].append(value)
-    return {key: fmean(found) for key, found in values.items()}
-
-
-# Heading -> names of the measure, the first that a file has counts: MTEB keeps MAP to rank 1000.
-MEASURES = {
-    "nDCG@10": ("ndcg_at_10",),
-    "MRR@10": ("mrr_at_10",),
-    "Recall@100": ("recall_at_100",),
-    "mAP": ("map", "map_at_1000"),
-}
-NDCG_COLUMNS = ("task", "encoder", *MEASURES, "subsets")
-_FORUMS = {part: whole for whole, parts in AGGREGATES.items() for part in parts}
-_BENCHMARK_OF = {task: one for one in BENCHMARKS.values() for task in one.tasks}
 
 
 @dataclass
@@ -230,8 +116,54 @@ class NdcgRow:
 
     def cells(self) -> list[str]:
         """The row as text; the only place that rounds."""
-        values = [percent(self.value(heading)) for heading in MEASURES]
+        values = [_percent(self.value(heading)) for heading in MEASURES]
         return [self.collection, self.encoder, *values, self.subsets]
+
+
+Row = TypeVar("Row", ResultRow, NdcgRow)
+
+
+def summarise(folder: Path, collection: str | None = None) -> list[ResultRow]:
+    """Read every result file of our parallel collections' tasks below a folder.
+
+    Args:
+        folder: The ``--output-folder`` of ``mteb run``.
+        collection: Keep only this collection.
+
+    Raises:
+        DataUnavailableError: There is no result of our tasks below the folder.
+        DataFormatError: A result file cannot be read.
+    """
+    rows = parallel_rows(folder, collection)
+    if not rows:
+        raise nothing_found(folder)
+    return rows
+
+
+def nothing_found(folder: Path, benchmark: str = HYBRIDIR) -> DataUnavailableError:
+    """The error of a folder without results, with how to make some."""
+    folder = folder.absolute()
+    return DataUnavailableError(
+        f"{folder} holds no results of this package's tasks. Make some: mteb run "
+        f"-m hybridir/pocket-base -b {benchmark} --output-folder {folder}"
+    )
+
+
+def parallel_rows(folder: Path, collection: str | None = None) -> list[ResultRow]:
+    """As :func:`summarise`, but empty where there is no result."""
+    rows: dict[tuple[str, Path], ResultRow] = {}
+    for path in _result_files(folder):
+        named = _collection_and_setting(path.stem)
+        if named is None or (collection is not None and named[0] != collection):
+            continue
+        name, setting = named
+        scores = [score for split in _read_splits(path).values() for score in split]
+        if _judged_in_files(scores) or not any("n_passages" in score for score in scores):
+            continue  # in the other table, or mteb's own, as VDRMultilingualRetrieval
+        row = rows.setdefault((name, path.parent), ResultRow(name, _encoder_of(path.parent)))
+        row.scores[setting] = scores
+        row.means[setting] = _means_of(scores)
+    return _told_apart(rows)
 
 
 def summarise_ndcg(
@@ -256,88 +188,156 @@ def summarise_ndcg(
             f"no benchmark {benchmark!r} in this table; there are {', '.join(BENCHMARKS)}"
             f"{suggest(benchmark, BENCHMARKS)}"
         )
-    found: dict[Path, dict[str, list[dict[str, Any]]]] = {}
-    for path in result_files(folder, "*.json"):
-        scores = [] if _is_no_result(path) else _scores(path)
-        if scores:
-            found.setdefault(path.parent, {})[path.stem] = scores
+    found: dict[Path, dict[str, Scores]] = defaultdict(dict)
+    for path in _result_files(folder):
+        if scores := _ndcg_scores(path):
+            found[path.parent][path.stem] = scores
+    chosen = list(BENCHMARKS.values()) if benchmark is None else [BENCHMARKS[benchmark]]
     rows: dict[tuple[str, Path], NdcgRow] = {}
     for place, tasks in found.items():
-        encoder = encoder_of(place / "any.json")
-        for row in _rows_of(tasks, encoder, benchmark):
-            if collection is None or _is_of(row.collection, collection):
+        by_task = _rows_of(tasks, _encoder_of(place))
+        of_benchmarks = [row for one in chosen for row in _taken(one, by_task, _encoder_of(place))]
+        others = by_task.values() if benchmark is None else ()
+        for row in (*others, *of_benchmarks):
+            named = _collection_and_setting(row.collection) or (row.collection, "")
+            if collection in {None, row.collection, named[0]}:
                 rows[row.collection, place] = row
-    tell_revisions_apart(rows)
-    return list(rows.values())
+    return _told_apart(rows)
 
 
-def _is_no_result(path: Path) -> bool:
-    return path.name == "model_meta.json" or path.stem.endswith("_predictions")
-
-
-def _scores(path: Path) -> list[dict[str, Any]]:
+def _ndcg_scores(path: Path) -> Scores:
     """The subsets of a file that belongs in this table; of the benchmark's split, if it has one."""
     task = path.stem
     known = _BENCHMARK_OF.get(task) or _BENCHMARK_OF.get(_FORUMS.get(task, ""))
     try:
-        splits = read_splits(path)
+        splits = _read_splits(path)
     except DataFormatError:
-        if known is None and parse_task_name(task) is None:
+        if known is None and _collection_and_setting(task) is None:
             return []  # some other file
         raise
     if known is not None:
         return splits.get(known.split(task), [])
     scores = [score for split in splits.values() for score in split]
-    return scores if any(map(is_streamed, scores)) else []
+    return scores if _judged_in_files(scores) else []
 
 
-def _rows_of(
-    tasks: Mapping[str, list[dict[str, Any]]], encoder: str, benchmark: str | None
-) -> list[NdcgRow]:
-    """The rows of one encoder."""
+def _rows_of(tasks: Mapping[str, Scores], encoder: str) -> dict[str, NdcgRow]:
+    """Task -> its row, forums together."""
     rows = {
-        task: NdcgRow(task, encoder, means_of(scores), str(len(scores)))
+        task: NdcgRow(task, encoder, _means_of(scores), str(len(scores)))
         for task, scores in tasks.items()
         if task not in _FORUMS
     }
     for whole, parts in AGGREGATES.items():
         if all(part in tasks for part in parts):
-            forums = [means_of(tasks[part]) for part in parts]
             row = rows.setdefault(whole, NdcgRow(whole, encoder))
-            row.means = {**_mean(forums), **row.means}  # what MTEB aggregated itself comes first
+            forums = _common_means(_means_of(tasks[part]) for part in parts)
+            row.means = {**forums, **row.means}  # what MTEB aggregated itself comes first
             row.subsets = str(len(parts))
-    chosen = list(BENCHMARKS.values()) if benchmark is None else [BENCHMARKS[benchmark]]
-    grouped = []
-    for one in chosen:
-        here = [rows.pop(task) for task in one.tasks if task in rows]
-        grouped += here
-        if here and len(one.tasks) > 1:
-            grouped.append(_mean_row(one, here, encoder))
-    return grouped if benchmark is not None else [*rows.values(), *grouped]
+    return rows
 
 
-def _mean_row(benchmark: BenchmarkTasks, rows: list[NdcgRow], encoder: str) -> NdcgRow:
-    """The mean over all tasks; with some missing there is none, since it would be another mean."""
-    row = NdcgRow(benchmark.name, encoder, subsets=f"{len(rows)} of {len(benchmark.tasks)}")
-    if len(rows) == len(benchmark.tasks):
-        named = [
-            {
-                names[0]: value
-                for heading, names in MEASURES.items()
-                if (value := one.value(heading)) is not None
-            }
-            for one in rows
-        ]
-        row.means = _mean(named)
-    return row
+def _taken(benchmark: BenchmarkTasks, rows: dict[str, NdcgRow], encoder: str) -> list[NdcgRow]:
+    """The rows of a benchmark's tasks, taken out of all, then their mean.
+
+    With some tasks missing there is no mean, since it would be another one.
+    """
+    here = [rows.pop(task) for task in benchmark.tasks if task in rows]
+    n_tasks = len(benchmark.tasks)
+    if not here or n_tasks == 1:
+        return here
+    mean = NdcgRow(benchmark.name, encoder, subsets=f"{len(here)} of {n_tasks}")
+    if len(here) == n_tasks:
+        shown = [{names[0]: row.value(head) for head, names in MEASURES.items()} for row in here]
+        mean.means = _common_means(
+            {name: value for name, value in row.items() if value is not None} for row in shown
+        )
+    return [*here, mean]
 
 
-def _mean(several: list[dict[str, float]]) -> dict[str, float]:
+def _result_files(folder: Path) -> Iterator[Path]:
+    """Files below a folder that may be results, sorted; without mteb's clone of the public ones."""
+    folder = folder.absolute()
+    for path in sorted(folder.rglob("*.json")):
+        other = path.name == "model_meta.json" or path.stem.endswith("_predictions")
+        if not other and path.relative_to(folder).parts[0] != "remote":
+            yield path
+
+
+def _read_splits(path: Path) -> dict[str, Scores]:
+    """Split -> the scores of its subsets.
+
+    Raises:
+        DataFormatError: Not a result file.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {name: [dict(score) for score in split] for name, split in content["scores"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataFormatError(
+            f"{path}: not an MTEB result file ({error}); remove it and run the task again"
+        ) from error
+
+
+def _judged_in_files(scores: Scores) -> bool:
+    """Whether judgements come from files, which may name passages that the pool lacks.
+
+    Such tasks are scored by nDCG@10 and count those passages; parallel collections, whose
+    judgements are the passages themselves, have no such number. MTEB does not store the name of the
+    main score, and its value may be that of several measures.
+    """
+    return any("n_missing_passages" in score for score in scores)
+
+
+def _collection_and_setting(task: str) -> tuple[str, str] | None:
+    """What a task name of ours tells; None for other people's tasks."""
+    for infix in ("InContext", ""):
+        for setting in Setting:
+            suffix = f"{setting.in_task_name}{infix}Retrieval"
+            if task.endswith(suffix) and task != suffix:
+                return task.removesuffix(suffix) + infix, setting.short
+    return None
+
+
+def _encoder_of(folder: Path) -> str:
+    """Model name from a folder ``<org>__<name>/<revision>[/experiments/<experiment>]``."""
+    parts = folder.parts
+    experiment = f" ({parts[-1]})" if "experiments" in parts[-2:] else ""
+    model = parts[-4] if experiment else parts[-2]
+    return model.replace("__", "/", 1) + experiment
+
+
+def _told_apart(rows: Mapping[tuple[str, Path], Row]) -> list[Row]:
+    """Rows whose encoders name the revision's start where there are results of several."""
+    seen = Counter((row.collection, row.encoder) for row in rows.values())
+    for (_, folder), row in rows.items():
+        if seen[row.collection, row.encoder] > 1:
+            revision = folder.parts[-3] if "experiments" in folder.parts[-2:] else folder.name
+            row.encoder += f" @{revision[:8]}"
+    return list(rows.values())
+
+
+def _means_of(scores: Scores) -> dict[str, float]:
+    """Measure -> mean over the subsets that have it."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for score in scores:
+        for key, value in score.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                values[key].append(value)
+    return {key: fmean(found) for key, found in values.items()}
+
+
+def _common_means(several: Iterable[Mapping[str, float]]) -> dict[str, float]:
     """Means of the measures that all have."""
-    common = set.intersection(*map(set, several))
-    return {name: fmean(one[name] for one in several) for name in sorted(common)}
+    held = list(several)
+    common = set.intersection(*map(set, held))
+    return {name: fmean(one[name] for one in held) for name in sorted(common)}
 
 
-def _is_of(task: str, collection: str) -> bool:
-    named = parse_task_name(task)
-    return collection in {task, named[0] if named else task}
+def _percent(value: float | None) -> str:
+    return _rounded(None if value is None else 100 * value, 1)
+
+
+def _rounded(value: float | None, digits: int) -> str:
+    """A number as text; ``-`` if there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"

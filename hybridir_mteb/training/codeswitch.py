@@ -22,7 +22,7 @@ class CodeSwitch:
     Args:
         lexicons: Target language -> lexicon from the source language.
         source_language: Only text in this language is switched.
-        probability: Of replacing a word that a lexicon has.
+        probability: Probability that a word which a lexicon has is replaced.
 
     Raises:
         SettingError: The probability is outside 0 to 1, or no lexicon holds a word.

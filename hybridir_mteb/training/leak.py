@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -18,12 +18,11 @@ from hybridir_mteb import paths
 from hybridir_mteb.collections.download import locate
 from hybridir_mteb.collections.own import OWNER, AddedFolder, added_folders
 from hybridir_mteb.collections.readers.beir import read_beir_folder
+from hybridir_mteb.collections.readers.rows import read_rows
 from hybridir_mteb.errors import DataUnavailableError, LeakError
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.specs import CollectionSpec, StreamedSpec
-from hybridir_mteb.training.pairs import Source
-from hybridir_mteb.training.sources.jsonl import read_objects
-from hybridir_mteb.training.text import normalise
+from hybridir_mteb.training.pairs import Source, normalise
 
 # In letters: "In the 1990s." occurs everywhere and proves nothing.
 SHORTEST = 16
@@ -151,7 +150,7 @@ def _beir(folder: Path) -> Iterator[str]:
     for name in ("corpus.jsonl", "queries.jsonl"):
         if not (folder / name).is_file():
             raise DataUnavailableError(f"{folder / name}: missing; not a BEIR folder")
-        for _, row in read_objects(folder / name):
+        for _, row in read_rows(folder / name):
             yield str(row.get("text", ""))
 
 
@@ -186,3 +185,21 @@ def check_leaks(sources: Iterable[Source], known: EvaluationTexts, *, allow: boo
             "want, allow_leaks writes it into the encoder's metadata"
         )
     return leaks
+
+
+def leak_record(
+    checked: Iterable[str], not_at_hand: Iterable[str], leaks: Sequence[Leak]
+) -> dict[str, list[str]]:
+    """What was compared and found, for an encoder's record.
+
+    Args:
+        checked: Evaluation sets that were compared.
+        not_at_hand: Evaluation sets that could not be read.
+        leaks: What was found and allowed.
+    """
+    return {
+        "checked": list(checked),
+        "not_at_hand": list(not_at_hand),
+        "allowed_leaks": [str(leak) for leak in leaks],
+        "leaked_sets": sorted({leak.evaluation_set for leak in leaks}),
+    }

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from hybridir_mteb.errors import DataFormatError
-from hybridir_mteb.files import write_text
 from hybridir_mteb.training.sources.documents import UNSPACED
 
 # Lower-case source word -> its translations, best first.
@@ -34,12 +33,6 @@ def read_muse(path: Path) -> Lexicon:
     return {word: tuple(dict.fromkeys(translations)) for word, translations in found.items()}
 
 
-def write_muse(path: Path, lexicon: Mapping[str, Sequence[str]]) -> None:
-    """Write a lexicon in MUSE's format."""
-    pairs = [f"{word}\t{other}" for word, others in sorted(lexicon.items()) for other in others]
-    write_text(path, "\n".join(pairs) + "\n")
-
-
 def bare(word: str) -> str:
     """A word without the punctuation around it."""
     return word.strip(EDGES)
@@ -61,7 +54,7 @@ def induce(
 
     Args:
         source: Lines of the one language, which separates words by spaces.
-        target: The same lines in the other.
+        target: The same lines in the other language.
         target_language: Unspaced scripts cannot be split into words here and give no lexicon.
         min_score: Smallest Dice coefficient.
 

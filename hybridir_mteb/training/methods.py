@@ -23,11 +23,11 @@ def _chosen(context: MethodContext, *names: str) -> dict[str, Any]:
 
 def adversarial_terms(context: MethodContext) -> Sequence[LossTerm]:
     """The language discriminator behind gradient reversal."""
-    from hybridir_mteb.training.losses.adversarial import LanguageAdversary
+    from hybridir_mteb.training.losses.adversarial import AdversaryOptions, LanguageAdversary
 
-    settings = _chosen(context, "strength", "hidden", "steps", "queue_batches", "learning_rate")
-    languages = len(context.languages)
-    return [LanguageAdversary(context.dimension, languages, seed=context.seed, **settings)]
+    chosen = _chosen(context, "strength", "hidden", "steps", "queue_batches", "learning_rate")
+    options, languages = AdversaryOptions(**chosen), len(context.languages)
+    return [LanguageAdversary(context.dimension, languages, options, seed=context.seed)]
 
 
 def erasure_terms(context: MethodContext) -> Sequence[LossTerm]:

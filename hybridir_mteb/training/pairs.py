@@ -9,6 +9,7 @@ into text.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -18,7 +19,6 @@ from datasets import Dataset
 
 from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.ranking.arrays import IntArray
-from hybridir_mteb.training.text import normalise
 
 LABELS = "label"
 NEGATIVE = "negative_"
@@ -259,3 +259,13 @@ class _Layout:
 def _key(passage: str) -> int:
     digest = hashlib.blake2b(normalise(passage).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
+
+
+def normalise(text: str) -> str:
+    """Letters and digits of a text, compatibility forms and case folded, all else dropped.
+
+    The leak check and the search for false negatives call texts equal that are equal in this form:
+    spaces and punctuation differ between copies of one text and between scripts.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(char for char in folded if unicodedata.category(char)[0] in "LNM")

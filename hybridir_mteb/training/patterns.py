@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from hybridir_mteb.errors import DataFormatError, SettingError
+from hybridir_mteb.ranking.arrays import IntArray, Values
 
 Flags = npt.NDArray[np.bool_]
-Weights = npt.NDArray[np.float64]
 # (random numbers, (n_languages,) which languages an item has) -> query and passage language.
 DrawLanguages = Callable[[np.random.Generator, Flags], tuple[int, int]]
 
@@ -45,18 +45,18 @@ class LanguageCounts:
         smallest: Items with different passages that a batch needs, on all devices together.
         temperature: Languages are drawn with probability proportional to size ** (1 / temperature):
             1 is proportional, infinity uniform.
-        distinct: As ``both``, items with one passage counted once; by default ``both``.
+        distinct: Like ``both``, but items with one passage count once; by default ``both``.
     """
 
-    both: npt.NDArray[np.int64]
+    both: IntArray
     smallest: int
     temperature: float = 1.0
-    distinct: npt.NDArray[np.int64] | None = None
+    distinct: IntArray | None = None
 
-    def weights(self) -> Weights:
+    def weights(self) -> Values:
         """(n_languages, n_languages) unnormalised probabilities; 0 where no batch can be filled."""
         enough = (self.both if self.distinct is None else self.distinct) >= self.smallest
-        scaled: Weights = np.where(enough, self.both, 0).astype(float) ** (1 / self.temperature)
+        scaled: Values = np.where(enough, self.both, 0).astype(float) ** (1 / self.temperature)
         return np.where(enough, scaled, 0.0)
 
 
@@ -75,7 +75,7 @@ class Pattern(Protocol):
         """
 
 
-def _choose(rng: np.random.Generator, weights: Weights, problem: str) -> int:
+def _choose(rng: np.random.Generator, weights: Values, problem: str) -> int:
     total = weights.sum()
     if total <= 0:
         raise DataFormatError(problem)
@@ -125,49 +125,30 @@ class XX:
     """Every pair monolingual, languages mixed within the batch."""
 
     name: str = field(default="xx", init=False)
+    languages: ClassVar[int] = 1  # that a pair draws
 
     def shape(self, rng: np.random.Generator, counts: LanguageCounts) -> Shape:
         """See :class:`Pattern`."""
         del rng
-        weights = _of_one_item(counts)
+        # Proportional sizes come by themselves from the items that have a language; only what the
+        # temperature changes about them is left to do here.
+        sizes = np.maximum(counts.both.diagonal(), 1).astype(float)
+        weights: Values = sizes ** (1 / counts.temperature - 1)
 
         def draw(rng: np.random.Generator, has: Flags) -> tuple[int, int]:
-            language = _choose(rng, weights * has, "an item has no language")
-            return language, language
+            mine = weights * has
+            drawn = [_choose(rng, mine, "an item has no language") for _ in range(self.languages)]
+            return drawn[0], drawn[-1]
 
         return Shape(self.name, (), draw)
 
 
 @dataclass(frozen=True)
-class Mixed:
+class Mixed(XX):
     """Every pair draws its query language and its passage language on its own."""
 
     name: str = field(default="mixed", init=False)
-
-    def shape(self, rng: np.random.Generator, counts: LanguageCounts) -> Shape:
-        """See :class:`Pattern`."""
-        del rng
-        weights = _of_one_item(counts)
-
-        def draw(rng: np.random.Generator, has: Flags) -> tuple[int, int]:
-            mine = weights * has
-            return (
-                _choose(rng, mine, "an item has no language"),
-                _choose(rng, mine, "an item has no language"),
-            )
-
-        return Shape(self.name, (), draw)
-
-
-def _of_one_item(counts: LanguageCounts) -> Weights:
-    """Weights among the languages of one item.
-
-    Proportional sizes come by themselves from the items that have a language; only what the
-    temperature changes about them is left to do here.
-    """
-    sizes = np.maximum(counts.both.diagonal(), 1).astype(float)
-    weights: Weights = sizes ** (1 / counts.temperature - 1)
-    return weights
+    languages: ClassVar[int] = 2
 
 
 @dataclass(frozen=True)
@@ -208,7 +189,7 @@ def pattern(
 
     Args:
         name: ``mono``, ``xx``, ``cross``, ``mixed`` or ``hybrid``.
-        alpha: Of ``hybrid``.
+        alpha: Share of the first of the two in ``hybrid``.
         mixes: The two patterns that ``hybrid`` mixes.
 
     Raises:

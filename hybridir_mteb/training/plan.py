@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from hybridir_mteb.training.held_out import split_documents
 from hybridir_mteb.training.leak import EvaluationTexts, Leak, check_leaks, evaluation_texts
 from hybridir_mteb.training.pairs import Source
 from hybridir_mteb.training.patterns import Mono, Pattern, pattern
-from hybridir_mteb.training.recipe import Data, Documents, Hub, JsonLines, Lora, Questions, Recipe
+from hybridir_mteb.training.recipe import Data, Hub, JsonLines, Lora, Questions, Recipe
 from hybridir_mteb.training.sources.documents import inverse_cloze
-from hybridir_mteb.training.sources.hub import HubColumns, HubSet, read_hub
+from hybridir_mteb.training.sources.hub import read_hub
 from hybridir_mteb.training.sources.jsonl import read_jsonl
 from hybridir_mteb.training.sources.ntrex import FILES, ORIGIN, load_ntrex
 from hybridir_mteb.training.sources.questions import read_questions
@@ -30,6 +30,13 @@ OF_EVERY_METHOD: dict[str, OptionValue] = {
 }
 PACKAGED = "package:"
 FEWEST_HELD_OUT = 2
+# Activations of a transformer layer in 16 bit, in bytes for each token and hidden unit, attention
+# scores left out (Korthikanti et al. 2022, eq. 2); with checkpointing only its input is kept.
+BYTES_OF_LAYER = 34
+BYTES_OF_CHECKPOINT = 2
+ADAM = 8  # two moments in float32
+GRADIENT = 4
+LORA_WIDTHS = 18  # (inputs + outputs) of all linear layers of a block, in hidden sizes
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ class Plan:
     Attributes:
         recipe: The recipe.
         backbone: Entry of the table.
+        revision: Commit of the backbone's weights on the hub; None if it is not known.
         method: The method.
         options: Its options, the recipe's values put in.
         train: Training part of the sources.
@@ -50,6 +58,7 @@ class Plan:
 
     recipe: Recipe
     backbone: Backbone
+    revision: str | None
     method: TrainingMethod
     options: dict[str, OptionValue]
     train: tuple[Source, ...]
@@ -104,8 +113,18 @@ class Plan:
         return pattern(name, alpha=float(options["alpha"]), mixes=mixes)  # type: ignore[arg-type]
 
 
-def make_plan(recipe: Recipe, *, leak_check: bool = True) -> Plan:
+def make_plan(
+    recipe: Recipe,
+    *,
+    leak_check: bool = True,
+    pinned: Callable[[str], str | None] = lambda hub_id: None,
+) -> Plan:
     """Resolve names, read the data, hold documents out, look for leaks.
+
+    Args:
+        recipe: The recipe.
+        leak_check: Compare the data with evaluation sets.
+        pinned: Gives the commit of weights on the hub for which neither recipe nor table has one.
 
     Raises:
         UnknownNameError: No such backbone, method or language.
@@ -132,6 +151,7 @@ def make_plan(recipe: Recipe, *, leak_check: bool = True) -> Plan:
     plan = Plan(
         recipe,
         backbone,
+        recipe.revision or backbone.revision or pinned(recipe.weights or backbone.hub_id),
         method,
         options,
         tuple(train),
@@ -164,22 +184,11 @@ def read_source(data: Data, languages: Sequence[str]) -> Source:
     if isinstance(data, JsonLines):
         return read_jsonl(Path(data.path).expanduser(), wanted)
     if isinstance(data, Hub):
-        kept = {c: v for c, v in data.configurations.items() if not wanted or c in wanted}
-        columns = HubColumns(data.query, data.passage, data.negatives, data.id)
-        return read_hub(HubSet(data.name, kept, data.split, data.revision, columns))
+        return read_hub(data, wanted)
     corpus = load_ntrex(wanted or tuple(FILES))
     if isinstance(data, Questions):
         return read_questions(packaged_path(data.path), corpus, origin=f"questions about {ORIGIN}")
-    assert isinstance(data, Documents)  # noqa: S101 -- the union has no other member
-    return inverse_cloze(
-        corpus,
-        window=data.window,
-        keep=data.keep,
-        crop=data.crop,
-        min_words=data.min_words,
-        seed=data.seed,
-        origin=ORIGIN,
-    )
+    return inverse_cloze(corpus, data, origin=ORIGIN)
 
 
 def packaged_path(path: str) -> Path:
@@ -207,3 +216,26 @@ def run_folder(plan: Plan, devices: int = 1) -> Path:
     parts += [content_hash(source) for source in (*plan.train, *plan.held_out)]
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return paths.model_store_dir() / ".runs" / f"{recipe.backbone}-{recipe.method}-{digest}"
+
+
+def estimate(plan: Plan) -> str:
+    """One line: parameters, optimiser and activations of one device without sharding."""
+    backbone, recipe, lora = plan.backbone, plan.recipe, plan.lora
+    if not backbone.parameters:
+        return "unknown: the backbone's entry gives no sizes"
+    of_weight = 2 if backbone.decoder else 4
+    trained = (
+        LORA_WIDTHS * backbone.hidden * lora.rank * backbone.layers if lora else backbone.parameters
+    )
+    columns = 2 + plan.method.unlabelled
+    texts = recipe.mini_batch_size or columns * recipe.batch_size
+    of_layer = BYTES_OF_CHECKPOINT if recipe.gradient_checkpointing else BYTES_OF_LAYER
+    activations = texts * plan.max_tokens * backbone.hidden * backbone.layers * of_layer
+    fixed = backbone.parameters * of_weight + trained * (GRADIENT + ADAM)
+    total = fixed + activations
+    return (
+        f"about {total / 1e9:.1f} GB on one device: {backbone.parameters / 1e9:.2f} G parameters "
+        f"({trained / 1e6:.1f} M trained), {fixed / 1e9:.1f} GB for weights and optimiser, "
+        f"{activations / 1e9:.1f} GB for activations of {texts} texts of {plan.max_tokens} tokens; "
+        "sharding divides the first part by the number of devices"
+    )

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hybridir_mteb import paths
 from hybridir_mteb.errors import DataUnavailableError, SettingError, one_line
+from hybridir_mteb.plugins.specs import OptionValue
 
 PACKAGED = paths.PACKAGE / "recipes"
-Value = float | int | str | bool | tuple[str, ...]
 
 
 class _Strict(BaseModel):
@@ -21,7 +21,15 @@ class _Strict(BaseModel):
 
 
 class Documents(_Strict):
-    """Line-parallel documents, by the inverse cloze task."""
+    """Line-parallel documents, by the inverse cloze task.
+
+    Attributes:
+        window: Neighbours on each side that make up the passage.
+        keep: Probability that the sentence itself stays in the passage.
+        crop: Probability that the query is a part of the sentence, and the passage the sentence.
+        min_words: Shorter sentences become no query; they may still be neighbours.
+        seed: Seed of all choices.
+    """
 
     kind: Literal["documents"] = "documents"
     corpus: Literal["ntrex-128"] = "ntrex-128"
@@ -48,7 +56,18 @@ class JsonLines(_Strict):
 
 
 class Hub(_Strict):
-    """A data set of the hub, or a local copy, one configuration a language."""
+    """A data set of the hub, or a local copy, one configuration a language.
+
+    Attributes:
+        name: ``owner/name`` on the hub, or a local folder.
+        configurations: Language code -> configuration; of a local folder, file or folder in it.
+        split: Split, or slice of it, such as ``train[:100000]``.
+        revision: Commit on the hub.
+        query: Column of the query's text.
+        passage: Column of the relevant passage's text.
+        negatives: Columns of one text or of a list of texts, hardest first.
+        id: Column of what translations share; by default the number of the row.
+    """
 
     kind: Literal["hub"] = "hub"
     name: str
@@ -95,11 +114,11 @@ class Recipe(_Strict):
         steps: Optimiser steps; None trains for ``epochs``.
         batch_size: Pairs of one device and step of accumulation.
         mini_batch_size: Texts in memory at once (GradCache); None keeps the batch whole.
-        temperature: Of InfoNCE.
-        sampling_temperature: Of languages and sources: 1 in proportion to size.
-        dropout: Of the backbone's own layers in training; None leaves it as published.
+        temperature: Temperature of InfoNCE.
+        sampling_temperature: 1 draws languages and sources in proportion to their size.
+        dropout: Dropout of the backbone's own layers; None leaves it as published.
         lora: LoRA's settings; ``none`` trains all parameters; None takes the backbone's default.
-        precision: Of the forward pass in training; ``auto`` is bf16 where the device has it.
+        precision: Arithmetic of the forward pass; ``auto`` is bf16 where the device has it.
         distillation: None leaves the term out.
         interpolation: Weights between backbone (0) and trained encoder (1); the best on held-out
             documents is kept.
@@ -144,7 +163,7 @@ class Recipe(_Strict):
     report_to: tuple[str, ...] = ()
     allow_leaks: bool = False
     trust_remote_code: bool = False
-    method_options: dict[str, Value] = Field(default_factory=dict)
+    method_options: dict[str, OptionValue] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:

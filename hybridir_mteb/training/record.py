@@ -4,37 +4,53 @@ from __future__ import annotations
 
 import json
 import os
-import platform
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from peft import get_peft_model_state_dict
 from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 
-from hybridir_mteb import __version__
-from hybridir_mteb.encoders.network import pinned_revision
+from hybridir_mteb.encoders.card import card, machine, versions, write_record
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
-from hybridir_mteb.encoders.trained import (
-    CARD,
-    FORMAT,
-    MODEL,
-    RECORD,
-    weights_fingerprint,
-)
+from hybridir_mteb.encoders.trained import FORMAT, MODEL, weights_fingerprint
 from hybridir_mteb.files import write_text
+from hybridir_mteb.training.held_out import HeldOutScores
+from hybridir_mteb.training.leak import leak_record
 from hybridir_mteb.training.plan import Plan, content_hash
-
-if TYPE_CHECKING:
-    from hybridir_mteb.training.run import Outcome
 
 ADAPTER = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 LIBRARIES = ("sentence-transformers", "transformers", "torch", "peft", "accelerate", "datasets")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run found, for the encoder's record.
+
+    Attributes:
+        base_scores: Held-out scores of the backbone.
+        scores: Held-out scores of the encoder.
+        weight: Interpolation weight that was kept.
+        weights: Held-out scores of every weight tried.
+        curve: Logged values of each step.
+        seconds: Duration of this process's share of the run.
+        devices: Number of processes.
+        precision: Arithmetic of the forward pass in training.
+    """
+
+    base_scores: HeldOutScores | None
+    scores: HeldOutScores | None
+    weight: float
+    weights: dict[str, HeldOutScores]
+    curve: list[dict[str, Any]]
+    seconds: float
+    devices: int
+    precision: str
 
 
 def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome: Outcome) -> None:
@@ -59,19 +75,13 @@ def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome:
         "recipe": plan.recipe.model_dump(mode="json"),
         "options": {k: v for k, v in plan.options.items() if v != ""},
         "data": _data_record(plan),
-        "leak_check": {
-            "checked": list(plan.checked),
-            "not_at_hand": list(plan.unchecked),
-            "allowed_leaks": [str(leak) for leak in plan.leaks],
-            "leaked_sets": sorted({leak.evaluation_set for leak in plan.leaks}),
-        },
+        "leak_check": leak_record(plan.checked, plan.unchecked, plan.leaks),
         "selection": _selection_record(outcome),
         "machine": _machine(outcome),
-        "versions": {"hybridir-mteb": __version__, **{name: version(name) for name in LIBRARIES}},
+        "versions": versions(LIBRARIES),
         "curve": outcome.curve,
     }
-    write_text(folder / RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
-    write_text(folder / CARD, model_card(record))
+    write_record(folder, record, model_card(record))
 
 
 def _parameters(model: SentenceTransformer) -> int:
@@ -108,8 +118,7 @@ def backbone_record(plan: Plan) -> dict[str, Any]:
     else:
         weights = recipe.weights
         local = weights is not None and Path(weights).expanduser().is_dir()
-        found = recipe.revision or backbone.revision or pinned_revision(weights or backbone.hub_id)
-        revision = "local" if local or found is None else found
+        revision = "local" if local or plan.revision is None else plan.revision
         weights = str(Path(weights).expanduser().resolve()) if local and weights else weights
     return {
         "name": backbone.name,
@@ -145,8 +154,7 @@ def _selection_record(outcome: Outcome) -> dict[str, Any]:
 
 def _machine(outcome: Outcome) -> dict[str, Any]:
     return {
-        "platform": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
+        **machine(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
         "cores": os.cpu_count(),
         "processes": outcome.devices,
@@ -165,27 +173,10 @@ def _use_of(source: dict[str, Any]) -> str:
 
 
 def model_card(record: dict[str, Any]) -> str:
-    """The card in Markdown with the hub's metadata on top, from the record alone."""
+    """The card, from the record alone."""
     backbone, selection = record["backbone"], record["selection"]
     leaks = record["leak_check"]["allowed_leaks"]
-    lines = [
-        "---",
-        "library_name: hybridir-mteb",
-        f"base_model: {backbone['hub_id']}",
-        "pipeline_tag: sentence-similarity",
-        "tags: [mteb, multilingual-retrieval, sentence-transformers]",
-        f"language: [{', '.join(record['languages'])}]",
-        "---",
-        "",
-        f"# {record['name']}",
-        "",
-        f"`{backbone['name']}` ({backbone['hub_id']}) trained with the method "
-        f"`{record['method']}` by hybridir-mteb {record['versions']['hybridir-mteb']}.",
-        "",
-        "```bash",
-        f"mteb run -m {record['name']} -t XQuADRMultilingualRetrieval",
-        "```",
-        "",
+    facts = [
         f"- Weights' fingerprint (MTEB's revision): `{record['fingerprint']}`",
         *(f"- {_use_of(source)}" for source in record["data"]),
         f"- Seed {record['recipe']['seed']}; interpolation weight {selection['interpolation']}"
@@ -196,11 +187,14 @@ def model_card(record: dict[str, Any]) -> str:
         "",
     ]
     if selection["encoder"] and selection["backbone"]:
-        lines += ["| held-out documents | backbone | this encoder |", "|---|---|---|"]
-        lines += [
+        facts += ["| held-out documents | backbone | this encoder |", "|---|---|---|"]
+        facts += [
             f"| {name} | {selection['backbone'][name]} | {value} |"
             for name, value in selection["encoder"].items()
         ]
-        lines.append("")
-    lines.append(f"Everything about the run is in `{RECORD}`.")
-    return "\n".join(lines) + "\n"
+        facts.append("")
+    summary = (
+        f"`{backbone['name']}` ({backbone['hub_id']}) trained with the method "
+        f"`{record['method']}` by hybridir-mteb {record['versions']['hybridir-mteb']}."
+    )
+    return card(record, backbone["hub_id"], summary, facts, "the run")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -15,13 +15,8 @@ from accelerate.utils import set_seed
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
-from hybridir_mteb.encoders.network import (
-    add_lora,
-    efficient,
-    freeze_in_bf16,
-    load_backbone,
-    set_dropout,
-)
+from hybridir_mteb.encoders.load import load_backbone
+from hybridir_mteb.encoders.network import add_lora, efficient, freeze_in_bf16, set_dropout
 from hybridir_mteb.encoders.pocket.model import network_of
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.encoders.trained import StoredEncoder, keep
@@ -37,36 +32,12 @@ from hybridir_mteb.training.losses.distillation import Distillation
 from hybridir_mteb.training.losses.terms import LossTerm
 from hybridir_mteb.training.pairs import NEGATIVE, Columns, PairDataset
 from hybridir_mteb.training.plan import FEWEST_HELD_OUT, Plan, run_folder
-from hybridir_mteb.training.record import write_encoder
+from hybridir_mteb.training.record import Outcome, write_encoder
 from hybridir_mteb.training.samplers import batch_sampler
 from hybridir_mteb.training.selection import SelectBest, evaluate, interpolate
 from hybridir_mteb.training.teacher import Teacher
-from hybridir_mteb.training.trainer import EncoderTrainer, last_checkpoint, trained_state
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run found, for the encoder's record.
-
-    Attributes:
-        base_scores: Held-out scores of the backbone.
-        scores: Held-out scores of the encoder.
-        weight: Interpolation weight that was kept.
-        weights: Held-out scores of every weight tried.
-        curve: Logged values of each step.
-        seconds: Duration of this process's share of the run.
-        devices: Number of processes.
-        precision: Of the forward pass in training.
-    """
-
-    base_scores: HeldOutScores | None
-    scores: HeldOutScores | None
-    weight: float
-    weights: dict[str, HeldOutScores]
-    curve: list[dict[str, Any]]
-    seconds: float
-    devices: int
-    precision: str
+from hybridir_mteb.training.trainer import EncoderTrainer, last_checkpoint
+from hybridir_mteb.training.weights import trained_state
 
 
 def bf16_on_cpu() -> bool:
@@ -94,66 +65,69 @@ def train(plan: Plan) -> StoredEncoder | None:
     """
     state = PartialState()
     set_seed(plan.recipe.seed)
-    model = _prepare_model(plan, state)
-    longest = model.max_seq_length
-    model.max_seq_length = min(plan.max_tokens, longest or plan.max_tokens)
-    started = time.monotonic()
+    model = _prepare(plan, state)
     folder = run_folder(plan, state.num_processes)
     folder.mkdir(parents=True, exist_ok=True)
-    held_out = _held_out(plan)
-    precision = training_precision(plan.recipe.precision)
+    longest = model.max_seq_length
+    model.max_seq_length = min(plan.max_tokens, longest or plan.max_tokens)
+    outcome = _fit_and_choose(plan, model, folder)
+    model.max_seq_length = longest  # short inputs are a matter of training alone
+    if not state.is_main_process:
+        return None
+    with keep(plan.recipe.name) as place:
+        write_encoder(place.folder, model, plan, outcome)
+    shutil.rmtree(folder)
+    return place.kept
 
-    def scores() -> HeldOutScores:
-        if held_out is None:
-            raise ValueError("nothing is held out")
-        return evaluate(model, held_out, precision)
 
+def _fit_and_choose(plan: Plan, model: SentenceTransformer, folder: Path) -> Outcome:
+    """Train the model, and leave it with the parameters that held-out documents like best."""
+    started = time.monotonic()
+    recipe, precision = plan.recipe, training_precision(plan.recipe.precision)
+    scores, base, selection = None, None, None
+    if any(len(source.items) >= FEWEST_HELD_OUT for source in plan.held_out):
+        scores = partial(evaluate, model, HeldOut(plan.held_out, recipe.held_out_items), precision)
+        base = _base_scores(folder, scores)
     start = trained_state(model)
-    base = _base_scores(folder, scores) if held_out else None
     trainer = _trainer(plan, model, folder, precision)
     # Logs outlive the run's folder, which goes once the encoder is stored.
     trainer.log_to(folder.parent.parent / ".logs" / folder.name)
-    selection = None
-    if plan.recipe.evaluate_every and held_out:
-        every, patience = plan.recipe.evaluate_every, plan.recipe.patience
+    if recipe.evaluate_every and scores:
+        every, patience = recipe.evaluate_every, recipe.patience
         selection = SelectBest(model, scores, every, patience, folder, trainer.log)
-        trainer.add_callback(selection)
-    checkpoint = last_checkpoint(folder)
     with efficient(model, precision):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if selection is not None:
-        state.wait_for_everyone()
-        selection.restore()
-    weight, found = interpolate(model, start, plan.recipe.interpolation, scores)
-    final = found.get(str(weight)) or (scores() if held_out else None)
-    if not state.is_main_process:
-        return None
-    outcome = Outcome(
+        _fit(trainer, last_checkpoint(folder), selection)
+    weight, found = interpolate(model, start, recipe.interpolation, scores)
+    return Outcome(
         base,
-        final,
+        found.get(str(weight)) or (scores() if scores else None),
         weight,
         found,
         trainer.state.log_history,
         time.monotonic() - started,
-        state.num_processes,
+        PartialState().num_processes,
         precision.value,
     )
-    model.max_seq_length = longest  # short inputs are a matter of training alone
-    with keep(plan.recipe.name) as place:
-        write_encoder(place.folder, model, plan, outcome)
-    shutil.rmtree(folder)
-    assert place.kept is not None  # noqa: S101 -- keep() raises instead
-    return place.kept
 
 
-def _prepare_model(plan: Plan, state: PartialState) -> SentenceTransformer:
+def _fit(trainer: EncoderTrainer, checkpoint: Path | None, selection: SelectBest | None) -> None:
+    """Train to the end, then go back to the best parameters."""
+    if selection is not None:
+        trainer.add_callback(selection)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if selection is not None:
+        PartialState().wait_for_everyone()
+        selection.restore()
+
+
+def _prepare(plan: Plan, state: PartialState) -> SentenceTransformer:
     recipe = plan.recipe
     lora = plan.lora
     half = plan.backbone.decoder and state.device.type == "cuda"
     model = load_backbone(
         plan.backbone,
         weights=recipe.weights,
-        revision=recipe.revision,
+        revision=plan.revision,
         device=str(state.device),
         dtype=torch.bfloat16 if half else None,
         trust_remote_code=recipe.trust_remote_code,
@@ -170,17 +144,12 @@ def _prepare_model(plan: Plan, state: PartialState) -> SentenceTransformer:
     return model
 
 
-def _held_out(plan: Plan) -> HeldOut | None:
-    enough = any(len(source.items) >= FEWEST_HELD_OUT for source in plan.held_out)
-    return HeldOut(plan.held_out, plan.recipe.held_out_items) if enough else None
-
-
-def _base_scores(folder: Path, scores: Any) -> HeldOutScores:
+def _base_scores(folder: Path, scores: Callable[[], HeldOutScores]) -> HeldOutScores:
     """The backbone's held-out scores, kept beside the checkpoints for a resumed run."""
     kept = folder / "base.json"
     if kept.is_file():
         return HeldOutScores(**json.loads(kept.read_text(encoding="utf-8")))
-    found: HeldOutScores = scores()
+    found = scores()
     write_text(kept, json.dumps(vars(found)))
     return found
 
@@ -214,17 +183,15 @@ def _trainer(
     recipe = plan.recipe
     dataset = _dataset(plan, model.get_embedding_dimension() or 0)
     layout = BatchLayout(plan.method.unlabelled, recipe.distillation is not None)
-    common: dict[str, Any] = {
-        "temperature": recipe.temperature,
-        "layout": layout,
-        "terms": _terms(plan, model),
-        "teacher": Teacher(model) if recipe.distillation else None,
-        "gather_across_devices": recipe.gather_across_devices,
-    }
-    loss = (
-        ContrastiveLoss(model, **common)
-        if recipe.mini_batch_size is None
-        else CachedContrastiveLoss(model, mini_batch_size=recipe.mini_batch_size, **common)
+    small = recipe.mini_batch_size
+    loss = (ContrastiveLoss if small is None else CachedContrastiveLoss)(
+        model,
+        temperature=recipe.temperature,
+        layout=layout,
+        terms=_terms(plan, model),
+        teacher=Teacher(model) if recipe.distillation else None,
+        gather_across_devices=recipe.gather_across_devices,
+        **({} if small is None else {"mini_batch_size": small}),
     )
     return EncoderTrainer(
         model=model,

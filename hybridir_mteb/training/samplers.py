@@ -37,13 +37,12 @@ class PairBatchSampler(DefaultBatchSampler):
     Args:
         dataset: The data.
         batch_size: Pairs of one device.
-        drop_last: Ignored: batches are always full.
-        valid_label_columns: Ignored.
-        generator: Ignored: only ``seed`` and the epoch count.
         seed: Any integer.
-        pattern: Kind of batch.
-        temperature: Of languages and sources, see :class:`LanguageCounts`.
+        pattern: Kind of batch; by default monolingual.
+        temperature: How languages and sources are weighted, see :class:`LanguageCounts`.
         world_size: Number of devices; by default that of ``torch.distributed``.
+        **host: What sentence-transformers gives besides, such as ``drop_last``; not used: batches
+            are always full, and only seed and epoch count.
 
     Raises:
         SettingError: ``temperature`` or ``batch_size`` is not positive.
@@ -54,16 +53,14 @@ class PairBatchSampler(DefaultBatchSampler):
         self,
         dataset: PairDataset,
         batch_size: int,
-        drop_last: bool = True,
-        valid_label_columns: list[str] | None = None,
-        generator: torch.Generator | None = None,
-        seed: int = 0,
         *,
+        seed: int = 0,
         pattern: Pattern | None = None,
         temperature: float = 1.0,
         world_size: int | None = None,
+        **host: Any,
     ) -> None:
-        super().__init__(dataset, batch_size, drop_last, valid_label_columns, generator, seed)
+        super().__init__(dataset, batch_size, seed=seed, **{"drop_last": True, **host})
         if temperature <= 0 or batch_size < 1:
             raise SettingError(f"temperature {temperature} and batch size {batch_size}: positive")
         self.dataset = dataset
@@ -189,9 +186,7 @@ class _Pool:
         return Draw(int(rows[query]), int(rows[passage]), int(self._rng.integers(1 << SALT_BITS)))
 
 
-def _count_distinct(
-    has: npt.NDArray[np.bool_], keys: Sequence[frozenset[int]]
-) -> npt.NDArray[np.int64] | None:
+def _count_distinct(has: npt.NDArray[np.bool_], keys: Sequence[frozenset[int]]) -> IntArray | None:
     """Items that exist in two languages, those with a common passage counted once.
 
     Args:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
@@ -16,7 +15,7 @@ from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
 from hybridir_mteb.files import replacing
 from hybridir_mteb.ranking.arrays import FloatMatrix
 from hybridir_mteb.training.held_out import HeldOut, HeldOutScores
-from hybridir_mteb.training.trainer import load_trained_state, trained_state
+from hybridir_mteb.training.weights import blend, load_trained_state, trained_state
 
 BEST = "best.safetensors"
 
@@ -87,7 +86,7 @@ def interpolate(
     model: SentenceTransformer,
     start: dict[str, Tensor],
     weights: Sequence[float],
-    scores: Callable[[], HeldOutScores],
+    scores: Callable[[], HeldOutScores] | None,
 ) -> tuple[float, dict[str, HeldOutScores]]:
     """Move a trained model part of the way back to its backbone, as far as held-out scores like it.
 
@@ -98,13 +97,13 @@ def interpolate(
         model: The trained encoder; left with the best weight's parameters.
         start: Its parameters before training.
         weights: Candidates, 1 for the trained encoder as it is.
-        scores: Evaluates the model.
+        scores: Evaluates the model; None takes the first candidate.
 
     Returns:
         The best weight and the scores of each.
     """
     end = trained_state(model)
-    if len(weights) == 1:
+    if scores is None or len(weights) == 1:
         load_trained_state(model, blend(start, end, weights[0]))
         return weights[0], {}
     found: dict[str, HeldOutScores] = {}
@@ -114,16 +113,3 @@ def interpolate(
     best = max(weights, key=lambda weight: found[str(weight)].criterion)
     load_trained_state(model, blend(start, end, best))
     return best, found
-
-
-def blend(start: dict[str, Tensor], end: dict[str, Tensor], weight: float) -> dict[str, Tensor]:
-    """Parameters between start (0) and end (1)."""
-    blended = {}
-    for name, value in end.items():
-        if ".lora_A." in name:
-            blended[name] = value
-        elif ".lora_B." in name:
-            blended[name] = value * weight
-        else:
-            blended[name] = torch.lerp(start[name], value, weight)
-    return blended

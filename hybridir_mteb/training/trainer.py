@@ -9,49 +9,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
-from torch import Tensor
+from sentence_transformers import SentenceTransformerTrainer
 from tqdm import tqdm
 from transformers import TrainerCallback
 from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from hybridir_mteb.errors import TrainingError
 from hybridir_mteb.files import replacing
+from hybridir_mteb.training.weights import load_trained_state, trained_state
 
 TRAINED = "trained.safetensors"
 TERMS = "terms.safetensors"
 COMPLETE = "complete"
 ROUNDING = 1e-6  # of a number of epochs that is a sum of fractions
-
-
-def trained_state(model: SentenceTransformer) -> dict[str, Tensor]:
-    """The parameters that training changes, on the CPU."""
-    return {
-        name: parameter.detach().cpu().clone()
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
-    }
-
-
-def load_trained_state(model: SentenceTransformer, state: dict[str, Tensor]) -> None:
-    """Put parameters back.
-
-    Raises:
-        TrainingError: The state is not of this model.
-    """
-    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    if parameters.keys() != state.keys():
-        odd = sorted(parameters.keys() ^ state.keys())[:3]
-        raise TrainingError(
-            f"the checkpoint is of another model: {', '.join(odd)} are in only one of them; "
-            "delete the run's folder to start anew"
-        )
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(state[name])
 
 
 class EncoderTrainer(SentenceTransformerTrainer):

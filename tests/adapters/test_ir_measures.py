@@ -253,10 +253,11 @@ def test_the_provider_knows_its_own_measures_only(pipeline):
 
 def test_importing_changes_nothing_in_ir_measures():
     code = (
-        "import ir_measures as i\n"
+        "import sys, ir_measures as i\n"
         "n, m = len(i.DefaultPipeline.providers), dict(i.measures.registry)\n"
         "import hybridir_mteb.adapters.ir_measures as a\n"
         "assert len(i.DefaultPipeline.providers) == n\n"
+        "assert not {'mteb', 'torch'} & set(sys.modules)\n"
         "a.register(); assert len(i.DefaultPipeline.providers) == n + 1\n"
         "assert m == dict(i.measures.registry)"
     )

@@ -52,7 +52,7 @@ def eighteen() -> BiasReport:
 def printed(sheet: Sheet, console: Console, monkeypatch: pytest.MonkeyPatch) -> str:
     stream = io.StringIO()
     console.file = stream
-    monkeypatch.setattr(command, "console", console)
+    monkeypatch.setattr("hybridir_mteb.cli.console.console", console)
     command._print(sheet)
     return stream.getvalue()
 
@@ -121,7 +121,7 @@ def test_cutting_loses_no_column(heads: list[str], width: int) -> None:
     for part in parts:
         stream = io.StringIO()
         monkeypatch = pytest.MonkeyPatch()
-        monkeypatch.setattr(command, "console", Console(width=120, file=stream))
+        monkeypatch.setattr("hybridir_mteb.cli.console.console", Console(width=120, file=stream))
         command._print(part)
         monkeypatch.undo()
         assert len(part.columns) <= 2 or frame(stream.getvalue()) <= width

@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ SCORES = TOY.random_scores(0)
 def _piped(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(import_module("hybridir_mteb.cli.bias"), "console", Console(width=120))
+    monkeypatch.setattr("hybridir_mteb.cli.console.console", Console(width=120))
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +28,7 @@ def _piped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Output as into a pipe, also where pytest writes to a terminal or CI asks for colours."""
     for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
         monkeypatch.delenv(variable, raising=False)
-    for name in ("app", "data", "tables"):
-        module = import_module(
-            f"hybridir_mteb.cli.{name}"
-        )  # hybridir_mteb.cli.app is the Typer object
-        monkeypatch.setattr(module, "console", Console(width=120))
+    monkeypatch.setattr("hybridir_mteb.cli.console.console", Console(width=120))
 
 
 def run(*arguments: str) -> str:

@@ -7,14 +7,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 from toys.beir import CORPUS, QRELS, QUERIES, write
 from typer.testing import CliRunner
 
+from hybridir_mteb.adapters.mteb.register import licences, owner_of
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.collections import own as added
 from hybridir_mteb.collections.own import AddedFolder, AddedPool, read_record
@@ -24,6 +25,7 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
+from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.paths import collections_dir
 from hybridir_mteb.plugins.manager import load_plugins
 from hybridir_mteb.plugins.registry import Plugins
@@ -45,15 +47,24 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Output of a command that succeeds; a failure is raised."""
-    for name in ("data", "tables"):
-        monkeypatch.setattr(
-            import_module(f"hybridir_mteb.cli.{name}"), "console", Console(width=200)
-        )
+    monkeypatch.setattr("hybridir_mteb.cli.console.console", Console(width=200))
 
     def invoke(*arguments: str) -> str:
         return CliRunner().invoke(app, arguments, catch_exceptions=False).stdout
 
     return invoke
+
+
+def add_folder(name: str, folder: Path, **options: Any) -> None:
+    """Add a folder as the command does."""
+    added.add_folder(
+        name, folder, added.FolderOptions(**options), taken=owner_of, licences=licences()
+    )
+
+
+def add_pool(name: str, languages: tuple[str, ...]) -> None:
+    """Add a pool as the command does."""
+    added.add_pool(installed_plugins().collections[name], languages, taken=owner_of)
 
 
 def registered() -> Plugins:
@@ -81,7 +92,7 @@ def test_a_folder_is_added_by_command(folder: Path, run: Callable[..., str]) -> 
 
 
 def test_an_added_folder_is_registered_as_a_plugins_collection(folder: Path) -> None:
-    added.add_folder("Mine", folder, language="sv", query_language="en", licence="cc-by-4.0")
+    add_folder("Mine", folder, language="sv", query_language="en", licence="cc-by-4.0")
     plugins = registered()
     assert plugins.problems == []
     assert plugins.collections.owner("Mine") == "hybridir data add"
@@ -93,15 +104,15 @@ def test_an_added_folder_is_registered_as_a_plugins_collection(folder: Path) -> 
     assert [passage.id for passage in part.passages.passages()] == ["d1", "d2", "d3"]
     before = spec.card.revision
     write(folder / "qrels" / "test.tsv", QRELS[:1])
-    added.add_folder("Mine", folder)
+    add_folder("Mine", folder)
     again = registered().collections["Mine"]
     assert again.card.revision != before
     assert again.card.license == "not specified"
 
 
 def test_mteb_knows_the_task_in_the_next_process(folder: Path) -> None:
-    added.add_folder("Mine", folder, language="sv")
-    added.add_pool("MIRACL", ("yo", "sw"))
+    add_folder("Mine", folder, language="sv")
+    add_pool("MIRACL", ("yo", "sw"))
     (collections_dir() / "Broken.json").write_text("{")
     code = (
         "import mteb; t = mteb.get_task('Mine').metadata; print(t.eval_langs, t.main_score);"
@@ -117,7 +128,7 @@ def test_mteb_knows_the_task_in_the_next_process(folder: Path) -> None:
 
 
 def test_a_damaged_record_is_one_problem_and_stops_nothing(folder: Path) -> None:
-    added.add_folder("Mine", folder)
+    add_folder("Mine", folder)
     good = json.loads((collections_dir() / "Mine.json").read_text())
     damages = {
         "A": "{",
@@ -152,7 +163,7 @@ def test_a_damaged_record_is_one_problem_and_stops_nothing(folder: Path) -> None
 
 @pytest.mark.parametrize("file", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])
 def test_a_folder_that_changed_is_refused_until_it_is_added_again(folder: Path, file: str) -> None:
-    added.add_folder("Mine", folder)
+    add_folder("Mine", folder)
     spec = registered().collections["Mine"]
     content = (folder / file).read_bytes()
     (folder / file).write_bytes(content)  # a new time, the same content
@@ -162,7 +173,7 @@ def test_a_folder_that_changed_is_refused_until_it_is_added_again(folder: Path, 
         spec.load("en")
     assert f"Mine: {folder / file} is not what it was" in str(caught.value)
     assert str(caught.value).endswith(f"hybridir data add Mine {folder}")
-    added.add_folder("Mine", folder)
+    add_folder("Mine", folder)
     registered().collections["Mine"].load("en")
     (folder / "corpus.jsonl").unlink()
     with pytest.raises(DataUnavailableError, match="no corpus"):
@@ -188,7 +199,7 @@ def test_the_advice_for_a_changed_folder_keeps_its_options(
 
 
 def test_the_number_of_passages_is_known_before_they_are_encoded(folder: Path) -> None:
-    added.add_folder("Mine", folder)
+    add_folder("Mine", folder)
     assert registered().collections["Mine"].load("en").passages.expected == 3  # type: ignore[attr-defined]
 
 
@@ -206,7 +217,7 @@ def test_what_is_wrong_with_a_folder_is_refused_with_numbers(
     with pytest.raises(
         DataFormatError, match="1 of 4 passages have an id that occurs before, the "
     ):
-        added.add_folder("Mine", folder, allow_missing=True)
+        add_folder("Mine", folder, allow_missing=True)
     assert sorted(p.name for p in collections_dir().glob("*")) == ["Mine.json"], "the old one stays"
 
 
@@ -225,17 +236,17 @@ def test_what_is_wrong_with_a_folder_is_refused_with_numbers(
     ],
 )
 def test_a_name_must_be_valid_and_free(folder: Path, name: str, said: str) -> None:
-    added.add_folder("Mine", folder)
+    add_folder("Mine", folder)
     with pytest.raises(SettingError, match=said):
-        added.add_folder(name, folder)
+        add_folder(name, folder)
 
 
 def test_languages_and_licences_are_those_of_mteb(folder: Path) -> None:
     with pytest.raises(UnknownNameError, match="unknown language code 'xx'"):
-        added.add_folder("Mine", folder, query_language="xx")
+        add_folder("Mine", folder, query_language="xx")
     with pytest.raises(SettingError, match=r"licence 'CC' is not known to MTEB.*cc-by-4\.0"):
-        added.add_folder("Mine", folder, licence="CC")
-    added.add_folder("Mine", folder, licence="https://example.org/licence")
+        add_folder("Mine", folder, licence="CC")
+    add_folder("Mine", folder, licence="https://example.org/licence")
 
 
 def test_a_pool_is_added_and_removed(run: Callable[..., str]) -> None:
@@ -251,10 +262,10 @@ def test_a_pool_is_added_and_removed(run: Callable[..., str]) -> None:
 
 def test_what_cannot_be_pooled_or_removed_is_said() -> None:
     with pytest.raises(SettingError, match="XQuADR is parallel or in one language"):
-        added.add_pool("XQuADR", ("de", "en"))
+        add_pool("XQuADR", ("de", "en"))
     with pytest.raises(UnknownNameError, match="needs at least two of ar, bn"):
-        added.add_pool("MIRACL", ("sw",))
-    added.add_pool("MIRACL", ("sw", "yo"))
+        add_pool("MIRACL", ("sw",))
+    add_pool("MIRACL", ("sw", "yo"))
     with pytest.raises(UnknownNameError, match="Did you mean MIRACLSwYo"):
         added.remove("MIRACLSwY")
     with pytest.raises(UnknownNameError, match=r"no collection '\.\./x' was added"):
@@ -267,7 +278,7 @@ def test_training_data_are_compared_with_added_folders(
     monkeypatch.delenv("HYBRIDIR_DATA_DIR", raising=False)
     rows = [*CORPUS[:2], {"_id": "d3", "text": "The pine marten hides its winter food in hollows."}]
     write(folder / "corpus.jsonl", rows)
-    added.add_folder("Mine", folder)
+    add_folder("Mine", folder)
     known = evaluation_texts()
     assert "Mine" in known.checked
     assert known.find("the pine marten hides its winter food in hollows") == "Mine"

@@ -11,7 +11,7 @@ from toys.beir import CORPUS, QRELS, QUERIES, write
 
 from hybridir_mteb.collections.collection import StreamedPassage
 from hybridir_mteb.collections.readers.beir import beir_files, beir_splits, read_beir_folder
-from hybridir_mteb.collections.readers.verify import examine
+from hybridir_mteb.collections.readers.verify import read_through
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, UnknownNameError
 from hybridir_mteb.plugins.specs import StreamedPart
 
@@ -187,13 +187,13 @@ def test_malformed_rows_and_queries_are_named(folder: Path) -> None:
 
 def test_reading_through_counts_what_is_wrong(folder: Path) -> None:
     write(folder / "corpus.jsonl", [*CORPUS[:1], CORPUS[0], {"_id": "d9", "text": " "}, CORPUS[0]])
-    found = examine(read_beir_folder(folder))
+    found = read_through(read_beir_folder(folder))
     assert (found.passages, found.empty) == (4, 1)
     assert (found.duplicates, found.duplicate) == (2, "d1")
     assert (found.judgements, found.relevant) == (3, 2)
     assert (found.missing, found.missing_relevant) == (2, 1)
     assert found.missing_example == ("q2", "d2")
-    clean = examine(StreamedPart("en", {}, {}, FewHashes()))
+    clean = read_through(StreamedPart("en", {}, {}, FewHashes()))
     assert (clean.passages, clean.duplicates, clean.duplicate) == (3, 0, "")
 
 
@@ -208,4 +208,4 @@ class FewHashes:
 
 def test_ids_with_equal_hashes_are_no_duplicates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hybridir_mteb.collections.readers.verify._hash", lambda identifier: 1)
-    assert examine(StreamedPart("en", {}, {}, FewHashes())).duplicates == 0
+    assert read_through(StreamedPart("en", {}, {}, FewHashes())).duplicates == 0

@@ -20,7 +20,7 @@ from miracl_corpus import make_corpus
 from hybridir_mteb.collections import download as hub_files
 from hybridir_mteb.collections.download import fetch_folder, locate, locate_folder
 from hybridir_mteb.collections.readers.miracl import read_topics
-from hybridir_mteb.collections.readers.verify import examine
+from hybridir_mteb.collections.readers.verify import read_through
 from hybridir_mteb.errors import (
     ChecksumError,
     DataFormatError,
@@ -142,7 +142,7 @@ def test_a_made_up_corpus_holds_every_judged_passage(
     assert all(set(row) == {"docid", "title", "text"} for row in rows)
     passages = {passage.id: passage for passage in part.passages.passages()}
     assert list(passages) == [row["docid"] for row in rows]
-    found = examine(part)
+    found = read_through(part)
     assert (found.passages, found.duplicates, found.missing, found.empty) == (2500, 0, 0, 0)
     assert str(found) == "119 queries, 2500 passages, 1188 judgements (144 relevant)"
     for query, judged in part.qrels.items():
@@ -168,7 +168,7 @@ def test_a_small_corpus_holds_the_judged_passages_of_the_first_topics(
     whole = [query for query, judged in part.qrels.items() if here.issuperset(judged)]
     assert len(whole) == made.topics_here > 5
     assert whole[:5] == list(part.queries)[:5]
-    found = examine(part)
+    found = read_through(part)
     assert found.missing_relevant == made.relevant - made.relevant_here > 0
     assert found.missing_example is not None
     query, passage = found.missing_example

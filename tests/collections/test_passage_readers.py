@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybridir_mteb.collections.collection import PassageSource, StreamedPassage
+from hybridir_mteb.collections.download import in_order
 from hybridir_mteb.collections.readers import digests
-from hybridir_mteb.collections.readers.rows import FileSource, in_order, read_rows
+from hybridir_mteb.collections.readers.rows import FileSource, read_rows
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
 from hybridir_mteb.files import sha256_of
 from hybridir_mteb.paths import digests_file

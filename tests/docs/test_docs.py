@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 import readme
+import yaml
 from markers import MarkerError, bench, render, results
 from markers.code import command_group, walk
 from toys import REPOSITORY
 from toys.modules import load_module
 
+import hybridir_mteb
+from hybridir_mteb.adapters.mteb.benchmark import CITATION
 from hybridir_mteb.results.tables import summarise
 
 DOCS = REPOSITORY / "docs"
@@ -50,7 +53,7 @@ def run_python(code: str, folder: Path, **environment: str) -> str:
 
 def test_the_navigation_lists_every_page() -> None:
     config = (DOCS / "mkdocs.yml").read_text(encoding="utf-8")
-    listed = re.findall(r"^  - .+: (\S+\.md)$", config, re.MULTILINE)
+    listed = re.findall(r"^ +- .+: (\S+\.md)$", config, re.MULTILINE)
     assert sorted(listed) == [str(page.relative_to(DOCS / "pages")) for page in PAGES]
 
 
@@ -184,6 +187,12 @@ def test_the_tables_of_the_readme_are_those_of_the_results() -> None:
     assert text == readme.fill_tables(text), "a table is old: python docs/readme.py"
 
 
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == hybridir_mteb.__version__
+    assert citation["references"][0]["title"] in " ".join(CITATION.split())
+
+
 def test_the_pictures_show_the_committed_results() -> None:
     pytest.importorskip("matplotlib")
     plots = load_module(DOCS / "experiments" / "plots.py")
@@ -258,6 +267,8 @@ def test_a_target_is_called_missed_where_it_is(
         "{{ file:nothing }}",
         "{{ table:nothing }}",
         "{{ value:xquad-r }}",
+        "{{ source:nothing.py }}",
+        "{{ source:paths.py nothing }}",
     ],
 )
 def test_a_marker_that_refers_to_nothing_is_an_error(marker: str) -> None:

@@ -15,6 +15,7 @@ import pytrec_eval
 from toys import REPOSITORY, TESTS
 
 from hybridir_mteb import language_bias
+from hybridir_mteb.adapters.mteb.register import owner_of
 from hybridir_mteb.bias.predictions import read_predictions
 from hybridir_mteb.collections.own import add_pool
 from hybridir_mteb.collections.readers.trec import read_qrels
@@ -62,7 +63,7 @@ def mirror(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def test_mteb_run_on_miracl(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = add_pool("MIRACL", ("sw", "yo"))
+    pool = add_pool(installed_plugins().collections["MIRACL"], ("sw", "yo"), taken=owner_of)
     assert pool.name == "MIRACLSwYo"
     # This process has loaded its plugins already.
     monkeypatch.setitem(installed_plugins().collections._items, pool.name, pool)

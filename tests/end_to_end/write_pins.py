@@ -1,8 +1,8 @@
-"""Makes the pinned runs and writes the pins: ``python tests/end_to_end/write_pins.py [GROUP…]``.
+"""Makes the pinned runs and writes the pins anew: ``python tests/end_to_end/write_pins.py``.
 
 Only after a change of behaviour that is wanted: the difference of ``pins/`` shows users what they
 will see. ``HYBRIDIR_DATA_DIR`` must name a folder with MIRACL's topics and qrels. All groups are
-written unless some are named.
+written unless some are named as arguments.
 """
 
 from __future__ import annotations

@@ -16,17 +16,17 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from toys.training import write_tiny_decoder, write_tiny_xlmr
 
 from hybridir_mteb.encoders.backbones import BACKBONES
-from hybridir_mteb.encoders.network import (
-    add_lora,
-    efficient,
-    freeze_in_bf16,
-    load_backbone,
-    set_dropout,
-)
+from hybridir_mteb.encoders.load import load_backbone
+from hybridir_mteb.encoders.network import add_lora, efficient, freeze_in_bf16, set_dropout
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.measures.probe import language_probe_accuracy
 from hybridir_mteb.training.by_length import embed_by_length
-from hybridir_mteb.training.losses.adversarial import LanguageAdversary, ramp, reverse_gradient
+from hybridir_mteb.training.losses.adversarial import (
+    AdversaryOptions,
+    LanguageAdversary,
+    ramp,
+    reverse_gradient,
+)
 from hybridir_mteb.training.losses.contrastive import (
     BatchLayout,
     CachedContrastiveLoss,
@@ -86,7 +86,9 @@ def train_toy(terms: list[LossTerm]) -> tuple[float, float]:
     "term",
     [
         LanguageAdversary(
-            DIMENSION, N_LANGUAGES, hidden=32, steps=5, queue_batches=4, learning_rate=5e-3
+            DIMENSION,
+            N_LANGUAGES,
+            AdversaryOptions(hidden=32, steps=5, queue_batches=4, learning_rate=5e-3),
         ),
         Erasure(N_LANGUAGES, weight=1.0),
     ],
@@ -122,7 +124,7 @@ def batch_of(n: int, seed: int = 0, progress: float = 0.5, **kwargs: object) -> 
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: LanguageAdversary(DIMENSION, N_LANGUAGES, hidden=8, seed=1),
+        lambda: LanguageAdversary(DIMENSION, N_LANGUAGES, AdversaryOptions(hidden=8), seed=1),
         lambda: Erasure(N_LANGUAGES, queue_batches=3),
     ],
     ids=["adversarial", "erasure"],
@@ -138,7 +140,7 @@ def test_a_restored_term_goes_on_exactly(make: object) -> None:
 
 
 def test_the_discriminator_does_not_learn_from_held_out_batches() -> None:
-    term = LanguageAdversary(DIMENSION, N_LANGUAGES, hidden=8)
+    term = LanguageAdversary(DIMENSION, N_LANGUAGES, AdversaryOptions(hidden=8))
     before = {k: v.clone() for k, v in term.state_dict().items()}
     term(batch_of(6, training=False))
     after = term.state_dict()
@@ -232,7 +234,11 @@ def test_the_cached_loss_has_the_gradients_of_the_plain_one(tiny: SentenceTransf
             tiny,
             temperature=0.05,
             layout=BatchLayout(unlabelled=True, pivot=True),
-            terms=[LanguageAdversary(16, 3, hidden=8), Erasure(3), Distillation()],
+            terms=[
+                LanguageAdversary(16, 3, AdversaryOptions(hidden=8)),
+                Erasure(3),
+                Distillation(),
+            ],
             teacher=Teacher(tiny),
             **extra,
         )

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mteb.models.model_implementations import MODEL_REGISTRY
 from toys.training import write_parallel_jsonl
 from typer.testing import CliRunner
 
+from hybridir_mteb.adapters.mteb.load import pinned_revision
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.errors import DataUnavailableError, SettingError, TrainingError, UnknownNameError
 from hybridir_mteb.training.plan import make_plan, run_folder
@@ -84,6 +86,21 @@ def test_a_run_is_resumed_only_with_the_same_data_and_devices(tmp_path: Path) ->
     assert run_folder(plan) != run_folder(plan, devices=2)
     write_parallel_jsonl(path, n_items=50)
     assert run_folder(plan) != run_folder(make_plan(recipe, leak_check=False))
+
+
+def test_weights_of_the_hub_are_pinned_by_the_recipe_or_else_by_mteb(tmp_path: Path) -> None:
+    path = write_parallel_jsonl(tmp_path / "d.jsonl")
+    fields = {**BASE, "backbone": "xlmr", "data": [{"kind": "jsonl", "path": str(path)}]}
+
+    def revision(**changes: str) -> str | None:
+        recipe = make_recipe({**fields, **changes})
+        return make_plan(recipe, leak_check=False, pinned=pinned_revision).revision
+
+    assert revision() == MODEL_REGISTRY["FacebookAI/xlm-roberta-base"].revision
+    other = "intfloat/multilingual-e5-small"
+    assert revision(weights=other) == MODEL_REGISTRY[other].revision
+    assert revision(weights=other, revision="0" * 40) == "0" * 40
+    assert revision(weights=str(tmp_path)) is None
 
 
 def test_pocket_recipes_differ_in_the_method_alone() -> None:

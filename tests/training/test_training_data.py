@@ -22,14 +22,14 @@ from hybridir_mteb.tasks import MLQA_R, XQUAD_R
 from hybridir_mteb.training.codeswitch import CodeSwitch
 from hybridir_mteb.training.held_out import HeldOut, split_documents
 from hybridir_mteb.training.leak import EvaluationTexts, check_leaks, evaluation_texts
-from hybridir_mteb.training.lexicon import induce, read_muse, write_muse
-from hybridir_mteb.training.pairs import Example, Source, TrainingItem
+from hybridir_mteb.training.lexicon import induce, read_muse
+from hybridir_mteb.training.pairs import Example, Source, TrainingItem, normalise
+from hybridir_mteb.training.recipe import Documents, Hub
 from hybridir_mteb.training.sources.documents import LineParallel, crop_words, inverse_cloze, words
-from hybridir_mteb.training.sources.hub import HubColumns, HubSet, read_hub
+from hybridir_mteb.training.sources.hub import read_hub
 from hybridir_mteb.training.sources.jsonl import read_jsonl
 from hybridir_mteb.training.sources.ntrex import load_ntrex
 from hybridir_mteb.training.sources.questions import read_questions
-from hybridir_mteb.training.text import normalise
 
 GOOD = {"id": "a", "language": "en", "query": "who?", "passage": "she"}
 
@@ -69,8 +69,8 @@ def test_jsonl_joins_translations_over_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("{", "line 2, column 1: not JSON"),
-        ("[]", "line 2: expected a JSON object"),
+        ("{", ":2: not valid JSON"),
+        ("[]", ":2: expected a JSON object"),
         ({**GOOD, "id": "b", "query": " "}, "line 2: 'query' must be a non-empty string"),
         ({**GOOD, "id": "b", "language": "xx"}, "line 2: unknown language 'xx'"),
         ({**GOOD, "id": "b", "negatives": "no"}, "line 2: 'negatives' must be a list"),
@@ -93,20 +93,22 @@ def test_missing_data_say_so(tmp_path: Path) -> None:
 
 
 def test_inverse_cloze_by_hand() -> None:
-    source = inverse_cloze(corpus(), window=1, keep=0.0)
+    source = inverse_cloze(corpus(), Documents(window=1, keep=0.0))
     found = {item.id: item.examples["en"] for item in source.items}
     assert found["a:1"] == Example("one red fish swims here", "two red fish swim there")
     assert found["a:2"].passage == "one red fish swims here three blue birds fly away"
     assert set(found) == {"a:1", "a:2", "a:3"}  # b has one sentence: no neighbour
-    kept = {item.id: item.examples["de"] for item in inverse_cloze(corpus(), keep=1.0).items}
+    kept = {
+        item.id: item.examples["de"] for item in inverse_cloze(corpus(), Documents(keep=1.0)).items
+    }
     assert kept["b:4"].passage == "vier grüne Frösche schlafen jetzt"
-    for item in inverse_cloze(corpus(), crop=1.0).items:
+    for item in inverse_cloze(corpus(), Documents(crop=1.0)).items:
         for code, example in item.examples.items():
             assert example.passage == corpus().lines[code][int(item.id.split(":")[1]) - 1]
             assert example.query in example.passage
             assert len(example.query.split()) == 3
     with pytest.raises(DataFormatError, match="nothing to train on"):
-        inverse_cloze(corpus(), min_words=50)
+        inverse_cloze(corpus(), Documents(min_words=50))
 
 
 @given(st.text("ab 中文", min_size=1), st.floats(0.1, 1), st.floats(0, 1))
@@ -156,10 +158,10 @@ def test_a_local_copy_of_a_hub_data_set_has_the_same_schema(tmp_path: Path, layo
             place = tmp_path / name / f"train.{layout}"
             rows.to_json(place) if layout == "jsonl" else rows.to_parquet(place)
     found = read_hub(
-        HubSet(
-            str(tmp_path),
-            {"en": "english", "de": "german"},
-            columns=HubColumns(negatives=("negative",)),
+        Hub(
+            name=str(tmp_path),
+            configurations={"en": "english", "de": "german"},
+            negatives=("negative",),
             split="train" if layout == "saved" else "train[:3]",
         )
     )
@@ -169,13 +171,13 @@ def test_a_local_copy_of_a_hub_data_set_has_the_same_schema(tmp_path: Path, layo
         "de": Example("wer 1", "german answer 1", ("german other 1",)),
     }
     with pytest.raises(DataFormatError, match="no column text; it has"):
-        read_hub(HubSet(str(tmp_path), {"en": "english"}, columns=HubColumns(query="text")))
+        read_hub(Hub(name=str(tmp_path), configurations={"en": "english"}, query="text"))
 
 
 def test_rows_of_one_query_are_held_out_together(tmp_path: Path) -> None:
     rows = [{"query": f"who {at // 3}", "positive": f"answer {at}"} for at in range(9)]
     Dataset.from_list(rows).to_json(tmp_path / "english.jsonl")
-    found = read_hub(HubSet(str(tmp_path), {"en": "english.jsonl"}))
+    found = read_hub(Hub(name=str(tmp_path), configurations={"en": "english.jsonl"}))
     assert [item.document for item in found.items] == [f"who {at // 3}" for at in range(9)]
 
 
@@ -187,14 +189,14 @@ def test_a_loading_script_of_the_hub_is_not_run_and_says_so(
 
     monkeypatch.setattr("hybridir_mteb.training.sources.hub.load_dataset", refuse)
     with pytest.raises(DataUnavailableError, match="scripts are no longer supported"):
-        read_hub(HubSet("me/set", {"en": "english"}, revision="0" * 40))
+        read_hub(Hub(name="me/set", configurations={"en": "english"}, revision="0" * 40))
 
 
 def test_data_of_the_hub_are_pinned_and_say_when_they_cannot_be_had() -> None:
     with pytest.raises(DataFormatError, match="revision"):
-        read_hub(HubSet("unicamp-dl/mmarco", {"en": "english"}))
+        read_hub(Hub(name="unicamp-dl/mmarco", configurations={"en": "english"}))
     with pytest.raises(DataUnavailableError, match="Connect to the network"):
-        read_hub(HubSet("unicamp-dl/mmarco", {"en": "english"}, revision="0" * 40))
+        read_hub(Hub(name="unicamp-dl/mmarco", configurations={"en": "english"}, revision="0" * 40))
 
 
 def source_of(text: str) -> Source:
@@ -252,7 +254,8 @@ def test_lexicons_in_muse_format(tmp_path: Path) -> None:
     path.write_text("cat\tKatze\ncat\tKater\ndog Hund\n\n")
     lexicon = read_muse(path)
     assert lexicon == {"cat": ("Katze", "Kater"), "dog": ("Hund",)}
-    write_muse(path, lexicon)
+    pairs = [f"{word}\t{other}" for word, others in lexicon.items() for other in others]
+    path.write_text("\n".join(pairs) + "\n")
     assert read_muse(path) == lexicon
     path.write_text("cat\tKatze\nalone\n")
     with pytest.raises(DataFormatError, match="line 2"):

@@ -9,8 +9,7 @@ The pool is what ``doc_lang`` lists, and what a run does not return is not found
 and plays no part in the mean. Where ir_measures fills it in on its own, because measures of several
 providers are asked for at once, its value is NaN, and the mean still passes it over.
 
-Importing it imports mteb, as all of this folder does, and ir_measures, which comes with the extra
-``ir-measures``.
+ir_measures comes with the extra ``ir-measures``.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from typing import Any, ClassVar
 
 import ir_measures
 from ir_measures import Metric, providers
-from ir_measures.providers.base import NOT_PROVIDED
 from ir_measures.providers.base import Any as AnyValue
 from ir_measures.util import QrelsConverter, RunConverter
 
@@ -76,13 +74,10 @@ class _Inputs:
 
     @classmethod
     def of(cls, measure: LanguageBiasMeasure) -> _Inputs:
-        def given(name: str) -> Any:
-            value = measure[name] if name in measure.SUPPORTED_PARAMS else NOT_PROVIDED
-            return None if value is NOT_PROVIDED else value
-
-        item = given("query_item")
-        cutoff = given("cutoff") if item is not None else None  # it changes rankings in MRC only
-        return cls(given("doc_lang"), given("query_lang"), item, cutoff)
+        given = measure.params
+        item = given.get("query_item")
+        cutoff = None if item is None else given.get("cutoff")  # it changes rankings in MRC only
+        return cls(given["doc_lang"], given.get("query_lang"), item, cutoff)
 
     @property
     def key(self) -> tuple[int | None, ...]:

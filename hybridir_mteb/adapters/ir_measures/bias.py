@@ -136,8 +136,6 @@ class _RankDistance(LanguageBiasMeasure):
 
 
 class _RankDistanceNorm(LanguageBiasMeasure):
-    """Rank distance from 0 (ideal) to 1 (worst)."""
-
     NAME = "hybridir_RankDistanceNorm"
     __name__ = "RankDistanceNorm"
     PRETTY_NAME = "Normalised rank distance"
@@ -162,8 +160,6 @@ class _LPR(_OfQueryLanguage):
 
 
 class _LPRExpected(_OfQueryLanguage):
-    """Language preference rate of an unbiased retriever."""
-
     NAME = "hybridir_LPRExpected"
     __name__ = "LPRExpected"
     PRETTY_NAME = "Expected language preference rate"
@@ -188,8 +184,6 @@ class _Top1(_OfQueryLanguage):
 
 
 class _SameLanguageShare(_OfQueryLanguage):
-    """Share of the top k in the query's language, over that language's share of the pool."""
-
     NAME = "hybridir_SameLanguageShare"
     __name__ = "SameLanguageShare"
     PRETTY_NAME = "Same-language share at k"
@@ -264,13 +258,4 @@ class _MRC(LanguageBiasMeasure):
 RankDistance, RankDistanceNorm = _RankDistance(), _RankDistanceNorm()
 LPR, LPRExpected, Top1 = _LPR(), _LPRExpected(), _Top1()
 SameLanguageShare, PEER, MRC = _SameLanguageShare(), _PEER(), _MRC()
-MEASURES: tuple[LanguageBiasMeasure, ...] = (
-    RankDistance,
-    RankDistanceNorm,
-    LPR,
-    LPRExpected,
-    Top1,
-    SameLanguageShare,
-    PEER,
-    MRC,
-)
+MEASURES = (RankDistance, RankDistanceNorm, LPR, LPRExpected, Top1, SameLanguageShare, PEER, MRC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,10 +28,12 @@ from hybridir_mteb.ranking.arrays import (
     BatchEncoder,
     FloatMatrix,
     IntArray,
+    ScoreFunction,
     Similarity,
     check_embeddings,
 )
-from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer
+from hybridir_mteb.ranking.exact import Scorer
+from hybridir_mteb.ranking.scorers import scorer_of
 
 logger = logging.getLogger(__name__)
 
@@ -135,25 +137,15 @@ def scorer(
     model: Any,
     queries: tuple[FloatMatrix, IntArray],
     passages: tuple[FloatMatrix, IntArray],
-) -> DenseScorer | FunctionScorer:
+) -> Scorer:
     """Scores by the model's similarity: cosine and dot product in float64, others by the model."""
-    query_vectors = queries[0][queries[1]]
-    similarity = similarity_of(model)
-    if isinstance(similarity, Similarity):
-        return DenseScorer(query_vectors, *passages, similarity=similarity)
-    check_embeddings(query_vectors, "query")
-    check_embeddings(passages[0], "passage", query_vectors.shape[1])
-    return FunctionScorer(query_vectors, *passages, function=similarity)
+    return scorer_of(similarity_of(model), queries[0][queries[1]], *passages)
 
 
-def similarity_of(model: Any) -> Similarity | Callable[[Any, Any], Any]:
+def similarity_of(model: Any) -> Similarity | ScoreFunction:
     """Cosine or dot product, or the function of a model that brings code of its own for it."""
     model = undebiased(model)
-    name = _similarity_name(model)
-    if name in {similarity.value for similarity in Similarity}:
-        return Similarity(name)
-    function: Callable[[Any, Any], Any] = model.similarity
-    return function
+    return Similarity.named(_similarity_name(model), model.similarity)
 
 
 def _similarity_name(model: Any) -> str | None:

@@ -156,3 +156,11 @@ def base_revision(model: Any) -> str:
     seen["network"] = None if module is None else module_fingerprint(module)
     text = json.dumps(seen, sort_keys=True, default=repr)
     return f"{revision}:{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
+
+
+def pinned_revision(hub_id: str) -> str | None:
+    """The commit that MTEB pins for a model of the hub, if it knows the model."""
+    from mteb.models.model_implementations import MODEL_REGISTRY
+
+    meta = MODEL_REGISTRY.get(hub_id)
+    return None if meta is None else meta.revision

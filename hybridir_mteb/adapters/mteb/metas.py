@@ -14,6 +14,7 @@ from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.trained import NOT_HERE
 from hybridir_mteb.encoders.trained_record import ALLOWED, check_record, skipping
 from hybridir_mteb.errors import DataUnavailableError, one_line
+from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.plugins.specs import Backbone, TrainingMethod
 
@@ -69,7 +70,8 @@ def load_encoder(
     wanted = None if revision == NOT_HERE else revision
     encoder = trained.find(model_name, wanted) or from_hub(model_name, wanted)
     trained.verify(encoder)
-    model = load_sentence_transformer(encoder, device=torch_device(device))
+    backbone_of = installed_plugins().backbones.__getitem__
+    model = load_sentence_transformer(encoder, backbone_of, device=torch_device(device))
     return SentenceEncoder(
         model, precision=precision, token_budget=token_budget, revision=encoder.fingerprint
     )

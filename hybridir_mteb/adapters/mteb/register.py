@@ -13,12 +13,17 @@ from hybridir_mteb.plugins.specs import CollectionSpec, StreamedSpec
 _registered: list[Plugins] = []
 
 
-def register() -> Plugins:
-    """Give mteb our models and tasks, once for the process; later calls return the same."""
+def register(plugins: Plugins | None = None) -> Plugins:
+    """Give mteb our models and tasks, once for the process; later calls return the same.
+
+    Args:
+        plugins: What to give; by default what is installed.
+    """
     import mteb  # noqa: F401 -- its import may run the autoload hook, which registers
 
     if not _registered:
-        plugins = installed_plugins()
+        plugins = plugins or installed_plugins()
+    if plugins and not _registered:  # else it was the hook's turn at the end of loading
         _registered.append(plugins)
         _register_encoders(plugins)
         _register_models(plugins)
@@ -132,13 +137,12 @@ def check_task(task: Any) -> None:
         raise PluginError(f"{type(error).__name__}: {error}") from error
 
 
-def task_owner(name: str) -> str | None:
-    """Who has a task of this name: a plugin, ``mteb``, or None."""
-    from hybridir_mteb.adapters.mteb.register import register
-
-    tasks = register().tasks
-    if name in tasks:
-        return tasks.owner(name)
+def owner_of(name: str) -> str | None:
+    """Who has a collection or a task of this name: a plugin, ``mteb``, or None."""
+    plugins = register()
+    for names in (plugins.collections, plugins.tasks):
+        if name in names:
+            return names.owner(name)
     registry: Any = sys.modules["mteb.get_tasks"]
     return "mteb" if name in registry._TASKS_REGISTRY else None
 

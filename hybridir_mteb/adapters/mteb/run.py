@@ -1,87 +1,115 @@
-"""Searches our tasks with any encoder that MTEB loads."""
+"""Runs: our tasks searched with any encoder, MTEB's own command, judgements of MTEB's own tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
 import mteb
 
+from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.load import load_base
 from hybridir_mteb.adapters.mteb.ranked_task import RankedTask, check_subsets
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.streamed import StreamedTask
-from hybridir_mteb.errors import SettingError
-from hybridir_mteb.ranking.trec import SubsetRun
+from hybridir_mteb.errors import DataUnavailableError, SettingError
+from hybridir_mteb.files import write_text
+from hybridir_mteb.ranking.arrays import Qrels
+from hybridir_mteb.ranking.trec import SubsetRun, write_qrels, write_run
 
+DEPTH = 1000
+MEASURES_FILE = "measures.json"
 ENCODE_KWARGS = {"batch_size": 32}  # as mteb run has it
 
 
-class Searching:
-    """One task, and the encoder that searches it.
-
-    Args:
-        task: Name of one of our tasks.
-        subsets: Names; all if there are none.
-        dtype: Of the shards of a streamed task.
-        device: Of encoder and search.
+class RunOptions(TypedDict, total=False):
+    """How to search a task, as keywords.
 
     Attributes:
-        subsets: Names of the subsets to search, in the task's order.
-
-    Raises:
-        UnknownNameError: No such task or subset.
-        SettingError: A task that is not ours.
+        subsets: Names of subsets; all by default.
+        depth: Passages for each query in the run; measures see the whole ranking.
+        dtype: ``float32`` or ``float16``, of the shards; by default what the environment says.
+        device: Torch device of encoder and search; by default a GPU if there is one.
+        precision: ``fp32`` or ``bf16``, for encoders of this package.
     """
 
-    def __init__(
-        self, task: str, subsets: Sequence[str], *, dtype: str | None, device: str | None
-    ) -> None:
-        self._task = _task(task)
-        self._device = device
-        if isinstance(self._task, StreamedTask):
-            self._task.shard_dtype, self._task.device = dtype, device
-        elif dtype is not None:
-            raise SettingError(
-                f"{task} is small and is searched in memory: leave out dtype (--dtype)"
-            )
-        check_subsets(self._task.metadata, subsets)
-        known = self._task.metadata.hf_subsets
-        self.subsets = [name for name in known if not subsets or name in subsets]
-        self._task.hf_subsets = self.subsets
-        self._model: Any = None
-
-    def load(self, encoder: str, precision: str | None) -> None:
-        """Load encoder and data.
-
-        Raises:
-            UnknownNameError: A name of this package that is not registered.
-            SettingError: The encoder's loader does not know a precision.
-            DataUnavailableError: The encoder or a data file cannot be had.
-        """
-        self._task.load_data()
-        options = {"precision": precision} if precision else {}
-        self._model = load_base(encoder, device=self._device, **options)
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """What the results are of, as JSON values."""
-        metadata = self._task.metadata
-        revision = getattr(getattr(self._model, "mteb_model_meta", None), "revision", None)
-        return {
-            "encoder_revision": revision,
-            "dataset_revision": metadata.revision,
-            "split": self._task.eval_splits[0],
-            "main_score": metadata.main_score,
-        }
-
-    def run(self, subset: str, depth: int) -> SubsetRun:
-        """Search one subset."""
-        found: SubsetRun = self._task.search_subset(self._model, subset, depth, ENCODE_KWARGS)
-        return found
+    subsets: Sequence[str]
+    depth: int
+    dtype: str | None
+    device: str | None
+    precision: str | None
 
 
-def _task(name: str) -> Any:
+def search(
+    encoder: str, task: str, output: Path | str, **options: Unpack[RunOptions]
+) -> Iterator[tuple[str, SubsetRun]]:
+    """Search the subsets of a task and write each as a run, subset by subset.
+
+    Writes ``<subset>.trec``, ``<subset>.qrels`` and ``measures.json``, which keeps the subsets that
+    an earlier search wrote to the folder in the same way. trec_eval and pytrec_eval order the run
+    as it is here: see :func:`~hybridir_mteb.ranking.trec.trec_scores`. Passages of streamed
+    collections are kept as shards, so a search that was interrupted goes on where it was.
+
+    Args:
+        encoder: Name that MTEB knows, folder of a sentence-transformers model, or hub id.
+        task: A task of this package or its plugins.
+        output: Folder; made if missing.
+        **options: Subsets, depth, number format and device, as in :class:`RunOptions`.
+
+    Yields:
+        Name of each subset, and what was found.
+
+    Raises:
+        SettingError: An option that makes no sense, or a folder that holds another search.
+        UnknownNameError: No such encoder, task or subset.
+        DataUnavailableError: The encoder or the data cannot be had.
+        DataFormatError: An id that a run cannot hold.
+    """
+    depth, precision = options.get("depth", DEPTH), options.get("precision")
+    if depth < 1:
+        raise SettingError(f"depth={depth} (--depth): give 1 or more")
+    searched = _searched(task, options)
+    folder, named = Path(output), {"encoder": encoder, "task": task}
+    former = check_folder(folder, named)
+    searched.load_data()
+    given = {"precision": precision} if precision else {}
+    model = load_base(encoder, device=options.get("device"), **given)
+    record = {**named, **_record(searched, model), "depth": depth}
+    found = former.pop("subsets", {})
+    if former != record or not isinstance(found, dict):
+        found = {}  # made in another way
+    for name in searched.hf_subsets:
+        result = searched.search_subset(model, name, depth, ENCODE_KWARGS)
+        write_run(folder / f"{name}.trec", result.run, encoder)
+        write_qrels(folder / f"{name}.qrels", result.qrels)
+        found[name] = result.scores
+        content = json.dumps({**record, "subsets": found}, indent=1, allow_nan=False)
+        write_text(folder / MEASURES_FILE, content + "\n")
+        yield name, result
+
+
+def _searched(name: str, options: RunOptions) -> RankedTask:
+    """A task of ours with the subsets that are asked for, in the task's order."""
+    dtype = options.get("dtype")
+    if dtype is not None and dtype not in paths.SHARD_DTYPES:
+        raise SettingError(
+            f"dtype {dtype!r} (--dtype): expected one of {', '.join(paths.SHARD_DTYPES)}"
+        )
+    task = _task(name)
+    if isinstance(task, StreamedTask):
+        task.shard_dtype, task.device = dtype, options.get("device")
+    elif dtype is not None:
+        raise SettingError(f"{name} is small and is searched in memory: leave out dtype (--dtype)")
+    chosen = options.get("subsets", ())
+    check_subsets(task.metadata, chosen)
+    task.hf_subsets = [s for s in task.metadata.hf_subsets if not chosen or s in chosen]
+    return task
+
+
+def _task(name: str) -> RankedTask:
     ours = register().tasks
     if name not in ours:
         try:
@@ -99,3 +127,89 @@ def _task(name: str) -> Any:
             "--prediction-folder DIR"
         )
     return task
+
+
+def _record(task: RankedTask, model: Any) -> dict[str, Any]:
+    """What the results are of, as JSON values."""
+    return {
+        "encoder_revision": getattr(getattr(model, "mteb_model_meta", None), "revision", None),
+        "dataset_revision": task.metadata.revision,
+        "split": task.eval_splits[0],
+        "main_score": task.metadata.main_score,
+    }
+
+
+def check_folder(folder: Path, record: Mapping[str, str]) -> dict[str, Any]:
+    """Refuse to mix the files of two searches.
+
+    Args:
+        folder: Where a search is to be written; need not exist.
+        record: Encoder and task of the search.
+
+    Returns:
+        What an earlier search of the same encoder and task wrote of itself; empty if none did.
+
+    Raises:
+        SettingError: The folder holds those of another encoder or task, or is none.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise SettingError(f"{folder} (--output) is a file; give a folder")
+    path = folder / MEASURES_FILE
+    if not path.exists():
+        return {}
+    try:
+        held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        former = {name: str(held[name]) for name in record}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingError(f"{path} is no file of this command; give another --output") from error
+    if former != record:
+        raise SettingError(
+            f"{folder} holds the search of {former['encoder']} on {former['task']}; give another "
+            "--output"
+        )
+    return held
+
+
+def mteb_main(arguments: Sequence[str]) -> None:
+    """Do what the command ``mteb`` does with these arguments."""
+    from mteb.cli import main
+
+    sys.argv = ["mteb", *arguments]
+    main()
+
+
+def judgements_of_task(name: str, subsets: Sequence[str]) -> Qrels:
+    """What a task of MTEB holds relevant; may download its data.
+
+    Args:
+        name: Name of the task.
+        subsets: Those whose judgements are wanted.
+
+    Raises:
+        SettingError: MTEB knows no such task, or the task no such subset.
+        DataUnavailableError: The task's data cannot be had.
+    """
+    try:
+        task: Any = mteb.get_task(name)
+    except KeyError as error:
+        raise SettingError(
+            f"mteb knows no task {name}: give its judgements too, qrels (QRELS)"
+        ) from error
+    try:
+        task.load_data()
+    except OSError as error:
+        raise DataUnavailableError(
+            f"mteb cannot load the data of {name} ({error}); give its judgements, qrels (QRELS)"
+        ) from error
+    unknown = sorted(set(subsets) - set(task.dataset))
+    if unknown:
+        raise SettingError(
+            f"{name} of mteb has no subset {', '.join(unknown)}: give the judgements that belong "
+            "to the predictions, qrels (QRELS)"
+        )
+    return {
+        query: grades
+        for subset in subsets
+        for split in task.dataset[subset].values()
+        for query, grades in split["relevant_docs"].items()
+    }

@@ -11,8 +11,9 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybridir_mteb.bias.plot import numbers, panels
+from hybridir_mteb.bias.plot import numbers
 from hybridir_mteb.bias.plot.html import Section, page
+from hybridir_mteb.bias.plot.panels import draw_distances, draw_first, draw_pairs, say
 from hybridir_mteb.bias.plot.style import drawing, labels, text_width, wrapped
 from hybridir_mteb.errors import DataUnavailableError, SettingError
 from hybridir_mteb.files import replacing, write_text
@@ -41,7 +42,7 @@ class _Panel:
         name: Start of the ids in its SVG.
         title: What it shows.
         reading: How to read it.
-        width: Of its axes, in inches.
+        width: Width of its axes, in inches.
         right: Room to the right of its axes, in inches.
         why_not: Why there is nothing to draw, or None.
         note: What to know of this collection when reading it; may be empty.
@@ -81,7 +82,7 @@ def write_plot(report: BiasReport, path: Path, title: str, *, matrix: str = DEFA
     holds all numbers as tables. Threads draw one after the other.
 
     Args:
-        report: What to draw.
+        report: The numbers to draw.
         path: Its suffix, one of ``SUFFIXES``, chooses the format.
         title: Stands above the pictures.
         matrix: Which of ``MATRICES`` the heat map shows.
@@ -123,7 +124,7 @@ def _panels(report: BiasReport, matrix: str) -> list[_Panel]:
             right=0.2,
             why_not=numbers.why_no_pairs(report),
             note=numbers.note_on_pairs(report, matrix),
-            draw=partial(panels.draw_pairs, report, matrix, _labels(report)),
+            draw=partial(draw_pairs, report, matrix, _labels(report)),
             columns=report.passage_languages,
             numbers=numbers.table_of_matrix(report, matrix),
         ),
@@ -136,7 +137,7 @@ def _panels(report: BiasReport, matrix: str) -> list[_Panel]:
             right=0.85,
             why_not=numbers.why_no_distances(report),
             note=numbers.note_on_distances(report),
-            draw=partial(panels.draw_distances, report),
+            draw=partial(draw_distances, report),
             columns=("queries", *numbers.QUANTILES.values()),
             numbers=numbers.table_of_distances(report),
         ),
@@ -148,7 +149,7 @@ def _panels(report: BiasReport, matrix: str) -> list[_Panel]:
             right=0.25,
             why_not=numbers.why_no_top1(report),
             note=numbers.note_on_top1(report),
-            draw=partial(panels.draw_first, report),
+            draw=partial(draw_first, report),
             columns=tuple(numbers.TOP1_CASES.values()),
             numbers=numbers.table_of_top1(report),
         ),
@@ -171,8 +172,8 @@ class _Layout:
         below: Height of all that is below the axes, notes included.
         middle: Height of the axes.
         upright: Whether names of passage languages are too long to stand side by side.
-        height: Of the figure.
-        width: Of the figure.
+        height: Height of the figure.
+        width: Width of the figure.
     """
 
     title: str
@@ -256,7 +257,7 @@ def _draw_panel(figure: Figure, at: _Layout, shown: _Panel, x: float) -> None:
     axes.set_ylim(max(len(at.rows), 1) - 0.5, -0.5)
     axes.set_ylabel("query language")
     if shown.why_not:
-        panels.say(axes, _why_not_lines(shown))
+        say(axes, _why_not_lines(shown))
     else:
         shown.draw(key, axes)
     axes.tick_params(axis="y", length=0)

@@ -50,7 +50,7 @@ class Section:
     """One picture of the page.
 
     Attributes:
-        heading: What it shows.
+        heading: What the picture shows.
         reading: How to read it, or why there is nothing to draw.
         picture: Its SVG element; None where there is nothing to draw.
         note: What to know of this collection when reading it; may be empty.

@@ -49,7 +49,7 @@ def draw_pairs(
     """Heat map: query languages down, passage languages across.
 
     Args:
-        report: What to draw.
+        report: The numbers to draw.
         matrix: A name in ``MATRICES``.
         labels: Language -> what the axes call it.
         key: Axes above, for the colour bar.
@@ -90,7 +90,7 @@ def draw_distances(report: BiasReport, key: Axes, axes: Axes) -> None:
     """Rank distances: line, box, median and extremes of each query language.
 
     Args:
-        report: What to draw.
+        report: The numbers to draw.
         key: Axes above, for words.
         axes: Axes of the boxes.
     """
@@ -121,7 +121,7 @@ def draw_first(report: BiasReport, key: Axes, axes: Axes) -> None:
     """Stacked bars: is the first passage relevant, is it in the query's language?
 
     Args:
-        report: What to draw.
+        report: The numbers to draw.
         key: Axes above, for the legend.
         axes: Axes of the bars.
     """

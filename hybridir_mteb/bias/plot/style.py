@@ -75,7 +75,7 @@ def wrapped(words: str, inches: float, **look: Any) -> str:
 
     Args:
         words: One paragraph; a word that is too long is broken anywhere.
-        inches: Room across.
+        inches: Width that a line may take.
         **look: Size, weight and style of the font.
     """
     from matplotlib.font_manager import FontProperties

@@ -15,20 +15,20 @@ from hybridir_mteb.plugins.specs import StreamedPart
 
 
 @dataclass(frozen=True)
-class Found:
+class PartSummary:
     """What one language of a streamed collection holds.
 
     Attributes:
         queries: Number of queries.
         judgements: Number of judgements, of any grade.
-        relevant: Those of grade 1 or more.
+        relevant: Number of judgements of grade 1 or more.
         passages: Number of passages.
-        empty: Passages without any text.
-        duplicates: Passages whose id occurs before.
+        empty: Number of passages without any text.
+        duplicates: Number of passages whose id occurs before.
         duplicate: The first such id, or an empty string.
-        missing: Judgements of passages that are not there.
-        missing_relevant: Those of grade 1 or more.
-        missing_example: Query and passage of the first one, or None.
+        missing: Number of judgements of passages that are not there.
+        missing_relevant: Number of missing ones of grade 1 or more.
+        missing_example: Query and passage of the first missing one, or None.
     """
 
     queries: int
@@ -49,7 +49,7 @@ class Found:
         )
 
 
-def examine(part: StreamedPart) -> Found:
+def read_through(part: StreamedPart) -> PartSummary:
     """Read all passages once, a second time only if an id seems to occur twice.
 
     Memory: 8 bytes a passage, and the ids of the judged ones.
@@ -72,7 +72,7 @@ def examine(part: StreamedPart) -> Found:
         empty += not passage.content
     duplicates, duplicate = _duplicates(part, np.array(hashes, np.uint64))
     missing = [pair for pair in pairs if pair[1] in absent]
-    return Found(
+    return PartSummary(
         queries=len(part.queries),
         judgements=len(pairs),
         relevant=sum(grade > 0 for _, _, grade in pairs),

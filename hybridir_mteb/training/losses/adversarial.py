@@ -8,13 +8,13 @@ changes under it.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own custom
 from torch import Tensor, nn
 
-from hybridir_mteb.training.losses.gather import gathered
-from hybridir_mteb.training.losses.terms import EmbeddedBatch
+from hybridir_mteb.training.losses.terms import BatchQueue, EmbeddedBatch
 
 
 class _Reversal(torch.autograd.Function):
@@ -39,6 +39,25 @@ def ramp(progress: float) -> float:
     return 2 / (1 + math.exp(-10 * progress)) - 1
 
 
+@dataclass(frozen=True)
+class AdversaryOptions:
+    """How the discriminator is trained and how strong its gradient is.
+
+    Attributes:
+        strength: Largest factor of the reversed gradient.
+        hidden: Width of the discriminator's hidden layer.
+        steps: Discriminator steps for each batch.
+        queue_batches: Batches that the queue holds.
+        learning_rate: Learning rate of the discriminator.
+    """
+
+    strength: float = 0.3
+    hidden: int = 384
+    steps: int = 3
+    queue_batches: int = 12
+    learning_rate: float = 1e-3
+
+
 class LanguageAdversary:
     """The term ``adversarial``.
 
@@ -46,14 +65,10 @@ class LanguageAdversary:
     not be among the parameters that the trainer updates.
 
     Args:
-        dimension: Of the embeddings.
-        n_languages: Number of classes.
-        strength: Largest factor of the reversed gradient.
-        hidden: Width of the discriminator's hidden layer.
-        steps: Discriminator steps for each batch.
-        queue_batches: Batches that the queue holds.
-        learning_rate: Of the discriminator.
-        seed: Of its initial weights, the same on every device.
+        dimension: Dimension of the embeddings.
+        n_languages: Number of languages that the discriminator tells apart.
+        options: Its options; by default those of the method.
+        seed: Seed of its initial weights, the same on every device.
     """
 
     name = "adversarial"
@@ -62,26 +77,23 @@ class LanguageAdversary:
         self,
         dimension: int,
         n_languages: int,
+        options: AdversaryOptions | None = None,
         *,
-        strength: float = 0.3,
-        hidden: int = 384,
-        steps: int = 3,
-        queue_batches: int = 12,
-        learning_rate: float = 1e-3,
         seed: int = 0,
     ) -> None:
         self.n_languages = n_languages
-        self.strength = strength
-        self.steps = steps
-        self.queue_batches = queue_batches
+        self.options = options = options or AdversaryOptions()
         self.metrics: dict[str, float] = {}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.discriminator = nn.Sequential(
-                nn.Linear(dimension, hidden), nn.GELU(), nn.Linear(hidden, n_languages)
+                nn.Linear(dimension, options.hidden),
+                nn.GELU(),
+                nn.Linear(options.hidden, n_languages),
             )
-        self._optimizer = torch.optim.AdamW(self.discriminator.parameters(), lr=learning_rate)
-        self._queue: list[tuple[Tensor, Tensor]] = []
+        parameters = self.discriminator.parameters()
+        self._optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate)
+        self._queue = BatchQueue(options.queue_batches)
         self._scale = math.sqrt(dimension)  # unit vectors have components of about 1 / sqrt(d)
 
     def __call__(self, batch: EmbeddedBatch) -> Tensor:
@@ -89,10 +101,9 @@ class LanguageAdversary:
         embeddings, languages = batch.all_texts()
         self.discriminator.to(embeddings.device)
         if batch.training:
-            newest = (gathered(embeddings.detach()), gathered(languages))
-            self._queue = [*self._queue, newest][-self.queue_batches :]
+            self._queue.add(embeddings, languages)
             self._train_discriminator()
-        reversed_ = reverse_gradient(embeddings, self.strength * ramp(batch.progress))
+        reversed_ = reverse_gradient(embeddings, self.options.strength * ramp(batch.progress))
         for parameter in self.discriminator.parameters():
             parameter.requires_grad_(False)
         try:
@@ -108,22 +119,22 @@ class LanguageAdversary:
 
     def _class_weights(self, fallback: Tensor) -> Tensor:
         """Inverse frequency in the queue: one language fills a monolingual batch."""
-        languages = torch.cat([y for _, y in self._queue]) if self._queue else fallback
+        languages = torch.cat([y for _, y in self._queue.batches] or [fallback])
         counts = torch.bincount(languages, minlength=self.n_languages)
         return len(languages) / (self.n_languages * counts.clamp(min=1)).float()
 
     def _train_discriminator(self) -> None:
-        embeddings = torch.cat([e for e, _ in self._queue])
-        languages = torch.cat([y for _, y in self._queue])
+        embeddings = torch.cat([e for e, _ in self._queue.batches])
+        languages = torch.cat([y for _, y in self._queue.batches])
         weights = self._class_weights(languages)
         with torch.enable_grad():
-            for _ in range(self.steps):
+            for _ in range(self.options.steps):
                 logits = self._logits(embeddings)
                 self._optimizer.zero_grad()
                 loss = F.cross_entropy(logits, languages, weight=weights)
                 loss.backward()  # type: ignore[no-untyped-call]
                 self._optimizer.step()
-        newest, truth = self._queue[-1]
+        newest, truth = self._queue.batches[-1]
         with torch.no_grad():
             right = self._logits(newest).argmax(dim=1) == truth
         self.metrics = {
@@ -136,9 +147,7 @@ class LanguageAdversary:
         state = {f"net.{k}": v.detach() for k, v in self.discriminator.state_dict().items()}
         for number, slots in self._optimizer.state_dict()["state"].items():
             state |= {f"opt.{number}.{key}": torch.as_tensor(v) for key, v in slots.items()}
-        for at, (embeddings, languages) in enumerate(self._queue):
-            state[f"queue.{at}.embeddings"], state[f"queue.{at}.languages"] = embeddings, languages
-        return state
+        return state | self._queue.state_dict("queue.")
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take up discriminator, optimiser and queue."""
@@ -151,10 +160,7 @@ class LanguageAdversary:
             number, name = key.split(".", 1)
             slots.setdefault(int(number), {})[name] = value
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": slots})
-        self._queue = [
-            (parts["queue"][f"{at}.embeddings"], parts["queue"][f"{at}.languages"])
-            for at in range(len(parts["queue"]) // 2)
-        ]
+        self._queue.load_state_dict(parts["queue"])
 
 
 def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

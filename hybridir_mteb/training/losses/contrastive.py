@@ -48,22 +48,42 @@ class BatchLayout:
 
 
 class _WithTerms:
-    """What both variants share: terms, their logs, and the progress of the run."""
+    """What both variants share: terms, their logs, and the progress of the run.
 
-    layout: BatchLayout
-    terms: Sequence[LossTerm]
-    teacher: Teacher | None
+    Args:
+        model: The encoder.
+        temperature: Temperature of the softmax over candidates.
+        layout: Columns of a batch.
+        terms: What the method adds.
+        teacher: The frozen backbone, for terms that compare with it.
+        gather_across_devices: Use the other devices' passages as negatives.
+        **variant: What one variant alone has: ``mini_batch_size``, texts in memory at once.
+    """
+
     progress: float = 0.0
-    metrics: dict[str, float]
     training: bool
 
-    def _set_up(
-        self, layout: BatchLayout, terms: Sequence[LossTerm], teacher: Teacher | None
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        *,
+        temperature: float,
+        layout: BatchLayout | None = None,
+        terms: Sequence[LossTerm] = (),
+        teacher: Teacher | None = None,
+        gather_across_devices: bool = False,
+        **variant: int,
     ) -> None:
-        self.layout = layout
+        super().__init__(
+            model,  # type: ignore[call-arg]  # of the host's loss, which comes next
+            scale=1 / temperature,
+            gather_across_devices=gather_across_devices,
+            **variant,
+        )
+        self.layout = layout or BatchLayout()
         self.terms = tuple(terms)
         self.teacher = teacher
-        self.metrics = {}
+        self.metrics: dict[str, float] = {}
         self._taught: list[Tensor] = []
 
     def _ask_teacher(self, features: list[Features]) -> None:
@@ -94,29 +114,7 @@ class _WithTerms:
 
 
 class ContrastiveLoss(_WithTerms, MultipleNegativesRankingLoss):
-    """InfoNCE plus terms; the whole batch is in memory at once.
-
-    Args:
-        model: The encoder.
-        temperature: Of the softmax over candidates.
-        layout: Columns of a batch.
-        terms: What the method adds.
-        teacher: The frozen backbone, for terms that compare with it.
-        gather_across_devices: Use the other devices' passages as negatives.
-    """
-
-    def __init__(
-        self,
-        model: SentenceTransformer,
-        *,
-        temperature: float,
-        layout: BatchLayout | None = None,
-        terms: Sequence[LossTerm] = (),
-        teacher: Teacher | None = None,
-        gather_across_devices: bool = False,
-    ) -> None:
-        super().__init__(model, scale=1 / temperature, gather_across_devices=gather_across_devices)
-        self._set_up(layout or BatchLayout(), terms, teacher)
+    """InfoNCE plus terms; the whole batch is in memory at once."""
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
         """Scalar loss of one batch; labels (n, 2 or 3) are language numbers."""
@@ -130,36 +128,7 @@ class ContrastiveLoss(_WithTerms, MultipleNegativesRankingLoss):
 
 
 class CachedContrastiveLoss(_WithTerms, CachedMultipleNegativesRankingLoss):
-    """InfoNCE plus terms in mini-batches: large batches on small memory (GradCache).
-
-    Args:
-        model: The encoder.
-        temperature: Of the softmax over candidates.
-        layout: Columns of a batch.
-        terms: What the method adds.
-        teacher: The frozen backbone, for terms that compare with it.
-        gather_across_devices: Use the other devices' passages as negatives.
-        mini_batch_size: Texts that are in memory at once.
-    """
-
-    def __init__(
-        self,
-        model: SentenceTransformer,
-        *,
-        temperature: float,
-        layout: BatchLayout | None = None,
-        terms: Sequence[LossTerm] = (),
-        teacher: Teacher | None = None,
-        gather_across_devices: bool = False,
-        mini_batch_size: int = 32,
-    ) -> None:
-        super().__init__(
-            model,
-            scale=1 / temperature,
-            mini_batch_size=mini_batch_size,
-            gather_across_devices=gather_across_devices,
-        )
-        self._set_up(layout or BatchLayout(), terms, teacher)
+    """InfoNCE plus terms in mini-batches: large batches on small memory (GradCache)."""
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
         """Scalar loss of one batch; labels (n, 2 or 3) are language numbers."""

@@ -23,7 +23,7 @@ class Distillation:
 
     Args:
         weight: Factor of the divergence.
-        temperature: Of both softmaxes.
+        temperature: Temperature of both softmaxes.
         alignment: Factor of the squared distance; 0 leaves it out.
     """
 

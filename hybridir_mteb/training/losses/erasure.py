@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own custom
 from torch import Tensor
 
-from hybridir_mteb.training.losses.gather import gathered
-from hybridir_mteb.training.losses.terms import EmbeddedBatch
+from hybridir_mteb.training.losses.terms import BatchQueue, EmbeddedBatch
 
 
 class Erasure:
@@ -39,23 +38,21 @@ class Erasure:
     ) -> None:
         self.n_languages = n_languages
         self.weight = weight
-        self.queue_batches = queue_batches
         self.warm_up = warm_up
         self.metrics: dict[str, float] = {}
-        self._queue: list[tuple[Tensor, Tensor]] = []
+        self._queue = BatchQueue(queue_batches)
 
     def __call__(self, batch: EmbeddedBatch) -> Tensor:
         """The penalty on this batch."""
         embeddings, languages = batch.all_texts()
-        past = [entry for entry in self._queue if entry[0].device == embeddings.device]
+        past = [entry for entry in self._queue.batches if entry[0].device == embeddings.device]
         covariance = cross_covariance(
             torch.cat([embeddings, *(e for e, _ in past)]),
             torch.cat([languages, *(y for _, y in past)]),
             self.n_languages,
         )
         if batch.training:
-            newest = (gathered(embeddings.detach()), gathered(languages))
-            self._queue = [*self._queue, newest][-self.queue_batches :]
+            self._queue.add(embeddings, languages)
         ramp = min(1.0, batch.progress / self.warm_up) if self.warm_up else 1.0
         # The batch is a share of what the covariance is taken over: undo the dilution.
         total = len(embeddings) + sum(len(e) for e, _ in past)
@@ -65,16 +62,11 @@ class Erasure:
 
     def state_dict(self) -> dict[str, Tensor]:
         """The queue."""
-        state = {}
-        for at, (embeddings, languages) in enumerate(self._queue):
-            state[f"{at}.embeddings"], state[f"{at}.languages"] = embeddings, languages
-        return state
+        return self._queue.state_dict()
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take up a queue."""
-        self._queue = [
-            (state[f"{at}.embeddings"], state[f"{at}.languages"]) for at in range(len(state) // 2)
-        ]
+        self._queue.load_state_dict(state)
 
 
 def cross_covariance(embeddings: Tensor, languages: Tensor, n_languages: int) -> Tensor:

@@ -1,7 +1,9 @@
-"""What a training method may add to the contrastive loss."""
+"""What a training method may add to the contrastive loss, and the memory that terms share."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,13 +41,8 @@ class EmbeddedBatch:
 
     def all_texts(self) -> tuple[Tensor, Tensor]:
         """Every embedding of the batch with its language number: (m, dimension) and (m,)."""
-        embeddings, languages = (
-            [self.queries, self.passages],
-            [
-                self.query_language,
-                self.passage_language,
-            ],
-        )
+        embeddings = [self.queries, self.passages]
+        languages = [self.query_language, self.passage_language]
         if self.texts is not None and self.text_language is not None:
             embeddings.append(self.texts)
             languages.append(self.text_language)
@@ -71,3 +68,45 @@ class LossTerm(Protocol):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take up a state that :meth:`state_dict` gave."""
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """The rows of every device of the process group, without gradient; without a group, as given.
+
+    Every device must hold equally many rows, which full batches guarantee.
+    """
+    distributed = torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return rows
+    parts = [torch.empty_like(rows) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(parts, rows.contiguous())
+    return torch.cat(parts)
+
+
+class BatchQueue:
+    """Detached embeddings and language numbers of the last batches, of all devices.
+
+    Args:
+        length: How many batches are kept.
+    """
+
+    def __init__(self, length: int) -> None:
+        self.batches: deque[tuple[Tensor, Tensor]] = deque(maxlen=length)
+
+    def add(self, embeddings: Tensor, languages: Tensor) -> None:
+        """Take up a batch; the oldest one goes where there are too many."""
+        self.batches.append((gathered(embeddings.detach()), gathered(languages)))
+
+    def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
+        """The queue, flat; every name begins with the prefix."""
+        return {
+            f"{prefix}{at}.{name}": rows
+            for at, batch in enumerate(self.batches)
+            for name, rows in zip(("embeddings", "languages"), batch, strict=True)
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take up a state that :meth:`state_dict` gave without a prefix."""
+        self.batches.clear()
+        for at in range(len(state) // 2):
+            self.batches.append((state[f"{at}.embeddings"], state[f"{at}.languages"]))

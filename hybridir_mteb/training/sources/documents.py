@@ -8,13 +8,15 @@ Choices are made once for each item and are the same in every language, so items
 
 from __future__ import annotations
 
+import codecs
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
+from hybridir_mteb.training.recipe import Documents
 
 UNSPACED = {"zh", "ja", "th"}  # written without spaces between words
 MIN_CROP = 3
@@ -43,17 +45,18 @@ class LineParallel:
     def join(self, language: str, lines: Sequence[int]) -> str:
         """Some lines as running text."""
         glue = "" if language in {"zh", "ja"} else " "
-        return glue.join(self.lines[language][at].strip() for at in lines)
+        return glue.join(self.lines[language][at] for at in lines)
 
 
 def read_lines(files: Mapping[str, Path], documents: Path, name: str) -> LineParallel:
     """Read one file a language and the file that names each line's document.
 
     Raises:
+        DataUnavailableError: A file cannot be read.
         DataFormatError: A file that is not UTF-8, or has another number of lines than the others.
     """
-    ids = _lines(documents)
-    lines = {code: _lines(path) for code, path in files.items()}
+    ids = text_lines(documents)
+    lines = {code: text_lines(path) for code, path in files.items()}
     for code, found in lines.items():
         if len(found) != len(ids):
             raise DataFormatError(
@@ -63,51 +66,55 @@ def read_lines(files: Mapping[str, Path], documents: Path, name: str) -> LinePar
     return LineParallel(name, lines, ids)
 
 
-def _lines(path: Path) -> list[str]:
+def text_lines(path: Path) -> list[str]:
+    """The lines of a text file, without blanks around them.
+
+    Raises:
+        DataUnavailableError: The file cannot be read.
+        DataFormatError: A line is not UTF-8.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"{path}: byte {error.start} is not UTF-8") from error
-    # Not splitlines(): sentences may hold line separators of other kinds.
-    return text.removesuffix("\n").split("\n")
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataUnavailableError(f"{path}: cannot be read: {error.strerror}") from error
+    lines = []
+    content = content.removeprefix(codecs.BOM_UTF8)
+    # Not splitlines(): texts may hold line separators of other kinds.
+    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), 1):
+        try:
+            lines.append(line.decode("utf-8").strip())
+        except UnicodeDecodeError as error:
+            raise DataFormatError(
+                f"{path}, line {number}: not UTF-8 (byte {error.start} of the line); save the "
+                "file in UTF-8"
+            ) from error
+    return lines
 
 
-def inverse_cloze(
-    corpus: LineParallel,
-    *,
-    window: int = 1,
-    keep: float = 0.1,
-    crop: float = 0.0,
-    min_words: int = 5,
-    seed: int = 0,
-    origin: str = "",
-) -> Source:
-    """One item for each sentence that has at least ``min_words`` words.
+def inverse_cloze(corpus: LineParallel, options: Documents, origin: str = "") -> Source:
+    """One item for each sentence that has enough words.
 
     Args:
         corpus: The documents.
-        window: Neighbours on each side that make up the passage.
-        keep: Probability that the sentence itself stays in the passage.
-        crop: Probability that the query is a part of the sentence, and the passage the sentence.
-        min_words: Shorter sentences become no query; they may still be neighbours.
-        seed: Of all choices.
-        origin: For the record of the run.
+        options: What makes up query and passage, and the seed of all choices.
+        origin: Where the documents come from, for the record of the run.
 
     Raises:
         DataFormatError: No sentence gives a pair.
     """
-    rng = random.Random(seed)  # noqa: S311 -- not for secrets
+    rng = random.Random(options.seed)  # noqa: S311 -- not for secrets
     items = []
     for at in range(len(corpus.documents)):
-        cropped, kept, spot = rng.random() < crop, rng.random() < keep, rng.random()
+        cropped, kept = rng.random() < options.crop, rng.random() < options.keep
+        spot = rng.random()
         length = rng.uniform(0.25, 0.6)
-        context = [at] if cropped else corpus.window(at, window)
+        context = [at] if cropped else corpus.window(at, options.window)
         if not (cropped or kept):
             context = [other for other in context if other != at]
         examples = {}
         for code, lines in corpus.lines.items():
-            sentence, passage = lines[at].strip(), corpus.join(code, context).strip()
-            if len(words(sentence, code)) >= min_words and passage:
+            sentence, passage = lines[at], corpus.join(code, context).strip()
+            if len(words(sentence, code)) >= options.min_words and passage:
                 query = crop_words(sentence, code, length, spot) if cropped else sentence
                 examples[code] = Example(query, passage)
         if examples:
@@ -115,7 +122,8 @@ def inverse_cloze(
             items.append(TrainingItem(f"{document}:{at + 1}", examples, document))
     if not items:
         raise DataFormatError(
-            f"{corpus.name}: no sentence of {min_words} words with a neighbour: nothing to train on"
+            f"{corpus.name}: no sentence of {options.min_words} words with a neighbour: nothing to "
+            "train on"
         )
     return Source(corpus.name, tuple(items), origin)
 

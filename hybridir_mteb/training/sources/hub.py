@@ -7,7 +7,6 @@ the same triple. Never runs code from the hub.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,48 +14,17 @@ from datasets import Dataset, load_dataset
 
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
+from hybridir_mteb.training.recipe import Hub
 
 FORMATS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}
 
 
-@dataclass(frozen=True)
-class HubColumns:
-    """Names of the columns.
+def read_hub(data: Hub, languages: tuple[str, ...] = ()) -> Source:
+    """A data set joined by id or row number.
 
-    Attributes:
-        query: The query's text.
-        passage: The relevant passage's text.
-        negatives: Columns of one text or of a list of texts, hardest first.
-        id: What translations share; by default the number of the row.
-    """
-
-    query: str = "query"
-    passage: str = "positive"
-    negatives: tuple[str, ...] = ()
-    id: str | None = None
-
-
-@dataclass(frozen=True)
-class HubSet:
-    """A data set with one configuration, file or folder a language.
-
-    Attributes:
-        name: ``owner/name`` on the hub, or a local folder.
-        configurations: Language code -> configuration; of a local folder, file or folder in it.
-        split: Split, or slice of it, such as ``train[:100000]``.
-        revision: Commit on the hub.
-        columns: Names of the columns.
-    """
-
-    name: str
-    configurations: Mapping[str, str]
-    split: str = "train"
-    revision: str | None = None
-    columns: HubColumns = field(default_factory=HubColumns)
-
-
-def read_hub(data: HubSet) -> Source:
-    """All languages of a data set, joined by id or row number.
+    Args:
+        data: Its name, configurations and columns.
+        languages: Keep these only; by default all.
 
     Raises:
         DataUnavailableError: The data set cannot be had.
@@ -65,9 +33,10 @@ def read_hub(data: HubSet) -> Source:
     """
     examples: dict[str, dict[str, Example]] = {}
     for code, configuration in data.configurations.items():
+        if languages and code not in languages:
+            continue
         rows = _load(data, configuration)
-        wanted = {data.columns.query, data.columns.passage, *data.columns.negatives}
-        wanted |= {data.columns.id} if data.columns.id else set()
+        wanted = {data.query, data.passage, *data.negatives, *([data.id] if data.id else [])}
         missing = sorted(wanted - set(rows.column_names))
         if missing:
             raise DataFormatError(
@@ -77,8 +46,8 @@ def read_hub(data: HubSet) -> Source:
             )
         for number, row in enumerate(rows):
             where = f"{data.name}, {configuration}, row {number}"
-            key = str(row[data.columns.id]) if data.columns.id else str(number)
-            examples.setdefault(key, {})[code] = _example(row, data.columns, where)
+            key = str(row[data.id]) if data.id else str(number)
+            examples.setdefault(key, {})[code] = _example(row, data, where)
     # Rows of one query, as in MS MARCO's triples, are held out together.
     items = tuple(
         TrainingItem(key, found, found[min(found)].query) for key, found in examples.items()
@@ -87,7 +56,7 @@ def read_hub(data: HubSet) -> Source:
     return Source(data.name, items, origin)
 
 
-def _load(data: HubSet, configuration: str) -> Any:
+def _load(data: Hub, configuration: str) -> Any:
     local = Path(data.name).expanduser()
     try:
         if local.is_dir():
@@ -123,13 +92,13 @@ def _load_local(place: Path, split: str) -> Any:
     )
 
 
-def _example(row: Mapping[str, Any], columns: HubColumns, where: str) -> Example:
-    query, passage = row[columns.query], row[columns.passage]
-    for name, text in ((columns.query, query), (columns.passage, passage)):
+def _example(row: Mapping[str, Any], data: Hub, where: str) -> Example:
+    query, passage = row[data.query], row[data.passage]
+    for name, text in ((data.query, query), (data.passage, passage)):
         if not isinstance(text, str) or not text.strip():
             raise DataFormatError(f"{where}: column {name!r} must be a non-empty string")
     negatives: list[str] = []
-    for name in columns.negatives:
+    for name in data.negatives:
         value = row[name]
         negatives += value if isinstance(value, list) else [value]
     return Example(query, passage, tuple(text for text in negatives if text))

@@ -6,43 +6,17 @@ one ``id`` and different languages are translations of each other; they may be i
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hybridir_mteb.collections.languages import LANGUAGES
+from hybridir_mteb.collections.readers.rows import read_rows
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
 
 REQUIRED = ("id", "language", "query", "passage")
 KNOWN = {*REQUIRED, "negatives", "document"}
-
-
-def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers, from 1, and JSON objects of a file; blank lines are skipped.
-
-    Raises:
-        DataUnavailableError: There is no such file.
-        DataFormatError: Not UTF-8, not JSON, or not an object; with file and line.
-    """
-    if not path.is_file():
-        raise DataUnavailableError(f"{path}: no such file; check the path in the recipe's data")
-    with path.open("rb") as stream:
-        for number, raw in enumerate(stream, 1):
-            if not raw.strip():
-                continue
-            try:
-                row = json.loads(raw.decode("utf-8"))
-            except UnicodeDecodeError as error:
-                raise DataFormatError(f"{path}, line {number}: not UTF-8") from error
-            except json.JSONDecodeError as error:
-                raise DataFormatError(
-                    f"{path}, line {number}, column {error.colno}: not JSON: {error.msg}"
-                ) from error
-            if not isinstance(row, dict):
-                raise DataFormatError(f"{path}, line {number}: expected a JSON object")
-            yield number, row
 
 
 def read_jsonl(place: Path, languages: tuple[str, ...] = (), *, origin: str = "") -> Source:
@@ -64,7 +38,7 @@ def read_jsonl(place: Path, languages: tuple[str, ...] = (), *, origin: str = ""
     examples: dict[str, dict[str, Example]] = {}
     documents: dict[str, str] = {}
     for path in files:
-        for number, row in read_objects(path):
+        for number, row in read_rows(path):
             where = f"{path}, line {number}"
             code, example = _check(row, where)
             if languages and code not in languages:
@@ -80,7 +54,7 @@ def read_jsonl(place: Path, languages: tuple[str, ...] = (), *, origin: str = ""
     return Source(place.stem, items, origin or str(place.name))
 
 
-def _check(row: dict[str, Any], where: str) -> tuple[str, Example]:
+def _check(row: Mapping[str, Any], where: str) -> tuple[str, Example]:
     unknown = sorted(set(row) - KNOWN)
     if unknown:
         raise DataFormatError(

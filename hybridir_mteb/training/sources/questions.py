@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hybridir_mteb.collections.readers.rows import read_rows
 from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
 from hybridir_mteb.training.sources.documents import LineParallel
-from hybridir_mteb.training.sources.jsonl import read_objects
 
 
 def read_questions(path: Path, corpus: LineParallel, *, origin: str = "") -> Source:
@@ -22,8 +22,8 @@ def read_questions(path: Path, corpus: LineParallel, *, origin: str = "") -> Sou
             and line.
     """
     items = []
-    for number, row in read_objects(path):
-        at = row.pop("line", None)
+    for number, row in read_rows(path):
+        at = row.get("line")
         where = f"{path}, line {number}"
         if not isinstance(at, int) or not 0 <= at < len(corpus.documents):
             raise DataFormatError(
@@ -31,9 +31,9 @@ def read_questions(path: Path, corpus: LineParallel, *, origin: str = "") -> Sou
                 f"{len(corpus.documents) - 1}, got {at!r}"
             )
         examples = {
-            code: Example(_question(text, code, where), corpus.lines[code][at].strip())
+            code: Example(_question(text, code, where), corpus.lines[code][at])
             for code, text in row.items()
-            if code in corpus.lines and corpus.lines[code][at].strip()
+            if code in corpus.lines and corpus.lines[code][at]
         }
         if examples:
             identifier = f"{corpus.documents[at]}:{at + 1}:q{number}"

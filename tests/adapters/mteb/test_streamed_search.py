@@ -18,12 +18,13 @@ from typer.testing import CliRunner
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb import run as mteb_search
 from hybridir_mteb.adapters.mteb.register import register
+from hybridir_mteb.adapters.mteb.run import check_folder, search
 from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.collections.readers.trec import read_qrels, read_run
 from hybridir_mteb.errors import DataFormatError, SettingError, UnknownNameError
 from hybridir_mteb.ranking.shards.listing import clear_shards, shard_files
-from hybridir_mteb.ranking.trec import check_folder, search, trec_scores, write_run
+from hybridir_mteb.ranking.trec import trec_scores, write_run
 
 PAIRS = {
     "ndcg_at_10": "ndcg_cut_10",
