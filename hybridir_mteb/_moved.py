@@ -144,6 +144,8 @@ PLACES = {
 # Names that have changed since, by module up to version 0.1.
 RENAMED = {
     "adapters.mteb_names.task_owner": "owner_of",
+    "export.folder.check_folder": "check_target",
+    "readers.miracl.MiraclPassages": "miracl_passages",
     "readers.verify.Found": "PartSummary",
     "readers.verify.examine": "read_through",
 }

@@ -123,7 +123,7 @@ def add_folder(
 
     Args:
         name: Letters, digits, ``_``, ``.`` and ``-``, a letter first.
-        folder: In the layout of :mod:`hybridir_mteb.collections.readers.beir`; it is not copied.
+        folder: A folder in BEIR's layout; it is not copied.
         options: Split, languages and licence.
         taken: Tells who has a collection or task of a name; None if nobody has.
         licences: The licence identifiers that MTEB knows.
@@ -136,11 +136,7 @@ def add_folder(
         UnknownNameError: A language is not known.
     """
     check_name(name, taken)
-    if options.licence not in licences and "://" not in options.licence:
-        raise SettingError(
-            f"licence {options.licence!r} is not known to MTEB: give a URL or one of "
-            f"{', '.join(licences)}"
-        )
+    _check_licence(options.licence, licences)
     query_language = check_language(options.query_language or options.language).code
     folder = folder.expanduser().absolute()
     found = read_through(read_beir_folder(folder, options.split, options.language, name))
@@ -167,7 +163,7 @@ def add_pool(spec: AnyCollection, languages: tuple[str, ...], *, taken: Taken) -
     """Keep the multilingual setting over some languages of a collection, as one pool.
 
     Args:
-        spec: The collection.
+        spec: The collection that the languages belong to.
         languages: ISO 639-1 codes.
         taken: Tells who has a collection or task of a name; None if nobody has.
 
@@ -216,7 +212,7 @@ def check_name(name: str, taken: Taken) -> None:
     """Whether a collection may have this name: it becomes a task's name and a file's.
 
     Args:
-        name: The name to check.
+        name: What somebody wants to call a collection or its task.
         taken: Tells who has a collection or task of a name; None if nobody has.
 
     Raises:
@@ -233,6 +229,13 @@ def check_name(name: str, taken: Taken) -> None:
     alike = [p.stem for p in record_files() if p.stem.lower() == name.lower() and p.stem != name]
     if alike:
         raise SettingError(f"name {name!r}: {alike[0]!r} was added before; choose another name")
+
+
+def _check_licence(licence: str, licences: Collection[str]) -> None:
+    if licence not in licences and "://" not in licence:
+        raise SettingError(
+            f"licence {licence!r} is not known to MTEB: give a URL or one of {', '.join(licences)}"
+        )
 
 
 def _check(folder: Path, found: PartSummary, allow_missing: bool) -> None:

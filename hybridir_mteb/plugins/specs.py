@@ -88,11 +88,11 @@ class MethodContext:
     """What a training method may build its parts from.
 
     Attributes:
-        options: The method's options, the recipe's own values put in.
-        languages: Codes of the training data, sorted; positions are language numbers.
-        dimension: Of the embeddings.
-        seed: Of the run.
-        sources: The training data, without the held-out part.
+        options: Values of the method's options: the recipe's, else the defaults.
+        languages: ISO 639-1 codes in the training data, sorted; positions are language numbers.
+        dimension: Length of an embedding.
+        seed: Random seed of the run.
+        sources: Training data, without the part that is held out.
     """
 
     options: Mapping[str, OptionValue]
@@ -143,7 +143,7 @@ class DebiasData:
         embeddings: Role (``query``, ``document``) -> language -> (n_texts, dimension) float64
             embeddings of the same texts in this role.
         parallel: Whether row i is the same sentence in every language.
-        options: The debiaser's options, the user's values put in.
+        options: Values of the debiaser's options: the user's, else the defaults.
     """
 
     languages: tuple[str, ...]

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 import readme
+import yaml
 from markers import MarkerError, bench, render, results
 from markers.code import command_group, walk
 from toys import REPOSITORY
 from toys.cli import succeed
 
+import hybridir_mteb
+from hybridir_mteb.adapters.mteb.benchmark import CITATION
 from hybridir_mteb.results.tables import summarise
 
 DOCS = REPOSITORY / "docs"
@@ -34,7 +37,7 @@ def marked(page: Path, kind: str) -> list[tuple[str, str]]:
 
 def test_the_navigation_lists_every_page():
     config = (DOCS / "mkdocs.yml").read_text(encoding="utf-8")
-    listed = re.findall(r"^  - .+: (\S+\.md)$", config, re.MULTILINE)
+    listed = re.findall(r"^ +- .+: (\S+\.md)$", config, re.MULTILINE)
     assert sorted(listed) == [str(page.relative_to(DOCS / "pages")) for page in PAGES]
 
 
@@ -169,6 +172,12 @@ def test_the_tables_of_the_readme_are_those_of_the_results():
     assert text == readme.fill_tables(text), "a table is old: python docs/readme.py"
 
 
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == hybridir_mteb.__version__
+    assert citation["references"][0]["title"] in " ".join(CITATION.split())
+
+
 def test_the_pictures_show_the_committed_results():
     pytest.importorskip("matplotlib")
     import plots
@@ -240,6 +249,8 @@ def test_a_target_is_called_missed_where_it_is(tmp_path, monkeypatch):
         "{{ file:nothing }}",
         "{{ table:nothing }}",
         "{{ value:xquad-r }}",
+        "{{ source:nothing.py }}",
+        "{{ source:paths.py nothing }}",
     ],
 )
 def test_a_marker_that_refers_to_nothing_is_an_error(marker):
