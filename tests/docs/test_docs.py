@@ -69,6 +69,7 @@ def test_sessions_print_what_the_page_says(page):
         assert runner.tries > 10
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pocket_weights")
 @pytest.mark.parametrize(
     "page", [page for page in (README, *PAGES) if marked(page, "run")], ids=lambda page: page.stem
@@ -95,6 +96,7 @@ print(json.dumps({r.task_name: r.scores["test"][0] for r in results.task_results
 """
 
 
+@pytest.mark.slow
 def test_every_hook_has_an_example_that_works_when_installed(tmp_path):
     examples = marked(DOCS / "pages" / "plugins.md", "plugin")
     metadata = tmp_path / "demo_plugin-1.0.dist-info"
@@ -258,6 +260,7 @@ def test_a_marker_that_refers_to_nothing_is_an_error(marker):
         render(marker)
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path):
     pytest.importorskip("material")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file"]

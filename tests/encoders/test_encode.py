@@ -98,6 +98,7 @@ def test_no_batch_could_take_the_first_text_of_the_next(lengths, budget):
 # Encoding ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_embeddings_equal_those_of_sentence_transformers(pocket):
     texts = mixed_texts()
     assert len(texts) == 120

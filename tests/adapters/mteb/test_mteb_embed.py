@@ -34,7 +34,7 @@ from hybridir_mteb.encoders.cache import store_files
 from hybridir_mteb.encoders.pocket.model import load_pocket, network_of
 from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer
 
-pytestmark = pytest.mark.usefixtures("pocket_weights")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("pocket_weights")]
 TASK = "PocketQARMonolingualRetrieval"
 
 
