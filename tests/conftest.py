@@ -23,6 +23,7 @@ settings.load_profile("default")
 
 # Files that take minutes. Processes that share the tests begin with them, to finish together.
 LONGEST_FIRST = (
+    "test_pins.py",
     "test_train_end_to_end.py",
     "test_end_to_end.py",
     "test_packaging.py",
