@@ -27,7 +27,7 @@ LONGEST_FIRST = (
     "test_train_end_to_end.py",
     "test_end_to_end.py",
     "test_packaging.py",
-    "test_mteb_embed.py",
+    "test_embed.py",
     "test_debias_end_to_end.py",
     "test_docs.py",
     "test_pocket.py",
