@@ -8,11 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import settings
 from toys.collections import toy_collection
-from toys.encoders import hash_embedding
 
 from hybridir_mteb import cli
 from hybridir_mteb.collections.collection import ParallelCollection
@@ -113,9 +111,3 @@ def failure(
 def toy() -> ParallelCollection:
     """The toy collection."""
     return toy_collection()
-
-
-@pytest.fixture
-def hash_embed() -> Callable[[str], np.ndarray]:
-    """The embedding function of tests that need no real encoder."""
-    return hash_embedding
