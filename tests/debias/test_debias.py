@@ -335,6 +335,7 @@ def test_files_that_cannot_be_used_are_named(tmp_path):
         make_text("here", {"de": ["a"], "en": ["a", "b"]}, parallel=False)
 
 
+@pytest.mark.slow
 def test_evaluation_text_is_refused_unless_allowed(mirror):
     question = "How many points did the Panthers defense surrender?"  # of XQuAD
     text = FitText("mine.txt", {"de": ("Ja.", "Nein."), "en": ("Yes.", question)}, parallel=True)

@@ -12,7 +12,7 @@ from toys.cli import HYBRIDIR, MTEB, Workplace, succeed
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.cache import store_files
 
-pytestmark = pytest.mark.usefixtures("pocket_weights")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("pocket_weights")]
 
 NAME = "hybridir/pocket-base+centre"
 TASK = "PocketQARMultilingualRetrieval"

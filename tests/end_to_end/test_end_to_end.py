@@ -23,7 +23,7 @@ from toys.cli import MTEB, Workplace, succeed
 from hybridir_mteb.encoders.cache import store_files
 from hybridir_mteb.results.tables import summarise
 
-pytestmark = pytest.mark.usefixtures("pocket_weights")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("pocket_weights")]
 
 SETTINGS = ("Monolingual", "CrossLingual", "Multilingual")
 POCKET_TASKS = [f"PocketQAR{setting}Retrieval" for setting in SETTINGS]

@@ -50,6 +50,7 @@ def place(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
+@pytest.mark.slow
 def test_mteb_run_on_miracl(place, monkeypatch):
     pool = add_pool(installed_plugins().collections["MIRACL"], ("sw", "yo"), taken=owner_of)
     assert pool.name == "MIRACLSwYo"

@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.encoders import trained
 
+pytestmark = pytest.mark.slow
+
 BIN = Path(sys.executable).parent
 STEPS = 4
 METHODS = ("mono", "xx", "cross", "mixed", "hybrid", "adversarial", "codeswitch", "erasure")

@@ -578,6 +578,7 @@ def test_a_name_that_another_base_has_is_refused(made, files, tmp_path, monkeypa
         run(*command, str(pocket))
 
 
+@pytest.mark.slow
 def test_the_revision_of_a_foreign_base_is_of_all_that_changes_embeddings(tiny):
     wrapper = SentenceTransformerEncoderWrapper(str(tiny), device="cpu")
 
@@ -645,6 +646,7 @@ def test_a_name_registered_before_the_fit_loads_after_it(files, no_evaluation_se
     assert base_revision(model) == made.fingerprint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "action",
     [
@@ -777,6 +779,7 @@ def test_parallel_text_is_told_by_its_length(model):
         hybridir_mteb.fit_debiaser(model, TEXTS, "lirr")
 
 
+@pytest.mark.slow
 def test_a_folder_is_debiased_by_the_content_of_its_weights(tiny, files, no_evaluation_sets, model):
     run("fit", "--model", str(tiny), "--method", "centre", *files)
     made = trained.get("hybridir/local__tiny+centre")

@@ -407,6 +407,7 @@ print(peak())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
 def test_memory_does_not_grow_with_the_number_of_passages(tmp_path):
     """Vectors of 200,000 passages take 51 MB, 38 MB more than those of 50,000."""

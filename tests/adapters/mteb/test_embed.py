@@ -27,12 +27,12 @@ from hybridir_mteb.encoders.cache import store_files
 from hybridir_mteb.encoders.pocket.model import load_pocket, network_of
 from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer, scorer_of
 
-pytestmark = pytest.mark.usefixtures("pocket_weights")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("pocket_weights")]
 TASK = "PocketQARMonolingualRetrieval"
 
 
 @pytest.fixture(scope="module")
-def pocket() -> SentenceTransformer:
+def shallow() -> SentenceTransformer:
     """The first two layers of the pocket network: what is compared needs no better embeddings."""
     model = load_pocket()
     network = network_of(model)
@@ -57,26 +57,26 @@ def call(**encode_kwargs: Any) -> EncodeCall:
     return EncodeCall(mteb.get_task(TASK).metadata, "test", "en", encode_kwargs)
 
 
-def test_a_foreign_model_is_stored_by_the_content_of_its_weights(pocket, tmp_path):
-    first = stock(pocket)
+def test_a_foreign_model_is_stored_by_the_content_of_its_weights(shallow, tmp_path):
+    first = stock(shallow)
     scores = evaluate(first, tmp_path / "a", "eng")
     assert of_mteb(first, call(batch_size=32)).once.encoded == 48 + 144
-    again = stock(pocket)  # another object, equal weights
+    again = stock(shallow)  # another object, equal weights
     assert evaluate(again, tmp_path / "b", "eng") == scores
     assert of_mteb(again, call(batch_size=32)).once.encoded == 0
     (file,) = store_files(paths.embedding_store_dir())
     assert (file.label, file.entries) == ("test/stock", 192)
 
 
-def test_a_foreign_model_scores_as_it_does_through_our_adapter(tmp_path):
+def test_a_foreign_model_scores_as_it_does_through_our_adapter(pocket, tmp_path):
     ours = evaluate(mteb.get_model("hybridir/pocket-base"), tmp_path / "a", "eng", "hin")
-    theirs = evaluate(stock(load_pocket()), tmp_path / "b", "eng", "hin")
+    theirs = evaluate(stock(pocket), tmp_path / "b", "eng", "hin")
     assert theirs == pytest.approx(ours, abs=1e-6)
 
 
-def test_the_store_can_be_switched_off(pocket, tmp_path, monkeypatch):
+def test_the_store_can_be_switched_off(shallow, tmp_path, monkeypatch):
     monkeypatch.setenv(paths.STORE_VARIABLE, "0")
-    evaluate(stock(pocket), tmp_path, "eng")
+    evaluate(stock(shallow), tmp_path, "eng")
     assert store_files(paths.embedding_store_dir()) == []
 
 
@@ -95,35 +95,35 @@ def test_a_class_of_its_own_is_stored_only_if_it_names_its_fingerprint(fingerpri
     assert len(store_files(paths.embedding_store_dir())) == (0 if fingerprint is None else 1)
 
 
-def test_other_arguments_of_encode_are_other_embeddings(pocket):
-    model = stock(pocket)
+def test_other_arguments_of_encode_are_other_embeddings(shallow):
+    model = stock(shallow)
     plain = of_mteb(model, call(batch_size=32)).once
     assert of_mteb(model, call(batch_size=8, show_progress_bar=True)).once is plain
     assert of_mteb(model, call(normalize_embeddings=False)).once is not plain
 
 
-def test_the_usual_wrapper_is_scored_in_float64(pocket):
+def test_the_usual_wrapper_is_scored_in_float64(shallow):
     eye = np.eye(3, dtype=np.float32)
-    encoder = of_mteb(stock(pocket), call())
+    encoder = of_mteb(stock(shallow), call())
     assert isinstance(scorer_of(encoder.similarity, eye, eye, np.arange(3)), DenseScorer)
-    pocket.similarity_fn_name = "euclidean"
+    shallow.similarity_fn_name = "euclidean"
     try:
         assert isinstance(scorer_of(encoder.similarity, eye, eye, np.arange(3)), FunctionScorer)
     finally:
-        pocket.similarity_fn_name = "cosine"
+        shallow.similarity_fn_name = "cosine"
 
 
-def test_truncated_embeddings_are_never_the_full_ones(pocket, tmp_path):
-    full = evaluate(stock(pocket), tmp_path / "full", "deu")
-    model = stock(pocket)
-    pocket.truncate_dim = 64
+def test_truncated_embeddings_are_never_the_full_ones(shallow, tmp_path):
+    full = evaluate(stock(shallow), tmp_path / "full", "deu")
+    model = stock(shallow)
+    shallow.truncate_dim = 64
     try:
         short = evaluate(model, tmp_path / "short", "deu")
         vectors, _ = of_mteb(model, call(batch_size=32)).once.embed(
-            ["q"], "test", lambda texts: iter([([0], pocket.encode(["q"]))])
+            ["q"], "test", lambda texts: iter([([0], shallow.encode(["q"]))])
         )
     finally:
-        pocket.truncate_dim = None
+        shallow.truncate_dim = None
     assert vectors.shape == (1, 64)
     assert short["de"] < full["de"]
 
@@ -160,29 +160,29 @@ def test_an_argument_that_nobody_reads_is_refused():
         mteb.get_model("hybridir/pocket-base", precison="bf16")
 
 
-def test_mtebs_own_evaluation_gives_the_same_scores(pocket, tmp_path):
+def test_mtebs_own_evaluation_gives_the_same_scores(shallow, tmp_path):
     """The stock path (its search, its metrics) on the same task and model."""
     task = mteb.get_task("PocketQARMultilingualRetrieval", hf_subsets=["en"])
     task.load_data()
     theirs = AbsTaskRetrieval._evaluate_subset(
         task,
-        stock(pocket),
+        stock(shallow),
         task.dataset["en"]["test"],
         encode_kwargs={"batch_size": 32},
         hf_split="test",
         hf_subset="en",
         timer=TimingStack(),
     )
-    (ours,) = task.evaluate(stock(pocket), "test", encode_kwargs={"batch_size": 32}).values()
+    (ours,) = task.evaluate(stock(shallow), "test", encode_kwargs={"batch_size": 32}).values()
     for name in ("ndcg_at_10", "mrr_at_10", "recall_at_5", "recall_at_100"):
         assert ours[name] == pytest.approx(theirs[name], abs=2e-5), name
 
 
-def test_weights_changed_in_place_are_encoded_anew(pocket, tmp_path):
+def test_weights_changed_in_place_are_encoded_anew(shallow, tmp_path):
     """A callback that evaluates the same object after each epoch."""
-    model = stock(pocket)
+    model = stock(shallow)
     evaluate(model, tmp_path / "before", "eng")
-    parameter = next(pocket.parameters())
+    parameter = next(shallow.parameters())
     original = parameter.detach().clone()
     try:
         with torch.no_grad():
@@ -203,13 +203,13 @@ def test_a_static_model_has_no_longest_input():
     assert found.max_length == 0
 
 
-def test_a_subclass_of_mtebs_wrapper_is_not_trusted_to_be_its_network(pocket, tmp_path):
+def test_a_subclass_of_mtebs_wrapper_is_not_trusted_to_be_its_network(shallow, tmp_path):
     class Centred(mteb.SentenceTransformerEncoderWrapper):
         def encode(self, *args: Any, **kwargs: Any) -> np.ndarray:
             vectors = np.asarray(super().encode(*args, **kwargs))
             return vectors - vectors.mean(axis=0)
 
-    model = Centred(pocket)
-    model.mteb_model_meta = stock(pocket).mteb_model_meta
+    model = Centred(shallow)
+    model.mteb_model_meta = stock(shallow).mteb_model_meta
     evaluate(model, tmp_path, "eng")
     assert store_files(paths.embedding_store_dir()) == []

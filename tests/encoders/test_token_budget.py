@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sentence_transformers import SentenceTransformer
 
 from hybridir_mteb.encoders import token_budget as encode
 from hybridir_mteb.encoders.token_budget import (
@@ -57,13 +56,6 @@ def mixed_texts() -> list[str]:
     return texts
 
 
-@pytest.fixture(scope="module")
-def pocket(pocket_weights: None) -> SentenceTransformer:
-    from hybridir_mteb.encoders.pocket.model import load_pocket
-
-    return load_pocket()
-
-
 # Batches -----------------------------------------------------------------------------------------
 
 
@@ -106,6 +98,7 @@ def test_no_batch_could_take_the_first_text_of_the_next(lengths, budget):
 # Encoding ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_embeddings_equal_those_of_sentence_transformers(pocket):
     texts = mixed_texts()
     assert len(texts) == 120

@@ -112,6 +112,7 @@ def test_what_is_no_encoder_is_refused():
         encoder.start_multi_process_pool(["cpu"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pocket_weights")
 def test_names_objects_and_debiased_encoders_give_the_vectors_of_mteb():
     from sentence_transformers import SentenceTransformer
@@ -145,6 +146,7 @@ def tiny_sentence_transformer() -> Any:
     return SentenceTransformer(modules=[BoW(vocab=words)], device="cpu")
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same_vectors():
     encoder = BeirEncoder(tiny_sentence_transformer())
     corpus, queries, _ = toy_set()

@@ -242,6 +242,7 @@ def pocketqa() -> tuple[Parallel, Any]:
     return toy, spec
 
 
+@pytest.mark.slow
 def test_predictions_of_our_tasks_need_nothing_else(pocketqa, tmp_path):
     toy, _ = pocketqa
     scores = toy.random_scores(0)

@@ -236,6 +236,7 @@ print(count, re.search(r"VmHWM:\s+(\d+)", status)[1])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("suffix", [".jsonl.gz", ".parquet"])
 def test_memory_does_not_grow_with_the_number_of_passages(tmp_path, suffix):
