@@ -227,7 +227,8 @@ def test_shipped_encoders_load_from_an_installation(environment):
 def test_autoload_can_be_switched_off(environment):
     environment.python(HIDDEN, HYBRIDIR_AUTOLOAD="0")
     # A .start file calls the function itself, which has to look at the variable too.
-    install = "import sys, pkgutil; before = list(sys.meta_path); pkgutil.resolve_name({!r})(); "
+    install = "import sys, pkgutil, hybridir_mteb; before = list(sys.meta_path); "
+    install += "pkgutil.resolve_name({!r})(); "
     line = (environment.site_packages / STARTUP_FILES[1]).read_text().strip()
     check = install.format(line) + "assert sys.meta_path == before"
     environment.python(check, HYBRIDIR_AUTOLOAD="0")
