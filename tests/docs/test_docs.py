@@ -16,6 +16,7 @@ from markers.code import command_group, walk
 from toys import REPOSITORY
 from toys.cli import succeed
 
+from hybridir_mteb.adapters.mteb.benchmark import CITATION
 from hybridir_mteb.results.tables import summarise
 
 DOCS = REPOSITORY / "docs"
