@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 import readme
+import yaml
 from markers import MarkerError, bench, render, results
 from markers.code import command_group, walk
 from toys import REPOSITORY
 from toys.cli import succeed
 
+import hybridir_mteb
 from hybridir_mteb.adapters.mteb.benchmark import CITATION
 from hybridir_mteb.results.tables import summarise
 
