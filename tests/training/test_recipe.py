@@ -1,7 +1,5 @@
 """Recipes: what is refused, how they extend each other, and the dry run of every packaged one."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Readers of training data, the leak check, lexicons and code switching."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
