@@ -15,7 +15,7 @@ from toys.shards import Encoder, Listed, folder_of, key, numbered, vector_of
 
 from hybridir_mteb.errors import DataFormatError, EmbeddingError, SettingError, ShardError
 from hybridir_mteb.ranking.exact import tie_order
-from hybridir_mteb.ranking.shards import ShardFolder, fill, shard
+from hybridir_mteb.ranking.shards import ShardFolder, fill, fill_rows, shard
 from hybridir_mteb.ranking.shards.shard import tie_hashes
 
 
@@ -109,6 +109,31 @@ def test_identical_texts_in_a_shard_are_encoded_once(tmp_path):
     assert sorted(encoder.seen) == sorted(["text 0", "text 1", "text 2"] * 2)
     texts = [vector_of(f"text {at % 3}") for at in range(14)]
     np.testing.assert_array_equal(folder.vectors(range(14)), np.stack(texts))
+
+
+def test_vectors_of_rows_fill_the_shards_that_are_missing(tmp_path):
+    below, _ = filled(tmp_path)
+    folder, asked = ShardFolder(tmp_path, key(rows=7, source="half")), []
+
+    def halved(rows):
+        asked.append(list(rows))
+        return below.vectors(rows) / 2
+
+    def fill_again():
+        asked.clear()
+        fill_rows(folder, 25, below.ids, halved)
+        np.testing.assert_array_equal(folder.vectors(range(25)), expected(25) / 2)
+        assert folder.ids(range(25)) == below.ids(range(25))
+        return asked
+
+    assert fill_again() == [list(range(at, min(at + 7, 25))) for at in range(0, 25, 7)]
+    (folder.path / "00000002").rename(tmp_path / "gone")
+    folder = again(folder)
+    assert fill_again() == [list(range(14, 21))]
+    with pytest.raises(EmbeddingError, match=r"'d0' .* NaN or infinity"):
+        fill_rows(
+            ShardFolder(tmp_path, key(source="b")), 3, below.ids, lambda _: np.full((3, 2), np.nan)
+        )
 
 
 def test_title_and_text_are_encoded(tmp_path):
