@@ -1,7 +1,5 @@
 """Language bias as a library: all ways in agree, with each other and with a plain reference."""
 
-from __future__ import annotations
-
 import doctest
 import gzip
 import hashlib

@@ -4,8 +4,6 @@ An environment sees the packages of the current one, all but ours, through a fol
 that only this distribution has to be installed. Nothing needs a network.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

@@ -1,7 +1,5 @@
 """Exports: what other toolkits read from them is what the collection holds."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Collections that users add: by command and by function, from the folder to MTEB's registry."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

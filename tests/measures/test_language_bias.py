@@ -1,7 +1,5 @@
 """Language bias measures: hand-worked examples, bounds and invariances, scipy as reference."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The plugin manager, with plugins made inside the tests."""
 
-from __future__ import annotations
-
 from importlib.metadata import entry_points
 from types import SimpleNamespace
 from typing import Any

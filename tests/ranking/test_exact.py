@@ -1,7 +1,5 @@
 """Exact ranks against a naive sort and against pytrec_eval."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import pytrec_eval

@@ -1,7 +1,5 @@
 """Scorers against naive arithmetic, and what they refuse."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Encoders and searches for BEIR's own classes, against BEIR 2.2.0 itself."""
 
-from __future__ import annotations
-
 import pickle
 from pathlib import Path
 from typing import Any

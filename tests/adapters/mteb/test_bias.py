@@ -1,7 +1,5 @@
 """Language bias in the result files of multilingual tasks."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the plugin relies on inside mteb: fails by name when mteb changes it."""
 
-from __future__ import annotations
-
 import inspect
 import sys
 from importlib.metadata import version

@@ -1,7 +1,5 @@
 """Debiased encoders inside MTEB, in the store, and for users of sentence-transformers."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

@@ -1,7 +1,5 @@
 """Any MTEB model through encode-once: the same vectors, the same keys, the same scores."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``hybridir search``: runs that trec_eval scores as we do."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Encoders of every kind on streamed tasks: debiased, interrupted, and in bounded memory."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

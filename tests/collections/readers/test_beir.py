@@ -1,7 +1,5 @@
 """BEIR folders: every layout reads the same, as BEIR itself reads it; errors name file and line."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 from typing import Any

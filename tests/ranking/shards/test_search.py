@@ -1,7 +1,5 @@
 """Search over shards against the slow float64 reference: equal to the bit, whatever the sizes."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path
