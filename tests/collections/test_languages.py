@@ -1,7 +1,5 @@
 """The table of languages, and suggestions for mistyped names."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -5,15 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import mteb
 import numpy as np
-from mteb.models.abs_encoder import AbsEncoder
-from mteb.models.model_meta import ModelMeta, ScoringFunction
 
-from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
 from hybridir_mteb.collections.collection import StreamedPassage
 from hybridir_mteb.measures.measure import RankTable
@@ -25,41 +20,15 @@ from hybridir_mteb.ranking.exact import ranks_and_top, tie_order
 from hybridir_mteb.ranking.scorers import DenseScorer
 from toys.card import CARD
 from toys.encoders import hash_embedding
+from toys.mteb import measures
 
 MONO, MULTI = "StreamedMonolingualRetrieval", "StreamedMultilingualRetrieval"
 DISTINCT = 56  # texts among 60 passages
-WORDS = {
-    "sw": [
-        "maji",
-        "moto",
-        "paka",
-        "mbwa",
-        "ndege",
-        "nyumba",
-        "chakula",
-        "kitabu",
-        "shule",
-        "mtoto",
-        "gari",
-        "jua",
-        "mwezi",
-    ],
-    "yo": [
-        "omi",
-        "ina",
-        "ologbo",
-        "aja",
-        "eye",
-        "ile",
-        "ounje",
-        "iwe",
-        "ile-iwe",
-        "omo",
-        "oko",
-        "oorun",
-        "osupa",
-    ],
+SPOKEN = {
+    "sw": "maji moto paka mbwa ndege nyumba chakula kitabu shule mtoto gari jua mwezi",
+    "yo": "omi ina ologbo aja eye ile ounje iwe ile-iwe omo oko oorun osupa",
 }
+WORDS = {code: words.split() for code, words in SPOKEN.items()}
 
 
 @dataclass
@@ -117,55 +86,10 @@ def toy_spec(parts: dict[str, StreamedPart] | None = None, **changes: Any) -> St
     return StreamedSpec(**{**content, **changes})
 
 
-class HashEncoder(AbsEncoder):
-    """Embeds by a function of the text; counts what it is asked to encode.
-
-    Args:
-        fingerprint: What it calls itself; None keeps it to itself.
-        embed: The function.
-    """
-
-    def __init__(
-        self,
-        fingerprint: str | None = "hash-1",
-        embed: Callable[[str], np.ndarray] = hash_embedding,
-    ) -> None:
-        self.embed = embed
-        self.seen: list[tuple[str, str]] = []
-        if fingerprint is not None:
-            self.embedding_fingerprint = fingerprint
-        self.mteb_model_meta = ModelMeta.create_empty(
-            {"name": "test/hash", "revision": "1", "similarity_fn_name": ScoringFunction.COSINE}
-        )
-
-    def encode(self, inputs: Any, *, prompt_type: Any = None, **kwargs: Any) -> np.ndarray:
-        texts = [text for batch in inputs for text in batch["text"]]
-        self.seen += [(prompt_type.value, text) for text in texts]
-        return np.stack([self.embed(text) for text in texts])
-
-    def passages_seen(self) -> int:
-        """How many passages were encoded."""
-        return sum(role == "document" for role, _ in self.seen)
-
-
 def task_of(name: str, spec: StreamedSpec | None = None) -> Any:
     """A task of the collection, by name."""
-    measures = [measure for _, measure in register().measures.items()]
-    found = {t.metadata.name: t for t in make_streamed_tasks(spec or toy_spec(), measures)}
+    found = {t.metadata.name: t for t in make_streamed_tasks(spec or toy_spec(), measures())}
     return found[name]()
-
-
-def evaluate(model: Any, tasks: Any, tmp_path: Path, **kwargs: Any) -> Any:
-    """Evaluation by mteb itself."""
-    cache = mteb.ResultCache(tmp_path)
-    return mteb.evaluate(
-        model, tasks, cache=cache, co2_tracker=False, show_progress_bar=False, **kwargs
-    )
-
-
-def scores_of(result: Any, at: int = 0) -> dict[str, dict[str, Any]]:
-    """Subset -> scores."""
-    return {score["hf_subset"]: score for score in result.task_results[at].scores["dev"]}
 
 
 def plain(text: str, code: str, role: str) -> np.ndarray:
