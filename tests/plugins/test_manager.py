@@ -35,7 +35,7 @@ def test_built_in_parts_come_through_the_public_entry_point_group():
         "hybridir_mteb.debias.methods",
         "hybridir_mteb.training.methods",
         "hybridir_mteb.measures.builtin",
-        "hybridir_mteb.adapters.mteb.pocket",
+        "hybridir_mteb.adapters.mteb.metas",
         "hybridir_mteb.tasks",
     }
     plugins = load_plugins([p for p in entry_points(group=ENTRY_POINT_GROUP) if p.value in own])

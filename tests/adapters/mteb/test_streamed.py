@@ -117,8 +117,8 @@ def test_judged_passages_that_the_corpus_lacks_are_never_retrieved(tmp_path, cap
         score = scores_of(evaluate(HashEncoder(), [task_of(MONO, toy_spec(parts))], tmp_path))["sw"]
     said = [r.getMessage() for r in caplog.records if "not in the corpus" in r.getMessage()]
     assert said == [
-        f"{MONO}, subset sw: 2 relevant passages are not in the corpus and count as not found; is "
-        "the corpus complete?"
+        f"{MONO} sw: 2 relevant passages are not in the corpus and count as not found; is the "
+        "corpus complete?"
     ]
     assert score["n_missing_passages"] == 2
     known = {
