@@ -348,7 +348,7 @@ class Runs:
     def beir(self) -> dict[str, Any]:
         """BEIR's side: our encoder and search on its dictionaries."""
         command = [sys.executable, "-c", EXACT_SEARCH, "beir", "pins/hash"]
-        return {name: json.loads(self.run(*command, name)) for name in ("dot",)}
+        return {"dot": json.loads(self.run(*command, "dot", HYBRIDIR_CACHE_DIR="cache-beir"))}
 
     def miracl(self) -> dict[str, Any]:
         """MIRACL's own format, and a pool of two of its languages."""
