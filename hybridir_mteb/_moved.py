@@ -7,10 +7,19 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 PACKAGE = "hybridir_mteb"
+# Package up to version 0.1 -> where its modules are now, by the same names but for those below.
+PACKAGES = {
+    "export": "collections.export",
+    "metrics": "measures",
+    "pocket": "encoders.pocket",
+    "readers": "collections.readers",
+    "shards": "ranking.shards",
+}
 # Module up to version 0.1 -> where its names are now.
 PLACES = {
     "adapters.beir_base": "adapters.beir.search",
@@ -38,7 +47,6 @@ PLACES = {
     "adapters.mteb_streamed_probe": "adapters.mteb.facts",
     "adapters.mteb_streamed_search": "adapters.mteb.evaluation",
     "adapters.mteb_task": "adapters.mteb.task",
-    "adapters.mteb.pocket": "adapters.mteb.metas",
     "adapters.st_evaluator": "adapters.sentence_transformers",
     "added": "collections.own",
     "added_records": "collections.own",
@@ -68,43 +76,23 @@ PLACES = {
     "encode": "encoders.token_budget",
     "encode_once": "encoders.memory",
     "encoder_files": "encoders.trained_record",
-    "export.folder": "collections.export.folder",
-    "export.formats": "collections.export.formats",
     "export.subset": "collections.export.formats",
     "fingerprint": "encoders.fingerprint",
     "hookspecs": "plugins.hookspecs",
     "hub_files": "collections.download",
     "languages": "collections.languages",
     "methods": "training.methods",
-    "metrics": "measures",
     "metrics.bias_report": "measures.report",
-    "metrics.bootstrap": "measures.bootstrap",
-    "metrics.builtin": "measures.builtin",
-    "metrics.effectiveness": "measures.effectiveness",
-    "metrics.language_bias": "measures.language_bias",
     "metrics.languages": "measures.view",
     "metrics.measure": "measures.measure plugins.specs",
-    "metrics.peer": "measures.peer",
     "models": "adapters.mteb.metas adapters.mteb.load",
     "names": "errors encoders.trained",
     "passages": "collections.collection",
     "per_model": "encoders.memory",
-    "pocket": "encoders.pocket",
-    "pocket.model": "encoders.pocket.model",
-    "pocket.tokenizer": "encoders.pocket.tokenizer",
-    "pocket.weights": "encoders.pocket.weights",
     "probe": "measures.probe",
     "rank": "ranking.ranking ranking.exact files",
     "rank_correlation": "ranking.correlation",
-    "readers": "collections.readers",
-    "readers.beir": "collections.readers.beir",
-    "readers.digests": "collections.readers.digests",
-    "readers.jsonl": "collections.readers.jsonl",
-    "readers.lareqa": "collections.readers.lareqa",
-    "readers.miracl": "collections.readers.miracl",
     "readers.passages": "collections.readers.rows collections.download",
-    "readers.trec": "collections.readers.trec",
-    "readers.verify": "collections.readers.verify",
     "relevance": "ranking.arrays",
     "report": "results.tables",
     "report_ndcg": "results.tables",
@@ -112,25 +100,10 @@ PLACES = {
     "search": "ranking.trec adapters.mteb.run",
     "settings": "plugins.settings collections.collection",
     "shard_files": "ranking.shards.listing",
-    "shards": "ranking.shards",
     "shards.asked": "ranking.shards.request",
-    "shards.blocks": "ranking.shards.blocks",
-    "shards.counts": "ranking.shards.counts",
-    "shards.dense": "ranking.shards.dense",
     "shards.errors": "errors",
-    "shards.fill": "ranking.shards.fill",
-    "shards.folder": "ranking.shards.folder",
-    "shards.function": "ranking.shards.function",
-    "shards.group": "ranking.shards.group",
-    "shards.key": "ranking.shards.key",
     "shards.numbered": "ranking.shards.fill",
-    "shards.pairs": "ranking.shards.pairs",
-    "shards.pools": "ranking.shards.pools",
     "shards.products": "ranking.shards.pairs",
-    "shards.search": "ranking.shards.search",
-    "shards.shard": "ranking.shards.shard",
-    "shards.tiles": "ranking.shards.tiles",
-    "shards.top": "ranking.shards.top",
     "shards.unique": "ranking.shards.folder",
     "sources": "collections.download",
     "specs": "plugins.specs ranking.arrays",
@@ -145,9 +118,24 @@ PLACES = {
 # Names that have changed since, by module up to version 0.1.
 RENAMED = {
     "adapters.mteb_names.task_owner": "owner_of",
+    "adapters.mteb_ranked_task.RankedTask": "CollectionTask",
+    "adapters.mteb_streamed.StreamedTask": "CollectionTask",
+    "adapters.mteb_streamed.make_streamed_tasks": "make_tasks",
+    "debias.languages.language_of": "macrolanguage",
+    "export.folder.check_folder": "check_target",
+    "readers.miracl.MiraclPassages": "miracl_passages",
     "readers.verify.Found": "PartSummary",
     "readers.verify.examine": "read_through",
 }
+
+
+def places_of(old: str) -> str:
+    """Where the names of a module are now, separated by blanks; empty for one that never was."""
+    head, _, rest = old.partition(".")
+    if old in PLACES or head not in PACKAGES:
+        return PLACES.get(old, "")
+    place = ".".join(part for part in (PACKAGES[head], rest) if part)
+    return place if find_spec(f"{PACKAGE}.{place}") else ""
 
 
 def old_names(module: str, places: str, only: str = "") -> Callable[[str], Any]:
@@ -188,7 +176,7 @@ class _Loader(Loader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """An empty module whose names are found elsewhere."""
-        places = PLACES.get(self._old, "")
+        places = places_of(self._old)
         module = ModuleType(spec.name, f"Moved to {places}.")
         setattr(module, "__getattr__", old_names(self._old, places))  # noqa: B010 -- mypy
         found = [import_module(f"{PACKAGE}.{place}") for place in places.split()]
@@ -202,7 +190,6 @@ class _Loader(Loader):
 def spec_of(name: str) -> ModuleSpec | None:
     """How to import a module by its old path; None for any other name."""
     old = name.removeprefix(f"{PACKAGE}.")
-    parent = any(place.startswith(f"{old}.") for place in PLACES)
-    if old not in PLACES and not parent:
+    if old == "export" or not places_of(old):
         return None
-    return ModuleSpec(name, _Loader(old), is_package=parent)
+    return ModuleSpec(name, _Loader(old), is_package=old in PACKAGES)

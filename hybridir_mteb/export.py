@@ -41,9 +41,9 @@ def export_task(
         DataFormatError: An id that the format cannot hold.
     """
     from hybridir_mteb.adapters.mteb.export import export_subsets, origin_of
-    from hybridir_mteb.collections.export.folder import check_folder
+    from hybridir_mteb.collections.export.folder import check_target
 
     chosen = Format.of(format)
-    check_folder(Path(folder), overwrite=overwrite)  # before long reading
+    check_target(Path(folder), overwrite=overwrite)  # before long reading
     parts = export_subsets(task, subsets)
     return write_export(parts, origin_of(task), Path(folder), chosen, overwrite=overwrite)

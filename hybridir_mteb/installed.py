@@ -32,6 +32,9 @@ def when_loaded(callback: Callable[[Plugins], object]) -> None:
 
     The autoload hook asks for this: it may be a plugin whose import brings mteb, and the plugin has
     no hooks before that import ends.
+
+    Args:
+        callback: Called once, with all plugins; what it returns is not looked at.
     """
     if _waiting:
         _waiting[0].append(callback)

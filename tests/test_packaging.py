@@ -178,7 +178,7 @@ assert not [name for name in MODEL_REGISTRY if name.startswith("hybridir/")]
 """
 
 
-def test_wheel_content(wheel: Path) -> None:
+def test_wheel_content(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     version = wheel.name.split("-")[1]
     top = {name.split("/")[0] for name in names}
@@ -197,7 +197,7 @@ def test_wheel_content(wheel: Path) -> None:
     assert not [name for name in names if "_startup" in name or "__pycache__" in name]
 
 
-def test_stock_mteb_commands(environment: Environment) -> None:
+def test_stock_mteb_commands(environment):
     assert SHOWN in environment.run("mteb", *SHOW).stdout
     assert SHOWN in environment.run("python", "-m", "mteb", *SHOW).stdout
     shown = environment.run("mteb", "available-benchmarks", "-b", "HybridIR").stdout
@@ -205,7 +205,7 @@ def test_stock_mteb_commands(environment: Environment) -> None:
     assert "MLQARMonolingualRetrieval" in shown
 
 
-def test_mteb_functions(environment: Environment) -> None:
+def test_mteb_functions(environment):
     greek = """
 greek = {task.metadata.name for task in mteb.get_tasks(languages=["ell"])}
 assert {"XQuADRMonolingualRetrieval", "PocketQARMultilingualRetrieval"} <= greek
@@ -214,7 +214,7 @@ assert "MLQARMonolingualRetrieval" not in greek  # MLQA has no Greek
     environment.python(REGISTERED + greek)
 
 
-def test_shipped_encoders_load_from_an_installation(environment: Environment) -> None:
+def test_shipped_encoders_load_from_an_installation(environment):
     shown = environment.run("hybridir", "models", "list").stdout
     assert shown.count("package") >= 5
     environment.python(
@@ -224,7 +224,7 @@ def test_shipped_encoders_load_from_an_installation(environment: Environment) ->
     )
 
 
-def test_autoload_can_be_switched_off(environment: Environment) -> None:
+def test_autoload_can_be_switched_off(environment):
     environment.python(HIDDEN, HYBRIDIR_AUTOLOAD="0")
     # A .start file calls the function itself, which has to look at the variable too.
     install = "import sys, pkgutil; before = list(sys.meta_path); pkgutil.resolve_name({!r})(); "
@@ -239,7 +239,7 @@ def loaded(environment: Environment, code: str, *packages: str) -> list[str]:
     return environment.python(f"{code}; {show}").stdout.split()
 
 
-def test_how_little_is_loaded(environment: Environment) -> None:
+def test_how_little_is_loaded(environment):
     ours = ["hybridir_mteb", "hybridir_mteb._bootstrap"]
     assert loaded(environment, "pass", "hybridir_mteb") == ours
     heavy = ("torch", "mteb", "datasets", "transformers", "numpy", "requests")
@@ -248,7 +248,7 @@ def test_how_little_is_loaded(environment: Environment) -> None:
     assert loaded(environment, "import mteb", "torch", "transformers") == []
 
 
-def test_python_m_needs_no_startup_file(environment: Environment) -> None:
+def test_python_m_needs_no_startup_file(environment):
     for name in STARTUP_FILES:
         (environment.site_packages / name).rename(environment.root / name)
     try:
@@ -260,7 +260,7 @@ def test_python_m_needs_no_startup_file(environment: Environment) -> None:
             (environment.root / name).rename(environment.site_packages / name)
 
 
-def test_both_startup_files_call_the_same_function(environment: Environment) -> None:
+def test_both_startup_files_call_the_same_function(environment):
     pth, start = (environment.site_packages / name for name in STARTUP_FILES)
     environment.python(
         f"""
@@ -297,17 +297,17 @@ for thread in threads:
 
 
 @pytest.mark.parametrize("first", FIRST_IMPORTS)
-def test_any_import_order_registers(environment: Environment, first: str) -> None:
+def test_any_import_order_registers(environment, first):
     assert environment.python(FIRST_IMPORTS[first] + "\n" + REGISTERED).stderr == ""
 
 
-def test_warnings_as_errors(environment: Environment) -> None:
+def test_warnings_as_errors(environment):
     code = f"import mteb; assert len(mteb.get_tasks(tasks={TASKS})) == {len(TASKS)}"
     assert environment.python(code, "-W", "error").stderr == ""
 
 
 @pytest.mark.parametrize("kind", ["wheel", "editable"])
-def test_uninstall_leaves_nothing(new_environment: Callable[[str], Environment], kind: str) -> None:
+def test_uninstall_leaves_nothing(new_environment, kind):
     environment = new_environment(kind)
     environment.python("import hybridir_mteb.tasks")  # leaves bytecode behind
     assert (environment.scripts / "hybridir").is_file()
@@ -347,7 +347,7 @@ def add_plugin(environment: Environment, distribution: str, code: str) -> None:
     (info / "entry_points.txt").write_text(f"[hybridir_mteb]\nplugin = {module}\n")
 
 
-def test_faulty_plugins_harm_nobody(new_environment: Callable[[str], Environment]) -> None:
+def test_faulty_plugins_harm_nobody(new_environment):
     environment = new_environment("wheel")
     for distribution, (code, _) in FAULTY.items():
         add_plugin(environment, distribution, code)
@@ -381,9 +381,7 @@ def run_mteb(environment: Environment, *arguments: str) -> dict[str, dict[str, d
     }
 
 
-def test_example_plugin_of_the_documentation(
-    new_environment: Callable[[str], Environment], source: Path
-) -> None:
+def test_example_plugin_of_the_documentation(new_environment, source):
     environment = new_environment("wheel")
     environment.install(str(source / EXAMPLE))
     monolingual, multilingual = "ExampleQAMonolingualRetrieval", "ExampleQAMultilingualRetrieval"

@@ -33,7 +33,6 @@ from hybridir_mteb.adapters.mteb.task import make_tasks
 from hybridir_mteb.collections.readers.beir import read_beir_folder
 from hybridir_mteb.collections.readers.trec import read_run
 from hybridir_mteb.export import export_task
-from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.plugins.specs import CollectionCard, CollectionSpec
 from hybridir_mteb.ranking.trec import write_run
 
@@ -112,10 +111,8 @@ def _task(folder: Folder) -> Any:
         load=partial(_read, folder),
         card=CARD,
         split=folder.split,
-        settings=(Setting.MONOLINGUAL,),
         parallel=False,
         task="BeirFolder",
-        main_score="ndcg_at_10",
     )
     measures = [measure for _, measure in register().measures.items()]
     (made,) = make_tasks(spec, measures)

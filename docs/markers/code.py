@@ -1,4 +1,4 @@
-"""What the package says of itself: constants, measures, collections, help texts, example files."""
+"""What the package says of itself: constants, places, measures, collections, help, examples."""
 
 from __future__ import annotations
 
@@ -30,10 +30,27 @@ def file(name: str) -> str:
 @marker("const")
 def constant(path: str, name: str) -> str:
     """``const:paths.py DEFAULT_STORE_LIMIT_GB``: a literal, read without importing."""
+    value = ast.literal_eval(_defined(path, name).value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@marker("source")
+def source(path: str, *names: str) -> str:
+    """``source:ranking/exact.py tie_key``: where something is in the package; it must be there."""
+    if not (PACKAGE / path).is_file():
+        raise MarkerError(f"hybridir_mteb/{path} does not exist")
+    for name in names:
+        _defined(path, name)
+    within = ", ".join(f"`{name}`" for name in names)
+    return f"{within} in `hybridir_mteb/{path}`" if within else f"`hybridir_mteb/{path}`"
+
+
+def _defined(path: str, name: str) -> Any:
+    """The statement of a module that defines a name."""
     for node in ast.parse((PACKAGE / path).read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == [name]:
-            value = ast.literal_eval(node.value)
-            return f"{value:g}" if isinstance(value, float) else str(value)
+        targets = [ast.unparse(target) for target in getattr(node, "targets", ())]
+        if name in (getattr(node, "name", None), *targets):
+            return node
     raise MarkerError(f"hybridir_mteb/{path} defines no {name}")
 
 

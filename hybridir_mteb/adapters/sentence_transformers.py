@@ -85,7 +85,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
         show_progress_bar: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        chosen = _default_measures() if measures is None else measures
+        quick = [measure.name for measure in LANGUAGE_BIAS if measure.name not in {MRC, PROBE}]
+        chosen = quick if measures is None else measures
         self.measures = tuple(dict.fromkeys(["map", select_by, *chosen]))
         choose_measures(self.measures)
         if select_by.startswith(NO_DIRECTION):
@@ -194,7 +195,3 @@ def _grades(query: str, relevant: Collection[str] | Mapping[str, int]) -> dict[s
     if isinstance(relevant, Mapping):
         return {document: grade for document, grade in relevant.items() if grade > 0}
     return dict.fromkeys(relevant, 1)
-
-
-def _default_measures() -> list[str]:
-    return [measure.name for measure in LANGUAGE_BIAS if measure.name not in {MRC, PROBE}]

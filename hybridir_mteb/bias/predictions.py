@@ -34,23 +34,6 @@ AskJudgements = Callable[[str, Sequence[str]], Qrels]
 
 
 @dataclass(frozen=True)
-class CallerMaps:
-    """What the caller knows of a task that is not ours; None where it is to be found out.
-
-    Attributes:
-        qrels: Query -> document -> grade.
-        doc_languages: Document -> language, of the whole pool.
-        query_languages: Query -> language.
-        items: Query -> what it asks.
-    """
-
-    qrels: Qrels | None = None
-    doc_languages: Mapping[str, str] | None = None
-    query_languages: Mapping[str, str] | None = None
-    items: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True)
 class Predictions:
     """A run over all subsets of a task, judged.
 
@@ -70,6 +53,16 @@ class Predictions:
     query_languages: Mapping[str, str]
     items: Mapping[str, str] | None
     n_passages: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class CallerMaps:
+    """What the caller knows of a task that is not ours, as in :class:`Predictions`; else None."""
+
+    qrels: Qrels | None = None
+    doc_languages: Mapping[str, str] | None = None
+    query_languages: Mapping[str, str] | None = None
+    items: Mapping[str, str] | None = None
 
 
 def read_predictions(

@@ -49,7 +49,8 @@ def print_table(
         columns: Heads; none for a table without them.
         rows: One text for each column.
         numbers: Whether all columns but the first hold numbers, which stand at the right.
-        piped: Room across where the output is no terminal; None is what rich takes.
+        piped: Room across where the output is no terminal; None is what rich takes, and a title
+            is then not padded.
     """
     heads = list(columns)
     table = Table(title=escape(title), title_justify="left", show_header=bool(heads))
@@ -63,7 +64,8 @@ def print_table(
     for row in rows:
         table.add_row(*map(escape, row))
     fixed = piped == PIPED or console.is_terminal
-    (console if fixed else Console(width=piped, file=console.file)).print(table)
+    screen = console if fixed else Console(width=piped, file=console.file)
+    screen.print(table, soft_wrap=piped is None)
 
 
 def room() -> int:

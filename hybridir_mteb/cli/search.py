@@ -40,10 +40,10 @@ def search(
 
     A search of a large collection that was interrupted goes on where it was.
     """
-    from hybridir_mteb.adapters.mteb.run import SearchOptions
+    from hybridir_mteb.adapters.mteb.run import RunOptions
     from hybridir_mteb.adapters.mteb.run import search as search_task
 
-    options: SearchOptions = {
+    options: RunOptions = {
         "subsets": subset or (),
         "depth": depth,
         "dtype": dtype,

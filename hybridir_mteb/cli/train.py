@@ -12,10 +12,11 @@ from hybridir_mteb.cli.console import print_table, say
 from hybridir_mteb.errors import SettingError
 
 if TYPE_CHECKING:
+    from hybridir_mteb.plugins.specs import OptionValue
     from hybridir_mteb.training.plan import Plan
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> OptionValue:
     """A method option from the command line: a number if it is one."""
     if "," in text:
         return tuple(part.strip() for part in text.split(","))
@@ -27,8 +28,8 @@ def _value(text: str) -> Any:
     return text
 
 
-def _options(pairs: list[str]) -> dict[str, Any] | None:
-    found = {}
+def _options(pairs: list[str]) -> dict[str, OptionValue] | None:
+    found: dict[str, OptionValue] = {}
     for pair in pairs:
         name, sign, value = pair.partition("=")
         if not sign:

@@ -279,8 +279,8 @@ def in_order(files: Sequence[Path], *, first: int | None = None) -> tuple[Path, 
     """Files in the order of the last number of their names: ``docs-2`` before ``docs-10``.
 
     Args:
-        files: All of one folder.
-        first: Number of the first one, where it is known.
+        files: All numbered files of one folder.
+        first: Number of the first file, where it is known.
 
     Raises:
         DataFormatError: A number is missing or occurs twice, or fewer files than the

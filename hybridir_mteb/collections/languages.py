@@ -15,11 +15,6 @@ class Language:
     mteb_code: str
     name: str
 
-    @property
-    def script(self) -> str:
-        """ISO 15924 code of the script."""
-        return self.mteb_code.split("-")[1]
-
 
 _TABLE = """
 af afr-Latn Afrikaans|am amh-Ethi Amharic|ar arb-Arab Arabic|az aze-Latn Azerbaijani

@@ -31,7 +31,6 @@ from hybridir_mteb.errors import (
     suggest,
 )
 from hybridir_mteb.files import write_text
-from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.plugins.specs import CollectionCard, CollectionSpec, pool_of
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def add_folder(
 
     Args:
         name: Letters, digits, ``_``, ``.`` and ``-``, a letter first.
-        folder: In the layout of :mod:`hybridir_mteb.collections.readers.beir`; it is not copied.
+        folder: A folder in BEIR's layout; it is not copied.
         options: Split, languages and licence.
         taken: Tells who has a collection or task of a name; None if nobody has.
         licences: The licence identifiers that MTEB knows.
@@ -138,11 +137,7 @@ def add_folder(
         UnknownNameError: A language is not known.
     """
     check_name(name, taken)
-    if options.licence not in licences and "://" not in options.licence:
-        raise SettingError(
-            f"licence {options.licence!r} is not known to MTEB: give a URL or one of "
-            f"{', '.join(licences)}"
-        )
+    _check_licence(options.licence, licences)
     query_language = check_language(options.query_language or options.language).code
     folder = folder.expanduser().absolute()
     found = read_through(read_beir_folder(folder, options.split, options.language, name))
@@ -169,7 +164,7 @@ def add_pool(spec: CollectionSpec, languages: tuple[str, ...], *, taken: Taken) 
     """Keep the multilingual setting over some languages of a collection, as one pool.
 
     Args:
-        spec: The collection.
+        spec: The collection that the languages belong to.
         languages: ISO 639-1 codes.
         taken: Tells who has a collection or task of a name; None if nobody has.
 
@@ -218,7 +213,7 @@ def check_name(name: str, taken: Taken) -> None:
     """Whether a collection may have this name: it becomes a task's name and a file's.
 
     Args:
-        name: The name to check.
+        name: What somebody wants to call a collection or its task.
         taken: Tells who has a collection or task of a name; None if nobody has.
 
     Raises:
@@ -235,6 +230,13 @@ def check_name(name: str, taken: Taken) -> None:
     alike = [p.stem for p in record_files() if p.stem.lower() == name.lower() and p.stem != name]
     if alike:
         raise SettingError(f"name {name!r}: {alike[0]!r} was added before; choose another name")
+
+
+def _check_licence(licence: str, licences: Collection[str]) -> None:
+    if licence not in licences and "://" not in licence:
+        raise SettingError(
+            f"licence {licence!r} is not known to MTEB: give a URL or one of {', '.join(licences)}"
+        )
 
 
 def _check(folder: Path, found: PartSummary, allow_missing: bool) -> None:
@@ -306,10 +308,8 @@ def _spec(record: AddedFolder) -> CollectionSpec:
         languages=(record.language,),
         load=partial(_load, record),
         split=record.split,
-        settings=(Setting.MONOLINGUAL,),
         parallel=False,
         task=record.name,
-        main_score="ndcg_at_10",
         query_languages=(record.query_language,) if other else (),
         card=CollectionCard(
             description=(

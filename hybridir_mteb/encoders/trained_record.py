@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.files import move_in, replacing
+
+if TYPE_CHECKING:
+    from hybridir_mteb.encoders.trained import StoredEncoder
 
 ALLOWED = {".safetensors", ".json", ".md", ".txt", ".model", ".jinja"}
 # Record key -> types: what loading and MTEB's metadata need, dots lead inwards.
@@ -77,11 +80,11 @@ def _leaked_sets(record: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def skipping(encoder: Any, report: Callable[[str], None] | None) -> Iterator[None]:
+def skipping(encoder: StoredEncoder, report: Callable[[str], None] | None) -> Iterator[None]:
     """Whatever fails for one encoder is reported by its name, and stops no other.
 
     Args:
-        encoder: A ``StoredEncoder``.
+        encoder: The encoder that is at work.
         report: Told in one line; None lets errors out.
     """
     try:

@@ -14,13 +14,6 @@ import pluggy
 from hybridir_mteb.errors import PluginError
 from hybridir_mteb.plugins import hookspecs
 from hybridir_mteb.plugins.registry import Plugins, Registry
-from hybridir_mteb.plugins.specs import (
-    Backbone,
-    CollectionSpec,
-    Debiaser,
-    Measure,
-    TrainingMethod,
-)
 
 ENTRY_POINT_GROUP = "hybridir_mteb"
 DISTRIBUTION = "hybridir-mteb"
@@ -32,15 +25,6 @@ def _name_of(item: object, kind: str) -> str:
     if not isinstance(name, str) or not name:
         raise PluginError(f"a {kind} must have a name, got {item!r}")
     return name
-
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    "collection": (CollectionSpec,),
-    "measure": (Measure,),
-    "training method": (TrainingMethod,),
-    "backbone": (Backbone,),
-    "debiaser": (Debiaser,),
-}
 
 
 def load_plugins(found: Iterable[EntryPoint] | None = None, *, strict: bool = False) -> Plugins:
@@ -84,16 +68,8 @@ def _load_one(plugins: Plugins, point: EntryPoint, strict: bool) -> None:
         plugins.report(f"plugin {owner} is skipped: {type(error).__name__}: {error}")
         return
     plugins.loaded.append(owner)
-    registries: dict[str, Registry[Any]] = {
-        "register_models": plugins.models,
-        "register_collections": plugins.collections,
-        "register_tasks": plugins.tasks,
-        "register_measures": plugins.measures,
-        "register_methods": plugins.methods,
-        "register_backbones": plugins.backbones,
-        "register_debiasers": plugins.debiasers,
-    }
-    for hook, registry in registries.items():
+    for name, registry in plugins.registries().items():
+        hook = f"register_{name}"
         for implementation in getattr(manager.hook, hook).get_hookimpls():
             try:
                 implementation.function(register=_registrar(plugins, registry, owner, strict))
@@ -110,9 +86,8 @@ def _registrar(
 
     def register(item: object) -> None:
         try:
-            expected = _TYPES.get(registry.kind)
-            if expected is not None and not isinstance(item, expected):
-                names = " or a ".join(one.__name__ for one in expected)
+            if registry.types and not isinstance(item, registry.types):
+                names = " or a ".join(one.__name__ for one in registry.types)
                 raise PluginError(f"{owner}: a {registry.kind} must be a {names}, got {item!r}")
             registry.add(_name_of(item, registry.kind), item, owner)
         except PluginError as error:

@@ -24,10 +24,12 @@ class Registry(Generic[Item]):
 
     Args:
         kind: What the things are, for messages.
+        *types: What a thing must be an instance of; anything if none is given.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *types: type[Any]) -> None:
         self.kind = kind
+        self.types = types
         self._items: dict[str, Item] = {}
         self._owner: dict[str, str] = {}
 
@@ -82,14 +84,22 @@ class Plugins:
     """
 
     models: Registry[Any] = field(default_factory=lambda: Registry("model"))
-    collections: Registry[CollectionSpec] = field(default_factory=lambda: Registry("collection"))
+    collections: Registry[CollectionSpec] = field(
+        default_factory=lambda: Registry("collection", CollectionSpec)
+    )
     tasks: Registry[Any] = field(default_factory=lambda: Registry("task"))
-    measures: Registry[Measure] = field(default_factory=lambda: Registry("measure"))
-    methods: Registry[TrainingMethod] = field(default_factory=lambda: Registry("training method"))
-    backbones: Registry[Backbone] = field(default_factory=lambda: Registry("backbone"))
-    debiasers: Registry[Debiaser] = field(default_factory=lambda: Registry("debiaser"))
+    measures: Registry[Measure] = field(default_factory=lambda: Registry("measure", Measure))
+    methods: Registry[TrainingMethod] = field(
+        default_factory=lambda: Registry("training method", TrainingMethod)
+    )
+    backbones: Registry[Backbone] = field(default_factory=lambda: Registry("backbone", Backbone))
+    debiasers: Registry[Debiaser] = field(default_factory=lambda: Registry("debiaser", Debiaser))
     loaded: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+    def registries(self) -> dict[str, Registry[Any]]:
+        """Every registry by its name here, which is that of its hook less ``register_``."""
+        return {name: one for name, one in vars(self).items() if isinstance(one, Registry)}
 
     def report(self, problem: str) -> None:
         """Note a problem and say it in one line on stderr."""

@@ -18,12 +18,12 @@ class Setting(StrEnum):
 
     @property
     def in_task_name(self) -> str:
-        """As task names have it: ``CrossLingual``."""
+        """The word in task names, such as ``CrossLingual``."""
         return self.value.title().replace("-", "")
 
     @property
     def short(self) -> str:
-        """As tables have it: ``mono``, ``cross``, ``multi``."""
+        """The word in tables: ``mono``, ``cross`` or ``multi``."""
         return self.value.removesuffix("lingual").removesuffix("-")
 
 

@@ -79,7 +79,8 @@ class CollectionSpec:
         files: Upstream files, for ``hybridir data``; empty if the data ship with a package.
         split: Name of the evaluation split.
         settings: Settings that make sense for the collection. Monolingual: one subset a language;
-            multilingual: one pool of all languages, and a subset for the queries of each.
+            multilingual: one pool of all languages, and a subset for the queries of each. By
+            default all three of a parallel collection, monolingual of any other.
         has_paragraphs: Whether ``context="sentence+paragraph"`` is offered; parallel ones only.
         parallel: Whether a query exists in several languages under one id, with relevant passages
             in each.
@@ -87,7 +88,8 @@ class CollectionSpec:
             ``default``. Empty: names are made from ``name`` and setting.
         query_languages: Codes of the queries where they differ from the passages', for MTEB's
             metadata.
-        main_score: The measure that MTEB shows.
+        main_score: The measure that MTEB shows; by default ``map``, and ``ndcg_at_10`` of a
+            collection that is not parallel.
         corpora: Language code -> where its passages are, for ``hybridir data``; empty if they are
             not on the hub.
     """
@@ -98,13 +100,19 @@ class CollectionSpec:
     card: CollectionCard
     files: tuple[DataFile, ...] = ()
     split: str = "test"
-    settings: tuple[Setting, ...] = tuple(Setting)
+    settings: tuple[Setting, ...] = ()
     has_paragraphs: bool = True
     parallel: bool = True
     task: str = ""
     query_languages: tuple[str, ...] = ()
-    main_score: str = "map"
+    main_score: str = ""
     corpora: Mapping[str, HubFolder] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        usual = tuple(Setting) if self.parallel else (Setting.MONOLINGUAL,)
+        object.__setattr__(self, "settings", self.settings or usual)
+        score = self.main_score or ("map" if self.parallel else "ndcg_at_10")
+        object.__setattr__(self, "main_score", score)
 
     @property
     def contexts(self) -> tuple[Context, ...]:
@@ -150,12 +158,11 @@ def StreamedSpec(  # noqa: N802 -- was a class up to version 0.1
 ) -> CollectionSpec:
     """Deprecated: ``CollectionSpec`` with ``parallel=False``; goes with version 0.3."""
     warnings.warn(
-        "StreamedSpec(…) is CollectionSpec(…, parallel=False, main_score='ndcg_at_10') now",
+        "StreamedSpec(…) is CollectionSpec(…, parallel=False) now",
         DeprecationWarning,
         stacklevel=2,
     )
-    usual = {"settings": (Setting.MONOLINGUAL,), "main_score": "ndcg_at_10"}
-    return CollectionSpec(name, languages, load, card, parallel=False, **{**usual, **options})
+    return CollectionSpec(name, languages, load, card, parallel=False, **options)
 
 
 OptionValue = float | int | str | bool | tuple[str, ...]
@@ -166,11 +173,11 @@ class MethodContext:
     """What a training method may build its parts from.
 
     Attributes:
-        options: The method's options, the recipe's own values put in.
-        languages: Codes of the training data, sorted; positions are language numbers.
-        dimension: Of the embeddings.
-        seed: Of the run.
-        sources: The training data, without the held-out part.
+        options: Values of the method's options: the recipe's, else the defaults.
+        languages: ISO 639-1 codes in the training data, sorted; positions are language numbers.
+        dimension: Length of an embedding.
+        seed: Random seed of the run.
+        sources: Training data, without the part that is held out.
     """
 
     options: Mapping[str, OptionValue]
@@ -221,7 +228,7 @@ class DebiasData:
         embeddings: Role (``query``, ``document``) -> language -> (n_texts, dimension) float64
             embeddings of the same texts in this role.
         parallel: Whether row i is the same sentence in every language.
-        options: The debiaser's options, the user's values put in.
+        options: Values of the debiaser's options: the user's, else the defaults.
     """
 
     languages: tuple[str, ...]

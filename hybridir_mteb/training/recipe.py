@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hybridir_mteb import paths
 from hybridir_mteb.errors import DataUnavailableError, SettingError, one_line
+from hybridir_mteb.plugins.specs import OptionValue
 
 PACKAGED = paths.PACKAGE / "recipes"
-Value = float | int | str | bool | tuple[str, ...]
 
 
 class _Strict(BaseModel):
@@ -163,7 +163,7 @@ class Recipe(_Strict):
     report_to: tuple[str, ...] = ()
     allow_leaks: bool = False
     trust_remote_code: bool = False
-    method_options: dict[str, Value] = Field(default_factory=dict)
+    method_options: dict[str, OptionValue] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from toys.bias import Parallel
+from toys.cli import succeed
 
 from hybridir_mteb import language_bias
 from hybridir_mteb.adapters import ir_measures as adapter
@@ -103,9 +103,7 @@ def test_a_trec_run_is_evaluated_by_the_default_pipeline(pipeline, tmp_path):
     measure = LPR(doc_lang={"d1": "de", "e1": "en"}, query_lang={"q1": "de", "q2": "de"})
     metrics = list(
         ir_measures.iter_calc(
-            [measure],
-            ir_measures.read_trec_qrels(str(qrels)),
-            ir_measures.read_trec_run(str(run)),
+            [measure], ir_measures.read_trec_qrels(str(qrels)), ir_measures.read_trec_run(str(run))
         )
     )
     assert [(metric.query_id, metric.value) for metric in metrics] == [("q1", 1.0)]
@@ -261,4 +259,4 @@ def test_importing_changes_nothing_in_ir_measures():
         "a.register(); assert len(i.DefaultPipeline.providers) == n + 1\n"
         "assert m == dict(i.measures.registry)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    succeed(sys.executable, "-c", code)

@@ -6,13 +6,13 @@ import io
 import re
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from toys.bias import Parallel
+from toys.cli import pipe, rows
 from typer.testing import CliRunner
 
 from hybridir_mteb import language_bias
@@ -57,24 +57,13 @@ def printed(sheet: Sheet, console: Console, monkeypatch: pytest.MonkeyPatch) -> 
     return stream.getvalue()
 
 
-def rows(table: str) -> list[list[str]]:
-    return [
-        [cell.strip() for cell in re.split("[│┃]", line)[1:-1]]
-        for line in table.splitlines()
-        if line.startswith(("│", "┃"))
-    ]
-
-
 @pytest.fixture(autouse=True)
 def _no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
-        monkeypatch.delenv(variable, raising=False)
+    pipe(monkeypatch)
 
 
 @pytest.mark.parametrize("matrix", ["share_at_10", "mean_rank"])
-def test_a_pipe_gets_the_whole_matrix_in_one_table(
-    matrix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pipe_gets_the_whole_matrix_in_one_table(matrix, monkeypatch):
     sheet = sheets(eighteen(), matrix)[-1]
     found = rows(printed(sheet, Console(width=120), monkeypatch))
     assert found == [list(sheet.columns), *map(list, sheet.rows)]
@@ -82,9 +71,7 @@ def test_a_pipe_gets_the_whole_matrix_in_one_table(
 
 @pytest.mark.parametrize("width", [40, 80, 120])
 @pytest.mark.parametrize("matrix", ["share_at_10", "mean_rank"])
-def test_a_terminal_gets_tables_that_fit_and_hold_every_cell(
-    matrix: str, width: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_terminal_gets_tables_that_fit_and_hold_every_cell(matrix, width, monkeypatch):
     sheet = sheets(eighteen(), matrix)[-1]
     console = Console(width=width, force_terminal=True, color_system=None)
     shown = re.sub("\x1b[^m]*m", "", printed(sheet, console, monkeypatch))
@@ -97,7 +84,7 @@ def test_a_terminal_gets_tables_that_fit_and_hold_every_cell(
     assert whole == [list(sheet.columns), *map(list, sheet.rows)]
 
 
-def test_a_table_that_fits_stays_as_it_is() -> None:
+def test_a_table_that_fits_stays_as_it_is():
     sheet = Sheet("t", ("query", "a", "b"), (("de", "0.5", "0.5"),))
     assert fitting(sheet, 21) == [sheet]
     parts = fitting(sheet, 20)
@@ -112,7 +99,7 @@ def test_a_table_that_fits_stays_as_it_is() -> None:
     st.lists(st.text("ab_語", min_size=1, max_size=30), max_size=12, unique=True),
     st.integers(1, 200),
 )
-def test_cutting_loses_no_column(heads: list[str], width: int) -> None:
+def test_cutting_loses_no_column(heads, width):
     sheet = Sheet("t", ("query", *heads), (("de", *heads), ("mean", *heads)))
     parts = fitting(sheet, width)
     assert [head for part in parts for head in part.columns[1:]] == heads
@@ -131,7 +118,7 @@ def frame(table: str) -> int:
     return max(len(line) for line in table.splitlines() if line.startswith("┏"))
 
 
-def test_matrices_have_few_digits() -> None:
+def test_matrices_have_few_digits():
     assert matrix_number(0.456, "share_at_10") == "0.46"
     assert matrix_number(0.456, "recall_at_10") == "0.46"
     assert matrix_number(12345.6, "mean_rank") == "12346"
@@ -139,11 +126,11 @@ def test_matrices_have_few_digits() -> None:
     assert r"ax & 12346 & 12346" in as_latex(eighteen(), "mean_rank")
 
 
-def test_heads_break_after_underscores() -> None:
+def test_heads_break_after_underscores():
     assert folded("same_language_share_at_100") == "same_language_\nshare_at_100"
 
 
-def test_an_unknown_matrix_is_refused() -> None:
+def test_an_unknown_matrix_is_refused():
     check_matrix("mean_rank")
     with pytest.raises(UnknownNameError, match="Did you mean mean_rank"):
         check_matrix("mean_ranks")
@@ -162,9 +149,7 @@ class TooLateError(Exception):
         ([], TooLateError),
     ],
 )
-def test_options_are_checked_before_the_evaluation(
-    arguments: list[str], error: type[Exception], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_options_are_checked_before_the_evaluation(arguments, error, monkeypatch):
     def evaluate(*_: object) -> None:
         raise TooLateError
 
@@ -173,9 +158,7 @@ def test_options_are_checked_before_the_evaluation(
     assert type(result.exception) is error
 
 
-def test_empty_names_are_dropped_and_the_matrix_is_drawn(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_empty_names_are_dropped_and_the_matrix_is_drawn(monkeypatch, tmp_path):
     asked = []
 
     def evaluate(*arguments: object) -> BiasReport:

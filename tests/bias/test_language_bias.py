@@ -5,7 +5,7 @@ from __future__ import annotations
 import doctest
 import gzip
 import hashlib
-import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
-from toys.bias import LANGUAGES, Parallel
+from toys.bias import LANGUAGES, Parallel, write_predictions
 
 from hybridir_mteb import language_bias
 from hybridir_mteb.errors import (
@@ -39,6 +39,12 @@ def of_scores(scores: Any, toy: Parallel = TOY, **options: Any) -> BiasReport:
     return language_bias.of_scores(
         scores, *toy.arguments, **{**toy.keywords, "resamples": 0, **options}
     )
+
+
+def of_run(run: Any, toy: Parallel = TOY, **options: Any) -> BiasReport:
+    documents, queries, items = toy.maps
+    given = {"qrels": toy.qrels, "doc_languages": documents, "query_languages": queries}
+    return language_bias.of_run(run, **{**given, "items": items, "resamples": 0, **options})
 
 
 # Reference, written plainly ----------------------------------------------------------------------
@@ -108,11 +114,7 @@ def test_scores_give_what_a_plain_reference_gives(seed, n_values):
 @given(st.integers(0, 10_000), st.sampled_from([0, 3]))
 def test_a_run_of_full_depth_gives_exactly_what_its_scores_give(seed, n_values):
     scores = TOY.random_scores(seed, n_values)
-    documents, queries, items = TOY.maps
-    from_run = language_bias.of_run(
-        TOY.run(scores), TOY.qrels, documents, queries, items=items, resamples=0
-    )
-    assert from_run == of_scores(scores)
+    assert of_run(TOY.run(scores)) == of_scores(scores)
 
 
 @given(st.integers(0, 10_000), st.sampled_from(["cosine", "dot"]))
@@ -240,16 +242,6 @@ def pocketqa() -> tuple[Parallel, Any]:
     return toy, spec
 
 
-def write_predictions(folder: Any, task: str, run: dict[str, dict[str, float]]) -> Any:
-    """As AbsTask._save_task_predictions writes them."""
-    content: dict[str, Any] = {"mteb_model_meta": {"model_name": "m/n", "revision": "1"}}
-    for query, results in run.items():
-        content.setdefault(query.split(":")[1], {"test": {}})["test"][query] = results
-    path = folder / f"{task}_predictions.json"
-    path.write_text(json.dumps(content))
-    return path
-
-
 def test_predictions_of_our_tasks_need_nothing_else(pocketqa, tmp_path):
     toy, _ = pocketqa
     scores = toy.random_scores(0)
@@ -265,10 +257,7 @@ def test_predictions_of_our_tasks_need_nothing_else(pocketqa, tmp_path):
     packed.unlink()
     cut = toy.run(scores, 100)
     write_predictions(tmp_path, "PocketQARMultilingualRetrieval", cut)
-    documents, queries, items = toy.maps
-    assert language_bias.of_predictions(tmp_path, resamples=0) == language_bias.of_run(
-        cut, toy.qrels, documents, queries, items=items, resamples=0
-    )
+    assert language_bias.of_predictions(tmp_path, resamples=0) == of_run(cut, toy)
 
 
 def test_predictions_of_some_languages_keep_the_whole_pool(pocketqa, tmp_path):
@@ -284,18 +273,14 @@ def test_predictions_of_some_languages_keep_the_whole_pool(pocketqa, tmp_path):
 def test_predictions_of_other_tasks_need_languages(tmp_path):
     scores = TOY.random_scores(1)
     documents, queries, items = TOY.maps
+    maps = {"doc_languages": documents, "query_languages": queries}
     write_predictions(tmp_path, "Foreign", TOY.run(scores))
     with pytest.raises(SettingError, match="Foreign is no task of a registered collection"):
         language_bias.of_predictions(tmp_path)
     with pytest.raises(SettingError, match=r"mteb knows no task Foreign: give .* \(QRELS\)"):
-        language_bias.of_predictions(tmp_path, doc_languages=documents, query_languages=queries)
+        language_bias.of_predictions(tmp_path, **maps)
     report = language_bias.of_predictions(
-        tmp_path,
-        qrels=TOY.qrels,
-        doc_languages=documents,
-        query_languages=queries,
-        items=items,
-        resamples=0,
+        tmp_path, qrels=TOY.qrels, **maps, items=items, resamples=0
     )
     assert report == of_scores(scores)
 
@@ -385,14 +370,8 @@ def test_the_names_of_languages_do_not_matter(seed, names):
     scores = TOY.random_scores(seed, 4)
     new = dict(zip(LANGUAGES, names, strict=True))
     report = of_scores(scores)
-    renamed = language_bias.of_scores(
-        scores,
-        TOY.relevant,
-        [new[code] for code in TOY.query_languages],
-        [new[code] for code in TOY.passage_languages],
-        **TOY.keywords,
-        resamples=0,
-    )
+    languages = [[new[c] for c in codes] for codes in TOY.arguments[1:]]
+    renamed = language_bias.of_scores(scores, TOY.relevant, *languages, **TOY.keywords, resamples=0)
     for code in LANGUAGES:
         for name, value in report.by_language[code].items():
             assert renamed.by_language[new[code]][name] == pytest.approx(value), name
@@ -403,15 +382,7 @@ def test_the_order_of_queries_and_passages_does_not_matter(seed, random):
     scores = TOY.random_scores(seed, 4)
     rows = random.sample(range(TOY.shape[0]), TOY.shape[0])
     columns = random.sample(range(TOY.shape[1]), TOY.shape[1])
-    place = {column: at for at, column in enumerate(columns)}
-    moved = Parallel(
-        [TOY.query_ids[at] for at in rows],
-        [TOY.passage_ids[at] for at in columns],
-        [TOY.query_languages[at] for at in rows],
-        [TOY.passage_languages[at] for at in columns],
-        [TOY.items[at] for at in rows],
-        [[place[column] for column in TOY.relevant[at]] for at in rows],
-    )
+    moved = TOY.taken(rows, columns)
     report, other = of_scores(scores), of_scores(scores[np.ix_(rows, columns)], moved)
     for code in LANGUAGES:
         for name, value in report.by_language[code].items():
@@ -443,14 +414,7 @@ def test_rankings_that_agree_correlate_and_opposite_ones_do_the_reverse():
     assert of_scores(scores).means["mrc"] == pytest.approx(1)
     two = [at for at, code in enumerate(TOY.query_languages) if code != "fr"]
     signs = np.array([1 if TOY.query_languages[at] == "de" else -1 for at in two])
-    report = language_bias.of_scores(
-        scores[two] * signs[:, None],
-        [TOY.relevant[at] for at in two],
-        [TOY.query_languages[at] for at in two],
-        TOY.passage_languages,
-        items=[TOY.items[at] for at in two],
-        resamples=0,
-    )
+    report = of_scores(scores[two] * signs[:, None], TOY.taken(two))
     assert report.means["mrc"] == pytest.approx(-1)
 
 
@@ -484,10 +448,8 @@ def test_what_a_run_does_not_return_is_not_found_as_in_trec_eval(seed, lengths):
     qrels = {q: grades for q, grades in qrels.items() if any(grades.values())}
     if not set(run) & set(qrels):
         return
-    documents, queries, _ = TOY.maps
-    report = language_bias.of_run(
-        run, qrels, documents, queries, measures=list(TREC_EVAL), resamples=0
-    )
+    report = of_run(run, qrels=qrels, items=None, measures=list(TREC_EVAL))
+    queries = TOY.maps[1]
     theirs = pytrec_eval.RelevanceEvaluator(
         qrels, {"map", "recip_rank", "ndcg_cut.10", "recall.10,100"}
     ).evaluate(run)
@@ -498,7 +460,9 @@ def test_what_a_run_does_not_return_is_not_found_as_in_trec_eval(seed, lengths):
             assert report.by_language[code][name] == pytest.approx(np.mean(values)), name
 
 
-def without_the_last(toy: Parallel, scores: np.ndarray, n_queries: int) -> dict[str, Any]:
+def without_the_last(
+    toy: Parallel, scores: np.ndarray, n_queries: int
+) -> dict[str, dict[str, float]]:
     """A full run, but the first queries lack their last relevant passage and all behind it."""
     n = scores.shape[1]
     ends = [
@@ -507,16 +471,14 @@ def without_the_last(toy: Parallel, scores: np.ndarray, n_queries: int) -> dict[
         else n
         for at, row in enumerate(scores)
     ]
-    return {"run": toy.cut_run(scores, ends), "qrels": toy.qrels}
+    return toy.cut_run(scores, ends)
 
 
 def test_rank_distance_is_that_of_complete_queries_if_nearly_all_are():
     toy = Parallel.make(n_items=7)
     scores = toy.random_scores(1)
     full = of_scores(scores, toy)
-    documents, queries, items = toy.maps
-    maps = {"doc_languages": documents, "query_languages": queries, "items": items, "resamples": 0}
-    one = language_bias.of_run(**without_the_last(toy, scores, 1), **maps)
+    one = of_run(without_the_last(toy, scores, 1), toy)
     assert one.rank_distances["de"] == full.rank_distances["de"][1:]
     assert one.means["rank_distance"] is not None
     words = "of the 20 of 21 queries (95.2%) that have all their relevant passages in the run"
@@ -524,7 +486,7 @@ def test_rank_distance_is_that_of_complete_queries_if_nearly_all_are():
     assert one.remarks["mean_rank"].startswith("1 of 21 queries lack a relevant passage")
     assert sum(value is None for value in one.matrices["mean_rank"][0]) == 1
     assert not {"map", "mrr", "mean_rank"} & set(one.not_applicable)
-    two = language_bias.of_run(**without_the_last(toy, scores, 2), **maps)
+    two = of_run(without_the_last(toy, scores, 2), toy)
     reason = two.not_applicable["rank_distance"]
     assert reason.startswith("2 of 21 queries with two or more relevant passages lack one")
     assert "a full ranking or a deeper run" in reason
@@ -537,15 +499,8 @@ def test_rank_distance_is_that_of_complete_queries_if_nearly_all_are():
 
 def test_pictures_get_no_distances_and_the_reason_whatever_was_asked_for():
     toy = Parallel.make(n_items=7)
-    documents, queries, items = toy.maps
-    cut = language_bias.of_run(
-        **without_the_last(toy, toy.random_scores(1), 2),
-        doc_languages=documents,
-        query_languages=queries,
-        items=items,
-        measures=["lpr"],
-        resamples=50,
-    )
+    run = without_the_last(toy, toy.random_scores(1), 2)
+    cut = of_run(run, toy, measures=["lpr"], resamples=50)
     other = language_bias.of_scores(**miracl(), measures=["top1_relevant_same"], resamples=0)
     for report, name in ((cut, "lpr"), (other, "top1_relevant_same")):
         assert report.rank_distances == {}
@@ -560,17 +515,7 @@ def test_pictures_get_no_distances_and_the_reason_whatever_was_asked_for():
 @given(st.integers(0, 10_000), lengths_of_runs(), st.sampled_from([None, 1, 5, 100]))
 def test_mrc_ties_what_is_behind_the_end_of_each_ranking(seed, lengths, depth):
     scores = TOY.random_scores(seed)
-    documents, queries, items = TOY.maps
-    report = language_bias.of_run(
-        TOY.cut_run(scores, lengths),
-        TOY.qrels,
-        documents,
-        queries,
-        items=items,
-        measures=["mrc"],
-        mrc_depth=depth,
-        resamples=0,
-    )
+    report = of_run(TOY.cut_run(scores, lengths), measures=["mrc"], mrc_depth=depth)
     n = TOY.shape[1]
     positions = []
     for row, length in zip(scores, lengths, strict=True):
@@ -596,13 +541,9 @@ def test_mrc_ties_what_is_behind_the_end_of_each_ranking(seed, lengths, depth):
 
 
 def test_mrc_says_where_rankings_end():
-    documents, queries, items = TOY.maps
-
     def remark(lengths: list[int], **options: Any) -> str | None:
         run = TOY.cut_run(TOY.random_scores(0), lengths)
-        return language_bias.of_run(
-            run, TOY.qrels, documents, queries, items=items, resamples=0, **options
-        ).remarks.get("mrc")
+        return of_run(run, **options).remarks.get("mrc")
 
     assert remark([12] * 15) == "of the first 12 passages; the others tie behind them"
     assert remark([12] * 15, mrc_depth=5) == "of the first 5 passages; the others tie behind them"
@@ -612,11 +553,7 @@ def test_mrc_says_where_rankings_end():
 
 def test_a_run_that_is_cut_ranks_nothing_behind_it():
     scores = TOY.random_scores(3)
-    documents, queries, items = TOY.maps
-    full = of_scores(scores)
-    cut = language_bias.of_run(
-        TOY.run(scores, 12), TOY.qrels, documents, queries, items=items, resamples=0
-    )
+    full, cut = of_scores(scores), of_run(TOY.run(scores, 12))
     assert cut.means["same_language_share_at_10"] == full.means["same_language_share_at_10"]
     assert cut.means["top1_relevant_same"] == full.means["top1_relevant_same"]
     assert cut.means["mrc"] == of_scores(scores, mrc_depth=12).means["mrc"]
@@ -640,37 +577,23 @@ def of_scores_shares(scores: np.ndarray, depth: int) -> list[list[float]]:
 
 def test_a_query_without_results_has_an_empty_ranking():
     scores = TOY.random_scores(3)
-    documents, queries, items = TOY.maps
     run = TOY.run(scores)
     del run["q:de:0"]
-    report = language_bias.of_run(run, TOY.qrels, documents, queries, items=items, resamples=0)
+    report = of_run(run)
     assert report.n_queries["de"] == 5
     words = "1 of 15 queries have no relevant passage in the run, and do not count"
     assert report.remarks["lpr"] == report.remarks["lpr_expected"] == words
     kept = [at for at in range(TOY.shape[0]) if at != 0]
-    others = language_bias.of_scores(
-        scores[kept],
-        [TOY.relevant[at] for at in kept],
-        [TOY.query_languages[at] for at in kept],
-        TOY.passage_languages,
-        passage_ids=TOY.passage_ids,
-        items=[TOY.items[at] for at in kept],
-        resamples=0,
-    )
+    others = of_scores(scores[kept], TOY.taken(kept))
     for name in ("top1_relevant_same", "same_language_share_at_10", "mrc", "lpr", "lpr_expected"):
         assert report.means[name] == pytest.approx(others.means[name]), name
-    nothing = language_bias.of_run(
-        {"q:de:0": {"p:fr:8": 1.0}}, TOY.qrels, documents, queries, resamples=0
-    )
+    nothing = of_run({"q:de:0": {"p:fr:8": 1.0}}, items=None)
     assert nothing.not_applicable["lpr"] == "no query has a relevant passage in the run"
 
 
 def test_queries_that_are_not_judged_play_no_part():
     scores = TOY.random_scores(3)
-    documents, queries, items = TOY.maps
-    run = {**TOY.run(scores), "stranger": {"p:de:0": 1.0}}
-    report = language_bias.of_run(run, TOY.qrels, documents, queries, items=items, resamples=0)
-    assert report == of_scores(scores)
+    assert of_run({**TOY.run(scores), "stranger": {"p:de:0": 1.0}}) == of_scores(scores)
 
 
 # What applies ------------------------------------------------------------------------------------
@@ -823,14 +746,8 @@ def test_a_pool_of_one_language_has_no_bias_to_measure():
 def test_query_languages_without_candidates_are_remarked_on():
     scores = TOY.random_scores(0)
     kept = [at for at, code in enumerate(TOY.passage_languages) if code != "fr"]
-    place = {column: at for at, column in enumerate(kept)}
-    report = language_bias.of_scores(
-        scores[:, kept],
-        [[place[column] for column in row if column in place] for row in TOY.relevant],
-        TOY.query_languages,
-        [TOY.passage_languages[at] for at in kept],
-        resamples=0,
-    )
+    toy = TOY.taken(range(TOY.shape[0]), kept)
+    report = of_scores(scores[:, kept], toy, items=None)
     assert report.remarks["same_language_share_at_10"] == (
         "queries in fr have no candidate in their language"
     )
@@ -864,14 +781,7 @@ def test_intervals_hold_the_mean():
 def test_a_scorer_is_asked_in_blocks_and_a_relevance_is_taken_as_it_is():
     scores = TOY.random_scores(0)
     relevance = Relevance.from_lists(TOY.relevant)
-    found = language_bias.of_scores(
-        MatrixScorer(scores),
-        relevance,
-        TOY.query_languages,
-        TOY.passage_languages,
-        **TOY.keywords,
-        resamples=0,
-    )
+    found = of_scores(MatrixScorer(scores), replace(TOY, relevant=relevance))
     assert found == of_scores(scores)
 
 
@@ -929,20 +839,11 @@ def test_scores_and_embeddings_that_cannot_be_ranked_are_refused():
 
 
 def test_a_run_and_maps_that_do_not_fit_are_refused():
-    documents, queries, items = TOY.maps
-    run = TOY.run(TOY.random_scores(0), 3)
+    items = TOY.maps[2]
 
     def refused(message: str, **change: Any) -> None:
-        given = {
-            "run": run,
-            "qrels": TOY.qrels,
-            "doc_languages": documents,
-            "query_languages": queries,
-            "items": items,
-            **change,
-        }
         with pytest.raises(SettingError, match=message):
-            language_bias.of_run(**given)
+            of_run(**{"run": TOY.run(TOY.random_scores(0), 3), **change})
 
     refused("results for none of the 15 judged queries", run={"x": {"p:de:0": 1.0}})
     refused("document 'y', found for query 'q:de:0'", run={"q:de:0": {"y": 1.0}})

@@ -5,19 +5,17 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
-from toys.bias import Parallel
-from typer.testing import CliRunner
+from toys import cli
+from toys.bias import Parallel, write_predictions
+from toys.cli import pipe, rows, succeed
 
-from hybridir_mteb import cli, language_bias
+from hybridir_mteb import language_bias
 from hybridir_mteb.bias.present import as_latex, sheets, words
-from hybridir_mteb.cli.app import app
 from hybridir_mteb.measures.report import MATRICES, BiasReport
 
 TOY = Parallel.make()
@@ -26,9 +24,11 @@ SCORES = TOY.random_scores(0)
 
 @pytest.fixture(autouse=True)
 def _piped(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr("hybridir_mteb.cli.console.console", Console(width=120))
+    pipe(monkeypatch)
+
+
+def run(*arguments: str) -> str:
+    return cli.run("bias", *arguments)
 
 
 @pytest.fixture
@@ -58,25 +58,6 @@ def files(tmp_path: Path) -> list[str]:
     ]
 
 
-def run(*arguments: str) -> str:
-    result = CliRunner().invoke(app, ["bias", *arguments])
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def failure(monkeypatch: Any, capsys: Any, *arguments: str) -> str:
-    """The one message of a command that fails."""
-    monkeypatch.setattr(sys, "argv", ["hybridir", "bias", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    assert caught.value.code == 1
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert output.err.startswith("error: ")
-    assert "Traceback" not in output.err
-    return output.err
-
-
 def expected(**options: Any) -> BiasReport:
     return language_bias.of_scores(SCORES, *TOY.arguments, **TOY.keywords, **options)
 
@@ -88,23 +69,10 @@ def test_json_is_the_report(files):
 
 
 def test_the_module_runs_as_a_process_and_prints_json_alone(files):
-    done = subprocess.run(
-        [sys.executable, "-m", "hybridir_mteb", "bias", *files, "--format", "json"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    command = (sys.executable, "-m", "hybridir_mteb", "bias", *files, "--format", "json")
+    done = succeed(*command)
+    assert done.stderr == ""
     assert json.loads(done.stdout)["means"]["lpr"] == expected().means["lpr"]
-
-
-def rows(table: str) -> list[list[str]]:
-    return [
-        [cell.strip() for cell in re.split("[│┃]", line)[1:-1]]
-        for line in table.splitlines()
-        if line.startswith(("│", "┃"))
-    ]
 
 
 def test_a_table_has_a_row_for_each_language_the_mean_and_its_interval(files):
@@ -184,19 +152,10 @@ def test_files_may_be_compressed_and_maps_json(files, tmp_path):
     assert run(*changed) == run(*files, "--format", "json")
 
 
-def predictions(folder: Path, task: str) -> Path:
-    content: dict[str, Any] = {"mteb_model_meta": {"model_name": "m/n", "revision": "1"}}
-    for query, results in TOY.run(SCORES).items():
-        content.setdefault(query.split(":")[1], {"test": {}})["test"][query] = results
-    path = folder / f"{task}_predictions.json"
-    path.write_text(json.dumps(content))
-    return path
-
-
 def test_predictions_need_no_run(files, tmp_path):
     folder = tmp_path / "predictions"
     folder.mkdir()
-    path = predictions(folder, "Foreign")
+    path = write_predictions(folder, "Foreign", TOY.run(SCORES))
     full = run(*files, "--format", "json")
     packed = tmp_path / f"{path.name}.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
@@ -218,9 +177,9 @@ def test_a_plot_is_written(files, tmp_path):
     assert "run.trec" in target.read_text(encoding="utf-8")
 
 
-def test_faults_are_one_message(files, tmp_path, monkeypatch, capsys):
+def test_faults_are_one_message(files, tmp_path, failure):
     def said(*arguments: str) -> str:
-        return failure(monkeypatch, capsys, *arguments)
+        return failure("bias", *arguments)
 
     assert "a run needs QRELS, --doc-lang, --query-lang too" in said(files[0])
     assert "a run needs --query-lang too" in said(*files[:4])
@@ -243,10 +202,11 @@ def test_faults_are_one_message(files, tmp_path, monkeypatch, capsys):
     few = tmp_path / "few.tsv"
     few.write_text("q:de:0\tde\n")
     assert "add it to query_languages (--query-lang)" in said(*files[:5], str(few))
-    foreign = str(predictions(tmp_path, "Foreign"))
+    foreign = str(write_predictions(tmp_path, "Foreign", TOY.run(SCORES)))
     assert "mteb knows no task Foreign: give its judgements" in said(foreign, *files[2:])
     assert "(--doc-lang) and query_languages (--query-lang)" in said(foreign)
-    ours = str(predictions(tmp_path, "PocketQARMultilingualRetrieval"))
+    name = "PocketQARMultilingualRetrieval"
+    ours = str(write_predictions(tmp_path, name, TOY.run(SCORES)))
     assert "leave out qrels (QRELS), doc_languages" in said(ours, *files[1:])
     Path(foreign).write_text('{"de": {"test": {"q:de:0": {"p:de:0": NaN}}}}')
     assert f"{foreign}: the score nan" in said(foreign, *files[1:])

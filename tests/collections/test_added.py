@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
-from toys.beir import CORPUS, QRELS, QUERIES, write
-from typer.testing import CliRunner
+from toys.beir import CORPUS, QRELS, small_folder, write
+from toys.cli import pipe, run, succeed
 
 from hybridir_mteb.adapters.mteb.register import licences, owner_of
-from hybridir_mteb.cli.app import app
 from hybridir_mteb.collections import own as added
 from hybridir_mteb.collections.own import AddedFolder, AddedPool, read_record
 from hybridir_mteb.errors import (
@@ -29,7 +24,6 @@ from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.paths import collections_dir
 from hybridir_mteb.plugins.manager import load_plugins
 from hybridir_mteb.plugins.registry import Plugins
-from hybridir_mteb.plugins.specs import StreamedSpec
 from hybridir_mteb.tasks.miracl import MIRACL
 from hybridir_mteb.tasks.xquad_r import XQUAD_R
 from hybridir_mteb.training.leak import evaluation_texts
@@ -37,23 +31,12 @@ from hybridir_mteb.training.leak import evaluation_texts
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A small BEIR folder."""
-    place = tmp_path / "beir"
-    write(place / "corpus.jsonl", CORPUS)
-    write(place / "queries.jsonl", QUERIES)
-    write(place / "qrels" / "test.tsv", QRELS)
-    return place
+    return small_folder(tmp_path / "beir")
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Output of a command that succeeds; a failure is raised."""
-    monkeypatch.setattr("hybridir_mteb.cli.console.console", Console(width=200))
-
-    def invoke(*arguments: str) -> str:
-        return CliRunner().invoke(app, arguments, catch_exceptions=False).stdout
-
-    return invoke
+@pytest.fixture(autouse=True)
+def _piped(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe(monkeypatch, width=200)
 
 
 def add_folder(name: str, folder: Path, **options: Any) -> None:
@@ -77,7 +60,7 @@ def registered() -> Plugins:
     return plugins
 
 
-def test_a_folder_is_added_by_command(folder: Path, run: Callable[..., str]) -> None:
+def test_a_folder_is_added_by_command(folder):
     shown = run("data", "add", "My.Collection-1", str(folder), "--language", "sv")
     assert shown.splitlines() == [
         "My.Collection-1: 2 queries, 3 passages, 3 judgements (2 relevant)",
@@ -92,13 +75,13 @@ def test_a_folder_is_added_by_command(folder: Path, run: Callable[..., str]) -> 
     assert "2 queries, 3 passages in sv" in listed
 
 
-def test_an_added_folder_is_registered_as_a_plugins_collection(folder: Path) -> None:
+def test_an_added_folder_is_registered_as_a_plugins_collection(folder):
     add_folder("Mine", folder, language="sv", query_language="en", licence="cc-by-4.0")
     plugins = registered()
     assert plugins.problems == []
     assert plugins.collections.owner("Mine") == "hybridir data add"
     spec = plugins.collections["Mine"]
-    assert isinstance(spec, StreamedSpec)
+    assert not spec.parallel
     assert (spec.task, spec.languages, spec.query_languages) == ("Mine", ("sv",), ("en",))
     assert spec.card.license == "cc-by-4.0"
     part = spec.load("sv")
@@ -111,7 +94,7 @@ def test_an_added_folder_is_registered_as_a_plugins_collection(folder: Path) -> 
     assert again.card.license == "not specified"
 
 
-def test_mteb_knows_the_task_in_the_next_process(folder: Path) -> None:
+def test_mteb_knows_the_task_in_the_next_process(folder):
     add_folder("Mine", folder, language="sv")
     add_pool("MIRACL", ("yo", "sw"))
     (collections_dir() / "Broken.json").write_text("{")
@@ -119,16 +102,14 @@ def test_mteb_knows_the_task_in_the_next_process(folder: Path) -> None:
         "import mteb; t = mteb.get_task('Mine').metadata; print(t.eval_langs, t.main_score);"
         "print(mteb.get_task('MIRACLSwYoMultilingualRetrieval').metadata.hf_subsets)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
-    )
+    done = succeed(sys.executable, "-c", code)
     assert done.stdout.splitlines() == ["['swe-Latn'] ndcg_at_10", "['sw', 'yo']"]
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("hybridir-mteb:")]
     assert "Broken.json: not a collection that was added: damaged" in line
     assert "hybridir data remove Broken" in line
 
 
-def test_a_damaged_record_is_one_problem_and_stops_nothing(folder: Path) -> None:
+def test_a_damaged_record_is_one_problem_and_stops_nothing(folder):
     add_folder("Mine", folder)
     good = json.loads((collections_dir() / "Mine.json").read_text())
     damages = {
@@ -163,7 +144,7 @@ def test_a_damaged_record_is_one_problem_and_stops_nothing(folder: Path) -> None
 
 
 @pytest.mark.parametrize("file", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])
-def test_a_folder_that_changed_is_refused_until_it_is_added_again(folder: Path, file: str) -> None:
+def test_a_folder_that_changed_is_refused_until_it_is_added_again(folder, file):
     add_folder("Mine", folder)
     spec = registered().collections["Mine"]
     content = (folder / file).read_bytes()
@@ -181,9 +162,7 @@ def test_a_folder_that_changed_is_refused_until_it_is_added_again(folder: Path, 
         registered().collections["Mine"].load("en")
 
 
-def test_the_advice_for_a_changed_folder_keeps_its_options(
-    folder: Path, run: Callable[..., str]
-) -> None:
+def test_the_advice_for_a_changed_folder_keeps_its_options(folder):
     options = ("--language", "pl", "--query-language", "en", "--licence", "cc-by-4.0")
     run("data", "add", "Mine", str(folder), *options)
     with (folder / "queries.jsonl").open("a") as file:
@@ -199,14 +178,12 @@ def test_the_advice_for_a_changed_folder_keeps_its_options(
         registered().collections["Mine"].load("pl")
 
 
-def test_the_number_of_passages_is_known_before_they_are_encoded(folder: Path) -> None:
+def test_the_number_of_passages_is_known_before_they_are_encoded(folder):
     add_folder("Mine", folder)
     assert registered().collections["Mine"].load("en").passages.expected == 3  # type: ignore[attr-defined]
 
 
-def test_what_is_wrong_with_a_folder_is_refused_with_numbers(
-    folder: Path, run: Callable[..., str]
-) -> None:
+def test_what_is_wrong_with_a_folder_is_refused_with_numbers(folder):
     write(folder / "corpus.jsonl", CORPUS[:1])
     with pytest.raises(DataFormatError) as caught:
         run("data", "add", "Mine", str(folder))
@@ -236,13 +213,13 @@ def test_what_is_wrong_with_a_folder_is_refused_with_numbers(
         ("MINE", "'Mine' was added before"),
     ],
 )
-def test_a_name_must_be_valid_and_free(folder: Path, name: str, said: str) -> None:
+def test_a_name_must_be_valid_and_free(folder, name, said):
     add_folder("Mine", folder)
     with pytest.raises(SettingError, match=said):
         add_folder(name, folder)
 
 
-def test_languages_and_licences_are_those_of_mteb(folder: Path) -> None:
+def test_languages_and_licences_are_those_of_mteb(folder):
     with pytest.raises(UnknownNameError, match="unknown language code 'xx'"):
         add_folder("Mine", folder, query_language="xx")
     with pytest.raises(SettingError, match=r"licence 'CC' is not known to MTEB.*cc-by-4\.0"):
@@ -250,7 +227,7 @@ def test_languages_and_licences_are_those_of_mteb(folder: Path) -> None:
     add_folder("Mine", folder, licence="https://example.org/licence")
 
 
-def test_a_pool_is_added_and_removed(run: Callable[..., str]) -> None:
+def test_a_pool_is_added_and_removed():
     shown = run("data", "pool", "MIRACL", "yo", "sw")
     assert shown.endswith("-t MIRACLSwYoMultilingualRetrieval\n")
     record = read_record(collections_dir() / "MIRACLSwYo.json")
@@ -261,7 +238,7 @@ def test_a_pool_is_added_and_removed(run: Callable[..., str]) -> None:
     assert "MIRACLSwYo" not in registered().collections
 
 
-def test_what_cannot_be_pooled_or_removed_is_said() -> None:
+def test_what_cannot_be_pooled_or_removed_is_said():
     with pytest.raises(SettingError, match="XQuADR is parallel or in one language"):
         add_pool("XQuADR", ("de", "en"))
     with pytest.raises(UnknownNameError, match="needs at least two of ar, bn"):
@@ -273,9 +250,7 @@ def test_what_cannot_be_pooled_or_removed_is_said() -> None:
         added.remove("../x")
 
 
-def test_training_data_are_compared_with_added_folders(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_data_are_compared_with_added_folders(folder, monkeypatch):
     monkeypatch.delenv("HYBRIDIR_DATA_DIR", raising=False)
     rows = [*CORPUS[:2], {"_id": "d3", "text": "The pine marten hides its winter food in hollows."}]
     write(folder / "corpus.jsonl", rows)

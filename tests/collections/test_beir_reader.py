@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys.beir import CORPUS, QRELS, QUERIES, write
+from toys.beir import CORPUS, HEADS, QRELS, QUERIES, small_folder, write
 
-from hybridir_mteb.collections.collection import StreamedPart, StreamedPassage
+from hybridir_mteb.collections.collection import CollectionPart, StreamedPassage
 from hybridir_mteb.collections.readers.beir import beir_files, beir_splits, read_beir_folder
 from hybridir_mteb.collections.readers.verify import read_through
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, UnknownNameError
-
-HEADS = ("query-id", "corpus-id", "score")
 
 
 def named(qrels: list[tuple[str, str, int]]) -> list[dict[str, Any]]:
@@ -23,15 +21,10 @@ def named(qrels: list[tuple[str, str, int]]) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The plain layout."""
-    place = tmp_path / "demo"
-    write(place / "corpus.jsonl", CORPUS)
-    write(place / "queries.jsonl", QUERIES)
-    write(place / "qrels" / "test.tsv", [HEADS, *QRELS])
-    return place
+    return small_folder(tmp_path / "demo")
 
 
-def content(part: StreamedPart) -> tuple[Any, ...]:
+def content(part: CollectionPart) -> tuple[Any, ...]:
     passages = list(part.passages.passages())
     return list(part.queries.items()), {k: dict(v) for k, v in part.qrels.items()}, passages
 
@@ -43,7 +36,7 @@ EXPECTED = (
 )
 
 
-def test_the_plain_layout(folder: Path) -> None:
+def test_the_plain_layout(folder):
     part = read_beir_folder(folder, language="sv")
     assert content(part) == EXPECTED
     assert (part.language, part.passages.name) == ("sv", "demo")
@@ -55,7 +48,7 @@ def test_the_plain_layout(folder: Path) -> None:
     "qrels",
     ["test.tsv.gz", "test.jsonl", "test.parquet", "test-00000-of-00001.parquet", "bare", "trec"],
 )
-def test_all_layouts_read_the_same(tmp_path: Path, shards: str, queries: str, qrels: str) -> None:
+def test_all_layouts_read_the_same(tmp_path, shards, queries, qrels):
     if shards == "two":
         for at, rows in enumerate((CORPUS[:2], CORPUS[2:])):
             write(tmp_path / "corpus" / f"corpus-0000{at}-of-00002.parquet", rows)
@@ -76,7 +69,7 @@ def test_all_layouts_read_the_same(tmp_path: Path, shards: str, queries: str, qr
     assert beir_splits(tmp_path) == ("test",)
 
 
-def test_beir_reads_the_same(folder: Path, data_dir: Path) -> None:
+def test_beir_reads_the_same(folder, data_dir):
     pytest.importorskip("beir")
     from beir.datasets.data_loader import GenericDataLoader
 
@@ -92,14 +85,14 @@ def test_beir_reads_the_same(folder: Path, data_dir: Path) -> None:
     assert (len(part.queries), len(passages)) == (225, 1400)
 
 
-def test_numbers_are_ids_too(tmp_path: Path) -> None:
+def test_numbers_are_ids_too(tmp_path):
     write(tmp_path / "corpus.jsonl", [{"_id": 7, "text": "x"}])
     write(tmp_path / "queries.jsonl", [{"_id": 1, "text": "x"}])
     write(tmp_path / "qrels" / "dev.jsonl", [{"query-id": 1, "corpus-id": 7, "score": 1}])
     assert read_beir_folder(tmp_path, "dev").qrels == {"1": {"7": 1}}
 
 
-def test_the_splits_are_listed_where_one_is_missing(folder: Path) -> None:
+def test_the_splits_are_listed_where_one_is_missing(folder):
     write(folder / "qrels" / "dev-2.tsv.gz", QRELS)
     write(folder / "qrels" / "train-00000-of-00001.parquet", named(QRELS))
     assert beir_splits(folder) == ("dev-2", "test", "train")
@@ -107,7 +100,7 @@ def test_the_splits_are_listed_where_one_is_missing(folder: Path) -> None:
         read_beir_folder(folder, "validation")
 
 
-def test_missing_files_are_named_with_the_layouts(folder: Path) -> None:
+def test_missing_files_are_named_with_the_layouts(folder):
     with pytest.raises(DataUnavailableError, match="no such folder"):
         read_beir_folder(folder / "absent")
     (folder / "corpus.jsonl").unlink()
@@ -115,7 +108,7 @@ def test_missing_files_are_named_with_the_layouts(folder: Path) -> None:
         read_beir_folder(folder)
 
 
-def test_two_corpora_in_one_folder_are_refused(folder: Path) -> None:
+def test_two_corpora_in_one_folder_are_refused(folder):
     write(folder / "corpus.parquet", CORPUS)
     with pytest.raises(DataFormatError, match=r"corpus\.jsonl and corpus\.parquet are both there"):
         beir_files(folder)
@@ -135,9 +128,7 @@ def test_two_corpora_in_one_folder_are_refused(folder: Path) -> None:
         ("q1\td1\t0\n", None, "no query has a relevant passage"),
     ],
 )
-def test_malformed_judgements_are_named(
-    folder: Path, lines: str, at: int | None, said: str
-) -> None:
+def test_malformed_judgements_are_named(folder, lines, at, said):
     path = folder / "qrels" / "test.tsv"
     path.write_text(lines)
     with pytest.raises(DataFormatError) as caught:
@@ -146,7 +137,7 @@ def test_malformed_judgements_are_named(
     assert said in str(caught.value)
 
 
-def test_ids_that_csv_quotes_are_read_as_beir_reads_them(tmp_path: Path) -> None:
+def test_ids_that_csv_quotes_are_read_as_beir_reads_them(tmp_path):
     names = ['<"Heroes">', '"whole"', "plain"]
     write(tmp_path / "corpus.jsonl", [{"_id": name, "text": "x"} for name in names])
     write(tmp_path / "queries.jsonl", [{"_id": "q1", "text": "x"}])
@@ -159,12 +150,12 @@ def test_ids_that_csv_quotes_are_read_as_beir_reads_them(tmp_path: Path) -> None
     assert list(read_beir_folder(tmp_path).qrels["q1"]) == names[:1]
 
 
-def test_a_split_is_no_pattern(folder: Path) -> None:
+def test_a_split_is_no_pattern(folder):
     with pytest.raises(DataUnavailableError, match=r"no te\*t: .*the folder has the splits test"):
         read_beir_folder(folder, "te*t")
 
 
-def test_malformed_rows_and_queries_are_named(folder: Path) -> None:
+def test_malformed_rows_and_queries_are_named(folder):
     rows = [{"query-id": "q1", "corpus-id": "d1", "score": None}]
     (folder / "qrels" / "test.tsv").unlink()
     write(folder / "qrels" / "test.jsonl", rows)
@@ -184,7 +175,7 @@ def test_malformed_rows_and_queries_are_named(folder: Path) -> None:
         read_beir_folder(folder, language="swedish")
 
 
-def test_reading_through_counts_what_is_wrong(folder: Path) -> None:
+def test_reading_through_counts_what_is_wrong(folder):
     write(folder / "corpus.jsonl", [*CORPUS[:1], CORPUS[0], {"_id": "d9", "text": " "}, CORPUS[0]])
     found = read_through(read_beir_folder(folder))
     assert (found.passages, found.empty) == (4, 1)
@@ -192,7 +183,7 @@ def test_reading_through_counts_what_is_wrong(folder: Path) -> None:
     assert (found.judgements, found.relevant) == (3, 2)
     assert (found.missing, found.missing_relevant) == (2, 1)
     assert found.missing_example == ("q2", "d2")
-    clean = read_through(StreamedPart("en", {}, {}, FewHashes()))
+    clean = read_through(CollectionPart("en", {}, {}, FewHashes()))
     assert (clean.passages, clean.duplicates, clean.duplicate) == (3, 0, "")
 
 
@@ -205,6 +196,6 @@ class FewHashes:
         return iter([StreamedPassage(f"{at}", "x") for at in range(3)][start:stop])
 
 
-def test_ids_with_equal_hashes_are_no_duplicates(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_with_equal_hashes_are_no_duplicates(monkeypatch):
     monkeypatch.setattr("hybridir_mteb.collections.readers.verify._hash", lambda identifier: 1)
-    assert read_through(StreamedPart("en", {}, {}, FewHashes())).duplicates == 0
+    assert read_through(CollectionPart("en", {}, {}, FewHashes())).duplicates == 0

@@ -6,20 +6,19 @@ import json
 import re
 from collections.abc import Iterator
 from html import unescape
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from beir.datasets.data_loader import GenericDataLoader
 from mteb.abstasks.retrieval_dataset_loaders import RetrievalDatasetLoader
 from toys.card import CARD
+from toys.mteb import measures
 from typer.testing import CliRunner
 
 from hybridir_mteb.adapters.mteb.export import subsets_of
-from hybridir_mteb.adapters.mteb.register import register
-from hybridir_mteb.adapters.mteb.streamed import StreamedTask, make_streamed_tasks
+from hybridir_mteb.adapters.mteb.task import CollectionTask, make_tasks
 from hybridir_mteb.cli.app import app
-from hybridir_mteb.collections.collection import StreamedPart, StreamedPassage
+from hybridir_mteb.collections.collection import CollectionPart, StreamedPassage
 from hybridir_mteb.collections.export.folder import RECORD, Origin, write_export
 from hybridir_mteb.collections.export.formats import ExportSubset
 from hybridir_mteb.collections.readers.beir import read_beir_folder
@@ -27,7 +26,7 @@ from hybridir_mteb.collections.readers.trec import read_language_map, read_qrels
 from hybridir_mteb.errors import DataFormatError, SettingError, UnknownNameError
 from hybridir_mteb.export import Format, export_task
 from hybridir_mteb.plugins.settings import Setting
-from hybridir_mteb.plugins.specs import StreamedSpec
+from hybridir_mteb.plugins.specs import CollectionSpec
 
 ORIGIN = Origin(
     task="ToyRetrieval",
@@ -62,7 +61,7 @@ def subset(name: str = "de", **changes: object) -> ExportSubset:
     return ExportSubset(**(fields | changes))  # type: ignore[arg-type]
 
 
-def test_beir_reads_what_was_written(tmp_path: Path) -> None:
+def test_beir_reads_what_was_written(tmp_path):
     done = write_export([subset()], ORIGIN, tmp_path / "out", Format.BEIR)
     corpus, queries, qrels = GenericDataLoader(str(done.folder / "de")).load("dev")
     assert corpus == {p.id: {"text": p.text, "title": p.title} for p in PASSAGES}
@@ -74,7 +73,7 @@ def test_beir_reads_what_was_written(tmp_path: Path) -> None:
     assert first == "query-id\tcorpus-id\tscore"
 
 
-def test_mteb_reads_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mteb_reads_what_was_written(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     done = write_export(
         [subset(), subset("en"), subset("default")], ORIGIN, tmp_path / "out", Format.JSONL
@@ -88,9 +87,7 @@ def test_mteb_reads_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("place", ["out", "other/out"])
-def test_mteb_does_not_take_one_export_for_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
-) -> None:
+def test_mteb_does_not_take_one_export_for_another(tmp_path, monkeypatch, place):
     """``datasets`` caches by the folder's name and what the README says."""
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     for out, text in ((tmp_path / "out", "first"), (tmp_path / place, "second")):
@@ -100,7 +97,7 @@ def test_mteb_does_not_take_one_export_for_another(
         assert data["corpus"]["text"] == [text]
 
 
-def test_trec_files_hold_what_was_written(tmp_path: Path) -> None:
+def test_trec_files_hold_what_was_written(tmp_path):
     write_export([subset()], ORIGIN, tmp_path / "out", Format.TREC)
     folder = tmp_path / "out" / "de"
     text = (folder / "corpus.trec").read_text(encoding="utf-8")
@@ -136,9 +133,7 @@ def test_trec_files_hold_what_was_written(tmp_path: Path) -> None:
         ({"passages": lambda: iter([StreamedPassage("", "x")])}, "a passage has an empty id"),
     ],
 )
-def test_ids_that_trec_cannot_hold_are_refused_and_nothing_stays(
-    tmp_path: Path, changes: dict[str, object], message: str
-) -> None:
+def test_ids_that_trec_cannot_hold_are_refused_and_nothing_stays(tmp_path, changes, message):
     with pytest.raises(DataFormatError, match=message):
         write_export([subset(**changes)], ORIGIN, tmp_path / "out", Format.TREC)
     assert list(tmp_path.iterdir()) == []
@@ -147,7 +142,7 @@ def test_ids_that_trec_cannot_hold_are_refused_and_nothing_stays(
 
 
 @pytest.mark.parametrize("bad", ["a\tb", "a\rb", "a\nb", " a", "a\u3000"])
-def test_ids_that_beir_cannot_hold_are_refused(tmp_path: Path, bad: str) -> None:
+def test_ids_that_beir_cannot_hold_are_refused(tmp_path, bad):
     passages = [StreamedPassage(bad, "x")]
     with pytest.raises(DataFormatError, match="part BEIR's judgements; export as jsonl"):
         write_export([subset(passages=lambda: iter(passages))], ORIGIN, tmp_path / "o", Format.BEIR)
@@ -156,7 +151,7 @@ def test_ids_that_beir_cannot_hold_are_refused(tmp_path: Path, bad: str) -> None
 @pytest.mark.parametrize(
     "identifier", ['"q"', 'a"b', "a b", "ü𝄞", "a\u2028b", "<a&b>", "'x'", "#1"]
 )
-def test_odd_ids_and_texts_come_back(tmp_path: Path, identifier: str) -> None:
+def test_odd_ids_and_texts_come_back(tmp_path, identifier):
     passages = [StreamedPassage(identifier, 'half \u2028\x0b\n\t"q"', ' "t"')]
     changes = {
         "passages": lambda: iter(passages),
@@ -178,7 +173,7 @@ def test_odd_ids_and_texts_come_back(tmp_path: Path, identifier: str) -> None:
         assert read_qrels(folder / "qrels.txt") == one.qrels
 
 
-def test_subsets_of_one_pool_share_its_file(tmp_path: Path) -> None:
+def test_subsets_of_one_pool_share_its_file(tmp_path):
     read = []
 
     def passages() -> Iterator[StreamedPassage]:
@@ -195,7 +190,7 @@ def test_subsets_of_one_pool_share_its_file(tmp_path: Path) -> None:
     assert [one.passages for one in done.subsets] == [2, 2, 2]
 
 
-def test_a_readme_and_a_record_say_where_it_is_from(tmp_path: Path) -> None:
+def test_a_readme_and_a_record_say_where_it_is_from(tmp_path):
     done = write_export([subset("default")], ORIGIN, tmp_path / "out", Format.BEIR)
     assert (done.folder / "corpus.jsonl").is_file()  # the only subset: no folder of its own
     readme = (done.folder / "README.md").read_text(encoding="utf-8")
@@ -214,7 +209,7 @@ def test_a_readme_and_a_record_say_where_it_is_from(tmp_path: Path) -> None:
     assert record["subsets"][0]["judgements"] == 3
 
 
-def test_only_an_older_export_is_overwritten(tmp_path: Path) -> None:
+def test_only_an_older_export_is_overwritten(tmp_path):
     out = tmp_path / "out"
     write_export([subset()], ORIGIN, out, Format.BEIR)
     with pytest.raises(SettingError, match="exists; add --overwrite"):
@@ -229,7 +224,7 @@ def test_only_an_older_export_is_overwritten(tmp_path: Path) -> None:
     assert (own / "thesis.tex").read_text() == "years of work"
 
 
-def test_a_failed_export_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_failed_export_leaves_the_old_one(tmp_path):
     def passages() -> Iterator[StreamedPassage]:
         yield PASSAGES[0]
         raise DataFormatError("the second line is broken")
@@ -242,7 +237,7 @@ def test_a_failed_export_leaves_the_old_one(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_full_disk_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_message(tmp_path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -255,7 +250,7 @@ def test_a_full_disk_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_link_to_an_older_export_stays_a_link(tmp_path: Path) -> None:
+def test_a_link_to_an_older_export_stays_a_link(tmp_path):
     write_export([subset()], ORIGIN, tmp_path / "out", Format.BEIR)
     (tmp_path / "link").symlink_to("out")
     write_export([subset("en")], ORIGIN, tmp_path / "link", Format.BEIR, overwrite=True)
@@ -272,9 +267,7 @@ def test_a_link_to_an_older_export_stays_a_link(tmp_path: Path) -> None:
         ("Multilingual", "de", (48, 528, 1584)),
     ],
 )
-def test_each_setting_of_a_collection_is_exported(
-    tmp_path: Path, setting: str, name: str, sizes: tuple[int, int, int]
-) -> None:
+def test_each_setting_of_a_collection_is_exported(tmp_path, setting, name, sizes):
     done = export_task(f"PocketQAR{setting}Retrieval", tmp_path / "out", subsets=[name])
     (one,) = done.subsets
     assert (one.queries, one.judgements, one.passages) == sizes
@@ -299,20 +292,24 @@ class Lines:
             yield StreamedPassage(f"{at}", f"{self.code} text {at}", f"title {at}")
 
 
-def streamed_task(sources: dict[str, Lines], **changes: object) -> StreamedTask:
-    def load(code: str) -> StreamedPart:
+def streamed_task(sources: dict[str, Lines], **changes: object) -> CollectionTask:
+    def load(code: str) -> CollectionPart:
         qrels = {"q": {"1": 2, "2": 0}, "unjudged": {"1": 0}}
-        return StreamedPart(code, {"q": f"{code}?", "unjudged": "?"}, qrels, sources[code])
+        return CollectionPart(code, {"q": f"{code}?", "unjudged": "?"}, qrels, sources[code])
 
     fields = {"settings": (Setting.MULTILINGUAL,), **changes}
-    spec = StreamedSpec("Toy", tuple(sources), load, CARD, **fields)  # type: ignore[arg-type]
-    (made,) = make_streamed_tasks(spec, [measure for _, measure in register().measures.items()])
+    return loaded(CollectionSpec("Toy", tuple(sources), load, CARD, parallel=False, **fields))
+
+
+def loaded(spec: CollectionSpec) -> CollectionTask:
+    """The only task of a collection, with its data."""
+    (made,) = make_tasks(spec, measures())
     task = made()
     task.load_data()
     return task
 
 
-def test_pools_of_streamed_collections_carry_the_language_in_their_ids(tmp_path: Path) -> None:
+def test_pools_of_streamed_collections_carry_the_language_in_their_ids(tmp_path):
     sources = {code: Lines(code) for code in ("sw", "yo")}
     parts = subsets_of(streamed_task(sources))
     assert [source.reads for source in sources.values()] == [0, 0]
@@ -326,35 +323,30 @@ def test_pools_of_streamed_collections_carry_the_language_in_their_ids(tmp_path:
     assert (queries.languages, queries.items) == ({"q:yo:q": "yo"}, None)
 
 
-def test_a_beir_folder_comes_back_as_it_went_in(tmp_path: Path) -> None:
+def test_a_beir_folder_comes_back_as_it_went_in(tmp_path):
     first = write_export([subset("default")], ORIGIN, tmp_path / "first", Format.BEIR).folder
-    spec = StreamedSpec(
+    spec = CollectionSpec(
         "toy",
         ("de",),
         lambda code: read_beir_folder(first, "dev", code),
         CARD,
         split="dev",
+        parallel=False,
         task="toy",
         query_languages=("en",),
     )
-    (made,) = make_streamed_tasks(spec, [measure for _, measure in register().measures.items()])
-    task = made()
-    task.load_data()
-    (one,) = subsets_of(task)
+    (one,) = subsets_of(loaded(spec))
     assert set(one.query_languages.values()) == {"en"}
-    assert one.passage_language("p1") == "de"
+    assert {code for code, _ in one.passages()} == {"de"}
     second = write_export([one], ORIGIN, tmp_path / "second", Format.BEIR).folder
     for name in ("corpus.jsonl", "queries.jsonl", "qrels/dev.tsv"):
         assert (first / name).read_text() == (second / name).read_text()
 
 
-def test_the_language_maps_of_an_export_feed_hybridir_bias(tmp_path: Path) -> None:
-    folder = (
-        export_task(
-            "PocketQARMultilingualRetrieval", tmp_path / "out", format="trec", subsets=["de"]
-        ).folder
-        / "de"
-    )
+def test_the_language_maps_of_an_export_feed_hybridir_bias(tmp_path):
+    name = "PocketQARMultilingualRetrieval"
+    done = export_task(name, tmp_path / "out", format="trec", subsets=["de"])
+    folder = done.folder / "de"
     documents = read_language_map(folder / "document-languages.tsv").languages
     queries = read_language_map(folder / "query-languages.tsv")
     assert (documents["p:en:f01.0"], len(documents)) == ("en", 1584)
@@ -363,7 +355,7 @@ def test_the_language_maps_of_an_export_feed_hybridir_bias(tmp_path: Path) -> No
     assert queries.items["q:de:f01"] == "f01"
 
 
-def test_wrong_names_are_answered_with_the_right_ones(tmp_path: Path) -> None:
+def test_wrong_names_are_answered_with_the_right_ones(tmp_path):
     out = tmp_path / "out"
     with pytest.raises(UnknownNameError, match=r"no format 'bier'.*Did you mean beir"):
         export_task("PocketQARMultilingualRetrieval", out, format="bier")
@@ -376,7 +368,7 @@ def test_wrong_names_are_answered_with_the_right_ones(tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_the_command_tells_what_it_wrote(tmp_path: Path) -> None:
+def test_the_command_tells_what_it_wrote(tmp_path):
     out = tmp_path / "out"
     arguments = ["export", "beir", "PocketQARMultilingualRetrieval", str(out), "--subset", "de"]
     done = CliRunner().invoke(app, arguments)

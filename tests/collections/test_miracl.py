@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,8 @@ from typing import Any
 
 import huggingface_hub
 import pytest
-from miracl_corpus import make_corpus
+from miracl_corpus import Corpus, make_corpus
+from toys import cli
 
 from hybridir_mteb.collections import download as hub_files
 from hybridir_mteb.collections.download import fetch_folder, locate, locate_folder
@@ -57,13 +59,19 @@ COUNTS = {
 
 
 @pytest.fixture
-def mirror(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A mirror that starts with the real topics and qrels in no language."""
-    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(data_dir))
-    return tmp_path / "mirror"
+def made_up(mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Corpus]:
+    """Makes a corpus with the real topics and qrels in another mirror, which it sets."""
+
+    def make(code: str, n: int, **options: int) -> Corpus:
+        monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(mirror))
+        made = make_corpus(tmp_path / "mirror", code, n, **options)
+        monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(tmp_path / "mirror"))
+        return made
+
+    return make
 
 
-def test_the_collection_is_what_its_paper_says() -> None:
+def test_the_collection_is_what_its_paper_says():
     assert MIRACL.languages == tuple(sorted(COUNTS)) == tuple(sorted(UPSTREAM))
     assert MIRACL.settings == (Setting.MONOLINGUAL, Setting.MULTILINGUAL)
     assert MIRACL.split == "dev"
@@ -73,10 +81,7 @@ def test_the_collection_is_what_its_paper_says() -> None:
 
 
 @pytest.mark.parametrize("code", COUNTS)
-def test_the_real_topics_and_qrels_have_the_official_counts(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch, code: str
-) -> None:
-    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(data_dir))
+def test_the_real_topics_and_qrels_have_the_official_counts(mirror, code):
     part = MIRACL.load(code)
     grades = [grade for judged in part.qrels.values() for grade in judged.values()]
     assert (len(part.queries), len(grades), sum(grades)) == COUNTS[code]
@@ -85,7 +90,7 @@ def test_the_real_topics_and_qrels_have_the_official_counts(
     assert part.queries.keys() == part.qrels.keys()
     assert all(max(judged.values()) == 1 for judged in part.qrels.values())
     assert part.passages.name == f"MIRACL {code}"
-    with (data_dir / MIRACL_TOPICS.format(code)).open(encoding="utf-8", newline="") as stream:
+    with (mirror / MIRACL_TOPICS.format(code)).open(encoding="utf-8", newline="") as stream:
         rows = list(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
     assert list(part.queries.items()) == [tuple(row) for row in rows]
 
@@ -93,7 +98,7 @@ def test_the_real_topics_and_qrels_have_the_official_counts(
 MIRACL_TOPICS = "miracl/miracl-v1.0-{0}/topics/topics.miracl-v1.0-{0}-dev.tsv"
 
 
-def test_mteb_knows_encoders_trained_on_miracl_are_not_zero_shot_on_ours() -> None:
+def test_mteb_knows_encoders_trained_on_miracl_are_not_zero_shot_on_ours():
     import mteb
     from mteb.models.model_meta import _collect_similar_tasks
 
@@ -116,7 +121,7 @@ def test_mteb_knows_encoders_trained_on_miracl_are_not_zero_shot_on_ours() -> No
         (b"\n", ": the file is empty"),
     ],
 )
-def test_malformed_topics_are_named(tmp_path: Path, content: bytes, said: str) -> None:
+def test_malformed_topics_are_named(tmp_path, content, said):
     path = tmp_path / "topics.tsv"
     path.write_bytes(content)
     with pytest.raises(DataFormatError) as caught:
@@ -124,20 +129,17 @@ def test_malformed_topics_are_named(tmp_path: Path, content: bytes, said: str) -
     assert str(caught.value).startswith(f"{path}{said}")
 
 
-def lines_of(mirror: Path, code: str) -> list[dict[str, Any]]:
-    files = sorted((mirror / CORPORA[code].place).glob("docs-*.jsonl.gz"))
+def lines_of(folder: Path, code: str) -> list[dict[str, Any]]:
+    files = sorted((folder / "mirror" / CORPORA[code].place).glob("docs-*.jsonl.gz"))
     return [json.loads(line) for path in files for line in gzip.open(path, "rt", encoding="utf-8")]
 
 
-def test_a_made_up_corpus_holds_every_judged_passage(
-    mirror: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = make_corpus(mirror, "yo", 2500, per_file=1000)
+def test_a_made_up_corpus_holds_every_judged_passage(made_up, tmp_path):
+    made = made_up("yo", 2500, per_file=1000)
     assert (made.files, made.judged_here, made.judged, made.relevant_here) == (3, 942, 942, 144)
-    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(mirror))
     assert all(locate(file) for file in MIRACL.files if "-yo-" in file.path), "a complete mirror"
     part = MIRACL.load("yo")
-    rows = lines_of(mirror, "yo")
+    rows = lines_of(tmp_path, "yo")
     assert len(rows) == 2500
     assert all(set(row) == {"docid", "title", "text"} for row in rows)
     passages = {passage.id: passage for passage in part.passages.passages()}
@@ -157,13 +159,10 @@ def found_judged(part: Any) -> set[str]:
     return {key for judged in part.qrels.values() for key in judged}
 
 
-def test_a_small_corpus_holds_the_judged_passages_of_the_first_topics(
-    mirror: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = make_corpus(mirror, "sw", 100)
-    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(mirror))
+def test_a_small_corpus_holds_the_judged_passages_of_the_first_topics(made_up, tmp_path):
+    made = made_up("sw", 100)
     part = MIRACL.load("sw")
-    here = {row["docid"] for row in lines_of(mirror, "sw")}
+    here = {row["docid"] for row in lines_of(tmp_path, "sw")}
     assert len(here) == made.judged_here == 100
     whole = [query for query, judged in part.qrels.items() if here.issuperset(judged)]
     assert len(whole) == made.topics_here > 5
@@ -176,26 +175,21 @@ def test_a_small_corpus_holds_the_judged_passages_of_the_first_topics(
     assert passage not in here
 
 
-def test_the_same_arguments_give_the_same_bytes_and_another_seed_another_text(
-    mirror: Path, tmp_path: Path
-) -> None:
+def test_the_same_arguments_give_the_same_bytes_and_another_seed_another_text(mirror, tmp_path):
     def digest(folder: Path, **options: int) -> str:
         make_corpus(folder, "yo", 1000, **options)
         (path,) = (folder / CORPORA["yo"].place).iterdir()
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
-    first = digest(mirror)
-    make_corpus(mirror, "yo", 1000, per_file=10)
-    assert digest(mirror) == first, "files of a larger number are gone"
+    first = digest(tmp_path / "one")
+    make_corpus(tmp_path / "one", "yo", 1000, per_file=10)
+    assert digest(tmp_path / "one") == first, "files of a larger number are gone"
     assert digest(tmp_path / "other") == first
-    assert digest(mirror, seed=1) != first
+    assert digest(tmp_path / "one", seed=1) != first
 
 
-def test_a_corpus_of_another_size_is_used_with_a_warning(
-    mirror: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    make_corpus(mirror, "yo", 1000)
-    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(mirror))
+def test_a_corpus_of_another_size_is_used_with_a_warning(made_up, tmp_path, caplog):
+    made_up("yo", 1000)
     source = MIRACL.load("yo").passages
     with caplog.at_level(logging.WARNING):
         assert len(list(source.passages(0, 900))) == 900
@@ -204,10 +198,9 @@ def test_a_corpus_of_another_size_is_used_with_a_warning(
     assert "this corpus has 1000 passages, the official one 49043" in caplog.text
 
 
-def test_a_gap_in_the_mirror_is_refused(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_corpus(mirror, "yo", 1000, per_file=400)
-    (mirror / CORPORA["yo"].place / "docs-1.jsonl.gz").unlink()
-    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(mirror))
+def test_a_gap_in_the_mirror_is_refused(made_up, tmp_path):
+    made_up("yo", 1000, per_file=400)
+    (tmp_path / "mirror" / CORPORA["yo"].place / "docs-1.jsonl.gz").unlink()
     with pytest.raises(DataFormatError, match="file 1 of the numbered files"):
         next(MIRACL.load("yo").passages.passages())
 
@@ -257,7 +250,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeHub:
     return FakeHub(monkeypatch, "hi")
 
 
-def test_a_corpus_is_downloaded_once_and_checked(hub: FakeHub) -> None:
+def test_a_corpus_is_downloaded_once_and_checked(hub):
     assert locate_folder(CORPORA["hi"]) is None
     files = fetch_folder(CORPORA["hi"])
     place = data_cache_dir() / "miracl" / "miracl-corpus-v1.0-hi"
@@ -266,16 +259,14 @@ def test_a_corpus_is_downloaded_once_and_checked(hub: FakeHub) -> None:
     assert len(hub.downloads) == 2
 
 
-def test_who_waited_for_another_process_asks_the_hub_nothing(
-    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_waited_for_another_process_asks_the_hub_nothing(hub, monkeypatch):
     files = fetch_folder(CORPORA["hi"])
     monkeypatch.setattr(hub, "get_paths_info", None)
     monkeypatch.setattr(hub_files, "locate_folder", lambda folder: None)  # as it was at the start
     assert fetch_folder(CORPORA["hi"]) == files
 
 
-def test_an_interrupted_download_goes_on(hub: FakeHub) -> None:
+def test_an_interrupted_download_goes_on(hub):
     last = hub.contents.popitem()
     with pytest.raises(DataUnavailableError) as caught:
         fetch_folder(CORPORA["hi"])
@@ -292,7 +283,7 @@ def test_an_interrupted_download_goes_on(hub: FakeHub) -> None:
     assert len(hub.downloads) == 2
 
 
-def test_a_download_that_is_not_what_the_hub_lists_is_never_used(hub: FakeHub) -> None:
+def test_a_download_that_is_not_what_the_hub_lists_is_never_used(hub):
     path = min(hub.contents)
     hub.contents[path] += b"more"
     with pytest.raises(ChecksumError, match="run again"):
@@ -306,11 +297,8 @@ def test_a_download_that_is_not_what_the_hub_lists_is_never_used(hub: FakeHub) -
         fetch_folder(CORPORA["hi"])
 
 
-def test_a_corpus_that_cannot_be_had_is_one_message_at_first_use(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_corpus_that_cannot_be_had_is_one_message_at_first_use(mirror):
     """HF_HUB_OFFLINE is set in tests: the real client of the hub refuses."""
-    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(data_dir))
     source = MIRACL.load("sw").passages
     with pytest.raises(
         DataUnavailableError, match=r"miracl-corpus-v1\.0-sw is needed and not here"
@@ -318,19 +306,11 @@ def test_a_corpus_that_cannot_be_had_is_one_message_at_first_use(
         _ = source.fingerprint
 
 
-def test_commands_fetch_and_verify_one_language(
-    mirror: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from typer.testing import CliRunner
-
-    from hybridir_mteb.cli.app import app
-
+def test_commands_fetch_and_verify_one_language(made_up, tmp_path):
     def run(*arguments: str) -> list[str]:
-        done = CliRunner().invoke(app, ["data", *arguments], catch_exceptions=False)
-        return [" ".join(line.split()) for line in done.stdout.splitlines()]
+        return [" ".join(line.split()) for line in cli.run("data", *arguments).splitlines()]
 
-    make_corpus(mirror, "yo", 500)
-    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(mirror))
+    made_up("yo", 500)
     fetched = run("fetch", "MIRACL", "--language", "yo")
     assert [line.partition(": ")[0].rpartition("/")[2] for line in fetched] == [
         "topics.miracl-v1.0-yo-dev.tsv",
@@ -351,13 +331,10 @@ def test_commands_fetch_and_verify_one_language(
         run("fetch", "PocketQAR", "--language", "de")
 
 
-def test_topics_of_the_languages_at_hand_are_compared_with_training_data(
-    mirror: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_topics_of_the_languages_at_hand_are_compared_with_training_data(made_up, tmp_path):
     from hybridir_mteb.training.leak import evaluation_texts
 
-    make_corpus(mirror, "yo", 10)
-    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(mirror))
+    made_up("yo", 10)
     known = evaluation_texts()
     assert "MIRACL topics" in known.checked
     assert known.find("Ipa wo ni Benito Mussolini se ni Ogun World War 2?") == "MIRACL topics"

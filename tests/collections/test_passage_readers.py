@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toys.cli import succeed
 
 from hybridir_mteb.collections.collection import PassageSource, StreamedPassage
 from hybridir_mteb.collections.download import in_order
@@ -56,7 +56,7 @@ FORMATS: dict[str, Callable[[Path, list[Any]], Path]] = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_gives_the_same_passages(tmp_path: Path, name: str) -> None:
+def test_every_format_gives_the_same_passages(tmp_path, name):
     source = FileSource("demo", (FORMATS[name](tmp_path / name, ROWS),))
     assert isinstance(source, PassageSource)
     assert list(source.passages()) == PASSAGES
@@ -64,7 +64,7 @@ def test_every_format_gives_the_same_passages(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_any_stretch_over_several_files_is_a_slice_of_the_whole(tmp_path: Path, name: str) -> None:
+def test_any_stretch_over_several_files_is_a_slice_of_the_whole(tmp_path, name):
     suffix = name.removeprefix("docs-0")
     files = []
     for at, rows in enumerate((ROWS[:2], ROWS[2:], ROWS[:1])):
@@ -78,7 +78,7 @@ def test_any_stretch_over_several_files_is_a_slice_of_the_whole(tmp_path: Path, 
             assert list(source.passages(start, stop)) == whole[start:stop], (start, stop)
 
 
-def test_the_fields_of_beir_and_of_others_are_ids_too(tmp_path: Path) -> None:
+def test_the_fields_of_beir_and_of_others_are_ids_too(tmp_path):
     rows = [{"_id": "a", "text": "x"}, {"id": "b", "text": "x"}, {"_id": 31, "text": "x"}]
     path = write_jsonl(tmp_path / "corpus.jsonl", [*rows, {"_id": None, "docid": "d", "text": "x"}])
     assert [p.id for p in FileSource("demo", (path,)).passages()] == ["a", "b", "31", "d"]
@@ -86,7 +86,7 @@ def test_the_fields_of_beir_and_of_others_are_ids_too(tmp_path: Path) -> None:
     assert [p.id for p in FileSource("demo", (path,)).passages()] == ["5"]
 
 
-def test_blank_lines_and_a_byte_order_mark_are_no_passages(tmp_path: Path) -> None:
+def test_blank_lines_and_a_byte_order_mark_are_no_passages(tmp_path):
     path = tmp_path / "docs-0.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"id": "a", "text": "x"}\r\n\n  \n{"id": "b", "text": "y"}')
     source = FileSource("demo", (path,))
@@ -95,7 +95,7 @@ def test_blank_lines_and_a_byte_order_mark_are_no_passages(tmp_path: Path) -> No
 
 
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=5))
-def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
+def test_any_text_survives(tmp_path_factory, texts):
     folder = tmp_path_factory.mktemp("texts")
     rows = [{"id": f"i{at}", "title": text, "text": text} for at, text in enumerate(texts)]
     for name, write in FORMATS.items():
@@ -124,7 +124,7 @@ def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, texts: list
     ],
 )
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz"])
-def test_a_malformed_line_is_named(tmp_path: Path, suffix: str, line: bytes, said: str) -> None:
+def test_a_malformed_line_is_named(tmp_path, suffix, line, said):
     path = tmp_path / f"docs-0{suffix}"
     data = b'{"id": "a", "text": "x"}\n\n' + line + b"\n"
     path.write_bytes(gzip.compress(data) if suffix.endswith(".gz") else data)
@@ -136,7 +136,7 @@ def test_a_malformed_line_is_named(tmp_path: Path, suffix: str, line: bytes, sai
     assert said in str(caught.value)
 
 
-def test_files_that_are_damaged_or_not_there_are_named(tmp_path: Path) -> None:
+def test_files_that_are_damaged_or_not_there_are_named(tmp_path):
     whole = gzip.compress(b'{"id": "a", "text": "x"}\n' * 9999)
     damages = {
         "cut.jsonl.gz": (whole[:-20], "the gzip file is cut off"),
@@ -156,7 +156,7 @@ def test_files_that_are_damaged_or_not_there_are_named(tmp_path: Path) -> None:
         list(read_rows(tmp_path / "absent.jsonl"))
 
 
-def test_files_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+def test_files_are_in_the_order_of_their_numbers(tmp_path):
     names = [f"docs-{at}.jsonl.gz" for at in range(12)]
     found = in_order([tmp_path / name for name in sorted(names)], first=0)
     assert [path.name for path in found] == names
@@ -175,12 +175,12 @@ def test_files_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
         (["x-00000-of-00002.parquet"], "file 1 of the numbered files"),
     ],
 )
-def test_a_gap_in_the_numbers_is_refused(tmp_path: Path, names: list[str], said: str) -> None:
+def test_a_gap_in_the_numbers_is_refused(tmp_path, names, said):
     with pytest.raises(DataFormatError, match=said):
         in_order([tmp_path / name for name in names], first=0)
 
 
-def test_the_fingerprint_is_of_names_and_content(tmp_path: Path) -> None:
+def test_the_fingerprint_is_of_names_and_content(tmp_path):
     one, two = (write_jsonl(tmp_path / f"docs-{at}.jsonl", ROWS[at:]) for at in (0, 1))
     fingerprint = FileSource("demo", (one, two)).fingerprint
     assert fingerprint == FileSource("other name", (one, two)).fingerprint
@@ -201,9 +201,7 @@ def digest_of(path: Path) -> str:
     return found
 
 
-def test_checksums_are_computed_once_for_each_content(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checksums_are_computed_once_for_each_content(tmp_path, monkeypatch):
     computed = []
     monkeypatch.setattr(digests, "sha256_of", lambda path: computed.append(path) or "ab" * 32)
     path = write_jsonl(tmp_path / "docs-0.jsonl", ROWS)
@@ -221,9 +219,7 @@ def test_checksums_are_computed_once_for_each_content(
         digest_of(path)
 
 
-def test_a_cache_that_cannot_be_written_does_not_stop_reading(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_cache_that_cannot_be_written_does_not_stop_reading(tmp_path, monkeypatch, caplog):
     path = write_jsonl(tmp_path / "docs-0.jsonl", ROWS)
     monkeypatch.setenv("HYBRIDIR_CACHE_DIR", str(path / "cache"))
     assert digest_of(path) == sha256_of(path)
@@ -242,7 +238,7 @@ print(count, re.search(r"VmHWM:\s+(\d+)", status)[1])
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("suffix", [".jsonl.gz", ".parquet"])
-def test_memory_does_not_grow_with_the_number_of_passages(tmp_path: Path, suffix: str) -> None:
+def test_memory_does_not_grow_with_the_number_of_passages(tmp_path, suffix):
     peaks = {}
     for count in (20_000, 200_000):
         rows = [{"id": str(at), "title": "t", "text": f"{at} " * 40} for at in range(count)]
@@ -252,10 +248,7 @@ def test_memory_does_not_grow_with_the_number_of_passages(tmp_path: Path, suffix
         else:
             data = "".join(f"{json.dumps(row)}\n" for row in rows)
             path.write_bytes(gzip.compress(data.encode(), 1))
-        done = subprocess.run(
-            [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True
-        )
-        found, peak = map(int, done.stdout.split())
+        found, peak = map(int, succeed(sys.executable, "-c", PEAK, path).stdout.split())
         assert found == count
         peaks[count] = peak / 1024
     # Megabytes. All passages together take 100; Arrow's allocator keeps up to 25.

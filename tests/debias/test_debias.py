@@ -37,6 +37,7 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
+from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.measures.probe import language_probe_accuracy
 from hybridir_mteb.plugins.manager import load_plugins
 from hybridir_mteb.plugins.specs import ROLES, DebiasData, Debiaser
@@ -75,7 +76,7 @@ def embeddings(seed: int, *, unit: bool = False, n: int = 40, dimension: int = 8
 # --- The methods, by hand ---
 
 
-def test_centre_subtracts_the_mean_of_the_language() -> None:
+def test_centre_subtracts_the_mean_of_the_language():
     """English has its mean at (2, 0), German at (0, 3); between them lies (1, 1.5)."""
     debias = fitted("centre", {"en": [[1, 0], [3, 0]], "de": [[0, 2], [0, 4]]})
     vectors = np.array([[5, 1], [5, 1], [5, 1]])
@@ -83,14 +84,14 @@ def test_centre_subtracts_the_mean_of_the_language() -> None:
     assert debias(vectors[:1], "fi", "query").tolist() == [[4, -0.5]]
 
 
-def test_lir_removes_the_component_of_the_language() -> None:
+def test_lir_removes_the_component_of_the_language():
     """English lies on the first axis, German on the second, and both together mostly there too."""
     debias = fitted("lir", {"en": [[1, 0], [2, 0]], "de": [[0, 3], [0, 4]]})
     vectors = np.array([[5, 1], [5, 1], [5, 1]])
     assert debias(vectors, ["en", "de", None], "query").tolist() == [[0, 1], [5, 0], [5, 0]]
 
 
-def test_shift_moves_passages_towards_the_source_language() -> None:
+def test_shift_moves_passages_towards_the_source_language():
     debias = fitted("shift", {"en": [[1, 0], [3, 0]], "de": [[1, 2], [3, 4]]})
     vectors = np.array([[5, 1], [5, 1], [5, 1]])
     shifted = debias(vectors, ["de", "en", None], "document")
@@ -100,7 +101,7 @@ def test_shift_moves_passages_towards_the_source_language() -> None:
     assert german(vectors, "en", "document").tolist() == [[5, 3]] * 3
 
 
-def test_leace_makes_the_means_of_the_languages_equal() -> None:
+def test_leace_makes_the_means_of_the_languages_equal():
     """The language is on the first axis alone, so that axis is set to its mean."""
     debias = fitted("leace", {"en": [[0, 1], [0, -1]], "de": [[2, 1], [2, -1]]})
     found = debias(np.array([[0, 1], [2, -1]]), [None, None], "document")
@@ -111,7 +112,7 @@ def test_leace_makes_the_means_of_the_languages_equal() -> None:
 
 
 @given(st.integers(0, 2**16))
-def test_centred_languages_have_their_mean_at_zero(seed: int) -> None:
+def test_centred_languages_have_their_mean_at_zero(seed):
     texts = embeddings(seed)
     debias = fitted("centre", texts)
     for code in CODES:
@@ -119,7 +120,7 @@ def test_centred_languages_have_their_mean_at_zero(seed: int) -> None:
 
 
 @given(st.integers(0, 2**16), st.integers(1, 3))
-def test_lir_is_idempotent_and_leaves_nothing_of_the_components(seed: int, k: int) -> None:
+def test_lir_is_idempotent_and_leaves_nothing_of_the_components(seed, k):
     texts = embeddings(seed)
     debias = fitted("lir", texts, k=k)
     components = debias.tensors["document"]["components"]
@@ -133,7 +134,7 @@ def test_lir_is_idempotent_and_leaves_nothing_of_the_components(seed: int, k: in
 
 
 @given(st.integers(0, 2**16))
-def test_shift_moves_each_mean_onto_the_source_and_leaves_queries(seed: int) -> None:
+def test_shift_moves_each_mean_onto_the_source_and_leaves_queries(seed):
     texts = embeddings(seed)
     debias = fitted("shift", texts)
     for code in CODES:
@@ -144,7 +145,7 @@ def test_shift_moves_each_mean_onto_the_source_and_leaves_queries(seed: int) -> 
 
 
 @given(st.integers(0, 2**16))
-def test_leace_is_the_eraser_of_concept_erasure(seed: int) -> None:
+def test_leace_is_the_eraser_of_concept_erasure(seed):
     texts = embeddings(seed)
     debias = fitted("leace", texts)
     stacked = torch.from_numpy(np.concatenate([texts[code] for code in CODES]))
@@ -153,7 +154,7 @@ def test_leace_is_the_eraser_of_concept_erasure(seed: int) -> None:
     np.testing.assert_allclose(debias(stacked.numpy(), None, "query"), expected, atol=1e-4)
 
 
-def test_a_linear_probe_reads_no_language_after_leace() -> None:
+def test_a_linear_probe_reads_no_language_after_leace():
     texts = embeddings(3, n=150)
     stacked = np.concatenate([texts[code] for code in CODES])
     languages = [code for code in CODES for _ in range(150)]
@@ -165,7 +166,7 @@ def test_a_linear_probe_reads_no_language_after_leace() -> None:
 
 @pytest.mark.parametrize("name", METHOD)
 @given(seed=st.integers(0, 2**16), unit=st.booleans())
-def test_unit_length_is_kept_and_other_lengths_are_left(name: str, seed: int, unit: bool) -> None:
+def test_unit_length_is_kept_and_other_lengths_are_left(name, seed, unit):
     texts = embeddings(seed, unit=unit)
     debias = fitted(name, texts)
     assert debias.unit_length is unit
@@ -178,7 +179,7 @@ def test_unit_length_is_kept_and_other_lengths_are_left(name: str, seed: int, un
     np.testing.assert_allclose(out, exact, atol=1e-5)
 
 
-def test_a_vector_of_which_nothing_is_left_stays_zero() -> None:
+def test_a_vector_of_which_nothing_is_left_stays_zero():
     rng = np.random.default_rng(0)
     angle = rng.uniform(0, 7, (9, 1))
     texts = {"en": np.tile([[0.6, 0.8]], (9, 1)), "de": np.hstack([np.cos(angle), np.sin(angle)])}
@@ -187,7 +188,7 @@ def test_a_vector_of_which_nothing_is_left_stays_zero() -> None:
     assert debias(texts["en"][:1], "en", "query").tolist() == [[0, 0]]
 
 
-def test_each_role_has_statistics_of_its_own() -> None:
+def test_each_role_has_statistics_of_its_own():
     zero, one = np.zeros((2, 2)), np.ones((2, 2))
     debias = fitted("centre", {"en": zero, "de": zero}, {"en": one, "de": one})
     assert debias(one, "en", "query").tolist() == zero.tolist()
@@ -205,12 +206,12 @@ def test_each_role_has_statistics_of_its_own() -> None:
         (np.zeros(8), "shape"),
     ],
 )
-def test_embeddings_that_do_not_fit_are_refused(vectors: Any, message: str) -> None:
+def test_embeddings_that_do_not_fit_are_refused(vectors, message):
     with pytest.raises(EmbeddingError, match=message):
         fitted("centre", embeddings(0))(vectors, "en", "query")
 
 
-def test_what_cannot_be_fitted_is_refused() -> None:
+def test_what_cannot_be_fitted_is_refused():
     texts = embeddings(0)
     with pytest.raises(SettingError, match=r"no option 'n'.*it has k"):
         fitted("lir", texts, n=1)
@@ -234,12 +235,12 @@ def test_what_cannot_be_fitted_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", METHOD)
-def test_a_saved_debiaser_does_the_same_to_the_bit(name: str, tmp_path: Path) -> None:
+def test_a_saved_debiaser_does_the_same_to_the_bit(name, tmp_path):
     texts = embeddings(1, unit=True)
     debias: FittedDebiaser = fitted(name, texts)
     debias.save(tmp_path)
     first = (tmp_path / STATISTICS).read_bytes()
-    again = read_fitted(tmp_path)
+    again = read_fitted(tmp_path, installed_plugins().debiasers)
     assert (again.languages, again.options) == (debias.languages, debias.options)
     for role in ROLES:
         one, other = (d(texts["fr"], "fr", role) for d in (debias, again))
@@ -248,29 +249,26 @@ def test_a_saved_debiaser_does_the_same_to_the_bit(name: str, tmp_path: Path) ->
     assert (tmp_path / STATISTICS).read_bytes() == first
 
 
-def test_a_file_that_is_no_debiaser_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_debiaser_is_refused(tmp_path):
     with pytest.raises(DataFormatError, match="debiaser"):
-        read_fitted(tmp_path)
+        read_fitted(tmp_path, installed_plugins().debiasers)
     (tmp_path / STATISTICS).write_bytes(b"no tensors")
     with pytest.raises(DataFormatError, match="hybridir debias fit"):
-        read_fitted(tmp_path)
+        read_fitted(tmp_path, installed_plugins().debiasers)
     fitted("shift", embeddings(0)).save(tmp_path)
     raw = (tmp_path / STATISTICS).read_bytes()
     (tmp_path / STATISTICS).write_bytes(raw.replace(b"document.shift", b"docuwent.shift"))
     with pytest.raises(DataFormatError, match="no statistics of role document"):
-        read_fitted(tmp_path)
+        read_fitted(tmp_path, installed_plugins().debiasers)
     (tmp_path / STATISTICS).write_bytes(raw.replace(b'\\"shift\\"', b'\\"shaft\\"'))
     with pytest.raises(UnknownNameError, match="Did you mean shift"):
-        read_fitted(tmp_path)
+        read_fitted(tmp_path, installed_plugins().debiasers)
 
 
 # --- Text ---
 
 
-def test_ntrex_is_fitted_without_the_documents_that_training_holds_out(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(data_dir))
+def test_ntrex_is_fitted_without_the_documents_that_training_holds_out(mirror):
     assert Recipe.model_fields["held_out_every"].default == HELD_OUT_EVERY
     corpus = load_ntrex(("de", "en"))
     order = list(dict.fromkeys(corpus.documents))
@@ -288,7 +286,7 @@ def test_ntrex_is_fitted_without_the_documents_that_training_holds_out(
         ntrex_text(["xx"])
 
 
-def test_evenly_takes_from_the_whole_range() -> None:
+def test_evenly_takes_from_the_whole_range():
     assert evenly(range(10), 3) == [0, 3, 6]
     assert evenly(range(3), 10) == [0, 1, 2]
     with pytest.raises(SettingError, match="at least 2"):
@@ -302,7 +300,7 @@ def write(folder: Path, **texts: str) -> dict[str, Path]:
     return files
 
 
-def test_files_of_one_length_are_parallel(tmp_path: Path) -> None:
+def test_files_of_one_length_are_parallel(tmp_path):
     files = write(tmp_path, de="eins\n\n drei \nvier\n", en="one\ntwo\nthree\u2028x\nfour")
     text = file_text(files)
     assert text.parallel
@@ -318,7 +316,7 @@ def test_files_of_one_length_are_parallel(tmp_path: Path) -> None:
     assert text.sha256() != file_text(files, ["en", "fr"]).sha256()
 
 
-def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+def test_files_that_cannot_be_used_are_named(tmp_path):
     files = write(tmp_path, de="eins\nzwei", en="one\ntwo", fr="\n\n\n")
     with pytest.raises(DataUnavailableError, match=r"no\.txt"):
         file_text({**files, "fi": tmp_path / "no.txt"})
@@ -337,10 +335,7 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         make_text("here", {"de": ["a"], "en": ["a", "b"]}, parallel=False)
 
 
-def test_evaluation_text_is_refused_unless_allowed(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(data_dir))
+def test_evaluation_text_is_refused_unless_allowed(mirror):
     question = "How many points did the Panthers defense surrender?"  # of XQuAD
     text = FitText("mine.txt", {"de": ("Ja.", "Nein."), "en": ("Yes.", question)}, parallel=True)
     with pytest.raises(LeakError, match=r"mine\.txt, line 2 \(en\) occurs in XQuADR") as caught:
@@ -352,9 +347,7 @@ def test_evaluation_text_is_refused_unless_allowed(
     assert {"XQuADR", "MLQAR", "PocketQAR"} <= set(known.checked)
 
 
-def test_a_leak_is_named_by_file_and_line_whatever_was_dropped(
-    tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_leak_is_named_by_file_and_line_whatever_was_dropped(tmp_path, mirror, monkeypatch):
     known = EvaluationTexts()
     known.add("Set", ["This sentence is in an evaluation set."])
     monkeypatch.setattr("hybridir_mteb.debias.text.evaluation_texts", lambda: known)
@@ -370,7 +363,6 @@ def test_a_leak_is_named_by_file_and_line_whatever_was_dropped(
     files["en"].write_text("\nno\nno\nno\nno\nno")
     (leak,) = check_text(file_text(files, limit=2), allow=True)[1]  # lines 2 and 5 of the file
     assert leak.item == "de.txt, line 2"
-    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(data_dir))
     corpus = ntrex_text(["de", "en"], 50)
     known.add("News", [corpus.lines["de"][7]])
     at = load_ntrex(("de", "en")).lines["de"].index(corpus.lines["de"][7]) + 1
@@ -378,7 +370,7 @@ def test_a_leak_is_named_by_file_and_line_whatever_was_dropped(
         check_text(corpus, allow=False)
 
 
-def test_every_language_code_counts_and_varieties_are_one_language() -> None:
+def test_every_language_code_counts_and_varieties_are_one_language():
     two = ["a", "b"]
     text = make_text("here", {"nb": two, "ky": two, "ab": two, "arz": two}, parallel=True)
     assert text.languages == ("ab", "ar", "ky", "no")
@@ -393,7 +385,7 @@ def test_every_language_code_counts_and_varieties_are_one_language() -> None:
     assert debias.numbers(["nb", "no", "en", "ky"], 4).tolist() == [1, 1, 0, -1]
 
 
-def test_a_byte_order_mark_is_no_text_and_files_must_share_a_line(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_no_text_and_files_must_share_a_line(tmp_path):
     files = write(tmp_path, de="\ufeffeins\nzwei", en="one\ntwo")
     assert file_text(files).lines["de"] == ("eins", "zwei")
     files = write(tmp_path, de="eins\n\ndrei\n\n", en="\ntwo\n\nfour\n")
@@ -404,7 +396,7 @@ def test_a_byte_order_mark_is_no_text_and_files_must_share_a_line(tmp_path: Path
 # --- Languages of texts ---
 
 
-def test_languages_are_detected_among_those_that_come_into_question() -> None:
+def test_languages_are_detected_among_those_that_come_into_question():
     texts = ["Was ist Bernstein?", "What is amber?", "", "12345", "人工智能是什么?"]
     assert detect(texts) == ["de", "en", None, None, "zh"]
     assert detect(texts[:2], among=["de", "en"]) == ["de", "en"]
@@ -416,7 +408,7 @@ def test_languages_are_detected_among_those_that_come_into_question() -> None:
 # --- The hook ---
 
 
-def test_a_third_party_debiaser_is_registered_and_a_wrong_one_refused() -> None:
+def test_a_third_party_debiaser_is_registered_and_a_wrong_one_refused():
     from toys.plugins import point
 
     from hybridir_mteb.plugins.hookspecs import hookimpl
@@ -432,7 +424,7 @@ def test_a_third_party_debiaser_is_registered_and_a_wrong_one_refused() -> None:
     assert "must be a Debiaser" in plugins.problems[0]
 
 
-def test_a_debiaser_gets_both_roles_its_options_and_numbers_of_languages() -> None:
+def test_a_debiaser_gets_both_roles_its_options_and_numbers_of_languages():
     seen: list[Any] = []
 
     def fit_it(data: DebiasData, role: str) -> Mapping[str, Any]:
@@ -475,9 +467,7 @@ def boom(*arguments: Any) -> Any:
         (EmbeddingError, "debiased by mine.*NaN", lambda d, r: {}, lambda x, n, t: x * np.nan),
     ],
 )
-def test_a_debiaser_that_fails_is_named_before_anything_is_kept(
-    error: type[Exception], message: str, fit_it: Any, apply_it: Any
-) -> None:
+def test_a_debiaser_that_fails_is_named_before_anything_is_kept(error, message, fit_it, apply_it):
     debiaser = Debiaser("mine", "", "", fit_it, apply_it)
     with pytest.raises(error, match=message):
         fit(debiaser, dict.fromkeys(ROLES, embeddings(0)), parallel=True)
@@ -498,22 +488,19 @@ def test_a_debiaser_that_fails_is_named_before_anything_is_kept(
         ({"apply": "x"}, "mine: apply must be a function"),
     ],
 )
-def test_a_debiaser_that_cannot_work_is_refused(changes: Any, message: str) -> None:
+def test_a_debiaser_that_cannot_work_is_refused(changes, message):
     parts = {"name": "mine", "summary": "", "source": "", "fit": boom, "apply": boom, **changes}
     with pytest.raises(PluginError, match=message):
         Debiaser(**parts)
 
 
-def test_a_debiaser_without_statistics_is_kept_and_others_keep_their_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_debiaser_without_statistics_is_kept_and_others_keep_their_file(tmp_path, monkeypatch):
     debiaser = Debiaser("half", "", "", lambda data, role: {}, lambda x, n, t: x / 2)
     debias = fit(debiaser, dict.fromkeys(ROLES, embeddings(0)), parallel=True)
     debias.save(tmp_path)
     plugins = load_plugins([])
     plugins.debiasers.add("half", debiaser, "test")
-    monkeypatch.setattr("hybridir_mteb.installed.installed_plugins", lambda: plugins)
-    again = read_fitted(tmp_path)
+    again = read_fitted(tmp_path, plugins.debiasers)
     assert again.tensors == {"query": {}, "document": {}}
     assert again(np.ones((1, 8)), "de", "query").tolist() == [[0.5] * 8]
     # A key more in the header would change fingerprints of encoders that exist.
@@ -523,7 +510,7 @@ def test_a_debiaser_without_statistics_is_kept_and_others_keep_their_file(
     assert set(header) == {"method", "languages", "options", "dimension", "unit_length"}
 
 
-def test_lengths_that_arithmetic_in_bf16_leaves_count_as_one() -> None:
+def test_lengths_that_arithmetic_in_bf16_leaves_count_as_one():
     texts = embeddings(0, unit=True)
     assert fitted("centre", {code: 1.006 * matrix for code, matrix in texts.items()}).unit_length
     assert not fitted("centre", {c: 1.02 * matrix for c, matrix in texts.items()}).unit_length

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import runpy
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +15,8 @@ from beir.datasets.data_loader import GenericDataLoader
 from beir.retrieval.search import dense
 from beir.retrieval.search.dense.exact_search import DenseRetrievalExactSearch
 from toys import REPOSITORY
-from toys.beir import HashEncoder, toy_set
+from toys.beir import BeirHash, toy_set
+from toys.cli import succeed
 
 from hybridir_mteb.adapters.beir.encoder import BeirEncoder
 from hybridir_mteb.adapters.beir.faiss import FlatIPFaissSearch
@@ -29,16 +29,7 @@ WORDS = 400
 
 def run_alone(script: str, *arguments: str | Path, place: Path) -> dict[str, float]:
     """The measures that a script prints, in a process of its own that works in a folder."""
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / script, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        cwd=place,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return measures(done.stdout)
+    return measures(succeed(sys.executable, EXAMPLES / script, *arguments, cwd=place).stdout)
 
 
 @pytest.fixture
@@ -75,9 +66,7 @@ def bag_of_words(folder: Path, place: Path) -> Path:
     return place
 
 
-def test_both_scripts_give_the_same_on_cranfield(
-    data_dir: Path, tmp_path: Path, run_here: Callable[..., dict[str, float]]
-) -> None:
+def test_both_scripts_give_the_same_on_cranfield(data_dir, tmp_path, run_here):
     folder = data_dir / "cranfield-beir"
     encoder = bag_of_words(folder, tmp_path / "encoder")
     (tmp_path / "datasets").mkdir()  # BEIR downloads no archive that is there
@@ -93,9 +82,7 @@ def test_both_scripts_give_the_same_on_cranfield(
 
 
 @pytest.mark.usefixtures("pocket_weights")
-def test_an_exported_collection_is_scored_by_the_script(
-    tmp_path: Path, run_here: Callable[..., dict[str, float]]
-) -> None:
+def test_an_exported_collection_is_scored_by_the_script(tmp_path, run_here):
     done = export_task("PocketQARMonolingualRetrieval", tmp_path / "set", subsets=["de"])
     found = run_here("evaluate_dense.py", done.folder / "de", "hybridir/pocket-base")
     assert 0.8 < found["NDCG@10"] < 1
@@ -107,10 +94,10 @@ class FlatIP(dense.FlatIPFaissSearch):  # type: ignore[misc]
     encode = search_from_files = None
 
 
-def test_what_the_page_says_of_beir_is_true() -> None:
+def test_what_the_page_says_of_beir_is_true():
     """If one of these fails, BEIR has been mended, and the page and our classes can go."""
     corpus, queries, _ = toy_set(n_passages=5)
-    encoder = BeirEncoder(HashEncoder())
+    encoder = BeirEncoder(BeirHash())
     lowest = [
         min(search.search(corpus, queries, 10, "dot")["0"].values())
         for search in (FlatIP(encoder), FlatIPFaissSearch(encoder))
@@ -126,7 +113,7 @@ def test_what_the_page_says_of_beir_is_true() -> None:
         assert len(search.search(untitled, queries, 3, "dot")["1"]) == 3
 
 
-def test_without_beir_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_beir_the_message_says_what_to_install(monkeypatch):
     from hybridir_mteb.adapters import beir
 
     monkeypatch.setitem(sys.modules, "beir.retrieval.search", None)

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
-from types import ModuleType
 
+import compare_pocket as compare
 import pytest
 from markers import compare as tables
+from per_query import by_question
 from scipy.stats import ttest_rel
+from significance import pairwise_tests
 from toys import REPOSITORY
-from toys.modules import load_module
 
 DOCS = REPOSITORY / "docs"
 
 
-def test_questions_are_paired_seeds_averaged_and_p_values_corrected() -> None:
-    significance = load_module(DOCS / "experiments/significance.py")
+def test_questions_are_paired_seeds_averaged_and_p_values_corrected():
     one = [{"q1": 0.1, "q2": 0.2, "q3": 0.5}, {"q1": 0.3, "q2": 0.2, "q3": 0.5}]
     two = [{"q1": 0.4, "q2": 0.5, "q3": 0.9}]
     three = [{"q1": 0.2, "q2": 0.2, "q3": 0.6, "q4": 1.0}]
-    found = significance.pairwise_tests({"a": one, "b": two, "c": three})
+    found = pairwise_tests({"a": one, "b": two, "c": three})
     first = found[0]
     assert (first["methods"], first["questions"]) == (["a", "b"], 3)
     assert first["difference"] == pytest.approx(0.3, abs=1e-6)
@@ -31,23 +30,14 @@ def test_questions_are_paired_seeds_averaged_and_p_values_corrected() -> None:
     assert all(row["p_holm"] >= row["p"] for row in found)
 
 
-@pytest.fixture
-def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(DOCS / "experiments"))
-    for name in ("per_query", "provenance", "significance", "train_pocket"):
-        sys.modules.pop(name, None)
-    return load_module(DOCS / "experiments/compare_pocket.py")
-
-
-def test_means_weigh_subsets_equally(compare: ModuleType) -> None:
+def test_means_weigh_subsets_equally():
     values = {"mono.map": {"de": {"q1": 1.0, "q2": 0.0}, "en": {"q1": 1.0}}}
     assert compare.means(values) == {"mono.map": 0.75}
-    per_query = sys.modules["per_query"]
-    assert per_query.by_question(values["mono.map"]) == {"q1": 1.0, "q2": 0.0}
+    assert by_question(values["mono.map"]) == {"q1": 1.0, "q2": 0.0}
 
 
 @pytest.mark.usefixtures("pocket_weights")
-def test_the_comparison_scores_as_the_tasks_do(compare: ModuleType) -> None:
+def test_the_comparison_scores_as_the_tasks_do():
     """In bf16, against the committed fp32 scores of ``mteb run``."""
     means = compare.means(compare.per_query("PocketQAR", compare.Embedder(compare.load_pocket())))
     committed = json.loads((DOCS / "results/pocketqa-r.json").read_text())["settings"]
@@ -80,12 +70,12 @@ def collection(gain: float, p: float) -> dict:
         ([0, -1], "the reverse on one", "fails on one"),
     ],
 )
-def test_a_verdict_needs_both_collections(signs: list, said: str, at_least: str) -> None:
+def test_a_verdict_needs_both_collections(signs, said, at_least):
     assert tables.verdict(signs) == said
     assert tables.verdict(signs, at_least=True) == at_least
 
 
-def test_claims_are_read_from_the_tests() -> None:
+def test_claims_are_read_from_the_tests():
     both = {"XQuADR": collection(0.05, 0.01), "MLQAR": collection(0.02, 0.2)}
     _, paper = tables.claim_rows(both, "paper")
     assert paper[0][1:] == ["+5.0 (p = 0.01)", "+2.0 (p = 0.2)", "holds"]
@@ -94,13 +84,13 @@ def test_claims_are_read_from_the_tests() -> None:
     assert {row[-1] for row in ours[:-1]} == {"on one"}
 
 
-def test_differences_are_signed_and_bold_where_significant() -> None:
+def test_differences_are_signed_and_bold_where_significant():
     found = {**collection(0.05, 0.01), "methods": dict.fromkeys(["base", "hybrid"])}
     _, rows = tables.difference_rows(found, "multi.map")
     assert rows == [["`base`", "", "**-5.0**"], ["`hybrid`", "**+5.0**", ""]]
 
 
-def test_distances_are_in_ranks() -> None:
+def test_distances_are_in_ranks():
     found = {**collection(-41.4, 0.5), "methods": dict.fromkeys(["base", "hybrid"])}
     _, rows = tables.difference_rows(found, "multi.rank_distance")
     assert rows == [["`base`", "", "+41"], ["`hybrid`", "-41", ""]]

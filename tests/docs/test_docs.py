@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import readme
 from markers import MarkerError, bench, render, results
 from markers.code import command_group, walk
 from toys import REPOSITORY
-from toys.modules import load_module
+from toys.cli import succeed
 
 from hybridir_mteb.results.tables import summarise
 
@@ -34,42 +32,28 @@ def marked(page: Path, kind: str) -> list[tuple[str, str]]:
     return [(mark.partition(": ")[2], code) for mark, code in found if mark.startswith(kind)]
 
 
-def run_python(code: str, folder: Path, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, f"{code}\n{done.stderr[-3000:]}"
-    return done.stdout
-
-
-def test_the_navigation_lists_every_page() -> None:
+def test_the_navigation_lists_every_page():
     config = (DOCS / "mkdocs.yml").read_text(encoding="utf-8")
     listed = re.findall(r"^  - .+: (\S+\.md)$", config, re.MULTILINE)
     assert sorted(listed) == [str(page.relative_to(DOCS / "pages")) for page in PAGES]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_marker_resolves_and_no_page_holds_a_machine_path(page: Path) -> None:
+def test_every_marker_resolves_and_no_page_holds_a_machine_path(page):
     text = render(page.read_text(encoding="utf-8"))
     assert "{{" not in text
     assert MACHINE_PATH.search(text) is None
 
 
 @pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.stem)
-def test_fenced_python_is_python(page: Path) -> None:
+def test_fenced_python_is_python(page):
     for language, code in FENCE.findall(render(page.read_text(encoding="utf-8"))):
         if language == "python":
             compile(code, page.name, "exec")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_sessions_print_what_the_page_says(page: Path) -> None:
+def test_sessions_print_what_the_page_says(page):
     parser, runner = doctest.DocTestParser(), doctest.DocTestRunner()
     names: dict[str, Any] = {}
     for language, code in FENCE.findall(page.read_text(encoding="utf-8")):
@@ -86,8 +70,9 @@ def test_sessions_print_what_the_page_says(page: Path) -> None:
 @pytest.mark.parametrize(
     "page", [page for page in (README, *PAGES) if marked(page, "run")], ids=lambda page: page.stem
 )
-def test_marked_examples_run(page: Path, tmp_path: Path) -> None:
-    run_python("\n".join(code for _, code in marked(page, "run")), tmp_path)
+def test_marked_examples_run(page, tmp_path):
+    code = "\n".join(code for _, code in marked(page, "run"))
+    succeed(sys.executable, "-c", code, cwd=tmp_path)
 
 
 USE_PLUGINS = """
@@ -107,7 +92,7 @@ print(json.dumps({r.task_name: r.scores["test"][0] for r in results.task_results
 """
 
 
-def test_every_hook_has_an_example_that_works_when_installed(tmp_path: Path) -> None:
+def test_every_hook_has_an_example_that_works_when_installed(tmp_path):
     examples = marked(DOCS / "pages" / "plugins.md", "plugin")
     metadata = tmp_path / "demo_plugin-1.0.dist-info"
     metadata.mkdir()
@@ -119,7 +104,8 @@ def test_every_hook_has_an_example_that_works_when_installed(tmp_path: Path) -> 
     (metadata / "entry_points.txt").write_text("\n".join(points) + "\n")
     wanted = "\n".join(arguments for arguments, _ in examples)
     script = USE_PLUGINS.replace("sys.stdin", repr(wanted) + ".splitlines()")
-    scores = json.loads(run_python(script, tmp_path, PYTHONPATH=str(tmp_path)).splitlines()[-1])
+    done = succeed(sys.executable, "-c", script, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    scores = json.loads(done.stdout.splitlines()[-1])
     assert "worst_rank" in scores["ColoursMultilingualRetrieval"]
     assert scores["DemoSkyRetrieval"]["main_score"] == 1.0
     from hybridir_mteb.plugins import hookspecs
@@ -128,14 +114,14 @@ def test_every_hook_has_an_example_that_works_when_installed(tmp_path: Path) -> 
     assert {f"register_{arguments.split()[0]}" for arguments, _ in examples} == contract
 
 
-def test_every_command_has_its_help_on_the_page() -> None:
+def test_every_command_has_its_help_on_the_page():
     page = (DOCS / "pages" / "cli.md").read_text(encoding="utf-8")
     for name, _ in walk(command_group()):
         assert f"{{{{ help:{name} }}}}" in page
     assert "--collection" in render("{{ help:report }}")
 
 
-def test_every_environment_variable_is_on_the_first_page() -> None:
+def test_every_environment_variable_is_on_the_first_page():
     page = (DOCS / "pages" / "index.md").read_text(encoding="utf-8")
     sources = [*(REPOSITORY / "hybridir_mteb").rglob("*.py")]
     named = {
@@ -147,7 +133,7 @@ def test_every_environment_variable_is_on_the_first_page() -> None:
     assert documented == named - {"HYBRIDIR_MTEB_BENCHMARK"}  # an attribute, not a variable
 
 
-def test_every_measure_has_a_section() -> None:
+def test_every_measure_has_a_section():
     from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
     from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 
@@ -159,10 +145,9 @@ def test_every_measure_has_a_section() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["pocketqa-r", "pocketqa-r-hybrid", "pocketqa-r-adversarial", "xquad-r", "mlqa-r"],
+    "name", ["pocketqa-r", "pocketqa-r-hybrid", "pocketqa-r-adversarial", "xquad-r", "mlqa-r"]
 )
-def test_the_result_table_is_the_report_of_the_same_scores(name: str, tmp_path: Path) -> None:
+def test_the_result_table_is_the_report_of_the_same_scores(name, tmp_path):
     content = json.loads((DOCS / "results" / f"{name}.json").read_text(encoding="utf-8"))
     folder = tmp_path / "results" / content["encoder"].replace("/", "__") / "revision"
     folder.mkdir(parents=True)
@@ -178,15 +163,16 @@ def test_the_result_table_is_the_report_of_the_same_scores(name: str, tmp_path: 
     assert last == "| " + " | ".join(row.cells()) + " |"
 
 
-def test_the_tables_of_the_readme_are_those_of_the_results() -> None:
+def test_the_tables_of_the_readme_are_those_of_the_results():
     text = README.read_text(encoding="utf-8")
     assert readme.TABLE.search(text)
     assert text == readme.fill_tables(text), "a table is old: python docs/readme.py"
 
 
-def test_the_pictures_show_the_committed_results() -> None:
+def test_the_pictures_show_the_committed_results():
     pytest.importorskip("matplotlib")
-    plots = load_module(DOCS / "experiments" / "plots.py")
+    import plots
+
     pictures = sorted((DOCS / "pages" / "img").glob("*.svg"))
     assert pictures
     for picture in pictures:
@@ -221,9 +207,7 @@ def fake_bench() -> dict[str, Any]:
     return report
 
 
-def test_a_missing_part_of_the_measurements_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_part_of_the_measurements_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     with pytest.raises(MarkerError, match="make bench"):
         render("{{ bench:rank }}")
@@ -239,9 +223,7 @@ def test_a_missing_part_of_the_measurements_is_named(
         render("{{ bench:rank }}")
 
 
-def test_a_target_is_called_missed_where_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_target_is_called_missed_where_it_is(tmp_path, monkeypatch):
     report = fake_bench()
     report["load"]["seconds"] = 5
     (tmp_path / "bench.json").write_text(json.dumps(report))
@@ -260,26 +242,16 @@ def test_a_target_is_called_missed_where_it_is(
         "{{ value:xquad-r }}",
     ],
 )
-def test_a_marker_that_refers_to_nothing_is_an_error(marker: str) -> None:
+def test_a_marker_that_refers_to_nothing_is_an_error(marker):
     with pytest.raises(MarkerError):
         render(marker)
 
 
-def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(
-    tmp_path: Path,
-) -> None:
+def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path):
     pytest.importorskip("material")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file"]
     command += [str(DOCS / "mkdocs.yml"), "--site-dir", str(tmp_path / "site")]
-    done = subprocess.run(
-        command,
-        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "WARNING" not in done.stderr
+    assert "WARNING" not in succeed(*command, NO_MKDOCS_2_WARNING="1").stderr
     loaded = re.compile(r"<(?:script|img|link|iframe)[^>]+(?:src|href)=\"?(https?:)?//", re.I)
     for page in (tmp_path / "site").rglob("*.html"):
         assert loaded.search(page.read_text(encoding="utf-8")) is None, page.name

@@ -59,24 +59,24 @@ def disk_usage(folder: Path) -> int:
 # What is kept ------------------------------------------------------------------------------------
 
 
-def test_vectors_come_back_to_the_bit_in_another_store_object(tmp_path: Path) -> None:
+def test_vectors_come_back_to_the_bit_in_another_store_object(tmp_path):
     items = rows(0, 1200)  # more than one query's worth of keys
     stored(tmp_path, items)
     assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(items)), items)
 
 
-def test_unknown_keys_are_absent(tmp_path: Path) -> None:
+def test_unknown_keys_are_absent(tmp_path):
     stored(tmp_path, rows(0, 2))
     wanted = list(rows(1, 4))
     assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(wanted), rows(1, 2))
 
 
-def test_an_unused_store_is_empty_and_writes_no_file(tmp_path: Path) -> None:
+def test_an_unused_store_is_empty_and_writes_no_file(tmp_path):
     assert EmbeddingStore(tmp_path / "new", BASE, ROOMY).get(list(rows(0, 3))) == {}
     assert store_files(tmp_path / "new") == []
 
 
-def test_a_second_vector_for_a_key_replaces_the_first(tmp_path: Path) -> None:
+def test_a_second_vector_for_a_key_replaces_the_first(tmp_path):
     key = text_key("", "text")
     stored(tmp_path, {key: row(1)})
     stored(tmp_path, {key: row(2)})
@@ -92,7 +92,7 @@ def test_a_second_vector_for_a_key_replaces_the_first(tmp_path: Path) -> None:
     ],
     ids=["fingerprint", "max length", "dtype"],
 )
-def test_another_namespace_shares_nothing(tmp_path: Path, other: Namespace) -> None:
+def test_another_namespace_shares_nothing(tmp_path, other):
     items = rows(0, 3)
     mine = stored(tmp_path, items)
     store = EmbeddingStore(tmp_path, other, ROOMY)
@@ -100,27 +100,25 @@ def test_another_namespace_shares_nothing(tmp_path: Path, other: Namespace) -> N
     assert store.get(list(items)) == {}
 
 
-def test_a_renamed_model_with_the_same_weights_shares_everything(tmp_path: Path) -> None:
+def test_a_renamed_model_with_the_same_weights_shares_everything(tmp_path):
     items = rows(0, 3)
     stored(tmp_path, items)
     renamed = Namespace(BASE.fingerprint, BASE.max_length, BASE.dtype, "toy/other-name")
     assert_holds(EmbeddingStore(tmp_path, renamed, ROOMY).get(list(items)), items)
 
 
-def test_another_prompt_shares_nothing(tmp_path: Path) -> None:
+def test_another_prompt_shares_nothing(tmp_path):
     stored(tmp_path, {text_key("query: ", "text"): row(0)})
     assert EmbeddingStore(tmp_path, BASE, ROOMY).get([text_key("passage: ", "text")]) == {}
 
 
 @given(st.tuples(st.text(), st.text()), st.tuples(st.text(), st.text()))
-def test_different_pairs_of_prompt_and_text_never_share_a_key(
-    one: tuple[str, str], two: tuple[str, str]
-) -> None:
+def test_different_pairs_of_prompt_and_text_never_share_a_key(one, two):
     assert (text_key(*one) == text_key(*two)) == (one == two)
 
 
 @given(st.text(min_size=1), st.integers(0))
-def test_moving_the_border_between_prompt_and_text_changes_the_key(whole: str, at: int) -> None:
+def test_moving_the_border_between_prompt_and_text_changes_the_key(whole, at):
     at %= len(whole)
     assert text_key(whole[:at], whole[at:]) != text_key(whole, "")
 
@@ -134,9 +132,7 @@ def flip(path: Path, at: int, bits: int = 0xFF) -> None:
     path.write_bytes(data)
 
 
-def test_only_the_row_with_a_flipped_byte_is_absent(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_only_the_row_with_a_flipped_byte_is_absent(tmp_path, caplog):
     items = rows(0, 20, dimension=16)
     path = stored(tmp_path, items)
     damaged = list(items)[7]
@@ -147,7 +143,7 @@ def test_only_the_row_with_a_flipped_byte_is_absent(
     assert path.name in caplog.text
 
 
-def test_a_damaged_row_can_be_stored_again(tmp_path: Path) -> None:
+def test_a_damaged_row_can_be_stored_again(tmp_path):
     items = rows(0, 5, dimension=16)
     path = stored(tmp_path, items)
     flip(path, path.read_bytes().index(row(3, 16).tobytes()))
@@ -166,9 +162,7 @@ def test_a_damaged_row_can_be_stored_again(tmp_path: Path) -> None:
     ],
     ids=["half", "one page", "half a header", "garbage", "garbage after the header"],
 )
-def test_a_damaged_file_is_reported_discarded_and_rebuilt(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[bytes], bytes]
-) -> None:
+def test_a_damaged_file_is_reported_discarded_and_rebuilt(tmp_path, caplog, damage):
     items = rows(0, 200)
     path = stored(tmp_path, items)
     path.write_bytes(damage(path.read_bytes()))
@@ -180,7 +174,7 @@ def test_a_damaged_file_is_reported_discarded_and_rebuilt(
     assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(items)), items)
 
 
-def test_an_empty_file_is_filled(tmp_path: Path) -> None:
+def test_an_empty_file_is_filled(tmp_path):
     items = rows(0, 5)
     (tmp_path / BASE.file_name).touch()
     store = EmbeddingStore(tmp_path, BASE, ROOMY)
@@ -189,7 +183,7 @@ def test_an_empty_file_is_filled(tmp_path: Path) -> None:
     assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(items)), items)
 
 
-def test_a_file_found_damaged_while_writing_is_rebuilt(tmp_path: Path) -> None:
+def test_a_file_found_damaged_while_writing_is_rebuilt(tmp_path):
     items = rows(0, 5)
     (tmp_path / BASE.file_name).write_bytes(b"no database" * 1000)
     store = EmbeddingStore(tmp_path, BASE, ROOMY)
@@ -198,9 +192,7 @@ def test_a_file_found_damaged_while_writing_is_rebuilt(tmp_path: Path) -> None:
     assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(items)), items)
 
 
-def test_a_damaged_schema_is_discarded_and_rebuilt(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_schema_is_discarded_and_rebuilt(tmp_path, caplog):
     items = rows(0, 5)
     path = stored(tmp_path, items)
     # SQLite quotes the schema in its error; Python then fails to decode that message.
@@ -223,8 +215,8 @@ def sound_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @settings(deadline=None, max_examples=150)
 @given(position=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255))
 def test_no_single_damaged_byte_ends_the_run_or_gives_a_wrong_vector(
-    tmp_path_factory: pytest.TempPathFactory, sound_file: bytes, position: float, bits: int
-) -> None:
+    tmp_path_factory, sound_file, position, bits
+):
     items = rows(0, 30, dimension=64)
     folder = tmp_path_factory.mktemp("flipped")
     path = folder / BASE.file_name
@@ -238,9 +230,7 @@ def test_no_single_damaged_byte_ends_the_run_or_gives_a_wrong_vector(
 
 
 @pytest.mark.parametrize("value", ["'text'", "7", "2.5", "zeroblob(256)", "''"])
-def test_a_row_of_a_wrong_type_counts_as_damaged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, value: str
-) -> None:
+def test_a_row_of_a_wrong_type_counts_as_damaged(tmp_path, caplog, value):
     items = rows(0, 3)
     path = stored(tmp_path, items)
     first = next(iter(items))
@@ -292,7 +282,7 @@ def transaction(name: str, at: int, size: int) -> dict[bytes, np.ndarray]:
     }
 
 
-def test_two_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_two_processes_that_write_at_once_lose_nothing(tmp_path):
     processes = {name: writer(tmp_path, name, 25, 20) for name in ("one", "two")}
     for process in processes.values():
         assert process.stdout is not None
@@ -309,9 +299,7 @@ def test_two_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("delay_ms", [0, 4, 11])
-def test_a_killed_writer_leaves_whole_transactions(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, delay_ms: int
-) -> None:
+def test_a_killed_writer_leaves_whole_transactions(tmp_path, caplog, delay_ms):
     size = 300
     (tmp_path / "go").touch()
     process = writer(tmp_path, "one", 10**6, size)
@@ -336,9 +324,7 @@ def test_a_killed_writer_leaves_whole_transactions(
     assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(rows(0, 3))), rows(0, 3))
 
 
-def test_a_lock_held_by_another_process_does_not_discard_its_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_held_by_another_process_does_not_discard_its_file(tmp_path, monkeypatch):
     items = rows(0, 5)
     path = stored(tmp_path, items)
     monkeypatch.setattr(embedding_store, "BUSY_TIMEOUT_S", 0.05)
@@ -351,7 +337,7 @@ def test_a_lock_held_by_another_process_does_not_discard_its_file(
     assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(items)), items)
 
 
-def test_a_file_that_vanishes_meanwhile_ends_nothing(tmp_path: Path) -> None:
+def test_a_file_that_vanishes_meanwhile_ends_nothing(tmp_path):
     (tmp_path / f"vanished{embedding_store.SUFFIX}").symlink_to(tmp_path / "nowhere")
     items = rows(0, 3)
     stored(tmp_path, items)
@@ -368,7 +354,7 @@ def used_at(path: Path, seconds: int) -> None:
     os.utime(path, (seconds, seconds))
 
 
-def test_the_least_recently_used_file_goes_first(tmp_path: Path) -> None:
+def test_the_least_recently_used_file_goes_first(tmp_path):
     names = [Namespace(letter, 512, "float32") for letter in "abc"]
     paths = [stored(tmp_path, rows(0, 100), namespace) for namespace in names]
     for path, seconds in zip(paths, (2000, 1000, 3000), strict=True):
@@ -379,7 +365,7 @@ def test_the_least_recently_used_file_goes_first(tmp_path: Path) -> None:
     assert_holds(newcomer.get(list(rows(0, 10))), rows(0, 10))
 
 
-def test_opening_a_file_makes_it_recently_used(tmp_path: Path) -> None:
+def test_opening_a_file_makes_it_recently_used(tmp_path):
     names = [Namespace(letter, 512, "float32") for letter in "ab"]
     paths = [stored(tmp_path, rows(0, 100), namespace) for namespace in names]
     used_at(paths[0], 1000)
@@ -391,7 +377,7 @@ def test_opening_a_file_makes_it_recently_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dimension", [16, 384, 1024])
 @pytest.mark.parametrize("batch", [7, 20])
-def test_the_store_never_outgrows_its_limit(tmp_path: Path, dimension: int, batch: int) -> None:
+def test_the_store_never_outgrows_its_limit(tmp_path, dimension, batch):
     limit = 20_000 + 100 * (4 * dimension + 60)
     store = EmbeddingStore(tmp_path, BASE, limit)
     for start in range(0, 400, batch):
@@ -401,9 +387,7 @@ def test_the_store_never_outgrows_its_limit(tmp_path: Path, dimension: int, batc
     assert_holds(EmbeddingStore(tmp_path, BASE, limit).get(list(first)), first)
 
 
-def test_a_full_store_says_so_once_and_stays_readable(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_full_store_says_so_once_and_stays_readable(tmp_path, caplog):
     items = rows(0, 20)
     path = stored(tmp_path, items)
     store = EmbeddingStore(tmp_path, BASE, path.stat().st_size)
@@ -414,7 +398,7 @@ def test_a_full_store_says_so_once_and_stays_readable(
     assert_holds(store.get(list(items)), items)
 
 
-def test_a_vector_costs_little_more_than_its_bytes(tmp_path: Path) -> None:
+def test_a_vector_costs_little_more_than_its_bytes(tmp_path):
     path = stored(tmp_path, rows(0, 500))
     assert path.stat().st_size < 1.6 * 500 * DIMENSION * 4
 
@@ -448,11 +432,8 @@ def read_only(real: Callable[..., sqlite3.Connection], path, **kwargs) -> sqlite
 
 @pytest.mark.parametrize("refusal", [full_disk, read_only])
 def test_a_disk_that_refuses_is_reported_once_and_the_run_goes_on(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    refusal: Callable[..., sqlite3.Connection],
-) -> None:
+    tmp_path, monkeypatch, caplog, refusal
+):
     path = stored(tmp_path, rows(0, 5))
     before = path.read_bytes()
     connect_with(monkeypatch, refusal)
@@ -466,9 +447,7 @@ def test_a_disk_that_refuses_is_reported_once_and_the_run_goes_on(
 
 
 @pytest.mark.parametrize("refusal", [full_disk, read_only])
-def test_reading_from_a_disk_that_refuses_writes_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: Callable[..., sqlite3.Connection]
-) -> None:
+def test_reading_from_a_disk_that_refuses_writes_loses_nothing(tmp_path, monkeypatch, refusal):
     items = rows(0, 5)
     path = stored(tmp_path, items)
     before = path.read_bytes()
@@ -479,9 +458,7 @@ def test_reading_from_a_disk_that_refuses_writes_loses_nothing(
     assert path.read_bytes() == before
 
 
-def test_an_error_of_the_disk_while_reading_discards_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_the_disk_while_reading_discards_nothing(tmp_path, monkeypatch):
     class Failing(sqlite3.Connection):
         def execute(self, *args: object) -> sqlite3.Cursor:
             error = sqlite3.OperationalError("disk I/O error")
@@ -495,9 +472,7 @@ def test_an_error_of_the_disk_while_reading_discards_nothing(
     assert path.read_bytes() == before
 
 
-def test_a_folder_that_cannot_be_made_is_reported_and_the_run_goes_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_folder_that_cannot_be_made_is_reported_and_the_run_goes_on(tmp_path, caplog):
     (tmp_path / "file").touch()
     store = EmbeddingStore(tmp_path / "file" / "embeddings", BASE, ROOMY)
     store.put(rows(0, 3).items())
@@ -508,7 +483,7 @@ def test_a_folder_that_cannot_be_made_is_reported_and_the_run_goes_on(
 # Looking and clearing ----------------------------------------------------------------------------
 
 
-def test_store_files_lists_the_most_recently_used_first(tmp_path: Path) -> None:
+def test_store_files_lists_the_most_recently_used_first(tmp_path):
     first = stored(tmp_path, rows(0, 4), Namespace("a", 512, "float32", "toy/a"))
     second = stored(tmp_path, rows(0, 7), Namespace("b", 512, "float32", "toy/b"))
     used_at(first, 2000)
@@ -521,7 +496,7 @@ def test_store_files_lists_the_most_recently_used_first(tmp_path: Path) -> None:
     assert [file.bytes for file in files] == [first.stat().st_size, second.stat().st_size]
 
 
-def test_store_files_shows_a_damaged_file_as_such(tmp_path: Path) -> None:
+def test_store_files_shows_a_damaged_file_as_such(tmp_path):
     path = tmp_path / f"{'0' * 32}{embedding_store.SUFFIX}"
     path.write_bytes(b"no database" * 500)
     (file,) = store_files(tmp_path)
@@ -529,17 +504,17 @@ def test_store_files_shows_a_damaged_file_as_such(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["with space", "50%20", "what?", "#1", "día"])
-def test_store_files_reads_folders_of_any_name(tmp_path: Path, name: str) -> None:
+def test_store_files_reads_folders_of_any_name(tmp_path, name):
     stored(tmp_path / name, rows(0, 2))
     (file,) = store_files(tmp_path / name)
     assert (file.label, file.entries) == ("toy/model", 2)
 
 
-def test_store_files_of_a_missing_folder_is_empty(tmp_path: Path) -> None:
+def test_store_files_of_a_missing_folder_is_empty(tmp_path):
     assert store_files(tmp_path / "nowhere") == []
 
 
-def test_clear_store_deletes_all_files_and_says_how_much(tmp_path: Path) -> None:
+def test_clear_store_deletes_all_files_and_says_how_much(tmp_path):
     for letter in "ab":
         stored(tmp_path, rows(0, 3), Namespace(letter, 512, "float32"))
     (tmp_path / "notes.txt").write_text("not the store's")
@@ -550,7 +525,7 @@ def test_clear_store_deletes_all_files_and_says_how_much(tmp_path: Path) -> None
     assert clear_store(tmp_path) == 0
 
 
-def test_files_of_others_in_the_folder_are_left_alone(tmp_path: Path) -> None:
+def test_files_of_others_in_the_folder_are_left_alone(tmp_path):
     foreign = tmp_path / "mine.sqlite"
     foreign.write_bytes(b"precious")
     assert clear_store(tmp_path) == 0
@@ -558,9 +533,7 @@ def test_files_of_others_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     assert foreign.read_bytes() == b"precious"
 
 
-def test_a_file_that_cannot_be_deleted_ends_no_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_file_that_cannot_be_deleted_ends_no_run(tmp_path, monkeypatch, caplog):
     store = EmbeddingStore(tmp_path, Namespace("a", 1, "float32"), 10**9)
     store.path.write_bytes(b"not a database" * 100)
 

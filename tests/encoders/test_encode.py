@@ -67,27 +67,25 @@ def pocket(pocket_weights: None) -> SentenceTransformer:
 # Batches -----------------------------------------------------------------------------------------
 
 
-def test_batches_worked_by_hand() -> None:
+def test_batches_worked_by_hand():
     assert length_batches([3, 10, 4, 3, 9], 12) == [[1], [4], [2, 0, 3]]
 
 
-def test_equal_lengths_keep_their_order() -> None:
+def test_equal_lengths_keep_their_order():
     assert length_batches([5, 5, 5, 5, 5], 10) == [[0, 1], [2, 3], [4]]
 
 
-def test_no_texts_make_no_batches() -> None:
+def test_no_texts_make_no_batches():
     assert length_batches([], 100) == []
 
 
-def test_a_batch_has_a_largest_number_of_texts() -> None:
+def test_a_batch_has_a_largest_number_of_texts():
     batches = length_batches([1] * (MAX_BATCH + 1), 10**9)
     assert [len(batch) for batch in batches] == [MAX_BATCH, 1]
 
 
 @given(st.lists(st.integers(0, 600)), st.integers(1, 5000))
-def test_batches_hold_every_position_once_longest_first_within_the_budget(
-    lengths: list[int], budget: int
-) -> None:
+def test_batches_hold_every_position_once_longest_first_within_the_budget(lengths, budget):
     batches = length_batches(lengths, budget)
     flat = [at for batch in batches for at in batch]
     assert sorted(flat) == list(range(len(lengths)))
@@ -99,7 +97,7 @@ def test_batches_hold_every_position_once_longest_first_within_the_budget(
 
 
 @given(st.lists(st.integers(1, 600), min_size=2), st.integers(1, 5000))
-def test_no_batch_could_take_the_first_text_of_the_next(lengths: list[int], budget: int) -> None:
+def test_no_batch_could_take_the_first_text_of_the_next(lengths, budget):
     for batch in length_batches(lengths, budget)[:-1]:
         longest = max(lengths[at] for at in batch)
         assert (len(batch) + 1) * longest > budget or len(batch) == MAX_BATCH
@@ -108,7 +106,7 @@ def test_no_batch_could_take_the_first_text_of_the_next(lengths: list[int], budg
 # Encoding ----------------------------------------------------------------------------------------
 
 
-def test_embeddings_equal_those_of_sentence_transformers(pocket: SentenceTransformer) -> None:
+def test_embeddings_equal_those_of_sentence_transformers(pocket):
     texts = mixed_texts()
     assert len(texts) == 120
     ours = TokenBudgetEncoder(pocket).encode(texts, "passage: ")
@@ -118,7 +116,7 @@ def test_embeddings_equal_those_of_sentence_transformers(pocket: SentenceTransfo
     assert np.abs(ours - theirs).max() <= 1e-5
 
 
-def test_the_prompt_counts(pocket: SentenceTransformer) -> None:
+def test_the_prompt_counts(pocket):
     encoder = TokenBudgetEncoder(pocket)
     texts = SENTENCES[:3]
     with_prompt = encoder.encode(texts, "query: ")
@@ -128,7 +126,7 @@ def test_the_prompt_counts(pocket: SentenceTransformer) -> None:
     assert np.abs(with_prompt - encoder.encode(texts)).max() > 1e-3
 
 
-def test_the_budget_changes_neither_values_nor_order(pocket: SentenceTransformer) -> None:
+def test_the_budget_changes_neither_values_nor_order(pocket):
     texts = SENTENCES[::-2]
     expected = np.concatenate([TokenBudgetEncoder(pocket).encode([text]) for text in texts])
     for budget in (1, 60, 100_000):
@@ -136,9 +134,7 @@ def test_the_budget_changes_neither_values_nor_order(pocket: SentenceTransformer
         assert np.abs(got - expected).max() <= 1e-5
 
 
-def test_chunks_of_texts_change_nothing(
-    pocket: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chunks_of_texts_change_nothing(pocket, monkeypatch):
     texts = [*SENTENCES[:7], *SENTENCES[:4]]
     encoder = TokenBudgetEncoder(pocket)
     expected = encoder.encode(texts)
@@ -146,7 +142,7 @@ def test_chunks_of_texts_change_nothing(
     assert np.abs(encoder.encode(texts) - expected).max() <= 1e-5
 
 
-def test_batches_keep_the_budget_and_give_every_position(pocket: SentenceTransformer) -> None:
+def test_batches_keep_the_budget_and_give_every_position(pocket):
     encoder = TokenBudgetEncoder(pocket, token_budget=100)
     lengths = encoder.count_tokens(SENTENCES, "query: ")
     seen: list[int] = []
@@ -157,12 +153,12 @@ def test_batches_keep_the_budget_and_give_every_position(pocket: SentenceTransfo
     assert sorted(seen) == list(range(len(SENTENCES)))
 
 
-def test_no_texts_give_an_empty_matrix(pocket: SentenceTransformer) -> None:
+def test_no_texts_give_an_empty_matrix(pocket):
     empty = TokenBudgetEncoder(pocket).encode([])
     assert (empty.shape, empty.dtype) == ((0, 384), np.float32)
 
 
-def test_bf16_stays_close_to_fp32_and_returns_float32(pocket: SentenceTransformer) -> None:
+def test_bf16_stays_close_to_fp32_and_returns_float32(pocket):
     exact = TokenBudgetEncoder(pocket).encode(SENTENCES, "query: ")
     fast = TokenBudgetEncoder(pocket, precision=Precision.BF16).encode(SENTENCES, "query: ")
     assert fast.dtype == np.float32
@@ -172,21 +168,19 @@ def test_bf16_stays_close_to_fp32_and_returns_float32(pocket: SentenceTransforme
     assert next(pocket.parameters()).dtype == torch.float32
 
 
-def test_an_unknown_precision_is_refused(pocket: SentenceTransformer) -> None:
+def test_an_unknown_precision_is_refused(pocket):
     with pytest.raises(ValueError, match="fp8"):
         TokenBudgetEncoder(pocket, precision="fp8")  # type: ignore[arg-type]
 
 
-def test_tokens_are_counted_with_prompt_and_both_special_tokens(
-    pocket: SentenceTransformer,
-) -> None:
+def test_tokens_are_counted_with_prompt_and_both_special_tokens(pocket):
     encoder = TokenBudgetEncoder(pocket)
     assert encoder.count_tokens(["", "a"]) == [2, 3]
     assert encoder.count_tokens(["a"], "query: ") == encoder.count_tokens(["query: a"])
     assert encoder.count_tokens(["a"], "query: ")[0] > 3
 
 
-def test_texts_are_cut_at_512_tokens(pocket: SentenceTransformer) -> None:
+def test_texts_are_cut_at_512_tokens(pocket):
     encoder = TokenBudgetEncoder(pocket)
     word = "a"  # one token
     long, longer, changed_late, changed_early = (
@@ -206,7 +200,7 @@ def test_texts_are_cut_at_512_tokens(pocket: SentenceTransformer) -> None:
     assert np.abs(vectors[3] - vectors[0]).max() > 1e-4
 
 
-def test_weights_that_are_not_finite_are_an_error(pocket: SentenceTransformer) -> None:
+def test_weights_that_are_not_finite_are_an_error(pocket):
     bias = pocket[0].model.encoder.layer[0].output.LayerNorm.bias.data
     sound = bias[0].item()
     bias[0] = torch.nan

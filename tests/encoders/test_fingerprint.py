@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import os
-import subprocess
 import sys
 
 import pytest
 import torch
 from torch import nn
+from toys.cli import succeed
 
 from hybridir_mteb.encoders import fingerprint
 from hybridir_mteb.encoders.fingerprint import module_fingerprint, weights_stamp
@@ -33,12 +32,12 @@ def build() -> nn.Sequential:
     return names["build"]()  # type: ignore[operator,no-any-return]
 
 
-def test_a_deep_copy_has_the_same_fingerprint() -> None:
+def test_a_deep_copy_has_the_same_fingerprint():
     network = build()
     assert module_fingerprint(copy.deepcopy(network)) == module_fingerprint(network)
 
 
-def test_reading_weights_back_gives_the_same_fingerprint() -> None:
+def test_reading_weights_back_gives_the_same_fingerprint():
     network, other = build(), build()
     nn.init.zeros_(other[0].weight)
     assert module_fingerprint(other) != module_fingerprint(network)
@@ -47,7 +46,7 @@ def test_reading_weights_back_gives_the_same_fingerprint() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(build().state_dict()))
-def test_the_last_bit_of_any_weight_counts(name: str) -> None:
+def test_the_last_bit_of_any_weight_counts(name):
     network = build()
     before = module_fingerprint(network)
     flat = network.state_dict()[name].view(-1)
@@ -55,7 +54,7 @@ def test_the_last_bit_of_any_weight_counts(name: str) -> None:
     assert module_fingerprint(network) != before
 
 
-def test_the_type_of_the_weights_counts() -> None:
+def test_the_type_of_the_weights_counts():
     prints = {
         module_fingerprint(build().to(dtype))
         for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -63,7 +62,7 @@ def test_the_type_of_the_weights_counts() -> None:
     assert len(prints) == 4
 
 
-def test_bfloat16_weights_have_a_fingerprint_of_their_own_values() -> None:
+def test_bfloat16_weights_have_a_fingerprint_of_their_own_values():
     one, same, other = (build().to(torch.bfloat16) for _ in range(3))
     with torch.no_grad():
         other[0].bias[0] += 1
@@ -71,21 +70,21 @@ def test_bfloat16_weights_have_a_fingerprint_of_their_own_values() -> None:
     assert module_fingerprint(one) != module_fingerprint(other)
 
 
-def test_the_structure_counts_where_the_weights_are_equal() -> None:
+def test_the_structure_counts_where_the_weights_are_equal():
     network = build()
     changed = nn.Sequential(network[0], nn.Tanh(), network[2])
     assert network.state_dict().keys() == changed.state_dict().keys()
     assert module_fingerprint(network) != module_fingerprint(changed)
 
 
-def test_exchanged_weights_of_two_equal_layers_count() -> None:
+def test_exchanged_weights_of_two_equal_layers_count():
     one, two = nn.Linear(3, 3), nn.Linear(3, 3)
     assert module_fingerprint(nn.Sequential(one, two)) != module_fingerprint(
         nn.Sequential(two, one)
     )
 
 
-def test_the_layout_in_memory_does_not_count() -> None:
+def test_the_layout_in_memory_does_not_count():
     network = build()
     before = module_fingerprint(network)
     network[0].weight = nn.Parameter(network[0].weight.detach().T.contiguous().T)
@@ -110,36 +109,29 @@ class Buffers(nn.Module):
         self.extra = state
 
 
-def test_buffers_of_every_kind_count() -> None:
+def test_buffers_of_every_kind_count():
     settings = [(1.0, True, "x"), (2.0, True, "x"), (1.0, False, "x"), (1.0, True, "y")]
     assert len({module_fingerprint(Buffers(*setting)) for setting in settings}) == 4
     assert module_fingerprint(Buffers(*settings[0])) == module_fingerprint(Buffers(*settings[0]))
 
 
 @pytest.mark.parametrize("size", [1, 5, 8, 10**6])
-def test_the_size_of_the_pieces_does_not_count(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+def test_the_size_of_the_pieces_does_not_count(monkeypatch, size):
     expected = module_fingerprint(build())
     monkeypatch.setattr(fingerprint, "PIECE_BYTES", size)
     assert module_fingerprint(build()) == expected
 
 
-def test_another_process_computes_the_same_fingerprint() -> None:
+def test_another_process_computes_the_same_fingerprint():
     script = (
         f"{BUILD}\nfrom hybridir_mteb.encoders.fingerprint import module_fingerprint\n"
         "print(module_fingerprint(build()))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONHASHSEED": "7"},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    assert result.stdout.strip() == module_fingerprint(build())
+    done = succeed(sys.executable, "-c", script, PYTHONHASHSEED="7")
+    assert done.stdout.strip() == module_fingerprint(build())
 
 
-def test_a_setting_that_is_in_no_parameter_changes_the_fingerprint() -> None:
+def test_a_setting_that_is_in_no_parameter_changes_the_fingerprint():
     """The number of attention heads: same shapes, same weights, other embeddings."""
     from transformers import BertConfig, BertModel
 
@@ -150,7 +142,7 @@ def test_a_setting_that_is_in_no_parameter_changes_the_fingerprint() -> None:
     assert module_fingerprint(few) != module_fingerprint(many)
 
 
-def test_a_stamp_sees_training_and_is_otherwise_the_same() -> None:
+def test_a_stamp_sees_training_and_is_otherwise_the_same():
     module = torch.nn.Linear(50, 50)
     before = weights_stamp(module)
     assert weights_stamp(module) == before

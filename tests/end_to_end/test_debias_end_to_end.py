@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import mteb
 import pytest
-from toys.cli import MTEB, Workplace
+from toys.cli import HYBRIDIR, MTEB, Workplace, succeed
 
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.cache import store_files
@@ -18,7 +16,6 @@ pytestmark = pytest.mark.usefixtures("pocket_weights")
 
 NAME = "hybridir/pocket-base+centre"
 TASK = "PocketQARMultilingualRetrieval"
-HYBRIDIR = str(Path(sys.executable).with_name("hybridir"))
 FIT = ("debias", "fit", "--model", "hybridir/pocket-base", "--method", "centre")
 SMALL = ("--languages", "de,en,ar", "--lines", "30")
 
@@ -27,34 +24,19 @@ SMALL = ("--languages", "de,en,ar", "--lines", "30")
 def place(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Workplace:
     """A store with ``pocket-base+centre``, and the results of both encoders."""
     made = Workplace(tmp_path_factory.mktemp("debias"))
+    variables = {**made.variables, "HYBRIDIR_DATA_DIR": str(data_dir)}
+    variables["HYBRIDIR_MODEL_STORE"] = str(made.folder / "encoders")
     for _ in range(2):  # the second run finds all embeddings in the store
-        done = subprocess.run(
-            [HYBRIDIR, *FIT, *SMALL],
-            env=environment(made, data_dir),
-            cwd=made.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+        done = succeed(HYBRIDIR, *FIT, *SMALL, cwd=made.folder, **variables)
         assert done.stdout.startswith(f"{NAME} ")
     assert "char/s" not in done.stderr
     for name in (NAME, "hybridir/pocket-base"):
         command = (MTEB, "run", "-m", name, "-t", TASK, "-l", "deu")
-        made.run(*command, **environment(made, data_dir))
+        made.run(*command, **variables)
     return made
 
 
-def environment(place: Workplace, data_dir: Path) -> dict[str, str]:
-    return place.environment(
-        HYBRIDIR_MODEL_STORE=str(place.folder / "encoders"), HYBRIDIR_DATA_DIR=str(data_dir)
-    )
-
-
-def test_results_are_filed_under_name_and_fingerprint(
-    place: Workplace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_results_are_filed_under_name_and_fingerprint(place, monkeypatch):
     monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(place.folder / "encoders"))
     encoder = trained.get(NAME)
     assert encoder.place == "store"
@@ -72,12 +54,12 @@ def test_results_are_filed_under_name_and_fingerprint(
     assert (model_result.model_name, model_result.model_revision) == (NAME, encoder.fingerprint)
 
 
-def test_the_base_and_the_debiased_encoder_share_their_embeddings(place: Workplace) -> None:
+def test_the_base_and_the_debiased_encoder_share_their_embeddings(place):
     (file,) = store_files(place.store)
     assert file.label == "hybridir/pocket-base"
 
 
-def test_centring_helps_among_passages_of_all_languages(place: Workplace) -> None:
+def test_centring_helps_among_passages_of_all_languages(place):
     found = {}
     for name in ("pocket-base", "pocket-base+centre"):
         folder = place.output / "results" / f"hybridir__{name}"

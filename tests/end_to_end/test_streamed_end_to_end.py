@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import pytrec_eval
-from toys import REPOSITORY, TESTS
+from miracl_corpus import make_corpus
+from toys import TESTS
+from toys.cli import succeed
 
 from hybridir_mteb import language_bias
 from hybridir_mteb.adapters.mteb.register import owner_of
@@ -27,7 +27,7 @@ PLUGIN = """
 from hybridir_mteb.plugins.hookspecs import hookimpl
 
 def load(model_name, revision=None, device=None, **kwargs):
-    from toys.streamed import HashEncoder
+    from toys.encoders import HashEncoder
     return HashEncoder()
 
 @hookimpl
@@ -40,73 +40,54 @@ def register_models(register):
 """
 
 
-def make_mirror(folder: Path) -> None:
-    """Two languages in the official format."""
-    path = REPOSITORY / "docs" / "experiments" / "miracl_corpus.py"
-    spec = importlib.util.spec_from_file_location("miracl_corpus", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["miracl_corpus"] = module
-    spec.loader.exec_module(module)
-    for code in ("sw", "yo"):
-        module.make_corpus(folder, code, PASSAGES)
-
-
 @pytest.fixture
-def mirror(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A mirror with Swahili and Yoruba, and a pool of both."""
-    make_mirror(tmp_path / "mirror")
+def place(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a mirror of Swahili and Yoruba in the official format."""
+    for code in ("sw", "yo"):
+        make_corpus(tmp_path / "mirror", code, PASSAGES)
     monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(tmp_path / "mirror"))
     monkeypatch.setenv("HYBRIDIR_COLLECTIONS", str(tmp_path / "collections"))
     return tmp_path
 
 
-def test_mteb_run_on_miracl(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mteb_run_on_miracl(place, monkeypatch):
     pool = add_pool(installed_plugins().collections["MIRACL"], ("sw", "yo"), taken=owner_of)
     assert pool.name == "MIRACLSwYo"
     # This process has loaded its plugins already.
     monkeypatch.setitem(installed_plugins().collections._items, pool.name, pool)
-    info = mirror / "site" / "quick-1.0.dist-info"
+    info = place / "site" / "quick-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: quick\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[hybridir_mteb]\nquick = quick_plugin\n")
-    (mirror / "site" / "quick_plugin.py").write_text(PLUGIN)
-    path = os.pathsep.join([str(mirror / "site"), str(TESTS)])
+    (place / "site" / "quick_plugin.py").write_text(PLUGIN)
+    path = os.pathsep.join([str(place / "site"), str(TESTS)])
     mono, multi = "MIRACLMonolingualRetrieval", "MIRACLSwYoMultilingualRetrieval"
     command = [sys.executable, "-m", "mteb", "run", "-m", "test/quick", "-t", mono, multi]
-    command += ["-l", "swa", "yor", "--output-folder", str(mirror / "results")]
-    command += ["--prediction-folder", str(mirror / "predictions")]
-    done = subprocess.run(
-        command,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    command += ["-l", "swa", "yor", "--output-folder", str(place / "results")]
+    command += ["--prediction-folder", str(place / "predictions")]
+    succeed(*command, PYTHONPATH=path)
     results = {
         name: {
             score["hf_subset"]: score
-            for score in json.loads(next(mirror.rglob(f"{name}.json")).read_text())["scores"]["dev"]
+            for score in json.loads(next(place.rglob(f"{name}.json")).read_text())["scores"]["dev"]
         }
         for name in (mono, multi)
     }
     for code in ("sw", "yo"):
         score = results[mono][code]
         assert score["n_passages"] == PASSAGES
-        check_official_qrels(mirror, code, score)
+        check_official_qrels(place, code, score)
         assert results[multi][code]["n_passages"] == 2 * PASSAGES
         assert results[multi][code]["ndcg_at_10"] <= score["ndcg_at_10"] + 1e-9
-    check_bias(mirror / "predictions", multi, mono, results[multi])
+    check_bias(place / "predictions", multi, mono, results[multi])
 
 
-def check_official_qrels(mirror: Path, code: str, score: dict[str, float]) -> None:
+def check_official_qrels(place: Path, code: str, score: dict[str, float]) -> None:
     """The predictions have the files' own ids: trec_eval scores them with the official qrels."""
-    folder = mirror / "mirror" / "miracl" / f"miracl-v1.0-{code}" / "qrels"
+    folder = place / "mirror" / "miracl" / f"miracl-v1.0-{code}" / "qrels"
     qrels = read_qrels(folder / f"qrels.miracl-v1.0-{code}-dev.tsv")
     saved = json.loads(
-        (mirror / "predictions" / "MIRACLMonolingualRetrieval_predictions.json").read_text()
+        (place / "predictions" / "MIRACLMonolingualRetrieval_predictions.json").read_text()
     )
     run = {
         query: {p: -float(rank) for rank, p in enumerate(ranking)}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from toys.cli import HYBRIDIR, MTEB, succeed
 from toys.training import write_parallel_jsonl, write_tiny_decoder, write_tiny_xlmr
 from typer.testing import CliRunner
 
@@ -35,7 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "HYBRIDIR_MODEL_STORE": str(tmp_path / "store"), "OMP_NUM_THREADS": "1"}
+    return {"HYBRIDIR_MODEL_STORE": str(tmp_path / "store"), "OMP_NUM_THREADS": "1"}
 
 
 def command(weights: Path, data: Path, *extra: str, method: str = "hybrid") -> list[str]:
@@ -48,20 +49,14 @@ def command(weights: Path, data: Path, *extra: str, method: str = "hybrid") -> l
         "--batch-size": "8",
         "--precision": "fp32",
     }
-    return [
-        str(BIN / "hybridir"),
-        "train",
-        *(part for flag in flags.items() for part in flag),
-        *extra,
-    ]
+    return [HYBRIDIR, "train", *(part for flag in flags.items() for part in flag), *extra]
 
 
-def run(arguments: list[str], environment: dict[str, str], **kwargs: object) -> str:
-    done = subprocess.run(
-        arguments, env=environment, capture_output=True, text=True, check=False, **kwargs
-    )
-    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    return done.stdout + done.stderr
+def fields(weights: Path, data: Path, method: str, **changes: object) -> dict[str, object]:
+    """A recipe of 96 items and batches of 8."""
+    known = {"backbone": "xlmr", "method": method, "weights": str(weights), "steps": STEPS}
+    known |= {"data": [{"kind": "jsonl", "path": str(data)}]}
+    return {**known, "batch_size": 8, "precision": "fp32", **changes}
 
 
 def stored(environment: dict[str, str], name: str) -> trained.StoredEncoder:
@@ -70,14 +65,12 @@ def stored(environment: dict[str, str], name: str) -> trained.StoredEncoder:
     return trained.read_encoder(record.parent)
 
 
-def test_a_trained_encoder_is_found_by_the_users_command(
-    tiny_xlmr: Path, data: Path, environment: dict[str, str], tmp_path: Path
-) -> None:
-    run(command(tiny_xlmr, data), environment)
+def test_a_trained_encoder_is_found_by_the_users_command(tiny_xlmr, data, environment, tmp_path):
+    succeed(*command(tiny_xlmr, data), **environment)
     encoder = stored(environment, "xlmr-hybrid")
-    arguments = [str(BIN / "mteb"), "run", "-m", "hybridir/xlmr-hybrid"]
+    arguments = [MTEB, "run", "-m", "hybridir/xlmr-hybrid"]
     task = ["-t", "PocketQARMonolingualRetrieval", "-l", "eng", "deu"]
-    run([*arguments, *task, "--output-folder", str(tmp_path / "results")], environment)
+    succeed(*arguments, *task, "--output-folder", tmp_path / "results", **environment)
     folder = tmp_path / "results/results/hybridir__xlmr-hybrid" / encoder.fingerprint
     scores = json.loads((folder / "PocketQARMonolingualRetrieval.json").read_text())
     assert {row["hf_subset"] for row in scores["scores"]["test"]} == {"de", "en"}
@@ -89,8 +82,8 @@ def test_a_trained_encoder_is_found_by_the_users_command(
 
 
 def test_every_method_trains_differs_from_the_others_and_is_evaluated(
-    tiny_xlmr: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tiny_xlmr, data, tmp_path, monkeypatch
+):
     import mteb
 
     from hybridir_mteb.training.plan import make_plan
@@ -101,22 +94,16 @@ def test_every_method_trains_differs_from_the_others_and_is_evaluated(
     fingerprints = set()
     for method in METHODS:
         options = {"batch_language": "en", "probability": 1.0} if method == "codeswitch" else {}
-        recipe = make_recipe(
-            {
-                "backbone": "xlmr",
-                "method": method,
-                "weights": str(tiny_xlmr),
-                "data": [{"kind": "jsonl", "path": str(data)}],
-                "steps": STEPS,
-                "batch_size": 8,
-                "precision": "fp32",
-                "method_options": options,
-                "distillation": {"pivot": "en"} if method == "mixed" else None,
-                "mini_batch_size": 4 if method in {"xx", "erasure"} else None,
-                "report_to": ["tensorboard"],
-            }
+        given = fields(
+            tiny_xlmr,
+            data,
+            method,
+            method_options=options,
+            distillation={"pivot": "en"} if method == "mixed" else None,
+            mini_batch_size=4 if method in {"xx", "erasure"} else None,
+            report_to=["tensorboard"],
         )
-        encoder = train(make_plan(recipe, leak_check=False))
+        encoder = train(make_plan(make_recipe(given), leak_check=False))
         assert encoder is not None
         assert encoder.record["curve"][-1]["step"] == STEPS
         assert encoder.record["data"][0]["held_out_items"] > 0
@@ -135,44 +122,22 @@ def test_every_method_trains_differs_from_the_others_and_is_evaluated(
 
 @pytest.mark.parametrize(("method", "devices"), [("hybrid", 1), ("adversarial", 1), ("erasure", 2)])
 def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
-    tiny_xlmr: Path,
-    data: Path,
-    environment: dict[str, str],
-    tmp_path: Path,
-    method: str,
-    devices: int,
-) -> None:
+    tiny_xlmr, data, environment, tmp_path, method, devices
+):
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(
-        json.dumps(
-            {
-                "backbone": "xlmr",
-                "method": method,
-                "weights": str(tiny_xlmr),
-                "data": [{"kind": "jsonl", "path": str(data)}],
-                "steps": 40,  # 96 items, batches of 8: killed within a later epoch
-                "save_every": 5,
-                "batch_size": 8,
-                "precision": "fp32",
-                "evaluate_every": 20,
-                "lora": {"rank": 2, "dropout": 0.1},
-            }
-        )
-    )
-    arguments = [str(BIN / "hybridir"), "train", str(recipe)]
+    lora = {"rank": 2, "dropout": 0.1}
+    often = {"steps": 40, "save_every": 5, "evaluate_every": 20}  # killed within a later epoch
+    recipe.write_text(json.dumps(fields(tiny_xlmr, data, method, lora=lora, **often)))
+    arguments = [HYBRIDIR, "train", str(recipe)]
     if devices > 1:
         arguments = [*torchrun(devices), *arguments]
         environment["ACCELERATE_USE_CPU"] = "true"
-    run(arguments, environment)
+    succeed(*arguments, **environment)
     unbroken = stored(environment, f"xlmr-{method}")
 
     other = {**environment, "HYBRIDIR_MODEL_STORE": str(tmp_path / "other")}
-    process = subprocess.Popen(
-        arguments,
-        env=other,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(arguments, env={**os.environ, **other}, **quiet)
     runs = Path(other["HYBRIDIR_MODEL_STORE"]) / ".runs"
     deadline = time.monotonic() + 120
     while not list(runs.glob("*/checkpoint-15/complete")):
@@ -184,7 +149,7 @@ def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
             one.kill()
     process.wait()
     assert not list(Path(other["HYBRIDIR_MODEL_STORE"]).glob(f"xlmr-{method}/*/{trained.RECORD}"))
-    run(arguments, other)
+    succeed(*arguments, **other)
     resumed = stored(other, f"xlmr-{method}")
     assert resumed.fingerprint == unbroken.fingerprint
     assert resumed.record["selection"] == unbroken.record["selection"]
@@ -198,12 +163,10 @@ def torchrun(devices: int) -> list[str]:
 
 def launch(environment: dict[str, str], arguments: list[str]) -> str:
     """Run under torchrun with two processes on the CPU."""
-    return run([*torchrun(2), *arguments], {**environment, "ACCELERATE_USE_CPU": "true"})
+    return succeed(*torchrun(2), *arguments, **environment, ACCELERATE_USE_CPU="true").stdout
 
 
-def test_two_processes_train_one_encoder(
-    tiny_xlmr: Path, data: Path, environment: dict[str, str]
-) -> None:
+def test_two_processes_train_one_encoder(tiny_xlmr, data, environment):
     flags = ["--report-to", "tensorboard"]
     launch(environment, command(tiny_xlmr, data, *flags, method="adversarial"))
     encoder = stored(environment, "xlmr-adversarial")
@@ -255,17 +218,15 @@ accelerator.end_training()
 
 
 def test_two_processes_take_batches_of_one_kind_without_an_item_in_common(
-    data: Path, environment: dict[str, str], tmp_path: Path
-) -> None:
+    data, environment, tmp_path
+):
     script = tmp_path / "gather.py"
     script.write_text(GATHER)
     assert "homogeneous" in launch(environment, [sys.executable, str(script), str(data)])
 
 
 @pytest.mark.parametrize("family", ["qwen2", "mistral", "llama"])
-def test_decoders_train_and_evaluate_by_the_same_code(
-    family: str, data: Path, tmp_path: Path
-) -> None:
+def test_decoders_train_and_evaluate_by_the_same_code(family, data, tmp_path):
     import mteb
 
     backbone = {"qwen2": "qwen2.5-7b", "mistral": "mistral-7b", "llama": "llama3.1-8b"}[family]

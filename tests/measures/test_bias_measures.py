@@ -27,27 +27,10 @@ from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.ranking.arrays import Relevance
 from hybridir_mteb.ranking.correlation import full_ranking, mean_rank_correlation
 from hybridir_mteb.ranking.exact import best_columns, ranks_and_top
+from hybridir_mteb.ranking.matrices import MatrixScorer
 from hybridir_mteb.ranking.ranking import tie_order
 
 CODES = ("de", "en", "fr")
-
-
-class MatrixScorer:
-    """Scores that are there already."""
-
-    def __init__(self, scores: np.ndarray) -> None:
-        self.scores = np.asarray(scores, np.float64)
-
-    @property
-    def n_queries(self) -> int:
-        return len(self.scores)
-
-    @property
-    def n_passages(self) -> int:
-        return self.scores.shape[1]
-
-    def block(self, start: int, stop: int) -> np.ndarray:
-        return self.scores[start:stop]
 
 
 def table_of(
@@ -84,7 +67,7 @@ def ranking(*passages: int) -> np.ndarray:
 HAND = table_of(ranking(5, 0, 1, 2, 4, 3), [[0, 2, 4]], [0], [0, 0, 1, 1, 2, 2])
 
 
-def test_the_worked_example_by_hand() -> None:
+def test_the_worked_example_by_hand():
     assert language_preference(HAND).tolist() == [1.0]  # German at rank 2 is first of the answers
     assert language_preference_expected(HAND) == pytest.approx([1 / 3])
     shares = [top1(HAND, relevant=r, same=s)[0] for r in (True, False) for s in (True, False)]
@@ -95,7 +78,7 @@ def test_the_worked_example_by_hand() -> None:
     assert peer(HAND, 20) == pytest.approx([np.exp(-1)])
 
 
-def test_peer_by_hand() -> None:
+def test_peer_by_hand():
     # Answers at ranks 1, 2 (de) and 3, 4 (en): means 1.5 and 3.5 of a mean of 2.5; between
     # 2 * 1 + 2 * 1 = 4, within 5, H = 3 * 4 / 5 = 2.4 with one degree of freedom.
     scored = table_of(ranking(0, 1, 2, 3), [[0, 1, 2, 3]], [0], [0, 0, 1, 1])
@@ -108,7 +91,7 @@ def test_peer_by_hand() -> None:
     assert np.isnan(peer(nothing_relevant, 2)).all()
 
 
-def test_where_peer_puts_what_is_not_retrieved() -> None:
+def test_where_peer_puts_what_is_not_retrieved():
     # Answers 0 and 1 (de) at ranks 19 and 20, answers 2 and 3 (en) below the cut-off of 20.
     order = [*range(4, 22), 0, 1, 2, 3]
     scored = table_of(ranking(*order), [[0, 1, 2, 3]], [0], [0, 0, 1, 1] + [2] * 18)
@@ -124,7 +107,7 @@ def test_where_peer_puts_what_is_not_retrieved() -> None:
     assert below == pytest.approx(h([19, 20, 21.5, 21.5]))
 
 
-def test_peer_of_levels_with_weights() -> None:
+def test_peer_of_levels_with_weights():
     # The passage that is not relevant and those that are, half and half.
     scored = table_of(ranking(0, 1, 2, 3), [[0, 3]], [0], [0, 0, 1, 1])
     values = kruskal_wallis(np.array([2.0, 3.0]), np.zeros(2, int), np.array([0, 1]), (1, 3))
@@ -134,7 +117,7 @@ def test_peer_of_levels_with_weights() -> None:
 
 
 @given(st.lists(st.integers(0, 2), min_size=3, max_size=25))
-def test_kruskal_wallis_is_scipys_where_the_ranks_are_all_there_are(groups: list[int]) -> None:
+def test_kruskal_wallis_is_scipys_where_the_ranks_are_all_there_are(groups):
     ranks = np.arange(1.0, len(groups) + 1)
     labels = np.array(groups)
     ours = kruskal_wallis(ranks, np.zeros(len(groups), int), labels, (1, 3))[0]
@@ -157,7 +140,7 @@ def slow_ranks(row: np.ndarray, order: np.ndarray) -> list[int]:
 
 
 @given(SCORES, st.integers(1, 12))
-def test_full_rankings_and_tops_follow_the_tie_rule(scores: np.ndarray, k: int) -> None:
+def test_full_rankings_and_tops_follow_the_tie_rule(scores, k):
     order = tie_order([f"p{at}" for at in range(12)])
     by_place = np.argsort(order)
     for row in scores:
@@ -168,9 +151,7 @@ def test_full_rankings_and_tops_follow_the_tie_rule(scores: np.ndarray, k: int) 
 
 
 @given(SCORES, st.lists(st.integers(0, 3), min_size=7, max_size=7), st.sampled_from([None, 4, 12]))
-def test_rank_correlation_is_scipys_spearman(
-    scores: np.ndarray, numbers: list[int], depth: int | None
-) -> None:
+def test_rank_correlation_is_scipys_spearman(scores, numbers, depth):
     items = np.sort(np.array(numbers[: len(scores)]))
     order = tie_order([f"p{at}" for at in range(12)])
     ranks = np.array([slow_ranks(row, order) for row in scores])
@@ -188,7 +169,7 @@ def test_rank_correlation_is_scipys_spearman(
         np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-def test_rank_correlation_wants_translations_side_by_side() -> None:
+def test_rank_correlation_wants_translations_side_by_side():
     with pytest.raises(EmbeddingError, match="grouped by item"):
         mean_rank_correlation(MatrixScorer(np.eye(3)), np.array([0, 1, 0]), np.arange(3))
     broken = np.full((2, 3), np.nan)
@@ -196,7 +177,7 @@ def test_rank_correlation_wants_translations_side_by_side() -> None:
         mean_rank_correlation(MatrixScorer(broken), np.array([0, 0]), np.arange(3))
 
 
-def test_opposite_rankings_correlate_with_minus_one() -> None:
+def test_opposite_rankings_correlate_with_minus_one():
     scores = np.stack([np.arange(9.0), -np.arange(9.0)])
     found = mean_rank_correlation(MatrixScorer(scores), np.array([0, 0]), np.arange(9))
     assert found == pytest.approx([-1, -1])
@@ -227,7 +208,7 @@ def mean_of(name: str, table: RankTable) -> float:
     return float(np.nanmean(measure_values(measure, table)))
 
 
-def test_a_language_blind_random_ranking_gets_the_unbiased_values() -> None:
+def test_a_language_blind_random_ranking_gets_the_unbiased_values():
     blind = random_table(0, n_items=1500)
     assert mean_of("lpr", blind) == pytest.approx(mean_of("lpr_expected", blind), abs=0.03)
     assert mean_of("lpr_expected", blind) == pytest.approx(1 / 3)
@@ -238,7 +219,7 @@ def test_a_language_blind_random_ranking_gets_the_unbiased_values() -> None:
     assert mean_of("rank_distance", blind) == pytest.approx(91 / 2, rel=0.03)
 
 
-def test_ranking_the_own_language_first_gets_the_worst_values() -> None:
+def test_ranking_the_own_language_first_gets_the_worst_values():
     biased = random_table(1, bias=1e6)
     assert mean_of("lpr", biased) == 1
     assert mean_of("same_language_share_at_10", biased) == pytest.approx(3)  # 1 / share of the pool
@@ -247,7 +228,7 @@ def test_ranking_the_own_language_first_gets_the_worst_values() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_bounds(seed: int) -> None:
+def test_bounds(seed):
     table = random_table(seed, bias=float(seed))
     for measure in LANGUAGE_BIAS:
         values = measure_values(measure, table)
@@ -261,7 +242,7 @@ def test_bounds(seed: int) -> None:
 
 
 @given(st.permutations(range(3)), st.integers(0, 3))
-def test_the_names_of_languages_do_not_matter(names: list[int], seed: int) -> None:
+def test_the_names_of_languages_do_not_matter(names, seed):
     table = random_table(seed, n_items=8, bias=1.0)
     view = table.languages
     assert view is not None
@@ -279,7 +260,7 @@ def test_the_names_of_languages_do_not_matter(names: list[int], seed: int) -> No
         )
 
 
-def test_without_languages_nothing_but_rank_distance_is_defined() -> None:
+def test_without_languages_nothing_but_rank_distance_is_defined():
     blind = replace(HAND, languages=None)
     for measure in LANGUAGE_BIAS:
         defined = not np.isnan(measure_values(measure, blind)).any()
@@ -293,7 +274,7 @@ def report_of(table: RankTable, **options: object) -> BiasReport:
     return bias_report(table, LANGUAGE_BIAS, **options)
 
 
-def test_the_report_averages_over_queries_then_over_languages() -> None:
+def test_the_report_averages_over_queries_then_over_languages():
     table = random_table(2, bias=1.0)
     report = report_of(table)
     values = language_preference(table)
@@ -308,7 +289,7 @@ def test_the_report_averages_over_queries_then_over_languages() -> None:
     assert report.n_passages == dict.fromkeys(CODES, 30)
 
 
-def test_the_matrices_by_brute_force() -> None:
+def test_the_matrices_by_brute_force():
     table = random_table(3, n_items=20, bias=0.5)
     report = report_of(table, resamples=0)
     view = table.languages
@@ -329,7 +310,7 @@ def test_the_matrices_by_brute_force() -> None:
     assert report.intervals["lpr"] is None
 
 
-def test_a_refused_measure_is_none_and_says_why() -> None:
+def test_a_refused_measure_is_none_and_says_why():
     report = report_of(random_table(4), not_applicable={"rank_distance": "not parallel"})
     assert report.means["rank_distance"] is None
     assert report.rank_distances == {}
@@ -338,7 +319,7 @@ def test_a_refused_measure_is_none_and_says_why() -> None:
         report_of(replace(HAND, languages=None))
 
 
-def test_intervals_are_those_of_scipy_and_hold_translations_together() -> None:
+def test_intervals_are_those_of_scipy_and_hold_translations_together():
     rng = np.random.default_rng(5)
     values = rng.random((400, 2))
     values[rng.random(values.shape) < 0.1] = np.nan
@@ -356,14 +337,14 @@ def test_intervals_are_those_of_scipy_and_hold_translations_together() -> None:
 # --- Probe ---
 
 
-def test_passages_of_one_answer_are_one_item_and_shared_passages_join_questions() -> None:
+def test_passages_of_one_answer_are_one_item_and_shared_passages_join_questions():
     relevance = Relevance.from_lists([[0, 3], [3, 5], [7], []])
     columns, items = relevant_items(relevance, np.array([0, 1, 2, 2]))
     assert columns.tolist() == [0, 3, 5, 7]
     assert items[0] == items[1] == items[2] != items[3]
 
 
-def test_the_probe_by_language_averages_to_the_accuracy() -> None:
+def test_the_probe_by_language_averages_to_the_accuracy():
     rng = np.random.default_rng(0)
     languages = ["de", "en", "fr"] * 60
     items = [str(at // 3) for at in range(180)]

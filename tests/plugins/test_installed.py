@@ -65,30 +65,28 @@ def run(code: str, folder: Path, more: str = "", **variables: str) -> list[str]:
 
 
 @pytest.mark.parametrize("first", FIRST)
-def test_everything_is_loaded_and_registered_once_whatever_is_first(
-    first: str, tmp_path: Path
-) -> None:
+def test_everything_is_loaded_and_registered_once_whatever_is_first(first, tmp_path):
     assert run(f"{FIRST[first]}\n{REGISTERED}{BENCHMARKS}", tmp_path) == ["asked"]
 
 
 @pytest.mark.parametrize("first", ["mteb", "plugins"])
-def test_a_plugin_may_bring_mteb_and_its_benchmarks(first: str, tmp_path: Path) -> None:
+def test_a_plugin_may_bring_mteb_and_its_benchmarks(first, tmp_path):
     more = "import mteb, mteb.benchmarks.benchmarks"
     assert run(f"{FIRST[first]}\n{REGISTERED}{BENCHMARKS}", tmp_path, more) == ["asked"]
 
 
-def test_without_the_startup_file_all_is_registered_when_asked(tmp_path: Path) -> None:
+def test_without_the_startup_file_all_is_registered_when_asked(tmp_path):
     code = f"{FIRST['plugins']}\n{REGISTERED}"
     assert run(code, tmp_path, "import mteb", HYBRIDIR_AUTOLOAD="0") == ["asked"]
 
 
-def test_a_plugin_that_is_imported_before_mteb_is_skipped_and_told(tmp_path: Path) -> None:
+def test_a_plugin_that_is_imported_before_mteb_is_skipped_and_told(tmp_path):
     (line,) = run(f"import quick_plugin\n{REGISTERED}", tmp_path, "import mteb")
     assert line.startswith("hybridir-mteb: plugin quick:quick is skipped: PluginError: ")
     assert line.endswith("import mteb first")
 
 
-def test_a_failure_to_register_never_breaks_the_import(tmp_path: Path) -> None:
+def test_a_failure_to_register_never_breaks_the_import(tmp_path):
     code = (
         "import hybridir_mteb.adapters.mteb.register as ours\n"  # autoload is off until here
         "def fail(plugins):\n    raise SystemExit('no licence')\n"

@@ -30,7 +30,7 @@ class OneMeasure:
         register(measure(self.name))
 
 
-def test_built_in_parts_come_through_the_public_entry_point_group() -> None:
+def test_built_in_parts_come_through_the_public_entry_point_group():
     own = {p.value for p in entry_points(group=ENTRY_POINT_GROUP) if p.dist.name == "hybridir-mteb"}
     assert own == {
         "hybridir_mteb.encoders.backbones",
@@ -49,7 +49,7 @@ def test_built_in_parts_come_through_the_public_entry_point_group() -> None:
     assert list(plugins.debiasers) == ["centre", "leace", "lir", "shift"]
 
 
-def test_a_plugin_registers_any_number_of_things_by_every_hook() -> None:
+def test_a_plugin_registers_any_number_of_things_by_every_hook():
     class Many:
         @hookimpl
         def register_measures(self, register: Any) -> None:
@@ -77,9 +77,7 @@ def test_a_plugin_registers_any_number_of_things_by_every_hook() -> None:
 
 
 @pytest.mark.parametrize("failure", [ImportError("no module"), SystemExit(3), RuntimeError("x\ny")])
-def test_a_plugin_that_fails_is_one_line_on_stderr_and_stops_no_other(
-    failure: BaseException, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_plugin_that_fails_is_one_line_on_stderr_and_stops_no_other(failure, capsys):
     plugins = load_plugins([point(failure, "broken-dist"), point(OneMeasure("fine"), "good")])
     assert list(plugins.measures) == ["fine"]
     lines = capsys.readouterr().err.splitlines()
@@ -87,9 +85,7 @@ def test_a_plugin_that_fails_is_one_line_on_stderr_and_stops_no_other(
     assert "broken-dist" in lines[0]
 
 
-def test_a_hook_that_raises_keeps_what_it_registered_before(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_hook_that_raises_keeps_what_it_registered_before(capsys):
     class Half:
         @hookimpl
         def register_measures(self, register: Any) -> None:
@@ -101,9 +97,7 @@ def test_a_hook_that_raises_keeps_what_it_registered_before(
     assert "half-dist" in capsys.readouterr().err
 
 
-def test_a_collision_names_both_plugins_and_the_first_stays(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_collision_names_both_plugins_and_the_first_stays(capsys):
     points = [point(OneMeasure("same"), "one"), point(OneMeasure("same"), "two")]
     plugins = load_plugins(points)
     (problem,) = plugins.problems
@@ -115,7 +109,7 @@ def test_a_collision_names_both_plugins_and_the_first_stays(
         load_plugins(points, strict=True)
 
 
-def test_a_thing_of_the_wrong_type_is_refused_alone() -> None:
+def test_a_thing_of_the_wrong_type_is_refused_alone():
     class Wrong:
         @hookimpl
         def register_measures(self, register: Any) -> None:
@@ -127,7 +121,7 @@ def test_a_thing_of_the_wrong_type_is_refused_alone() -> None:
     assert "must be a Measure" in plugins.problems[0]
 
 
-def test_a_misspelt_hook_is_reported_rather_than_ignored() -> None:
+def test_a_misspelt_hook_is_reported_rather_than_ignored():
     class Misspelt:
         @hookimpl
         def register_mesures(self, register: Any) -> None:
@@ -139,15 +133,13 @@ def test_a_misspelt_hook_is_reported_rather_than_ignored() -> None:
         load_plugins([point(Misspelt())], strict=True)
 
 
-def test_an_unknown_name_shows_close_ones() -> None:
+def test_an_unknown_name_shows_close_ones():
     plugins = load_plugins([point(OneMeasure("ndcg_at_10"))])
     with pytest.raises(UnknownNameError, match="Did you mean ndcg_at_10"):
         plugins.measures["ndcg_at10"]
 
 
-def test_a_plugin_module_that_is_still_being_imported_is_reported(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_plugin_module_that_is_still_being_imported_is_reported(capsys):
     """Imported before mteb by its own tests, it has no hooks yet when the autoload hook asks."""
     half = SimpleNamespace(__spec__=SimpleNamespace(_initializing=True))
     assert load_plugins([point(half, "early-dist")]).loaded == []

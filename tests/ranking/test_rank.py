@@ -14,27 +14,10 @@ from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
 from hybridir_mteb.measures.measure import RankTable, evaluate_measures
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.ranking.arrays import Relevance, Similarity
-from hybridir_mteb.ranking.exact import exact_ranks, top_passages
+from hybridir_mteb.ranking.exact import exact_ranks, ranks_and_top
+from hybridir_mteb.ranking.matrices import MatrixScorer
 from hybridir_mteb.ranking.ranking import Ties, tie_order
 from hybridir_mteb.ranking.scorers import DenseScorer
-
-
-class MatrixScorer:
-    """Given scores."""
-
-    def __init__(self, scores: np.ndarray) -> None:
-        self.scores = np.asarray(scores, np.float64)
-
-    @property
-    def n_queries(self) -> int:
-        return self.scores.shape[0]
-
-    @property
-    def n_passages(self) -> int:
-        return self.scores.shape[1]
-
-    def block(self, start: int, stop: int) -> np.ndarray:
-        return self.scores[start:stop]
 
 
 def naive_ranks(scores: np.ndarray, rows: list[list[int]], order: np.ndarray) -> list[int]:
@@ -65,9 +48,7 @@ def judged_scores(draw: st.DrawFn) -> tuple[np.ndarray, list[list[int]]]:
 
 
 @given(judged_scores(), st.integers(1, 2000))
-def test_ranks_equal_a_naive_sort_for_any_block_size(
-    judged: tuple[np.ndarray, list[list[int]]], block_bytes: int
-) -> None:
+def test_ranks_equal_a_naive_sort_for_any_block_size(judged, block_bytes):
     scores, rows = judged
     order = tie_order([f"p:{at}" for at in range(scores.shape[1])])
     ranks = exact_ranks(
@@ -120,9 +101,7 @@ def as_trec(
 
 
 @given(judged_scores())
-def test_with_trec_ties_every_measure_equals_pytrec_eval(
-    judged: tuple[np.ndarray, list[list[int]]],
-) -> None:
+def test_with_trec_ties_every_measure_equals_pytrec_eval(judged):
     scores, rows = judged
     ids = [f"p:{'ab'[at % 2]}:{at}" for at in range(scores.shape[1])]
     expected = trec_means(*as_trec(scores, rows, ids))
@@ -132,9 +111,7 @@ def test_with_trec_ties_every_measure_equals_pytrec_eval(
 
 
 @given(judged_scores())
-def test_with_hash_ties_every_measure_equals_pytrec_eval_fed_the_negative_rank(
-    judged: tuple[np.ndarray, list[list[int]]],
-) -> None:
+def test_with_hash_ties_every_measure_equals_pytrec_eval_fed_the_negative_rank(judged):
     scores, rows = judged
     ids = [f"p:{at}" for at in range(scores.shape[1])]
     order = tie_order(ids)
@@ -149,9 +126,7 @@ def test_with_hash_ties_every_measure_equals_pytrec_eval_fed_the_negative_rank(
 
 @settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(list(Similarity)))
-def test_embeddings_give_the_same_ranks_whatever_the_block_size(
-    seed: int, similarity: Similarity
-) -> None:
+def test_embeddings_give_the_same_ranks_whatever_the_block_size(seed, similarity):
     rng = np.random.default_rng(seed)
     queries = rng.standard_normal((37, 24)).astype(np.float32)
     distinct = rng.standard_normal((53, 24)).astype(np.float32)
@@ -165,7 +140,7 @@ def test_embeddings_give_the_same_ranks_whatever_the_block_size(
         assert ranks.tolist() == whole.tolist()
 
 
-def test_repeated_texts_are_ranked_by_the_hash_of_their_ids() -> None:
+def test_repeated_texts_are_ranked_by_the_hash_of_their_ids():
     ids = ["p:de:1", "p:de:2", "p:de:3"]
     order = tie_order(ids)
     scorer = DenseScorer(
@@ -179,7 +154,7 @@ def test_repeated_texts_are_ranked_by_the_hash_of_their_ids() -> None:
     assert sorted(ranks.tolist()) == [1, 2, 3]
 
 
-def test_the_hash_order_is_pinned_because_published_scores_depend_on_it() -> None:
+def test_the_hash_order_is_pinned_because_published_scores_depend_on_it():
     ids = [f"p:{language}:{at}" for language in ("ar", "en", "zh") for at in range(3)]
     assert tie_order(ids).tolist() == PINNED_ORDER
 
@@ -188,7 +163,7 @@ def test_the_hash_order_is_pinned_because_published_scores_depend_on_it() -> Non
 PINNED_ORDER = [0, 4, 5, 2, 6, 1, 8, 7, 3]
 
 
-def test_the_hash_favours_no_language_where_the_id_would() -> None:
+def test_the_hash_favours_no_language_where_the_id_would():
     ids = [f"p:{language}:{at}" for language in ("ar", "zh") for at in range(2000)]
     by_hash = tie_order(ids)
     by_id = tie_order(ids, Ties.TREC_EVAL)
@@ -197,7 +172,7 @@ def test_the_hash_favours_no_language_where_the_id_would() -> None:
     assert (by_id[:2000] > by_id[2000:]).all()
 
 
-def test_a_hand_worked_tie() -> None:
+def test_a_hand_worked_tie():
     # Scores 0.9, 0.5, 0.5, 0.1; passage 1 comes before passage 2 in tie order.
     order = np.array([0, 1, 2, 3])
     ranks = exact_ranks(
@@ -206,53 +181,49 @@ def test_a_hand_worked_tie() -> None:
     assert ranks.tolist() == [2, 3, 4]
 
 
-def test_top_passages_agree_with_the_ranks() -> None:
+def test_top_passages_agree_with_the_ranks():
     scores = np.array([[0.5, 0.5, 0.9, 0.5], [0.0, 0.0, 0.0, 0.0]])
     order = tie_order([f"p:{at}" for at in range(4)])
-    columns, values = top_passages(scores, order, 3)
-    ranks = exact_ranks(MatrixScorer(scores), Relevance.from_lists([[0, 1, 2, 3]] * 2), order)
+    everything = Relevance.from_lists([[0, 1, 2, 3]] * 2)
+    ranking = ranks_and_top(MatrixScorer(scores), everything, order, 3)
+    ranks = exact_ranks(MatrixScorer(scores), everything, order)
+    assert ranking.ranks.tolist() == ranks.tolist()
     for row, found in enumerate(ranks.reshape(2, 4)):
-        assert columns[row].tolist() == np.argsort(found)[:3].tolist()
-    assert values[0].tolist() == [0.9, 0.5, 0.5]
+        assert ranking.top[row].tolist() == np.argsort(found)[:3].tolist()
+    assert ranking.scores[0].tolist() == [0.9, 0.5, 0.5]
 
 
-def test_top_passages_of_a_small_pool_are_the_whole_pool() -> None:
-    columns, _ = top_passages(np.zeros((1, 2)), np.array([1, 0]), 10)
-    assert columns.tolist() == [[1, 0]]
+def test_top_passages_of_a_small_pool_are_the_whole_pool():
+    scorer, nothing = MatrixScorer(np.zeros((1, 2))), Relevance.from_lists([[]])
+    assert ranks_and_top(scorer, nothing, np.array([1, 0]), 10).top.tolist() == [[1, 0]]
 
 
-def test_one_query_and_one_passage_rank_first() -> None:
-    ranks = exact_ranks(
-        MatrixScorer(np.zeros((1, 1))), Relevance.from_lists([[0]]), np.zeros(1, int)
-    )
-    assert ranks.tolist() == [1]
-
-
-def test_queries_without_relevant_passages_have_no_ranks() -> None:
-    ranks = exact_ranks(
-        MatrixScorer(np.zeros((2, 3))), Relevance.from_lists([[], []]), np.arange(3)
-    )
-    assert ranks.tolist() == []
+@pytest.mark.parametrize(
+    ("shape", "relevant", "expected"), [((1, 1), [[0]], [1]), ((2, 3), [[], []], [])]
+)
+def test_the_smallest_pool_and_queries_without_relevant_passages(shape, relevant, expected):
+    order = np.arange(shape[1])
+    ranks = exact_ranks(MatrixScorer(np.zeros(shape)), Relevance.from_lists(relevant), order)
+    assert ranks.tolist() == expected
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_score_that_is_not_finite_names_the_query(bad: float) -> None:
+def test_a_score_that_is_not_finite_names_the_query(bad):
     scores = np.zeros((3, 2))
     scores[1, 1] = bad
     with pytest.raises(EmbeddingError, match="query 1"):
         exact_ranks(MatrixScorer(scores), Relevance.from_lists([[0]] * 3), np.arange(2))
 
 
-def test_an_empty_pool_is_one_clear_error() -> None:
-    with pytest.raises(EmbeddingError, match="pool of passages is empty"):
-        exact_ranks(MatrixScorer(np.zeros((1, 0))), Relevance.from_lists([[]]), np.zeros(0, int))
-
-
-def test_sizes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(EmbeddingError, match="2 queries and 3 passages"):
-        exact_ranks(MatrixScorer(np.zeros((2, 3))), Relevance.from_lists([[0]]), np.arange(3))
-
-
-def test_a_relevant_passage_outside_the_pool_is_refused() -> None:
-    with pytest.raises(EmbeddingError, match="outside the pool of 3"):
-        exact_ranks(MatrixScorer(np.zeros((1, 3))), Relevance.from_lists([[3]]), np.arange(3))
+@pytest.mark.parametrize(
+    ("shape", "relevant", "message"),
+    [
+        ((1, 0), [[]], "pool of passages is empty"),
+        ((2, 3), [[0]], "2 queries and 3 passages"),
+        ((1, 3), [[3]], "outside the pool of 3"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_one_clear_error(shape, relevant, message):
+    scorer, order = MatrixScorer(np.zeros(shape)), np.arange(shape[1])
+    with pytest.raises(EmbeddingError, match=message):
+        exact_ranks(scorer, Relevance.from_lists(relevant), order)

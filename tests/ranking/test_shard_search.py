@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +13,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import TESTS
+from toys.cli import succeed
 from toys.shards import folder_of, key
 
 from hybridir_mteb.errors import EmbeddingError, ShardError
 from hybridir_mteb.ranking.arrays import Relevance, Similarity
 from hybridir_mteb.ranking.exact import best_columns, exact_ranks
+from hybridir_mteb.ranking.matrices import MatrixScorer
 from hybridir_mteb.ranking.ranking import tie_order
 from hybridir_mteb.ranking.shards import dense, pairs, search, shard, top
 from hybridir_mteb.ranking.shards.folder import ShardFolder
@@ -44,14 +45,8 @@ def reference_scores(queries, vectors, similarity=Similarity.COSINE):
 def reference(scores, relevance, pool_ids, depth):
     """Rows, scores and ranks by the rules of hybridir_mteb.ranking.exact."""
 
-    class Scorer:
-        n_queries, n_passages = scores.shape
-
-        def block(self, start, stop):
-            return scores[start:stop]
-
     order = tie_order(pool_ids)
-    ranks = exact_ranks(Scorer(), relevance, order)
+    ranks = exact_ranks(MatrixScorer(scores), relevance, order)
     by_place, k = np.argsort(order), min(depth, scores.shape[1])
     rows = np.full((len(scores), depth), -1)
     best = np.full((len(scores), depth), -np.inf)
@@ -417,13 +412,6 @@ def test_memory_does_not_grow_with_the_number_of_passages(tmp_path):
     """Vectors of 200,000 passages take 51 MB, 38 MB more than those of 50,000."""
     peaks = []
     for n in (50_000, 200_000):
-        done = subprocess.run(
-            [sys.executable, "-c", MEMORY, str(tmp_path), str(n)],
-            cwd=TESTS,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        done = succeed(sys.executable, "-c", MEMORY, tmp_path, n, cwd=TESTS)
         peaks.append(float(done.stdout))
     assert peaks[1] - peaks[0] < 8

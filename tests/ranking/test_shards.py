@@ -1,7 +1,5 @@
 """Shards on disk: what is kept, what is refused, and what a kill leaves behind."""
 
-from __future__ import annotations
-
 import errno
 import json
 import logging
@@ -168,17 +166,19 @@ def test_workers_fill_ranges_and_anybody_marks_the_end(tmp_path, n):
     np.testing.assert_array_equal(folder.vectors(range(n)), expected(n))
 
 
+def filling(arguments):
+    """A process that fills a folder."""
+    code = "from toys.shards import *\nfrom hybridir_mteb.ranking.shards import fill\n"
+    command = [sys.executable, "-c", f"{code}fill({arguments})"]  # toys.shards has Path, too
+    return subprocess.Popen(command, cwd=TESTS, stderr=subprocess.PIPE)
+
+
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
-    code = (
-        "from pathlib import Path\n"
-        "from toys.shards import *\n"
-        "from hybridir_mteb.ranking.shards import fill\n"
-        f"fill(ShardFolder(Path({str(tmp_path)!r}), key()), numbered(45), Encoder(die_after=27))\n"
+    process = filling(
+        f"ShardFolder(Path({str(tmp_path)!r}), key()), numbered(45), Encoder(die_after=27)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=TESTS, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == -9, done.stderr
+    _, errors = process.communicate()
+    assert process.returncode == -9, errors.decode()
     folder, encoder = ShardFolder(tmp_path, key()), Encoder()
     assert folder.present() == [0, 1]
     fill(folder, numbered(45), encoder)
@@ -209,17 +209,8 @@ def test_a_shard_without_its_record_does_not_exist(tmp_path, monkeypatch):
 
 
 def test_two_processes_fill_one_folder(tmp_path):
-    code = (
-        "from pathlib import Path\n"
-        "from toys.shards import *\n"
-        "from hybridir_mteb.ranking.shards import fill\n"
-        f"fill(ShardFolder(Path({str(tmp_path)!r}), key(rows=4)), numbered(203), Encoder())\n"
-    )
-    runs = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=TESTS, stderr=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    for run in runs:
+    arguments = f"ShardFolder(Path({str(tmp_path)!r}), key(rows=4)), numbered(203), Encoder()"
+    for run in [filling(arguments) for _ in range(2)]:
         _, errors = run.communicate()
         assert run.returncode == 0, errors.decode()
     folder = ShardFolder(tmp_path, key(rows=4))

@@ -99,11 +99,7 @@ def test_every_encoder_and_every_experiment_has_its_row(tmp_path):
     put(tmp_path, task, score("de", map=0.25), model=f"{MODEL}/experiments/precision_bf16")
     put(tmp_path, task, score("de", map=0.75), model="org__other__model/main")
     found = {row.encoder: row.means["mono"]["map"] for row in summarise(tmp_path)}
-    assert found == {
-        "org/model": 0.5,
-        "org/model (precision_bf16)": 0.25,
-        "org/other__model": 0.75,
-    }
+    assert found == {"org/model": 0.5, "org/model (precision_bf16)": 0.25, "org/other__model": 0.75}
 
 
 def test_two_revisions_of_an_encoder_are_not_mixed(tmp_path):

@@ -32,7 +32,7 @@ def put_benchmark(folder: Path, benchmark: Any, ndcg: float, mrr: float) -> None
         put(folder, task, **{split: [score(ndcg, mrr_at_10=mrr)]})
 
 
-def test_the_row_of_a_task_of_mteb_is_a_percentage_and_a_dash(tmp_path: Path) -> None:
+def test_the_row_of_a_task_of_mteb_is_a_percentage_and_a_dash(tmp_path):
     known = {"mrr_at_10": 0.51234, "recall_at_100": 0.9, "map_at_1000": 0.3, "map_at_10": 0.1}
     put(tmp_path, "NFCorpus", test=[score(0.34567, **known)])
     row, mean = summarise_ndcg(tmp_path)
@@ -42,7 +42,7 @@ def test_the_row_of_a_task_of_mteb_is_a_percentage_and_a_dash(tmp_path: Path) ->
     assert mean.cells() == ["HybridIR-BEIR", "org/model", *["-"] * 4, "1 of 15"]
 
 
-def test_a_benchmark_has_a_mean_only_when_all_its_tasks_are_there(tmp_path: Path) -> None:
+def test_a_benchmark_has_a_mean_only_when_all_its_tasks_are_there(tmp_path):
     put_benchmark(tmp_path, BEIR, 0.25, 0.5)
     put(tmp_path, "SciFact", test=[score(0.85)])  # no MRR: none in the mean, either
     rows = summarise_ndcg(tmp_path)
@@ -52,7 +52,7 @@ def test_a_benchmark_has_a_mean_only_when_all_its_tasks_are_there(tmp_path: Path
     assert rows[-1].subsets == "15 of 15"
 
 
-def test_msmarco_counts_by_its_dev_split(tmp_path: Path) -> None:
+def test_msmarco_counts_by_its_dev_split(tmp_path):
     path = put(tmp_path, "MSMARCO", test=[score(0.7)], dev=[score(0.25)])
     assert summarise_ndcg(tmp_path)[0].value("nDCG@10") == 0.25
     put(tmp_path, path.stem, test=[score(0.7)])
@@ -60,7 +60,7 @@ def test_msmarco_counts_by_its_dev_split(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("whole", ["CQADupstackRetrieval", "CQADupstackRetrieval-PL"])
-def test_the_forums_give_what_mteb_does_not_aggregate(tmp_path: Path, whole: str) -> None:
+def test_the_forums_give_what_mteb_does_not_aggregate(tmp_path, whole):
     for at, part in enumerate(AGGREGATES[whole]):
         put(tmp_path, part, test=[score(at / 100, mrr_at_10=at / 10)])
     row, _ = summarise_ndcg(tmp_path)
@@ -75,13 +75,13 @@ def test_the_forums_give_what_mteb_does_not_aggregate(tmp_path: Path, whole: str
     assert summarise_ndcg(tmp_path)[0].value("nDCG@10") == pytest.approx(0.055)
 
 
-def test_eleven_forums_are_no_row(tmp_path: Path) -> None:
+def test_eleven_forums_are_no_row(tmp_path):
     for part in AGGREGATES["CQADupstackRetrieval"][1:]:
         put(tmp_path, part, test=[score(0.5)])
     assert summarise_ndcg(tmp_path) == []
 
 
-def test_streamed_collections_are_in_this_table_and_not_in_the_other(tmp_path: Path) -> None:
+def test_streamed_collections_are_in_this_table_and_not_in_the_other(tmp_path):
     streamed = {"n_passages": 9, "n_missing_passages": 0, "map": 0.125, "recall_at_100": 1.0}
     subsets = [score(value, **streamed) for value in (0.25, 0.75)]
     put(tmp_path, "MIRACLMonolingualRetrieval", dev=subsets)
@@ -97,7 +97,7 @@ def test_streamed_collections_are_in_this_table_and_not_in_the_other(tmp_path: P
         summarise(tmp_path)
 
 
-def test_other_files_play_no_part(tmp_path: Path) -> None:
+def test_other_files_play_no_part(tmp_path):
     path = put(tmp_path, "SciFact", test=[score(0.5)])
     put(tmp_path, "Banking77Classification", test=[{"accuracy": 0.5}])
     put(tmp_path, "XQuADRMultilingualRetrieval", test=[score(0.5, n_passages=3)])
@@ -110,7 +110,7 @@ def test_other_files_play_no_part(tmp_path: Path) -> None:
         summarise_ndcg(tmp_path)
 
 
-def test_one_benchmark_or_one_task_can_be_chosen(tmp_path: Path) -> None:
+def test_one_benchmark_or_one_task_can_be_chosen(tmp_path):
     put_benchmark(tmp_path, BEIR_PL, 0.25, 0.5)
     put(tmp_path, "SciFact", test=[score(0.5)])
     chosen = summarise_ndcg(tmp_path, benchmark="HybridIR-BEIR-PL")
@@ -121,7 +121,7 @@ def test_one_benchmark_or_one_task_can_be_chosen(tmp_path: Path) -> None:
         summarise_ndcg(tmp_path, benchmark="HybridIR-BIER")
 
 
-def test_revisions_and_experiments_have_rows_of_their_own(tmp_path: Path) -> None:
+def test_revisions_and_experiments_have_rows_of_their_own(tmp_path):
     for at, model in enumerate(("org__m/old", "org__m/new", "org__m/new/experiments/bf16")):
         put(tmp_path, "SciFact", model, test=[score(at / 4)])
     rows = [row for row in summarise_ndcg(tmp_path) if row.collection == "SciFact"]
@@ -129,13 +129,11 @@ def test_revisions_and_experiments_have_rows_of_their_own(tmp_path: Path) -> Non
     assert found == {"org/m @old": 0.0, "org/m @new": 0.25, "org/m (bf16)": 0.5}
 
 
-def test_a_row_without_anything_is_dashes() -> None:
+def test_a_row_without_anything_is_dashes():
     assert NdcgRow("T", "org/m").cells() == ["T", "org/m", "-", "-", "-", "-", ""]
 
 
-def test_the_command_shows_both_tables_or_the_benchmark_asked_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_shows_both_tables_or_the_benchmark_asked_for(tmp_path, capsys):
     from hybridir_mteb.cli.report import report
 
     put(tmp_path, "SciFact", test=[score(0.5)])
@@ -155,7 +153,7 @@ def test_the_command_shows_both_tables_or_the_benchmark_asked_for(
         report(tmp_path, benchmark="HybridIR-BEIR-PL")
 
 
-def test_mteb_resolves_the_benchmarks() -> None:
+def test_mteb_resolves_the_benchmarks():
     import mteb
 
     from hybridir_mteb.adapters.mteb.benchmark import add_benchmarks

@@ -2,56 +2,39 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mteb.models.abs_encoder import AbsEncoder
-from mteb.models.model_meta import ModelMeta, ScoringFunction
 
-from toys.encoders import hash_embedding
+from toys.encoders import HashEncoder, hash_embedding
 
 Corpus = dict[str, dict[str, str]]
 Queries = dict[str, str]
 Qrels = dict[str, dict[str, int]]
 DIMENSION = 32
+HEADS = ("query-id", "corpus-id", "score")
 CORPUS = [
     {"_id": "d1", "title": "Cats", "text": "A cat sleeps."},
     {"_id": "d2", "title": "", "text": "A dog runs."},
     {"_id": "d3", "title": "Birds", "text": ""},
 ]
-
-
 QUERIES = [
     {"_id": "q2", "text": "running animals"},
     {"_id": "q1", "text": "sleeping animals"},
     {"_id": "q3", "text": "never judged"},
     {"_id": "q4", "text": "judged, but nothing is relevant"},
 ]
-
-
 QRELS = [("q1", "d1", 2), ("q1", "d2", 0), ("q2", "d2", 1), ("q4", "d3", 0)]
 
 
-class HashEncoder(AbsEncoder):
-    """Embeds by a function of text and role; notes what it is asked to encode."""
-
-    embedding_fingerprint = "toy"
+class BeirHash(HashEncoder):
+    """Tells the roles apart."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, str]] = []
-        self.mteb_model_meta = ModelMeta.create_empty(
-            {"name": "test/hash", "revision": "1", "similarity_fn_name": ScoringFunction.COSINE}
-        )
-
-    def encode(self, inputs: Any, *, prompt_type: Any = None, **kwargs: Any) -> np.ndarray:
-        texts = [text for batch in inputs for text in batch["text"]]
-        self.seen += [(prompt_type.value, text) for text in texts]
-        shift = 0.0 if prompt_type.value == "document" else 0.05
-        return np.stack([hash_embedding(text, DIMENSION) + shift for text in texts])
+        super().__init__("toy", lambda text: hash_embedding(text, DIMENSION), shift=0.05)
 
 
 def toy_set(
@@ -87,16 +70,18 @@ def toy_set(
 
 def write_folder(folder: Path, corpus: Corpus, queries: Queries, qrels: Qrels) -> Path:
     """The three files of BEIR's layout, by its own conventions."""
-    (folder / "qrels").mkdir(parents=True)
-    rows = [{"_id": key, **row} for key, row in corpus.items()]
-    asked = [{"_id": key, "text": text} for key, text in queries.items()]
-    for name, lines in (("corpus", rows), ("queries", asked)):
-        text = "".join(json.dumps(line) + "\n" for line in lines)
-        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
-    with (folder / "qrels" / "test.tsv").open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-        writer.writerow(["query-id", "corpus-id", "score"])
-        writer.writerows([q, p, grade] for q, found in qrels.items() for p, grade in found.items())
+    write(folder / "corpus.jsonl", [{"_id": key, **row} for key, row in corpus.items()])
+    write(folder / "queries.jsonl", [{"_id": key, "text": text} for key, text in queries.items()])
+    rows = [(q, p, grade) for q, found in qrels.items() for p, grade in found.items()]
+    write(folder / "qrels" / "test.tsv", [HEADS, *rows])
+    return folder
+
+
+def small_folder(folder: Path) -> Path:
+    """The plain layout with three passages."""
+    write(folder / "corpus.jsonl", CORPUS)
+    write(folder / "queries.jsonl", QUERIES)
+    write(folder / "qrels" / "test.tsv", [HEADS, *QRELS])
     return folder
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +43,19 @@ class Parallel:
             [identifier.split(":")[1] for identifier in passage_ids],
             items,
             [[column[f"p:{code}:{item}"] for code in LANGUAGES] for item in items],
+        )
+
+    def taken(self, rows: Sequence[int], columns: Sequence[int] | None = None) -> Parallel:
+        """Some queries, and some passages where columns are given, in a new order."""
+        columns = range(self.shape[1]) if columns is None else columns
+        place = {column: at for at, column in enumerate(columns)}
+        return Parallel(
+            [self.query_ids[at] for at in rows],
+            [self.passage_ids[at] for at in columns],
+            [self.query_languages[at] for at in rows],
+            [self.passage_languages[at] for at in columns],
+            [self.items[at] for at in rows],
+            [[place[column] for column in self.relevant[at] if column in place] for at in rows],
         )
 
     @property
@@ -121,3 +137,13 @@ def a_report(
     return bias_report(
         table, LANGUAGE_BIAS, items=items, not_applicable=not_applicable, resamples=50
     )
+
+
+def write_predictions(folder: Path, task: str, run: dict[str, dict[str, float]]) -> Path:
+    """As AbsTask._save_task_predictions writes them."""
+    content: dict[str, Any] = {"mteb_model_meta": {"model_name": "m/n", "revision": "1"}}
+    for query, results in run.items():
+        content.setdefault(query.split(":")[1], {"test": {}})["test"][query] = results
+    path = folder / f"{task}_predictions.json"
+    path.write_text(json.dumps(content))
+    return path

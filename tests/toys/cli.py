@@ -1,14 +1,39 @@
-"""The commands as a user types them."""
+"""Commands, in this process and as a user types them."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-MTEB = str(Path(sys.executable).with_name("mteb"))
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from hybridir_mteb.cli.app import app
+
+MTEB, HYBRIDIR = (str(Path(sys.executable).with_name(name)) for name in ("mteb", "hybridir"))
+
+
+def succeed(
+    *command: Any, cwd: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; one that fails shows what it wrote."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        env={**os.environ, **variables},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done
 
 
 @dataclass
@@ -25,20 +50,35 @@ class Workplace:
     def store(self) -> Path:
         return self.folder / "cache" / "embeddings"
 
-    def environment(self, **extra: str) -> dict[str, str]:
-        own = {"HYBRIDIR_CACHE_DIR": str(self.folder / "cache"), "HF_HUB_OFFLINE": "1"}
-        return {**os.environ, **own, **extra}
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"HYBRIDIR_CACHE_DIR": str(self.folder / "cache"), "HF_HUB_OFFLINE": "1"}
 
     def run(self, *command: str, output: Path | None = None, **extra: str) -> str:
-        """Run a command; its stderr, or a failure that shows it."""
-        done = subprocess.run(
-            [*command, "--output-folder", str(output or self.output)],
-            env=self.environment(**extra),
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=900,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+        """All that a command writes."""
+        options = ("--output-folder", output or self.output)
+        done = succeed(*command, *options, cwd=self.folder, **{**self.variables, **extra})
         return done.stderr + done.stdout
+
+
+def run(*arguments: str) -> str:
+    """What a command of ``hybridir`` prints, in this process; a failure is raised."""
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def pipe(monkeypatch: pytest.MonkeyPatch, width: int = 120) -> None:
+    """Output as into a pipe, also where pytest writes to a terminal or CI asks for colours."""
+    for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("hybridir_mteb.cli.console.console", Console(width=width))
+
+
+def rows(table: str) -> list[list[str]]:
+    """The cells of a printed table, its head included where it has one."""
+    return [
+        [cell.strip() for cell in re.split("[│┃]", line)[1:-1]]
+        for line in table.splitlines()
+        if line.startswith(("│", "┃"))
+    ]

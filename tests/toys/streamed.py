@@ -5,62 +5,32 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import mteb
 import numpy as np
-from mteb.models.abs_encoder import AbsEncoder
-from mteb.models.model_meta import ModelMeta, ScoringFunction
 
-from hybridir_mteb.adapters.mteb.register import register
-from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
-from hybridir_mteb.collections.collection import StreamedPart, StreamedPassage
+from hybridir_mteb.adapters.mteb.task import make_tasks
+from hybridir_mteb.collections.collection import CollectionPart, StreamedPassage
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.plugins.settings import Setting
-from hybridir_mteb.plugins.specs import StreamedSpec
+from hybridir_mteb.plugins.specs import CollectionSpec
 from hybridir_mteb.ranking.arrays import Relevance, Similarity
 from hybridir_mteb.ranking.exact import ranks_and_top
+from hybridir_mteb.ranking.judgements import Judgements
 from hybridir_mteb.ranking.ranking import tie_order
 from hybridir_mteb.ranking.scorers import DenseScorer
 from toys.card import CARD
 from toys.encoders import hash_embedding
+from toys.mteb import measures
 
 MONO, MULTI = "StreamedMonolingualRetrieval", "StreamedMultilingualRetrieval"
 DISTINCT = 56  # texts among 60 passages
-WORDS = {
-    "sw": [
-        "maji",
-        "moto",
-        "paka",
-        "mbwa",
-        "ndege",
-        "nyumba",
-        "chakula",
-        "kitabu",
-        "shule",
-        "mtoto",
-        "gari",
-        "jua",
-        "mwezi",
-    ],
-    "yo": [
-        "omi",
-        "ina",
-        "ologbo",
-        "aja",
-        "eye",
-        "ile",
-        "ounje",
-        "iwe",
-        "ile-iwe",
-        "omo",
-        "oko",
-        "oorun",
-        "osupa",
-    ],
+SPOKEN = {
+    "sw": "maji moto paka mbwa ndege nyumba chakula kitabu shule mtoto gari jua mwezi",
+    "yo": "omi ina ologbo aja eye ile ounje iwe ile-iwe omo oko oorun osupa",
 }
+WORDS = {code: words.split() for code, words in SPOKEN.items()}
 
 
 @dataclass
@@ -80,7 +50,7 @@ class ListSource:
         yield from self.rows[start:stop]
 
 
-def toy_part(code: str, n_passages: int = 30, n_queries: int = 8) -> StreamedPart:
+def toy_part(code: str, n_passages: int = 30, n_queries: int = 8) -> CollectionPart:
     """Passages of random words, some twice; judgements graded 0 to 2."""
     rng = np.random.default_rng(sum(map(ord, code)))
     words = WORDS[code]
@@ -101,10 +71,10 @@ def toy_part(code: str, n_passages: int = 30, n_queries: int = 8) -> StreamedPar
     }
     qrels["q0"][rows[7].id] = 1
     qrels["q1"] = {rows[0].id: 0}  # judged, and nothing relevant: left out
-    return StreamedPart(code, queries, qrels, ListSource(f"Toy {code}", rows))
+    return CollectionPart(code, queries, qrels, ListSource(f"Toy {code}", rows))
 
 
-def toy_spec(parts: dict[str, StreamedPart] | None = None, **changes: Any) -> StreamedSpec:
+def toy_spec(parts: dict[str, CollectionPart] | None = None, **changes: Any) -> CollectionSpec:
     """The collection, in both settings."""
     held = parts or {code: toy_part(code) for code in WORDS}
     content = {
@@ -113,60 +83,16 @@ def toy_spec(parts: dict[str, StreamedPart] | None = None, **changes: Any) -> St
         "load": held.__getitem__,
         "card": CARD,
         "split": "dev",
+        "parallel": False,
         "settings": (Setting.MONOLINGUAL, Setting.MULTILINGUAL),
     }
-    return StreamedSpec(**{**content, **changes})
+    return CollectionSpec(**{**content, **changes})
 
 
-class HashEncoder(AbsEncoder):
-    """Embeds by a function of the text; counts what it is asked to encode.
-
-    Args:
-        fingerprint: What it calls itself; None keeps it to itself.
-        embed: The function.
-    """
-
-    def __init__(
-        self,
-        fingerprint: str | None = "hash-1",
-        embed: Callable[[str], np.ndarray] = hash_embedding,
-    ) -> None:
-        self.embed = embed
-        self.seen: list[tuple[str, str]] = []
-        if fingerprint is not None:
-            self.embedding_fingerprint = fingerprint
-        self.mteb_model_meta = ModelMeta.create_empty(
-            {"name": "test/hash", "revision": "1", "similarity_fn_name": ScoringFunction.COSINE}
-        )
-
-    def encode(self, inputs: Any, *, prompt_type: Any = None, **kwargs: Any) -> np.ndarray:
-        texts = [text for batch in inputs for text in batch["text"]]
-        self.seen += [(prompt_type.value, text) for text in texts]
-        return np.stack([self.embed(text) for text in texts])
-
-    def passages_seen(self) -> int:
-        """How many passages were encoded."""
-        return sum(role == "document" for role, _ in self.seen)
-
-
-def task_of(name: str, spec: StreamedSpec | None = None) -> Any:
+def task_of(name: str, spec: CollectionSpec | None = None) -> Any:
     """A task of the collection, by name."""
-    measures = [measure for _, measure in register().measures.items()]
-    found = {t.metadata.name: t for t in make_streamed_tasks(spec or toy_spec(), measures)}
+    found = {t.metadata.name: t for t in make_tasks(spec or toy_spec(), measures())}
     return found[name]()
-
-
-def evaluate(model: Any, tasks: Any, tmp_path: Path, **kwargs: Any) -> Any:
-    """Evaluation by mteb itself."""
-    cache = mteb.ResultCache(tmp_path)
-    return mteb.evaluate(
-        model, tasks, cache=cache, co2_tracker=False, show_progress_bar=False, **kwargs
-    )
-
-
-def scores_of(result: Any, at: int = 0) -> dict[str, dict[str, Any]]:
-    """Subset -> scores."""
-    return {score["hf_subset"]: score for score in result.task_results[at].scores["dev"]}
 
 
 def plain(text: str, code: str, role: str) -> np.ndarray:
@@ -176,7 +102,7 @@ def plain(text: str, code: str, role: str) -> np.ndarray:
 
 def in_memory(
     embed: Callable[[str, str, str], np.ndarray],
-    parts: dict[str, StreamedPart],
+    parts: dict[str, CollectionPart],
     asked: str,
     spoken: tuple[str, ...],
 ) -> tuple[RankTable, dict[str, list[str]]]:
@@ -204,10 +130,12 @@ def in_memory(
     order = tie_order([f"p:{code}:{p.id}" for code, p in pool])
     relevance = Relevance.from_lists([[column[asked, p] for p in row] for row in judged.values()])
     gains = np.array([float(g) for row in judged.values() for g in row.values()])
-    ranks, top = ranks_and_top(scorer, relevance, order, 100)
-    codes = [code for code, _ in pool]
-    view = LanguageView.build([asked] * len(judged), codes, relevance, top)
-    table = RankTable.build(relevance, ranks, len(pool), gains, view)
+    ranking = ranks_and_top(scorer, relevance, order, 100)
+    top, codes = ranking.top, [code for code, _ in pool]
+    names = [str(at) for at in range(len(pool))]
+    seen = Judgements.of_lists(relevance, [asked] * len(judged), codes, names)
+    view = LanguageView.of(seen, top)
+    table = RankTable.build(relevance, ranking.ranks, len(pool), gains, view)
     prefix = len(spoken) > 1
     run = {
         (f"q:{asked}:" if prefix else "") + query: [

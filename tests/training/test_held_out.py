@@ -22,7 +22,7 @@ def item(at: int, languages: str) -> TrainingItem:
     return TrainingItem(str(at), texts)
 
 
-def test_pairs_of_languages_without_a_common_item_are_left_out() -> None:
+def test_pairs_of_languages_without_a_common_item_are_left_out():
     items = (item(0, "en de"), item(1, "en de"), item(2, "en fr"), item(3, "en fr"))
     scores = HeldOut([Source("s", items)], 10).evaluate(embed)
     assert scores.mono_map == 1.0  # each query shares its first word with its own passage alone
@@ -30,7 +30,7 @@ def test_pairs_of_languages_without_a_common_item_are_left_out() -> None:
     assert np.isfinite(scores.criterion)
 
 
-def test_one_language_has_no_cross_lingual_score() -> None:
+def test_one_language_has_no_cross_lingual_score():
     scores = HeldOut([Source("s", (item(0, "en"), item(1, "en")))], 10).evaluate(embed)
     assert scores.cross_map == 0
     assert scores.mono_map == pytest.approx(1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -94,9 +94,7 @@ def train_toy(terms: list[LossTerm]) -> tuple[float, float]:
     ],
     ids=["adversarial", "erasure"],
 )
-def test_a_fresh_probe_reads_the_language_far_less_well_while_retrieval_holds(
-    term: LossTerm,
-) -> None:
+def test_a_fresh_probe_reads_the_language_far_less_well_while_retrieval_holds(term):
     plain_probe, plain_hits = train_toy([])
     probe, hits = train_toy([term])
     assert plain_probe > 0.95
@@ -104,7 +102,7 @@ def test_a_fresh_probe_reads_the_language_far_less_well_while_retrieval_holds(
     assert hits > plain_hits - 0.05
 
 
-def test_gradient_reversal_is_the_identity_forward_and_minus_strength_backward() -> None:
+def test_gradient_reversal_is_the_identity_forward_and_minus_strength_backward():
     x = torch.tensor([1.0, -2.0], requires_grad=True)
     y = reverse_gradient(x, 0.3)
     assert torch.equal(y, x)
@@ -129,7 +127,7 @@ def batch_of(n: int, seed: int = 0, progress: float = 0.5, **kwargs: object) -> 
     ],
     ids=["adversarial", "erasure"],
 )
-def test_a_restored_term_goes_on_exactly(make: object) -> None:
+def test_a_restored_term_goes_on_exactly(make):
     one = make()
     for seed in range(5):
         one(batch_of(6, seed))
@@ -139,7 +137,7 @@ def test_a_restored_term_goes_on_exactly(make: object) -> None:
         assert torch.equal(one(batch_of(6, seed)), other(batch_of(6, seed)))
 
 
-def test_the_discriminator_does_not_learn_from_held_out_batches() -> None:
+def test_the_discriminator_does_not_learn_from_held_out_batches():
     term = LanguageAdversary(DIMENSION, N_LANGUAGES, AdversaryOptions(hidden=8))
     before = {k: v.clone() for k, v in term.state_dict().items()}
     term(batch_of(6, training=False))
@@ -148,7 +146,7 @@ def test_the_discriminator_does_not_learn_from_held_out_batches() -> None:
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-def test_cross_covariance_by_hand() -> None:
+def test_cross_covariance_by_hand():
     embeddings = torch.tensor([[1.0], [1.0], [-1.0], [-1.0]])
     languages = torch.tensor([0, 0, 1, 1])
     # Mean 0; E[x * onehot_0] = 0.5, E[x] * E[onehot_0] = 0.
@@ -157,26 +155,12 @@ def test_cross_covariance_by_hand() -> None:
     assert cross_covariance(embeddings, balanced, 2).abs().max() == 0
 
 
-def test_distillation_is_zero_at_the_teacher_and_grows_away_from_it() -> None:
+def test_distillation_is_zero_at_the_teacher_and_grows_away_from_it():
     batch = batch_of(5)
-    same = EmbeddedBatch(
-        batch.queries,
-        batch.passages,
-        batch.query_language,
-        batch.passage_language,
-        teacher_queries=batch.queries,
-        teacher_passages=batch.passages,
-    )
+    same = replace(batch, teacher_queries=batch.queries, teacher_passages=batch.passages)
     assert float(Distillation()(same)) == pytest.approx(0.0, abs=1e-6)
     other = batch_of(5, seed=1)
-    away = EmbeddedBatch(
-        other.queries,
-        other.passages,
-        batch.query_language,
-        batch.passage_language,
-        teacher_queries=batch.queries,
-        teacher_passages=batch.passages,
-    )
+    away = replace(same, queries=other.queries, passages=other.passages)
     # By the formula: KL(teacher || student), averaged over queries.
     teacher = F.softmax(batch.queries @ batch.passages.T / 0.05, dim=1)
     student = F.softmax(other.queries @ other.passages.T / 0.05, dim=1)
@@ -219,14 +203,14 @@ def gradients(model: SentenceTransformer, loss: torch.Tensor) -> torch.Tensor:
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
-def test_without_terms_it_is_sentence_transformers_own_loss(tiny: SentenceTransformer) -> None:
+def test_without_terms_it_is_sentence_transformers_own_loss(tiny):
     labels = torch.zeros(4, 2, dtype=torch.long)
     ours = ContrastiveLoss(tiny, temperature=0.05)(columns(tiny)[:3], labels)
     theirs = MultipleNegativesRankingLoss(tiny, scale=20.0)(columns(tiny)[:3], labels)
     assert float(ours) == pytest.approx(float(theirs), rel=1e-6)
 
 
-def test_the_cached_loss_has_the_gradients_of_the_plain_one(tiny: SentenceTransformer) -> None:
+def test_the_cached_loss_has_the_gradients_of_the_plain_one(tiny):
     labels = torch.tensor([[0, 1, 2], [1, 1, 0], [2, 0, 1], [0, 0, 0]])
     found = []
     for kind, extra in ((ContrastiveLoss, {}), (CachedContrastiveLoss, {"mini_batch_size": 2})):
@@ -252,7 +236,7 @@ def test_the_cached_loss_has_the_gradients_of_the_plain_one(tiny: SentenceTransf
     assert {"infonce", "adversarial", "erasure", "distillation"} <= plain_logs.keys()
 
 
-def test_the_cached_loss_keeps_the_digits_under_autocast(tiny: SentenceTransformer) -> None:
+def test_the_cached_loss_keeps_the_digits_under_autocast(tiny):
     labels = torch.zeros(4, 2, dtype=torch.long)
     values = []
     for kind, extra in ((ContrastiveLoss, {}), (CachedContrastiveLoss, {"mini_batch_size": 4})):
@@ -262,9 +246,7 @@ def test_the_cached_loss_keeps_the_digits_under_autocast(tiny: SentenceTransform
     assert values[1] == pytest.approx(values[0], rel=1e-4)
 
 
-def test_the_teacher_stays_the_backbone_with_and_without_lora(
-    tmp_path: object, tiny: SentenceTransformer
-) -> None:
+def test_the_teacher_stays_the_backbone_with_and_without_lora(tmp_path, tiny):
     import copy
 
     features = columns(tiny)[0]
@@ -284,9 +266,7 @@ def test_the_teacher_stays_the_backbone_with_and_without_lora(
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_chunks_by_length_give_the_same_embeddings_and_gradients(
-    tiny: SentenceTransformer, side: str
-) -> None:
+def test_chunks_by_length_give_the_same_embeddings_and_gradients(tiny, side):
     texts = [" ".join(["word"] * n) for n in (9, 1, 5, 2, 7, 3, 1, 8, 4, 6, 2)]
     tiny.tokenizer.padding_side = side
     try:
@@ -311,14 +291,11 @@ def test_chunks_by_length_give_the_same_embeddings_and_gradients(
     assert widths[0] == whole > widths[-1]
 
 
-def test_dropout_is_changed_in_every_layer_and_in_attention(tmp_path: Path) -> None:
+def test_dropout_is_changed_in_every_layer_and_in_attention(tmp_path):
     folder = write_tiny_decoder(tmp_path / "llama", "llama")
     (decoder,) = [b for b in BACKBONES if b.name == "llama3.1-8b"]
     (encoder,) = [b for b in BACKBONES if b.name == "xlmr"]
-    for backbone, weights in (
-        (decoder, folder),
-        (encoder, write_tiny_xlmr(tmp_path / "xlmr")),
-    ):
+    for backbone, weights in ((decoder, folder), (encoder, write_tiny_xlmr(tmp_path / "xlmr"))):
         model = load_backbone(backbone, weights=str(weights)).train()
         batch = model.preprocess(["one two three", "four"])
 
@@ -332,7 +309,7 @@ def test_dropout_is_changed_in_every_layer_and_in_attention(tmp_path: Path) -> N
         assert twice()
 
 
-def test_what_makes_a_step_cheaper_does_not_change_it(tmp_path: Path) -> None:
+def test_what_makes_a_step_cheaper_does_not_change_it(tmp_path):
     (backbone,) = [b for b in BACKBONES if b.name == "xlmr"]
     model = load_backbone(backbone, weights=str(write_tiny_xlmr(tmp_path))).train()
     set_dropout(model, 0.0)

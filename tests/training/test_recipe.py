@@ -32,12 +32,12 @@ BASE = {"backbone": "pocket", "method": "mono"}
         ({**BASE, "data": []}, "data"),
     ],
 )
-def test_an_impossible_recipe_names_every_field(fields: dict, message: str) -> None:
+def test_an_impossible_recipe_names_every_field(fields, message):
     with pytest.raises(SettingError, match=message):
         make_recipe(fields)
 
 
-def test_recipes_extend_each_other_and_flags_win(tmp_path: Path) -> None:
+def test_recipes_extend_each_other_and_flags_win(tmp_path):
     (tmp_path / "base.yaml").write_text("backbone: pocket\nmethod: mono\nsteps: 5\nseed: 1\n")
     (tmp_path / "child.toml").write_text('extends = "base.yaml"\nmethod = "hybrid"\nsteps = 7\n')
     recipe = read_recipe(tmp_path / "child.toml", seed=3, steps=None)
@@ -52,7 +52,7 @@ def test_recipes_extend_each_other_and_flags_win(tmp_path: Path) -> None:
         read_recipe(Path("no-such-recipe"))
 
 
-def test_options_of_the_method_are_replaced_one_by_one(tmp_path: Path) -> None:
+def test_options_of_the_method_are_replaced_one_by_one(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text("backbone: pocket\nmethod: codeswitch\nmethod_options: {lexicons: here}\n")
     recipe = read_recipe(path, method_options={"probability": 0.3})
@@ -69,16 +69,14 @@ def test_options_of_the_method_are_replaced_one_by_one(tmp_path: Path) -> None:
         ({"evaluate_every": 5, "held_out_every": 1000}, "no source has 2 held-out items"),
     ],
 )
-def test_what_cannot_be_trained_is_refused_before_anything_is_loaded(
-    tmp_path: Path, changes: dict, message: str
-) -> None:
+def test_what_cannot_be_trained_is_refused_before_anything_is_loaded(tmp_path, changes, message):
     data = write_parallel_jsonl(tmp_path / "d.jsonl")
     fields = {**BASE, "data": [{"kind": "jsonl", "path": str(data)}], **changes}
     with pytest.raises(SettingError, match=message):
         make_plan(make_recipe(fields), leak_check=False)
 
 
-def test_a_run_is_resumed_only_with_the_same_data_and_devices(tmp_path: Path) -> None:
+def test_a_run_is_resumed_only_with_the_same_data_and_devices(tmp_path):
     path = write_parallel_jsonl(tmp_path / "d.jsonl")
     recipe = make_recipe({**BASE, "data": [{"kind": "jsonl", "path": str(path)}]})
     plan = make_plan(recipe, leak_check=False)
@@ -88,7 +86,7 @@ def test_a_run_is_resumed_only_with_the_same_data_and_devices(tmp_path: Path) ->
     assert run_folder(plan) != run_folder(make_plan(recipe, leak_check=False))
 
 
-def test_weights_of_the_hub_are_pinned_by_the_recipe_or_else_by_mteb(tmp_path: Path) -> None:
+def test_weights_of_the_hub_are_pinned_by_the_recipe_or_else_by_mteb(tmp_path):
     path = write_parallel_jsonl(tmp_path / "d.jsonl")
     fields = {**BASE, "backbone": "xlmr", "data": [{"kind": "jsonl", "path": str(path)}]}
 
@@ -103,7 +101,7 @@ def test_weights_of_the_hub_are_pinned_by_the_recipe_or_else_by_mteb(tmp_path: P
     assert revision(weights=str(tmp_path)) is None
 
 
-def test_pocket_recipes_differ_in_the_method_alone() -> None:
+def test_pocket_recipes_differ_in_the_method_alone():
     names = [name for name in packaged_recipes() if name.startswith("pocket-")]
     assert len(names) == 8
     recipes = [read_recipe(Path(name)).model_dump() for name in names]
@@ -112,7 +110,7 @@ def test_pocket_recipes_differ_in_the_method_alone() -> None:
 
 
 @pytest.mark.usefixtures("data_dir")
-def test_questions_of_the_package_are_on_the_right_side_of_the_split() -> None:
+def test_questions_of_the_package_are_on_the_right_side_of_the_split():
     plan = make_plan(read_recipe(Path("pocket-mono")), leak_check=False)
     trained = {source.name: source.items for source in plan.train}
     held_out = {source.name: source.items for source in plan.held_out}
@@ -129,7 +127,7 @@ def test_questions_of_the_package_are_on_the_right_side_of_the_split() -> None:
 
 
 @pytest.mark.parametrize("name", packaged_recipes())
-def test_every_packaged_recipe_passes_a_dry_run(name: str, tmp_path: Path, data_dir: Path) -> None:
+def test_every_packaged_recipe_passes_a_dry_run(name, tmp_path, data_dir):
     arguments = ["train", name, "--dry-run"]
     if name == "pocket":
         arguments += ["--method", "mono"]
@@ -143,7 +141,7 @@ def test_every_packaged_recipe_passes_a_dry_run(name: str, tmp_path: Path, data_
 
 
 @pytest.mark.parametrize("name", ["7b", "70b"])
-def test_accelerate_reads_the_configurations(name: str) -> None:
+def test_accelerate_reads_the_configurations(name):
     from accelerate.commands.config.config_args import load_config_from_file
 
     path = PACKAGED / f"accelerate-fsdp-{name}.yaml"
@@ -152,7 +150,7 @@ def test_accelerate_reads_the_configurations(name: str) -> None:
     assert yaml.safe_load(path.read_text())["fsdp_config"]["fsdp_version"] == 2
 
 
-def test_unknown_names_and_options_are_refused(tmp_path: Path) -> None:
+def test_unknown_names_and_options_are_refused(tmp_path):
     data = [{"kind": "jsonl", "path": str(write_parallel_jsonl(tmp_path / "d.jsonl"))}]
 
     def plan(**fields: object) -> object:

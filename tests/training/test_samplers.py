@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hybridir_mteb.errors import DataFormatError, SettingError
 from hybridir_mteb.training.pairs import Columns, Draw, Example, PairDataset, Source, TrainingItem
-from hybridir_mteb.training.patterns import XX, Cross, Hybrid, Mixed, Mono, Pattern, pattern
+from hybridir_mteb.training.patterns import XX, Cross, Hybrid, Mixed, Mono, pattern
 from hybridir_mteb.training.samplers import PairBatchSampler
 
 PATTERNS = [Mono(), XX(), Cross(), Mixed(), Hybrid()]
@@ -43,7 +43,7 @@ def item_of(data: PairDataset, draw: Draw) -> int:
 
 
 @pytest.mark.parametrize("kind", PATTERNS, ids=lambda kind: kind.name)
-def test_batches_have_the_languages_that_their_kind_promises(kind: Pattern) -> None:
+def test_batches_have_the_languages_that_their_kind_promises(kind):
     data = dataset(items(64))
     for shape, batch in PairBatchSampler(data, 8, pattern=kind).batches():
         pairs = [languages_of(data, draw) for draw in batch]
@@ -59,7 +59,7 @@ def test_batches_have_the_languages_that_their_kind_promises(kind: Pattern) -> N
             assert shape.kind == "mixed"
 
 
-def test_mixed_and_xx_mix_languages_within_a_batch() -> None:
+def test_mixed_and_xx_mix_languages_within_a_batch():
     data = dataset(items(64))
     mixed = next(iter(PairBatchSampler(data, 32, pattern=Mixed())))
     pairs = Counter(languages_of(data, draw) for draw in mixed)
@@ -75,9 +75,7 @@ def test_mixed_and_xx_mix_languages_within_a_batch() -> None:
     seed=st.integers(0, 5),
     kind=st.sampled_from(PATTERNS),
 )
-def test_an_epoch_covers_parallel_data_once(
-    n: int, batch: int, world: int, seed: int, kind: Pattern
-) -> None:
+def test_an_epoch_covers_parallel_data_once(n, batch, world, seed, kind):
     data = dataset(items(n))
     sampler = PairBatchSampler(data, batch, seed=seed, pattern=kind, world_size=world)
     drawn = [item_of(data, draw) for step in sampler for draw in step]
@@ -86,9 +84,7 @@ def test_an_epoch_covers_parallel_data_once(
 
 
 @given(seed=st.integers(0, 20), skip=st.integers(0, 6), kind=st.sampled_from(PATTERNS))
-def test_the_same_seed_and_epoch_give_the_same_batches_wherever_one_starts(
-    seed: int, skip: int, kind: Pattern
-) -> None:
+def test_the_same_seed_and_epoch_give_the_same_batches_wherever_one_starts(seed, skip, kind):
     data = dataset(items(40))
     first = PairBatchSampler(data, 5, seed=seed, pattern=kind)
     again = PairBatchSampler(data, 5, seed=seed, pattern=kind)
@@ -100,7 +96,7 @@ def test_the_same_seed_and_epoch_give_the_same_batches_wherever_one_starts(
     assert list(first) != list(again)
 
 
-def test_shares_of_kinds_and_languages() -> None:
+def test_shares_of_kinds_and_languages():
     data = dataset(items(800))
     kinds: Counter[str] = Counter()
     pairs: Counter[tuple[int, ...]] = Counter()
@@ -118,7 +114,7 @@ def test_shares_of_kinds_and_languages() -> None:
     assert len([pair for pair in pairs if len(pair) == 2]) == 6
 
 
-def test_languages_in_proportion_to_size_and_flatter_with_temperature() -> None:
+def test_languages_in_proportion_to_size_and_flatter_with_temperature():
     data = dataset(items(900, "en") + items(100, "de", prefix="d"))
 
     def share(temperature: float) -> float:
@@ -133,7 +129,7 @@ def test_languages_in_proportion_to_size_and_flatter_with_temperature() -> None:
     assert abs(share(1e9) - 0.5) < 0.05
 
 
-def test_sources_are_never_mixed_and_have_their_shares() -> None:
+def test_sources_are_never_mixed_and_have_their_shares():
     data = dataset(items(60), items(30, prefix="j"))
     seen: Counter[int] = Counter()
     for batch in PairBatchSampler(data, 5, pattern=Hybrid()):
@@ -142,7 +138,7 @@ def test_sources_are_never_mixed_and_have_their_shares() -> None:
     assert seen == {0: 12, 1: 6}
 
 
-def test_partly_parallel_data_fill_every_batch_with_items_that_have_the_languages() -> None:
+def test_partly_parallel_data_fill_every_batch_with_items_that_have_the_languages():
     data = dataset(items(30, "en de") + items(30, "en fr", "f") + items(10, "en", "e"))
     for kind in PATTERNS:
         for batch in PairBatchSampler(data, 4, pattern=kind):
@@ -150,7 +146,7 @@ def test_partly_parallel_data_fill_every_batch_with_items_that_have_the_language
             assert min(min(draw.query, draw.passage) for draw in batch) >= 0
 
 
-def test_no_two_items_with_one_passage_share_a_step_on_any_device() -> None:
+def test_no_two_items_with_one_passage_share_a_step_on_any_device():
     same = tuple(
         TrainingItem(f"t{at}", {"en": Example(f"question {at}", f"Passage: {at % 20}!")})
         for at in range(80)
@@ -165,7 +161,7 @@ def test_no_two_items_with_one_passage_share_a_step_on_any_device() -> None:
         assert len(set(passages)) == 8
 
 
-def test_a_language_of_many_questions_on_few_passages_is_not_drawn() -> None:
+def test_a_language_of_many_questions_on_few_passages_is_not_drawn():
     few = tuple(
         TrainingItem(f"d{at}", {"de": Example(f"Frage {at}", f"Text {at % 3}")}) for at in range(40)
     )
@@ -177,7 +173,7 @@ def test_a_language_of_many_questions_on_few_passages_is_not_drawn() -> None:
         list(PairBatchSampler(dataset(few), 4, pattern=Mono()))
 
 
-def test_devices_take_the_same_kind_and_languages_at_each_step() -> None:
+def test_devices_take_the_same_kind_and_languages_at_each_step():
     data = dataset(items(96))
     shapes = [s for s, _ in PairBatchSampler(data, 4, pattern=Hybrid(), world_size=3).batches()]
     assert len(shapes) == 24
@@ -185,7 +181,7 @@ def test_devices_take_the_same_kind_and_languages_at_each_step() -> None:
         assert len({(s.kind, s.required) for s in shapes[start : start + 3]}) == 1
 
 
-def test_impossible_batches_say_what_is_missing() -> None:
+def test_impossible_batches_say_what_is_missing():
     with pytest.raises(DataFormatError, match="add data, or use smaller batches"):
         PairBatchSampler(dataset(items(3)), 4)
     with pytest.raises(DataFormatError, match="no pair of languages"):
@@ -198,11 +194,8 @@ def test_impossible_batches_say_what_is_missing() -> None:
         PairBatchSampler(dataset(items(9)), 3, temperature=0)
 
 
-def test_a_pair_carries_what_the_method_asked_for() -> None:
-    examples = {
-        "en": Example("Q en", "P en", ("n1", "n2")),
-        "de": Example("Q de", "P de", ("n3",)),
-    }
+def test_a_pair_carries_what_the_method_asked_for():
+    examples = {"en": Example("Q en", "P en", ("n1", "n2")), "de": Example("Q de", "P de", ("n3",))}
     data = PairDataset.build(
         [Source("s", (TrainingItem("i", examples),))],
         Columns(unlabelled=True, pivot="en", transform=lambda text, code, _: f"{code}:{text}"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,7 +55,7 @@ def corpus() -> LineParallel:
     return LineParallel("toy", {"en": english, "de": german}, ["a", "a", "a", "b"])
 
 
-def test_jsonl_joins_translations_over_files(tmp_path: Path) -> None:
+def test_jsonl_joins_translations_over_files(tmp_path):
     write(tmp_path / "1.jsonl", {**GOOD, "negatives": ["he"], "document": "d"}, "")
     write(tmp_path / "2.jsonl", {**GOOD, "language": "de", "query": "wer?"})
     source = read_jsonl(tmp_path)
@@ -79,21 +78,21 @@ def test_jsonl_joins_translations_over_files(tmp_path: Path) -> None:
         (GOOD, "line 2: id 'a' occurs twice in 'en'"),
     ],
 )
-def test_a_malformed_line_is_named_with_its_file(tmp_path: Path, row: object, message: str) -> None:
+def test_a_malformed_line_is_named_with_its_file(tmp_path, row, message):
     path = write(tmp_path / "data.jsonl", GOOD, row)
     with pytest.raises(DataFormatError, match=message) as caught:
         read_jsonl(path)
     assert str(path) in str(caught.value)
 
 
-def test_missing_data_say_so(tmp_path: Path) -> None:
+def test_missing_data_say_so(tmp_path):
     with pytest.raises(DataUnavailableError, match="no such file"):
         read_jsonl(tmp_path / "none.jsonl")
     with pytest.raises(DataUnavailableError, match=r"no \*\.jsonl"):
         read_jsonl(tmp_path)
 
 
-def test_inverse_cloze_by_hand() -> None:
+def test_inverse_cloze_by_hand():
     source = inverse_cloze(corpus(), Documents(window=1, keep=0.0))
     found = {item.id: item.examples["en"] for item in source.items}
     assert found["a:1"] == Example("one red fish swims here", "two red fish swim there")
@@ -113,14 +112,14 @@ def test_inverse_cloze_by_hand() -> None:
 
 
 @given(st.text("ab 中文", min_size=1), st.floats(0.1, 1), st.floats(0, 1))
-def test_a_crop_is_a_contiguous_part(text: str, share: float, spot: float) -> None:
+def test_a_crop_is_a_contiguous_part(text, share, spot):
     for code in ("en", "zh"):
         part = crop_words(text, code, share, spot)
         assert part in " ".join(text.split()) or (code == "zh" and part in text)
         assert len(words(part, code)) >= min(3, len(words(text, code)))
 
 
-def test_ntrex_is_read_by_its_pinned_files(data_dir: Path) -> None:
+def test_ntrex_is_read_by_its_pinned_files(data_dir):
     found = load_ntrex(("de", "zh"))
     assert len(found.documents) == 1997
     assert len(set(found.documents)) == 123
@@ -129,7 +128,7 @@ def test_ntrex_is_read_by_its_pinned_files(data_dir: Path) -> None:
         load_ntrex(("xx",))
 
 
-def test_questions_take_their_line_as_passage(tmp_path: Path) -> None:
+def test_questions_take_their_line_as_passage(tmp_path):
     path = write(tmp_path / "q.jsonl", {"line": 2, "en": "What flies?", "de": "Was fliegt?"})
     (item,) = read_questions(path, corpus()).items
     assert item.examples["de"] == Example("Was fliegt?", "drei blaue Vögel fliegen weg")
@@ -143,7 +142,7 @@ def test_questions_take_their_line_as_passage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["jsonl", "parquet", "saved"])
-def test_a_local_copy_of_a_hub_data_set_has_the_same_schema(tmp_path: Path, layout: str) -> None:
+def test_a_local_copy_of_a_hub_data_set_has_the_same_schema(tmp_path, layout):
     for name, query in (("english", "who"), ("german", "wer")):
         rows = Dataset.from_dict(
             {
@@ -175,16 +174,14 @@ def test_a_local_copy_of_a_hub_data_set_has_the_same_schema(tmp_path: Path, layo
         read_hub(Hub(name=str(tmp_path), configurations={"en": "english"}, query="text"))
 
 
-def test_rows_of_one_query_are_held_out_together(tmp_path: Path) -> None:
+def test_rows_of_one_query_are_held_out_together(tmp_path):
     rows = [{"query": f"who {at // 3}", "positive": f"answer {at}"} for at in range(9)]
     Dataset.from_list(rows).to_json(tmp_path / "english.jsonl")
     found = read_hub(Hub(name=str(tmp_path), configurations={"en": "english.jsonl"}))
     assert [item.document for item in found.items] == [f"who {at // 3}" for at in range(9)]
 
 
-def test_a_loading_script_of_the_hub_is_not_run_and_says_so(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_loading_script_of_the_hub_is_not_run_and_says_so(monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("Dataset scripts are no longer supported")
 
@@ -193,7 +190,7 @@ def test_a_loading_script_of_the_hub_is_not_run_and_says_so(
         read_hub(Hub(name="me/set", configurations={"en": "english"}, revision="0" * 40))
 
 
-def test_data_of_the_hub_are_pinned_and_say_when_they_cannot_be_had() -> None:
+def test_data_of_the_hub_are_pinned_and_say_when_they_cannot_be_had():
     with pytest.raises(DataFormatError, match="revision"):
         read_hub(Hub(name="unicamp-dl/mmarco", configurations={"en": "english"}))
     with pytest.raises(DataUnavailableError, match="Connect to the network"):
@@ -204,7 +201,7 @@ def source_of(text: str) -> Source:
     return Source("mine", (TrainingItem("i1", {"en": Example("a short query", text)}),))
 
 
-def test_a_leak_is_found_whatever_its_punctuation_and_refused() -> None:
+def test_a_leak_is_found_whatever_its_punctuation_and_refused():
     known = EvaluationTexts()
     known.add("Exam", ["The Panthers defence gave up just 308 points. It was good!"])
     copy = "Irrelevant start here. the PANTHERS defence gave up just 308 points"
@@ -215,7 +212,7 @@ def test_a_leak_is_found_whatever_its_punctuation_and_refused() -> None:
     assert check_leaks([source_of("It was good.")], known, allow=False) == []  # too short to count
 
 
-def test_a_short_question_in_chinese_is_no_shorter_than_one_in_english() -> None:
+def test_a_short_question_in_chinese_is_no_shorter_than_one_in_english():
     known = EvaluationTexts()
     known.add("Exam", ["琥珀是由什么形成的？"])
     (leak,) = check_leaks([source_of("琥珀是由什么形成的")], known, allow=True)
@@ -223,7 +220,7 @@ def test_a_short_question_in_chinese_is_no_shorter_than_one_in_english() -> None
     assert check_leaks([source_of("什么形成的")], known, allow=False) == []
 
 
-def test_nearly_every_question_of_the_evaluation_sets_is_long_enough(data_dir: Path) -> None:
+def test_nearly_every_question_of_the_evaluation_sets_is_long_enough(data_dir):
     known = evaluation_texts()
     for spec in (XQUAD_R, MLQA_R):
         collection = spec.load(spec.languages)
@@ -232,25 +229,25 @@ def test_nearly_every_question_of_the_evaluation_sets_is_long_enough(data_dir: P
             assert len(missed) < 0.1 * len(part.queries), (code, missed[:5])
 
 
-def test_texts_of_all_evaluation_sets_are_known(data_dir: Path) -> None:
+def test_texts_of_all_evaluation_sets_are_known(data_dir):
     known = evaluation_texts()
     assert known.not_at_hand == []
     assert {"XQuADR", "MLQAR", "PocketQAR", "MIRACL topics", "cranfield-beir"} <= set(known.checked)
     assert known.find("How many points did the Panthers defense surrender?") == "XQuADR"
 
 
-def test_sets_that_are_not_at_hand_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sets_that_are_not_at_hand_are_named(monkeypatch):
     monkeypatch.delenv("HYBRIDIR_DATA_DIR", raising=False)
     known = evaluation_texts()
     assert "PocketQAR" in known.checked
     assert {"XQuADR", "MLQAR", "MIRACL topics"} <= set(known.not_at_hand)
 
 
-def test_normalised_text_keeps_letters_and_digits_only() -> None:
+def test_normalised_text_keeps_letters_and_digits_only():
     assert normalise("Ｆoo-Bar, 12!") == normalise("foo bar 12") == "foobar12"
 
 
-def test_lexicons_in_muse_format(tmp_path: Path) -> None:
+def test_lexicons_in_muse_format(tmp_path):
     path = tmp_path / "en-de.txt"
     path.write_text("cat\tKatze\ncat\tKater\ndog Hund\n\n")
     lexicon = read_muse(path)
@@ -263,7 +260,7 @@ def test_lexicons_in_muse_format(tmp_path: Path) -> None:
         read_muse(path)
 
 
-def test_a_lexicon_is_induced_from_parallel_lines() -> None:
+def test_a_lexicon_is_induced_from_parallel_lines():
     pairs = {"cat": "Katze", "dog": "Hund", "sleeps": "schläft", "runs": "rennt", "eats": "frisst"}
     english, german = [], []
     for one in ("cat", "dog"):
@@ -281,7 +278,7 @@ def test_a_lexicon_is_induced_from_parallel_lines() -> None:
         induce(["a"], [])
 
 
-def test_code_switching_keeps_case_script_and_punctuation() -> None:
+def test_code_switching_keeps_case_script_and_punctuation():
     lexicons = {"de": {"cat": ("Katze",), "nato": ("nato",)}, "ru": {"dog": ("собака",)}}
     switch = CodeSwitch(lexicons, "en", probability=1.0)
     assert (
@@ -298,7 +295,7 @@ def test_code_switching_keeps_case_script_and_punctuation() -> None:
             CodeSwitch(**{"lexicons": lexicons, "source_language": "en", **bad})
 
 
-def test_held_out_documents_are_whole_and_scored_by_hand(hash_embed: Callable) -> None:
+def test_held_out_documents_are_whole_and_scored_by_hand(hash_embed):
     items = tuple(
         TrainingItem(
             f"i{at}",

@@ -25,7 +25,7 @@ MEASURES_FILE = "measures.json"
 ENCODE_KWARGS = {"batch_size": 32}  # as mteb run has it
 
 
-class SearchOptions(TypedDict, total=False):
+class RunOptions(TypedDict, total=False):
     """How to search a task, as keywords.
 
     Attributes:
@@ -44,7 +44,7 @@ class SearchOptions(TypedDict, total=False):
 
 
 def search(
-    encoder: str, task: str, output: Path | str, **options: Unpack[SearchOptions]
+    encoder: str, task: str, output: Path | str, **options: Unpack[RunOptions]
 ) -> Iterator[tuple[str, SubsetRun]]:
     """Search the subsets of a task and write each as a run, subset by subset.
 
@@ -57,7 +57,7 @@ def search(
         encoder: Name that MTEB knows, folder of a sentence-transformers model, or hub id.
         task: A task of this package or its plugins.
         output: Folder; made if missing.
-        **options: Subsets, depth, number format and device, as in :class:`SearchOptions`.
+        **options: Subsets, depth, number format and device, as in :class:`RunOptions`.
 
     Yields:
         Name of each subset, and what was found.
@@ -91,7 +91,7 @@ def search(
         yield name, result
 
 
-def _searched(name: str, options: SearchOptions) -> CollectionTask:
+def _searched(name: str, options: RunOptions) -> CollectionTask:
     """A task of ours with the subsets that are asked for, in the task's order."""
     dtype = options.get("dtype")
     if dtype is not None and dtype not in paths.SHARD_DTYPES:

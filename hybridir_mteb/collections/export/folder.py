@@ -56,7 +56,7 @@ class Exported:
     subsets: tuple[ExportedSubset, ...]
 
 
-def check_folder(folder: Path, *, overwrite: bool) -> None:
+def check_target(folder: Path, *, overwrite: bool) -> None:
     """Refuse a place that holds something else.
 
     Raises:
@@ -84,10 +84,10 @@ def write_export(
     """Write subsets to a folder that appears whole or not at all.
 
     Raises:
-        SettingError: As of :func:`check_folder`, or the disk is full or cannot be written to.
+        SettingError: As of :func:`check_target`, or the disk is full or cannot be written to.
         DataFormatError: An id that the format cannot hold.
     """
-    check_folder(folder, overwrite=overwrite)
+    check_target(folder, overwrite=overwrite)
     place = folder.resolve()  # a link stays one
     try:
         with folder_beside(place) as building:

@@ -6,7 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -45,6 +45,9 @@ class Format(StrEnum):
             ) from error
 
 
+_EXTRA: dict[Format, dict[str, Any]] = {Format.BEIR: {"metadata": {}}, Format.JSONL: {}}
+
+
 @contextmanager
 def _writing(path: Path) -> Iterator[TextIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,55 +78,28 @@ def write_pool(subset: ExportSubset, folder: Path, form: Format) -> tuple[int, l
     Raises:
         DataFormatError: An empty id, or one that the format cannot hold.
     """
-    if form is not Format.TREC:
-        with _writing(folder / "corpus.jsonl") as stream:
-            return _write_passages(subset, form, stream.write), ["corpus.jsonl"]
-    with (
-        _writing(folder / "corpus.trec") as stream,
-        _writing(folder / DOCUMENT_LANGUAGES) as languages,
-    ):
-
-        def write(text: str) -> None:
-            stream.write(text)
-
-        def tell(passage: StreamedPassage, code: str) -> None:
-            languages.write(f"{passage.id}\t{code}\n")
-
-        count = _write_passages(subset, form, write, tell)
-    return count, ["corpus.trec", DOCUMENT_LANGUAGES]
-
-
-def _write_passages(
-    subset: ExportSubset,
-    form: Format,
-    write: Callable[[str], object],
-    tell: Callable[[StreamedPassage, str], None] = lambda passage, code: None,
-) -> int:
-    render = {Format.BEIR: _beir_passage, Format.JSONL: _jsonl_passage, Format.TREC: _trec_passage}
+    names = ["corpus.trec", DOCUMENT_LANGUAGES] if form is Format.TREC else ["corpus.jsonl"]
     count = 0
-    for code, passage in subset.passages():
-        _check_id(passage.id, "passage", form)
-        write(render[form](passage))
-        tell(passage, code)
-        count += 1
-    return count
+    with ExitStack() as stack:
+        corpus, *languages = (stack.enter_context(_writing(folder / name)) for name in names)
+        for code, passage in subset.passages():
+            _check_id(passage.id, "passage", form)
+            corpus.write(_passage(passage, form))
+            for stream in languages:
+                stream.write(f"{passage.id}\t{code}\n")
+            count += 1
+    return count, names
 
 
-def _beir_passage(passage: StreamedPassage) -> str:
-    row = {"_id": passage.id, "title": passage.title, "text": passage.text, "metadata": {}}
-    return _json_line(row)
-
-
-def _jsonl_passage(passage: StreamedPassage) -> str:
-    return _json_line({"_id": passage.id, "title": passage.title, "text": passage.text})
-
-
-def _trec_passage(passage: StreamedPassage) -> str:
-    title = f"<TITLE>{escape(passage.title)}</TITLE>\n" if passage.title else ""
-    return (
-        f"<DOC>\n<DOCNO>{escape(passage.id)}</DOCNO>\n{title}"
-        f"<TEXT>\n{escape(passage.text)}\n</TEXT>\n</DOC>\n"
-    )
+def _passage(passage: StreamedPassage, form: Format) -> str:
+    if form is Format.TREC:
+        title = f"<TITLE>{escape(passage.title)}</TITLE>\n" if passage.title else ""
+        return (
+            f"<DOC>\n<DOCNO>{escape(passage.id)}</DOCNO>\n{title}"
+            f"<TEXT>\n{escape(passage.text)}\n</TEXT>\n</DOC>\n"
+        )
+    row = {"_id": passage.id, "title": passage.title, "text": passage.text}
+    return _json_line({**row, **_EXTRA[form]})
 
 
 def write_queries(subset: ExportSubset, folder: Path, form: Format) -> None:
@@ -134,7 +110,22 @@ def write_queries(subset: ExportSubset, folder: Path, form: Format) -> None:
     """
     for identifier in subset.queries:
         _check_id(identifier, "query", form)
-    {Format.BEIR: _beir, Format.JSONL: _jsonl, Format.TREC: _trec}[form](subset, folder)
+    if form is Format.TREC:
+        _write_trec(subset, folder)
+        return
+    with _writing(folder / "queries.jsonl") as stream:
+        for identifier, text in subset.queries.items():
+            stream.write(_json_line({"_id": identifier, "text": text, **_EXTRA[form]}))
+    if form is Format.JSONL:
+        with _writing(folder / "qrels" / f"{subset.split}.jsonl") as stream:
+            for query, passage, grade in _judgements(subset):
+                stream.write(_json_line({"query-id": query, "corpus-id": passage, "score": grade}))
+        return
+    with _writing(folder / "qrels" / f"{subset.split}.tsv") as stream:
+        # BEIR reads this file as CSV: a quotation mark in an id must be quoted.
+        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+        writer.writerow(["query-id", "corpus-id", "score"])
+        writer.writerows(_judgements(subset))
 
 
 def _judgements(subset: ExportSubset) -> Iterator[tuple[str, str, int]]:
@@ -143,27 +134,7 @@ def _judgements(subset: ExportSubset) -> Iterator[tuple[str, str, int]]:
             yield query, passage, grade
 
 
-def _beir(subset: ExportSubset, folder: Path) -> None:
-    with _writing(folder / "queries.jsonl") as stream:
-        for identifier, text in subset.queries.items():
-            stream.write(_json_line({"_id": identifier, "text": text, "metadata": {}}))
-    with _writing(folder / "qrels" / f"{subset.split}.tsv") as stream:
-        # BEIR reads this file as CSV: a quotation mark in an id must be quoted.
-        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-        writer.writerow(["query-id", "corpus-id", "score"])
-        writer.writerows(_judgements(subset))
-
-
-def _jsonl(subset: ExportSubset, folder: Path) -> None:
-    with _writing(folder / "queries.jsonl") as stream:
-        for identifier, text in subset.queries.items():
-            stream.write(_json_line({"_id": identifier, "text": text}))
-    with _writing(folder / "qrels" / f"{subset.split}.jsonl") as stream:
-        for query, passage, grade in _judgements(subset):
-            stream.write(_json_line({"query-id": query, "corpus-id": passage, "score": grade}))
-
-
-def _trec(subset: ExportSubset, folder: Path) -> None:
+def _write_trec(subset: ExportSubset, folder: Path) -> None:
     with _writing(folder / "topics.tsv") as stream:
         for identifier, text in subset.queries.items():
             stream.write(f"{identifier}\t{_one_line(text)}\n")
@@ -211,11 +182,11 @@ class ExportSubset:
     """One subset of a task.
 
     Attributes:
-        name: As MTEB has it; ``default`` is the only one of its task.
+        name: Name of MTEB's subset; ``default`` if it is the only one of its task.
         split: Name of the evaluation split.
         queries: Query id -> text.
         qrels: Query id -> passage id -> grade.
-        passages: Reads the pool anew at each call: language and passage, one by one.
+        passages: Reads the pool from the start at each call: language and passage, one by one.
         pool: Equal for subsets that share a pool; their files are one.
         query_languages: Query id -> ISO 639-1 code.
         items: Query id -> what it asks, which translations share; None if not parallel.

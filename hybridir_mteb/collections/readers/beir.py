@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from sys import intern
 from typing import Any
 
 from hybridir_mteb.collections.collection import CollectionPart
@@ -19,9 +18,12 @@ from hybridir_mteb.collections.download import in_order
 from hybridir_mteb.collections.languages import language as check_language
 from hybridir_mteb.collections.readers.rows import (
     FileSource,
+    add_judgement,
     as_passage,
     read_rows,
     reading,
+    wrong_columns,
+    wrong_grade,
 )
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
 
@@ -122,10 +124,10 @@ def read_beir_folder(
     there with a score of 0.
 
     Args:
-        folder: In BEIR's layout.
-        split: Name of the judgements' file.
+        folder: A folder in BEIR's layout.
+        split: Which judgements to read: the name of their file in ``qrels``.
         language: ISO 639-1 code of the passages.
-        name: For messages; by default the folder's name.
+        name: What messages call the collection; by default the folder's name.
         expected: How many passages there are, where it is known.
 
     Raises:
@@ -137,32 +139,32 @@ def read_beir_folder(
     check_language(language)
     files = beir_files(folder, split)
     texts = _queries(files.queries)
-    qrels: dict[str, dict[str, int]] = {}
-    for where, query, passage, grade in _judgements(files.qrels):
-        if query not in texts:
-            raise DataFormatError(
-                f"{where}: query {query!r} is not in {files.queries[0]}; add it, or remove the line"
-            )
-        judged = qrels.setdefault(query, {})
-        if judged.get(passage, grade) != grade:
-            raise DataFormatError(
-                f"{where}: passage {passage!r} has another grade for query {query!r} above; keep "
-                "one of them"
-            )
-        judged[intern(passage)] = grade
-    kept = {query: judged for query, judged in qrels.items() if max(judged.values()) > 0}
-    if not kept:
-        raise DataFormatError(
-            f"{files.qrels[0]}: no query has a relevant passage, of grade 1 or more"
-        )
-    queries = {query: text for query, text in texts.items() if query in kept}
+    qrels = _relevant(files, texts)
+    queries = {query: text for query, text in texts.items() if query in qrels}
     empty = next((query for query, text in queries.items() if not text.strip()), None)
     if empty is not None:
         raise DataFormatError(
             f"{files.queries[0]}: query {empty!r} is empty; fill it in, or remove its judgements"
         )
     source = FileSource(name or folder.resolve().name, files.corpus, expected)
-    return CollectionPart(language, queries, {query: kept[query] for query in queries}, source)
+    return CollectionPart(language, queries, {query: qrels[query] for query in queries}, source)
+
+
+def _relevant(files: BeirFiles, texts: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """Query -> passage -> grade of the queries that have a relevant passage."""
+    qrels: dict[str, dict[str, int]] = {}
+    for where, query, passage, grade in _judgements(files.qrels):
+        if query not in texts:
+            raise DataFormatError(
+                f"{where}: query {query!r} is not in {files.queries[0]}; add it, or remove the line"
+            )
+        add_judgement(qrels, where, query, passage, grade)
+    kept = {query: judged for query, judged in qrels.items() if max(judged.values()) > 0}
+    if not kept:
+        raise DataFormatError(
+            f"{files.qrels[0]}: no query has a relevant passage, of grade 1 or more"
+        )
+    return kept
 
 
 def _queries(files: tuple[Path, ...]) -> dict[str, str]:
@@ -196,12 +198,10 @@ def _tab_judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
                 raise DataFormatError(f"{where}: not UTF-8: {error}. Save it as UTF-8") from error
             columns = text.split("\t") if "\t" in text else text.split()
             if len(columns) not in {3, 4}:
-                raise DataFormatError(
-                    f"{where}: {len(columns)} columns, expected {COLUMNS}; mend or remove the line"
-                )
+                raise wrong_columns(where, columns, COLUMNS)
             grade = _grade(columns[-1])
             if grade is None and not (first and _is_head(columns[-1])):
-                raise _wrong_grade(where, columns[-1])
+                raise wrong_grade(where, columns[-1], COLUMNS)
             first = False
             if grade is not None:  # else the heads
                 at += 1
@@ -215,7 +215,7 @@ def _row_judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
         where = f"{path}:{number}"
         grade = _grade(row.get("score"))
         if grade is None:
-            raise _wrong_grade(where, row.get("score"))
+            raise wrong_grade(where, row.get("score"), COLUMNS)
         yield where, _id(row, "query-id", where), _id(row, "corpus-id", where), grade
 
 
@@ -248,9 +248,3 @@ def _grade(value: Any) -> int | None:
     except (TypeError, ValueError):
         return None
     return int(number) if number.is_integer() else None
-
-
-def _wrong_grade(where: str, value: Any) -> DataFormatError:
-    return DataFormatError(
-        f"{where}: grade {value!r} is not a whole number; the columns are {COLUMNS}"
-    )

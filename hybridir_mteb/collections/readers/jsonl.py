@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hybridir_mteb.collections.collection import LanguagePart, ParallelCollection, Passage, Query
+from hybridir_mteb.collections.readers.rows import not_json
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
 
 
@@ -76,9 +77,7 @@ def _parse(line: str, where: str) -> Mapping[str, Any]:
     try:
         item = json.loads(line)
     except json.JSONDecodeError as error:
-        raise DataFormatError(
-            f"{where}: not valid JSON: {error}. Mend or remove the line"
-        ) from error
+        raise not_json(where, error) from error
     if not isinstance(item, dict) or not isinstance(item.get("id"), str):
         raise DataFormatError(f'{where}: expected an object with a string "id"')
     sentences = item.get("sentences")

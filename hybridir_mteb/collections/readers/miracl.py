@@ -2,85 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 
-from hybridir_mteb.collections.collection import CollectionPart, StreamedPassage
+from hybridir_mteb.collections.collection import CollectionPart
 from hybridir_mteb.collections.download import HubFolder, fetch_folder
 from hybridir_mteb.collections.readers.rows import FileSource
 from hybridir_mteb.collections.readers.trec import read_qrels
 from hybridir_mteb.errors import DataFormatError
 
-logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class MiraclPassages:
+def miracl_passages(language: str, corpus: HubFolder, expected: int) -> FileSource:
     """The passages of one language; the files are looked for, or fetched, at first use.
 
-    Attributes:
+    Args:
         language: ISO 639-1 code.
         corpus: Where the files are.
         expected: How many passages the official corpus has.
     """
-
-    language: str
-    corpus: HubFolder
-    expected: int
-
-    @property
-    def name(self) -> str:
-        """For messages and progress bars."""
-        return f"MIRACL {self.language}"
-
-    @cached_property
-    def files(self) -> FileSource:
-        """The files, in order.
-
-        Raises:
-            ChecksumError: A downloaded file is not the pinned one.
-            DataUnavailableError: The corpus is not here and cannot be downloaded.
-        """
-        return FileSource(self.name, fetch_folder(self.corpus), self.expected)
-
-    @property
-    def n_bytes(self) -> int:
-        """Size of the files on disk."""
-        return self.files.n_bytes
-
-    @property
-    def fingerprint(self) -> str:
-        """Hex sha256 of the files' names and content.
-
-        Raises:
-            DataUnavailableError: The corpus is not here and cannot be downloaded.
-        """
-        return self.files.fingerprint
-
-    def passages(self, start: int = 0, stop: int | None = None) -> Iterator[StreamedPassage]:
-        """Passages ``start`` to ``stop``.
-
-        A corpus of another size than the official one is used, with a warning at its end.
-
-        Raises:
-            DataUnavailableError: The corpus is not here and cannot be downloaded.
-            DataFormatError: A line is malformed; the message names file, line and remedy.
-        """
-        count = start
-        for passage in self.files.passages(start, stop):
-            count += 1
-            yield passage
-        if stop is None and count != self.expected and count > start:
-            logger.warning(
-                "%s: this corpus has %d passages, the official one %d: scores do not compare with "
-                "published ones",
-                self.name,
-                count,
-                self.expected,
-            )
+    return FileSource(f"MIRACL {language}", partial(fetch_folder, corpus), expected)
 
 
 def read_topics(path: Path) -> dict[str, str]:
@@ -114,10 +54,16 @@ def read_topics(path: Path) -> dict[str, str]:
     return topics
 
 
-def read_miracl(topics: Path, qrels: Path, passages: MiraclPassages) -> CollectionPart:
+def read_miracl(language: str, topics: Path, qrels: Path, passages: FileSource) -> CollectionPart:
     """One language; passages are not read yet.
 
     Passages that were judged and are not relevant stay in the qrels, with grade 0.
+
+    Args:
+        language: ISO 639-1 code.
+        topics: Ids and queries, for :func:`read_topics`.
+        qrels: Judgements in TREC's format.
+        passages: Where the passages are read from.
 
     Raises:
         DataFormatError: A file is malformed, a query has no judgement, or judgements are of an
@@ -130,4 +76,4 @@ def read_miracl(topics: Path, qrels: Path, passages: MiraclPassages) -> Collecti
     ):
         if missing:
             raise DataFormatError(f"{where}: query {min(missing)!r} {what}; fetch the files again")
-    return CollectionPart(passages.language, queries, judged, passages)
+    return CollectionPart(language, queries, judged, passages)

@@ -9,18 +9,22 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import logging
 import zlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
+from sys import intern
 from typing import Any, BinaryIO
 
 from hybridir_mteb.collections.collection import StreamedPassage
 from hybridir_mteb.collections.readers.digests import content_digest
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+
+logger = logging.getLogger(__name__)
 
 ID_FIELDS = ("_id", "docid", "id")
 BUFFER_BYTES = 1 << 20
@@ -35,14 +39,24 @@ class FileSource:
     """The passages of some files, one file after the other.
 
     Attributes:
-        name: For messages and progress bars.
-        files: ``*.jsonl``, ``*.jsonl.gz`` or ``*.parquet``, in their order.
-        expected: How many passages there should be, for progress bars; None if not known.
+        name: What messages and progress bars call it, such as ``MIRACL sw``.
+        find: ``*.jsonl``, ``*.jsonl.gz`` or ``*.parquet``, in their order; or what finds or fetches
+            them at first use.
+        expected: How many passages there should be; None if not known.
     """
 
     name: str
-    files: tuple[Path, ...]
+    find: tuple[Path, ...] | Callable[[], tuple[Path, ...]]
     expected: int | None = None
+
+    @cached_property
+    def files(self) -> tuple[Path, ...]:
+        """The files, in order.
+
+        Raises:
+            DataUnavailableError: They are not here and cannot be downloaded.
+        """
+        return self.find() if callable(self.find) else self.find
 
     @property
     def n_bytes(self) -> int:
@@ -61,6 +75,8 @@ class FileSource:
     def passages(self, start: int = 0, stop: int | None = None) -> Iterator[StreamedPassage]:
         """Passages ``start`` to ``stop``; those before are skipped without being parsed.
 
+        If there are not as many as expected, they are used, with a warning at their end.
+
         Raises:
             DataUnavailableError: A file is missing.
             DataFormatError: A line is malformed, or a file is empty or damaged; the message names
@@ -72,6 +88,14 @@ class FileSource:
                 return
             end = None if stop is None else stop - at
             at += yield from _passages(path, max(start - at, 0), end)
+        if stop is None and self.expected not in {None, at} and at > start:
+            logger.warning(
+                "%s: this corpus has %d passages, the official one %d: scores do not compare with "
+                "published ones",
+                self.name,
+                at,
+                self.expected,
+            )
 
 
 def _passages(path: Path, start: int, stop: int | None) -> Generator[StreamedPassage, None, int]:
@@ -134,37 +158,36 @@ def reading(path: Path) -> Iterator[BinaryIO]:
         # With a buffer of its own: from GzipFile, each line is a Python call.
         with gzip.open(path) as packed, io.BufferedReader(packed, BUFFER_BYTES) as stream:
             yield stream
-    except EOFError as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        what = "cut off" if isinstance(error, EOFError) else "damaged"
         raise DataFormatError(
-            f"{path}: the gzip file is cut off: {error}. Fetch or copy it again"
-        ) from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataFormatError(
-            f"{path}: the gzip file is damaged: {error}. Fetch or copy it again"
+            f"{path}: cannot be read: the gzip file is {what}: {error}. Fetch or copy it again"
         ) from error
 
 
 def _parse(path: Path, number: int, line: bytes) -> Mapping[str, Any]:
+    where = f"{path}:{number}"
     try:
         text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         row = json.loads(text)
         if b"\\ud" in line or b"\\uD" in line:
             json.dumps(row, ensure_ascii=False).encode()  # half a character cannot be encoded
     except UnicodeDecodeError as error:
-        raise DataFormatError(
-            f"{path}:{number}: not UTF-8: {error}. Save the file as UTF-8"
-        ) from error
+        raise DataFormatError(f"{where}: not UTF-8: {error}. Save the file as UTF-8") from error
     except UnicodeEncodeError as error:
         raise DataFormatError(
-            f"{path}:{number}: half of a surrogate pair: {error.reason}. Mend or remove the line"
+            f"{where}: half of a surrogate pair: {error.reason}. Mend or remove the line"
         ) from error
     except (ValueError, RecursionError) as error:  # too long a number, too deep a list
-        raise DataFormatError(
-            f"{path}:{number}: not valid JSON: {error}. Mend or remove the line"
-        ) from error
+        raise not_json(where, error) from error
     if not isinstance(row, dict):
-        raise DataFormatError(f"{path}:{number}: expected a JSON object, mend or remove the line")
+        raise DataFormatError(f"{where}: expected a JSON object, mend or remove the line")
     return row
+
+
+def not_json(where: str, error: Exception) -> DataFormatError:
+    """The error of a line that is not JSON."""
+    return DataFormatError(f"{where}: not valid JSON: {error}. Mend or remove the line")
 
 
 def _parquet_rows(path: Path, start: int, stop: int | None) -> Generator[Row, None, int]:
@@ -204,7 +227,7 @@ def as_passage(path: Path, number: int, row: Mapping[str, Any]) -> StreamedPassa
     Raises:
         DataFormatError: A field is missing or of the wrong type.
     """
-    title, text = row.get("title"), row.get("text")
+    where, title, text = f"{path}:{number}", row.get("title"), row.get("text")
     identifier = row.get("_id")
     if identifier is None:
         identifier = row.get("docid", row.get("id"))
@@ -212,19 +235,52 @@ def as_passage(path: Path, number: int, row: Mapping[str, Any]) -> StreamedPassa
         identifier = str(identifier)
     if not isinstance(identifier, str) or not identifier:
         raise DataFormatError(
-            f"{path}:{number}: no id: one of {', '.join(ID_FIELDS)} must be a string or a whole "
-            f"number, got {identifier!r}; the row has {', '.join(row) or 'no fields'}"
+            f"{where}: no id: one of {', '.join(ID_FIELDS)} must be a string or a whole number, "
+            f"got {identifier!r}; the row has {', '.join(row) or 'no fields'}"
         )
     if not isinstance(text, str):
         raise DataFormatError(
-            f'{path}:{number}: passage {identifier!r}: "text" must be a string, got {text!r}; the '
-            f"row has {', '.join(row)}"
+            f'{where}: passage {identifier!r}: "text" must be a string, got {text!r}; the row has '
+            f"{', '.join(row)}"
         )
-    if title is None:
-        title = ""
-    elif not isinstance(title, str):
+    if not isinstance(title, str | None):
         raise DataFormatError(
-            f'{path}:{number}: passage {identifier!r}: "title" must be a string or null, got '
-            f"{title!r}"
+            f'{where}: passage {identifier!r}: "title" must be a string or null, got {title!r}'
         )
-    return StreamedPassage(identifier, text, title)
+    return StreamedPassage(identifier, text, title or "")
+
+
+def add_judgement(
+    qrels: dict[str, dict[str, int]],
+    where: str,
+    query: str,
+    passage: str,
+    grade: int,
+    noun: str = "passage",
+) -> None:
+    """Add a judgement; the same one may stand twice in a file.
+
+    Raises:
+        DataFormatError: The passage has another grade for this query.
+    """
+    judged = qrels.setdefault(query, {})
+    if judged.get(passage, grade) != grade:
+        raise DataFormatError(
+            f"{where}: {noun} {passage!r} has another grade for query {query!r} above; keep one of "
+            "them"
+        )
+    judged[intern(passage)] = grade
+
+
+def wrong_columns(where: str, columns: Sequence[str], expected: str) -> DataFormatError:
+    """The error of a line that has too many columns, or too few."""
+    return DataFormatError(
+        f"{where}: {len(columns)} columns, expected {expected}; mend or remove the line"
+    )
+
+
+def wrong_grade(where: str, value: Any, columns: str) -> DataFormatError:
+    """The error of a judgement whose grade is no number, or a broken one."""
+    return DataFormatError(
+        f"{where}: grade {value!r} is not a whole number; the columns are {columns}"
+    )

@@ -6,11 +6,10 @@ byte order mark. As in trec_eval, only ASCII white space parts columns: ids may 
 
 from __future__ import annotations
 
-import gzip
+import io
 import json
 import math
 import re
-import zlib
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,12 @@ from pathlib import Path
 from sys import intern
 from typing import Any, TextIO
 
+from hybridir_mteb.collections.readers.rows import (
+    add_judgement,
+    reading,
+    wrong_columns,
+    wrong_grade,
+)
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
 
 RUN_COLUMNS = "query Q0 document rank score name"
@@ -59,7 +64,7 @@ def read_run(
     for number, line in _lines(path):
         columns = _columns(line)
         if len(columns) != 6:
-            raise _wrong_columns(path, number, columns, RUN_COLUMNS)
+            raise wrong_columns(f"{path}:{number}", columns, RUN_COLUMNS)
         query, _, document, _, written, _ = columns
         score = _score(written, path, number)
         results = run.get(query)
@@ -106,24 +111,15 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     """
     qrels: dict[str, dict[str, int]] = {}
     for number, line in _lines(path):
-        columns = _columns(line)
+        where, columns = f"{path}:{number}", _columns(line)
         if len(columns) != 4:
-            raise _wrong_columns(path, number, columns, QRELS_COLUMNS)
+            raise wrong_columns(where, columns, QRELS_COLUMNS)
         query, _, document, written = columns
         try:
             grade = int(written)
         except ValueError as error:
-            raise DataFormatError(
-                f"{path}:{number}: grade {written!r} is not a whole number; the columns are "
-                f"{QRELS_COLUMNS}"
-            ) from error
-        judged = qrels.setdefault(query, {})
-        if judged.get(document, grade) != grade:
-            raise DataFormatError(
-                f"{path}:{number}: document {document!r} has another grade for query {query!r} "
-                "above; keep one of them"
-            )
-        judged[intern(document)] = grade
+            raise wrong_grade(where, written, QRELS_COLUMNS) from error
+        add_judgement(qrels, where, query, document, grade, "document")
     return qrels
 
 
@@ -164,7 +160,8 @@ def _tab_map(path: Path) -> Iterator[tuple[str, str, str, str | None]]:
     for number, line in _lines(path):
         columns = [column.strip(_BLANKS) for column in line.rstrip("\r\n").split("\t")]
         if len(columns) not in {2, 3}:
-            raise _wrong_columns(path, number, columns, "id, language and perhaps item, with tabs")
+            expected = "id, language and perhaps item, with tabs"
+            raise wrong_columns(f"{path}:{number}", columns, expected)
         if first and _HEAD.fullmatch(columns[1]):
             raise DataFormatError(
                 f"{path}:{number}: {columns[1]!r} is no language but the head of a column; remove "
@@ -200,14 +197,6 @@ def _fields(value: Any) -> dict[str, Any]:
     return {"language": value}
 
 
-def _open(path: Path) -> TextIO:
-    if not path.is_file():
-        raise DataUnavailableError(f"{path}: no such file")
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig")
-    return path.open(encoding="utf-8-sig")
-
-
 @contextmanager
 def _reading(path: Path) -> Iterator[TextIO]:
     """The open file.
@@ -216,14 +205,14 @@ def _reading(path: Path) -> Iterator[TextIO]:
         DataUnavailableError: There is none.
         DataFormatError: It is not UTF-8, or not what its suffix says.
     """
+    if not path.is_file():
+        raise DataUnavailableError(f"{path}: no such file")
     try:
-        with _open(path) as stream:
-            yield stream
-    except DataUnavailableError:
-        raise
+        with reading(path) as stream, io.TextIOWrapper(stream, "utf-8-sig") as text:
+            yield text
     except UnicodeDecodeError as error:
         raise DataFormatError(f"{path}: not UTF-8: {error}. Save the file as UTF-8") from error
-    except (OSError, EOFError, zlib.error) as error:
+    except OSError as error:
         raise DataFormatError(f"{path}: cannot be read: {error}. Copy the file again") from error
 
 
@@ -241,9 +230,3 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield at, line
     if not number:
         raise DataFormatError(f"{path}: the file is empty; is it the right one?")
-
-
-def _wrong_columns(path: Path, number: int, columns: list[str], wanted: str) -> DataFormatError:
-    return DataFormatError(
-        f"{path}:{number}: {len(columns)} columns, expected {wanted}; mend or remove the line"
-    )

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from toys.card import CARD
-from toys.mteb import HashEncoder, WordSearch, evaluate, scores_of
+from toys.encoders import HashEncoder, WordSearch, hash_embedding
+from toys.mteb import evaluate, scores_of, tasks_of
 
-from hybridir_mteb.adapters.mteb.register import register
-from hybridir_mteb.adapters.mteb.task import make_task
 from hybridir_mteb.collections.collection import LanguagePart, ParallelCollection, Passage, Query
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.report import MATRICES
-from hybridir_mteb.plugins.settings import Context, Setting
-from hybridir_mteb.plugins.specs import CollectionSpec
+from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.ranking.ranking import tie_order
 
 LANGUAGES = ("de", "en", "fr")
@@ -41,21 +37,15 @@ def collection() -> ParallelCollection:
 
 @pytest.fixture
 def make(collection: ParallelCollection) -> Any:
-    measures = [measure for _, measure in register().measures.items()]
-    spec = CollectionSpec("Small", LANGUAGES, lambda languages: collection, CARD)
-    return lambda setting=Setting.MULTILINGUAL, **options: make_task(
-        spec, setting, Context.SENTENCE, measures
-    )(**options)
+    return tasks_of(collection)
 
 
 @pytest.fixture
-def encoder(hash_embed: Any) -> HashEncoder:
-    return HashEncoder(hash_embed)
+def encoder() -> HashEncoder:
+    return HashEncoder(None)
 
 
-def test_every_measure_is_in_the_file_of_the_multilingual_task_alone(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_every_measure_is_in_the_file_of_the_multilingual_task_alone(encoder, make, tmp_path):
     result = evaluate(encoder, [make(), make(Setting.MONOLINGUAL)], tmp_path)
     multi, mono = scores_of(result, 0), scores_of(result, 1)
     names = {measure.name for measure in LANGUAGE_BIAS}
@@ -77,12 +67,8 @@ def test_every_measure_is_in_the_file_of_the_multilingual_task_alone(
 
 
 def test_rank_correlation_is_the_mean_spearman_with_the_other_languages(
-    encoder: HashEncoder,
-    make: Any,
-    collection: ParallelCollection,
-    hash_embed: Any,
-    tmp_path: Path,
-) -> None:
+    encoder, make, collection, tmp_path
+):
     found = scores_of(evaluate(encoder, [make()], tmp_path))
     pool = [
         (collection.part(code).passage_id(at), passage.text)
@@ -90,11 +76,11 @@ def test_rank_correlation_is_the_mean_spearman_with_the_other_languages(
         for at, passage in enumerate(collection.part(code).passages)
     ]
     order = tie_order([identifier for identifier, _ in pool])
-    vectors = np.stack([hash_embed(text) for _, text in pool]).astype(np.float64)
+    vectors = np.stack([hash_embedding(text) for _, text in pool]).astype(np.float64)
     ranks: dict[str, dict[str, np.ndarray]] = {}
     for code in LANGUAGES:
         for query in collection.part(code).queries:
-            scores = vectors @ hash_embed(query.text).astype(np.float64)
+            scores = vectors @ hash_embedding(query.text).astype(np.float64)
             ranks.setdefault(query.parallel_id, {})[code] = np.argsort(np.lexsort((order, -scores)))
     expected = np.mean(
         [
@@ -105,24 +91,20 @@ def test_rank_correlation_is_the_mean_spearman_with_the_other_languages(
     assert found["de"]["mrc"] == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_subset_scores_the_same_alone_as_with_the_others(
-    encoder: HashEncoder, make: Any, hash_embed: Any, tmp_path: Path
-) -> None:
+def test_a_subset_scores_the_same_alone_as_with_the_others(encoder, make, tmp_path):
     everything = scores_of(evaluate(encoder, [make()], tmp_path / "all"))
     task = make().filter_languages(languages=None, hf_subsets=["fr"])
-    alone = scores_of(evaluate(HashEncoder(hash_embed), [task], tmp_path / "one"))
+    alone = scores_of(evaluate(HashEncoder(None), [task], tmp_path / "one"))
     assert set(alone) == {"fr"}
     for name, value in alone["fr"].items():
         assert value == everything["fr"][name], name
 
 
-def test_two_models_and_a_model_that_changed_do_not_share_a_memory(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_two_models_and_a_model_that_changed_do_not_share_a_memory(encoder, make, tmp_path):
     task = make()
     task.load_data()
     first = scores_of(evaluate(encoder, [task], tmp_path / "1"))
-    constant = HashEncoder(lambda text: np.eye(16, dtype=np.float32)[len(text) % 3])
+    constant = HashEncoder(None, lambda text: np.eye(16, dtype=np.float32)[len(text) % 3])
     second = scores_of(evaluate(constant, [task], tmp_path / "2"))
     again = scores_of(evaluate(encoder, [task], tmp_path / "3"))
     assert first["de"]["mrc"] == again["de"]["mrc"] != second["de"]["mrc"]
@@ -132,7 +114,7 @@ def test_two_models_and_a_model_that_changed_do_not_share_a_memory(
     assert len(task.memory) == 0
 
 
-def test_a_search_model_has_no_rank_correlation_and_no_probe(make: Any, tmp_path: Path) -> None:
+def test_a_search_model_has_no_rank_correlation_and_no_probe(make, tmp_path):
     score = scores_of(evaluate(WordSearch(), [make()], tmp_path))["de"]
     assert score["mrc"] is None
     assert score["language_probe_accuracy"] is None
@@ -151,9 +133,7 @@ class OneHit(WordSearch):
         }
 
 
-def test_what_a_search_model_leaves_out_is_in_no_top_and_in_no_prediction(
-    make: Any, tmp_path: Path
-) -> None:
+def test_what_a_search_model_leaves_out_is_in_no_top_and_in_no_prediction(make, tmp_path):
     result = evaluate(OneHit(), [make()], tmp_path, prediction_folder=tmp_path / "predictions")
     score = scores_of(result)["de"]
     pool = 16 + 16 + 14
@@ -165,7 +145,7 @@ def test_what_a_search_model_leaves_out_is_in_no_top_and_in_no_prediction(
     assert {len(found) for found in hits.values()} == {1}
 
 
-def test_unloading_keeps_the_context_of_a_task(make: Any) -> None:
+def test_unloading_keeps_the_context_of_a_task(make):
     task = make(context="sentence+paragraph")
     name = task.metadata.name
     task.load_data()

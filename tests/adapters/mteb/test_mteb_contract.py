@@ -5,14 +5,12 @@ from __future__ import annotations
 import inspect
 import sys
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import mteb
 import pytest
 
 from hybridir_mteb.adapters.mteb.register import check_task, register
-from hybridir_mteb.adapters.mteb.streamed import StreamedTask
 from hybridir_mteb.adapters.mteb.task import STATISTICS_DIR
 from hybridir_mteb.errors import PluginError
 
@@ -24,7 +22,7 @@ def why() -> str:
     return f"mteb {version('mteb')} differs from the tested {TESTED}"
 
 
-def test_the_registries_are_where_the_adapter_writes() -> None:
+def test_the_registries_are_where_the_adapter_writes():
     from mteb.models.model_implementations import MODEL_REGISTRY
 
     module: Any = sys.modules["mteb.get_tasks"]
@@ -35,7 +33,7 @@ def test_the_registries_are_where_the_adapter_writes() -> None:
     assert callable(module._create_similar_tasks), why()
 
 
-def test_the_benchmark_lookups_are_caches_over_the_module() -> None:
+def test_the_benchmark_lookups_are_caches_over_the_module():
     import mteb.benchmarks.benchmarks  # noqa: F401
 
     lookup: Any = sys.modules["mteb.benchmarks.get_benchmark"]
@@ -43,7 +41,7 @@ def test_the_benchmark_lookups_are_caches_over_the_module() -> None:
     assert hasattr(lookup._build_aliases_registry, "cache_clear"), why()
 
 
-def test_the_methods_that_tasks_override_and_call_are_there() -> None:
+def test_the_methods_that_tasks_override_and_call_are_there():
     from mteb._create_dataloaders import create_dataloader
     from mteb.abstasks.retrieval import AbsTaskRetrieval
 
@@ -57,7 +55,7 @@ def test_the_methods_that_tasks_override_and_call_are_there() -> None:
     ), why()
 
 
-def test_mteb_finds_models_tasks_and_benchmark() -> None:
+def test_mteb_finds_models_tasks_and_benchmark():
     assert mteb.get_model_meta("hybridir/pocket-base").embed_dim == 384
     assert mteb.get_task("XQuADRMultilingualRetrieval").metadata.main_score == "map"
     assert len(mteb.get_benchmark("HybridIR").tasks) == 6
@@ -65,7 +63,7 @@ def test_mteb_finds_models_tasks_and_benchmark() -> None:
     assert "XQuADRMonolingualRetrieval" in names
 
 
-def test_names_end_in_retrieval_and_none_is_mtebs_own() -> None:
+def test_names_end_in_retrieval_and_none_is_mtebs_own():
     ours = {task.metadata.name for task in TASKS}
     assert len(ours) == 20
     for name in ours:
@@ -87,18 +85,18 @@ def test_names_end_in_retrieval_and_none_is_mtebs_own() -> None:
         ("MIRACLMultilingualRetrieval", 18),
     ],
 )
-def test_each_setting_has_one_subset_for_each_score(name: str, subsets: int) -> None:
+def test_each_setting_has_one_subset_for_each_score(name, subsets):
     assert len(mteb.get_task(name).metadata.hf_subsets) == subsets
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.metadata.name)
-def test_metadata_passes_mtebs_own_checks(task: Any) -> None:
+def test_metadata_passes_mtebs_own_checks(task):
     metadata = task.metadata
     metadata._validate_metadata()
     assert metadata.is_filled()
     assert " " not in metadata.intext_citation()
     assert metadata.prompt is None
-    if issubclass(task, StreamedTask):  # statistics would need the real passages
+    if not task.spec.parallel:  # statistics would need the real passages
         assert metadata.descriptive_stats is None
         return
     assert metadata.descriptive_stats is not None
@@ -107,13 +105,13 @@ def test_metadata_passes_mtebs_own_checks(task: Any) -> None:
     assert metadata.n_samples[metadata.eval_splits[0]] == statistics["num_samples"] > 0
 
 
-def test_the_package_has_statistics_of_its_own_tasks_alone() -> None:
+def test_the_package_has_statistics_of_its_own_tasks_alone():
     """MTEB writes what a user calculates into the package; nothing of that is committed."""
     files = {path.stem for path in STATISTICS_DIR.glob("*.json")}
-    assert files == {t.metadata.name for t in TASKS if not issubclass(t, StreamedTask)}
+    assert files == {t.metadata.name for t in TASKS if t.spec.parallel}
 
 
-def test_descriptive_statistics_are_those_of_the_data(data_dir: Path) -> None:
+def test_descriptive_statistics_are_those_of_the_data(data_dir):
     """The committed file equals what mteb computes now."""
     for name, expected in [
         ("PocketQARMultilingualRetrieval", {"num_queries": 48, "num_documents": 1584}),
@@ -128,13 +126,13 @@ def test_descriptive_statistics_are_those_of_the_data(data_dir: Path) -> None:
         assert task._calculate_descriptive_statistics_from_split(split, hf_subset="de") == committed
 
 
-def test_models_trained_on_squad_are_not_zero_shot_on_xquad_r() -> None:
+def test_models_trained_on_squad_are_not_zero_shot_on_xquad_r():
     meta = mteb.get_model_meta("hybridir/pocket-base")
     assert meta.is_zero_shot_on(mteb.get_tasks(tasks=["XQuADRMonolingualRetrieval"])) is False
     assert meta.is_zero_shot_on(mteb.get_tasks(tasks=["PocketQARMonolingualRetrieval"])) is True
 
 
-def test_the_benchmark_reports_the_settings_apart() -> None:
+def test_the_benchmark_reports_the_settings_apart():
     benchmark = mteb.get_benchmark("HybridIR")
     grouping = benchmark.aggregations[-1]
     assert [group.label for group in grouping.groups] == [
@@ -160,6 +158,6 @@ class Unusable(mteb.get_task("PocketQARMonolingualRetrieval").__class__):
     ("task", "message"),
     [(1, "subclass of mteb.AbsTask"), (NoLanguageScript, "deu-Latn"), (Unusable, "no")],
 )
-def test_a_task_that_would_break_mteb_is_refused(task: Any, message: str) -> None:
+def test_a_task_that_would_break_mteb_is_refused(task, message):
     with pytest.raises(PluginError, match=message):
         check_task(task)

@@ -11,20 +11,21 @@ import pytest
 import torch
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.models.abs_encoder import AbsEncoder
-from mteb.models.model_meta import ModelMeta, ScoringFunction
+from mteb.models.model_meta import ScoringFunction
 from mteb.timing import TimingStack
-from mteb.types import PromptType
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
+from toys.encoders import meta
+from toys.mteb import evaluate as run
+from toys.mteb import scores_of
 
 from hybridir_mteb import paths
-from hybridir_mteb.adapters.mteb.embed import encode_once_of, namespace_of, prompt_signature, scorer
-from hybridir_mteb.adapters.mteb.encoder import EncodeCall
+from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
 from hybridir_mteb.encoders.cache import store_files
 from hybridir_mteb.encoders.pocket.model import load_pocket, network_of
-from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer
+from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer, scorer_of
 
 pytestmark = pytest.mark.usefixtures("pocket_weights")
 TASK = "PocketQARMonolingualRetrieval"
@@ -42,65 +43,49 @@ def pocket() -> SentenceTransformer:
 def stock(model: SentenceTransformer) -> Any:
     """MTEB's own wrapper, as for ``mteb run -m sentence-transformers/…``."""
     wrapper = mteb.SentenceTransformerEncoderWrapper(model)
-    wrapper.mteb_model_meta = ModelMeta.create_empty(
-        {
-            "name": "test/stock",
-            "revision": "1",
-            "similarity_fn_name": ScoringFunction.COSINE,
-        }
-    )
+    wrapper.mteb_model_meta = meta("test/stock")
     return wrapper
 
 
 def evaluate(model: Any, folder: Path, *languages: str) -> dict[str, float]:
     task = mteb.get_task(TASK, languages=list(languages))
-    (result,) = mteb.evaluate(
-        model, [task], cache=mteb.ResultCache(folder), co2_tracker=False
-    ).task_results
-    return {score["hf_subset"]: score["map"] for score in result.scores["test"]}
+    found = scores_of(run(model, [task], folder))
+    return {subset: score["map"] for subset, score in found.items()}
 
 
 def call(**encode_kwargs: Any) -> EncodeCall:
     return EncodeCall(mteb.get_task(TASK).metadata, "test", "en", encode_kwargs)
 
 
-def test_a_foreign_model_is_stored_by_the_content_of_its_weights(
-    pocket: SentenceTransformer, tmp_path: Path
-) -> None:
+def test_a_foreign_model_is_stored_by_the_content_of_its_weights(pocket, tmp_path):
     first = stock(pocket)
     scores = evaluate(first, tmp_path / "a", "eng")
-    assert encode_once_of(first, call(batch_size=32)).encoded == 48 + 144
+    assert of_mteb(first, call(batch_size=32)).once.encoded == 48 + 144
     again = stock(pocket)  # another object, equal weights
     assert evaluate(again, tmp_path / "b", "eng") == scores
-    assert encode_once_of(again, call(batch_size=32)).encoded == 0
+    assert of_mteb(again, call(batch_size=32)).once.encoded == 0
     (file,) = store_files(paths.embedding_store_dir())
     assert (file.label, file.entries) == ("test/stock", 192)
 
 
-def test_a_foreign_model_scores_as_it_does_through_our_adapter(tmp_path: Path) -> None:
+def test_a_foreign_model_scores_as_it_does_through_our_adapter(tmp_path):
     ours = evaluate(mteb.get_model("hybridir/pocket-base"), tmp_path / "a", "eng", "hin")
     theirs = evaluate(stock(load_pocket()), tmp_path / "b", "eng", "hin")
     assert theirs == pytest.approx(ours, abs=1e-6)
 
 
-def test_the_store_can_be_switched_off(
-    pocket: SentenceTransformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_store_can_be_switched_off(pocket, tmp_path, monkeypatch):
     monkeypatch.setenv(paths.STORE_VARIABLE, "0")
     evaluate(stock(pocket), tmp_path, "eng")
     assert store_files(paths.embedding_store_dir()) == []
 
 
 @pytest.mark.parametrize("fingerprint", [None, "v1"])
-def test_a_class_of_its_own_is_stored_only_if_it_names_its_fingerprint(
-    fingerprint: str | None, tmp_path: Path
-) -> None:
+def test_a_class_of_its_own_is_stored_only_if_it_names_its_fingerprint(fingerprint, tmp_path):
     class Remote(AbsEncoder):
         model = torch.nn.Linear(1, 1)  # what else it does with its network is unknown
         embedding_fingerprint = fingerprint
-        mteb_model_meta = ModelMeta.create_empty(
-            {"name": "test/api", "revision": "1", "similarity_fn_name": ScoringFunction.DOT_PRODUCT}
-        )
+        mteb_model_meta = meta("test/api", similarity_fn_name=ScoringFunction.DOT_PRODUCT)
 
         def encode(self, inputs: Any, **kwargs: Any) -> np.ndarray:
             texts = [text for batch in inputs for text in batch["text"]]
@@ -110,33 +95,31 @@ def test_a_class_of_its_own_is_stored_only_if_it_names_its_fingerprint(
     assert len(store_files(paths.embedding_store_dir())) == (0 if fingerprint is None else 1)
 
 
-def test_other_arguments_of_encode_are_other_embeddings(pocket: SentenceTransformer) -> None:
+def test_other_arguments_of_encode_are_other_embeddings(pocket):
     model = stock(pocket)
-    plain = encode_once_of(model, call(batch_size=32))
-    assert encode_once_of(model, call(batch_size=8, show_progress_bar=True)) is plain
-    assert encode_once_of(model, call(normalize_embeddings=False)) is not plain
+    plain = of_mteb(model, call(batch_size=32)).once
+    assert of_mteb(model, call(batch_size=8, show_progress_bar=True)).once is plain
+    assert of_mteb(model, call(normalize_embeddings=False)).once is not plain
 
 
-def test_the_usual_wrapper_is_scored_in_float64(pocket: SentenceTransformer) -> None:
-    vectors = (np.eye(3, dtype=np.float32), np.arange(3))
-    model = stock(pocket)
-    assert isinstance(scorer(model, vectors, vectors), DenseScorer)
+def test_the_usual_wrapper_is_scored_in_float64(pocket):
+    eye = np.eye(3, dtype=np.float32)
+    encoder = of_mteb(stock(pocket), call())
+    assert isinstance(scorer_of(encoder.similarity, eye, eye, np.arange(3)), DenseScorer)
     pocket.similarity_fn_name = "euclidean"
     try:
-        assert isinstance(scorer(model, vectors, vectors), FunctionScorer)
+        assert isinstance(scorer_of(encoder.similarity, eye, eye, np.arange(3)), FunctionScorer)
     finally:
         pocket.similarity_fn_name = "cosine"
 
 
-def test_truncated_embeddings_are_never_the_full_ones(
-    pocket: SentenceTransformer, tmp_path: Path
-) -> None:
+def test_truncated_embeddings_are_never_the_full_ones(pocket, tmp_path):
     full = evaluate(stock(pocket), tmp_path / "full", "deu")
     model = stock(pocket)
     pocket.truncate_dim = 64
     try:
         short = evaluate(model, tmp_path / "short", "deu")
-        vectors, _ = encode_once_of(model, call(batch_size=32)).embed(
+        vectors, _ = of_mteb(model, call(batch_size=32)).once.embed(
             ["q"], "test", lambda texts: iter([([0], pocket.encode(["q"]))])
         )
     finally:
@@ -145,7 +128,7 @@ def test_truncated_embeddings_are_never_the_full_ones(
     assert short["de"] < full["de"]
 
 
-def test_the_prompt_is_part_of_the_key() -> None:
+def test_the_prompt_is_part_of_the_key():
     class Instructed(AbsEncoder):
         model_prompts = {"query": "find: "}  # noqa: RUF012
         instruction_template = "Instruct: {instruction}"
@@ -154,14 +137,14 @@ def test_the_prompt_is_part_of_the_key() -> None:
             raise AssertionError
 
     model = Instructed()
-    query = prompt_signature(model, PromptType.query, call())
+    query = of_mteb(model, call()).prompt("query")
     assert "find: " in query
-    assert query != prompt_signature(model, PromptType.document, call())
+    assert query != of_mteb(model, call()).prompt("document")
     model.model_prompts = {"query": "other: "}
-    assert prompt_signature(model, PromptType.query, call()) != query
+    assert of_mteb(model, call()).prompt("query") != query
 
 
-def test_bf16_results_are_kept_apart(tmp_path: Path) -> None:
+def test_bf16_results_are_kept_apart(tmp_path):
     model = mteb.get_model("hybridir/pocket-base", precision="bf16")
     scores = evaluate(model, tmp_path, "eng")
     exact = evaluate(mteb.get_model("hybridir/pocket-base"), tmp_path, "eng")
@@ -172,14 +155,12 @@ def test_bf16_results_are_kept_apart(tmp_path: Path) -> None:
     assert len(store_files(paths.embedding_store_dir())) == 2
 
 
-def test_an_argument_that_nobody_reads_is_refused() -> None:
+def test_an_argument_that_nobody_reads_is_refused():
     with pytest.raises(TypeError, match="precison"):
         mteb.get_model("hybridir/pocket-base", precison="bf16")
 
 
-def test_mtebs_own_evaluation_gives_the_same_scores(
-    pocket: SentenceTransformer, tmp_path: Path
-) -> None:
+def test_mtebs_own_evaluation_gives_the_same_scores(pocket, tmp_path):
     """The stock path (its search, its metrics) on the same task and model."""
     task = mteb.get_task("PocketQARMultilingualRetrieval", hf_subsets=["en"])
     task.load_data()
@@ -197,9 +178,7 @@ def test_mtebs_own_evaluation_gives_the_same_scores(
         assert ours[name] == pytest.approx(theirs[name], abs=2e-5), name
 
 
-def test_weights_changed_in_place_are_encoded_anew(
-    pocket: SentenceTransformer, tmp_path: Path
-) -> None:
+def test_weights_changed_in_place_are_encoded_anew(pocket, tmp_path):
     """A callback that evaluates the same object after each epoch."""
     model = stock(pocket)
     evaluate(model, tmp_path / "before", "eng")
@@ -209,24 +188,22 @@ def test_weights_changed_in_place_are_encoded_anew(
         with torch.no_grad():
             parameter.copy_(torch.randn(parameter.shape, generator=torch.manual_seed(0)))
         evaluate(model, tmp_path / "after", "eng")
-        assert encode_once_of(model, call(batch_size=32)).encoded == 192
+        assert of_mteb(model, call(batch_size=32)).once.encoded == 192
     finally:
         with torch.no_grad():
             parameter.copy_(original)
 
 
-def test_a_static_model_has_no_longest_input() -> None:
+def test_a_static_model_has_no_longest_input():
     words = Tokenizer(WordLevel({"a": 0, "b": 1}, unk_token="a"))
     static = stock(SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=4)]))
     assert static.model.max_seq_length == float("inf")
-    found = namespace_of(static, "")
+    found = of_mteb(static, call()).namespace
     assert found is not None
     assert found.max_length == 0
 
 
-def test_a_subclass_of_mtebs_wrapper_is_not_trusted_to_be_its_network(
-    pocket: SentenceTransformer, tmp_path: Path
-) -> None:
+def test_a_subclass_of_mtebs_wrapper_is_not_trusted_to_be_its_network(pocket, tmp_path):
     class Centred(mteb.SentenceTransformerEncoderWrapper):
         def encode(self, *args: Any, **kwargs: Any) -> np.ndarray:
             vectors = np.asarray(super().encode(*args, **kwargs))

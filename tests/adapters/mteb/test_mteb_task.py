@@ -4,39 +4,32 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from toys.card import CARD
-from toys.mteb import HashEncoder, WordSearch, evaluate, scores_of
+from toys.encoders import HashEncoder, Reversed, WordSearch, hash_embedding
+from toys.mteb import evaluate, scores_of, tasks_of
 
-from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.task import make_task
 from hybridir_mteb.collections.collection import ParallelCollection, Query
 from hybridir_mteb.errors import DataFormatError, EmbeddingError, UnknownNameError
 from hybridir_mteb.plugins.settings import Context, Setting
-from hybridir_mteb.plugins.specs import CollectionSpec
 
 
 @pytest.fixture
-def encoder(hash_embed: Any) -> HashEncoder:
-    return HashEncoder(hash_embed)
+def encoder() -> HashEncoder:
+    return HashEncoder(None)
 
 
 @pytest.fixture
 def make(toy: Any) -> Any:
     """Makes a task of the toy collection."""
-    measures = [measure for _, measure in register().measures.items()]
-    spec = CollectionSpec("Toy", ("de", "en", "fr"), lambda languages: toy, CARD)
-    return lambda setting, **kwargs: make_task(spec, setting, Context.SENTENCE, measures)(**kwargs)
+    return tasks_of(toy)
 
 
-def test_each_setting_has_its_subsets_and_all_its_measures(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_each_setting_has_its_subsets_and_all_its_measures(encoder, make, tmp_path):
     tasks = [make(setting) for setting in Setting]
     result = evaluate(encoder, tasks, tmp_path)
     mono, cross, multi = (scores_of(result, at) for at in range(3))
@@ -54,15 +47,13 @@ def test_each_setting_has_its_subsets_and_all_its_measures(
     assert (multi["de"]["n_queries"], multi["de"]["n_passages"]) == (3, 16)
 
 
-def test_scores_equal_a_slow_computation_from_the_definition(
-    encoder: HashEncoder, make: Any, toy: Any, tmp_path: Path, hash_embed: Any
-) -> None:
+def test_scores_equal_a_slow_computation_from_the_definition(encoder, make, toy, tmp_path):
     found = scores_of(evaluate(encoder, [make(Setting.MULTILINGUAL)], tmp_path))
     pool = [(code, p) for code in ("de", "en", "fr") for p in toy.part(code).passages]
-    vectors = np.stack([hash_embed(p.text) for _, p in pool]).astype(np.float64)
+    vectors = np.stack([hash_embedding(p.text) for _, p in pool]).astype(np.float64)
     precisions, distances = [], []
     for query in toy.part("de").queries:
-        similarity = vectors @ hash_embed(query.text).astype(np.float64)
+        similarity = vectors @ hash_embedding(query.text).astype(np.float64)
         ranking = np.argsort(-similarity, kind="stable").tolist()
         relevant = [
             at
@@ -76,9 +67,7 @@ def test_scores_equal_a_slow_computation_from_the_definition(
     assert found["de"]["rank_distance"] == pytest.approx(np.mean(distances), abs=1e-6)
 
 
-def test_all_tasks_of_a_run_encode_each_distinct_text_once(
-    encoder: HashEncoder, make: Any, toy: Any, tmp_path: Path
-) -> None:
+def test_all_tasks_of_a_run_encode_each_distinct_text_once(encoder, make, toy, tmp_path):
     evaluate(encoder, [make(setting) for setting in Setting], tmp_path)
     expected = {("query", q.text) for part in toy.parts.values() for q in part.queries} | {
         ("document", p.text) for part in toy.parts.values() for p in part.passages
@@ -87,18 +76,14 @@ def test_all_tasks_of_a_run_encode_each_distinct_text_once(
     assert set(encoder.seen) == expected
 
 
-def test_another_model_object_is_encoded_anew(
-    encoder: HashEncoder, make: Any, tmp_path: Path, hash_embed: Any
-) -> None:
+def test_another_model_object_is_encoded_anew(encoder, make, tmp_path):
     evaluate(encoder, [make(Setting.MONOLINGUAL)], tmp_path / "a")
-    other = HashEncoder(lambda text: -hash_embed(text[::-1]))
+    other = HashEncoder(None, lambda text: -hash_embedding(text[::-1]))
     evaluate(other, [make(Setting.MONOLINGUAL)], tmp_path / "b")
     assert len(other.seen) == len(encoder.seen)
 
 
-def test_languages_filter_subsets_and_what_is_encoded(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_languages_filter_subsets_and_what_is_encoded(encoder, make, tmp_path):
     task = make(Setting.CROSS_LINGUAL).filter_languages(["fra"])
     assert set(scores_of(evaluate(encoder, [task], tmp_path))) == {
         "de-fr",
@@ -107,14 +92,12 @@ def test_languages_filter_subsets_and_what_is_encoded(
         "fr-en",
     }
     only = make(Setting.MONOLINGUAL).filter_languages(["deu"])
-    other = HashEncoder(encoder.embed)
+    other = HashEncoder(None)
     assert set(scores_of(evaluate(other, [only], tmp_path))) == {"de"}
     assert all("Katze" in t or "Hund" in t or "Vogel" in t for _, t in other.seen)
 
 
-def test_only_missing_subsets_are_run_again_and_merged(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_only_missing_subsets_are_run_again_and_merged(encoder, make, tmp_path):
     evaluate(encoder, [make(Setting.MONOLINGUAL).filter_languages(["deu"])], tmp_path)
     file = next(tmp_path.rglob("ToyMonolingualRetrieval.json"))
     before = json.loads(file.read_text())["scores"]["test"]
@@ -124,16 +107,14 @@ def test_only_missing_subsets_are_run_again_and_merged(
     assert after["de"] == before[0]
 
 
-def test_an_unknown_split_names_the_splits_there_are(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_an_unknown_split_names_the_splits_there_are(encoder, make, tmp_path):
     known = make(Setting.MONOLINGUAL).filter_eval_splits(["test"])
     assert set(scores_of(evaluate(encoder, [known], tmp_path / "a"))) == {"de", "en", "fr"}
     with pytest.raises(UnknownNameError, match="no split dev, only test"):
         evaluate(encoder, [make(Setting.MONOLINGUAL).filter_eval_splits(["dev"])], tmp_path / "b")
 
 
-def test_context_changes_text_and_name(encoder: HashEncoder, make: Any, tmp_path: Path) -> None:
+def test_context_changes_text_and_name(encoder, make, tmp_path):
     task = make(Setting.MONOLINGUAL, context="sentence+paragraph")
     assert task.metadata.name == "ToyMonolingualInContextRetrieval"
     evaluate(encoder, [task], tmp_path)
@@ -143,8 +124,8 @@ def test_context_changes_text_and_name(encoder: HashEncoder, make: Any, tmp_path
 
 
 def test_one_language_of_a_collection_that_is_answered_elsewhere_can_be_run(
-    encoder: HashEncoder, make: Any, toy: Any, tmp_path: Path
-) -> None:
+    encoder, make, toy, tmp_path
+):
     asked_only = replace(toy.part("de"), queries=(Query("x", "only in German?", ()),))
     english = replace(toy.part("en"), queries=(Query("x", "the cat?", (0,)),))
     whole = {"de": asked_only, "en": english}
@@ -164,7 +145,7 @@ def test_one_language_of_a_collection_that_is_answered_elsewhere_can_be_run(
     assert scores_of(evaluate(encoder, [pair], tmp_path))["de-en"]["n_queries"] == 1
 
 
-def test_predictions_are_saved_best_first(encoder: HashEncoder, make: Any, tmp_path: Path) -> None:
+def test_predictions_are_saved_best_first(encoder, make, tmp_path):
     evaluate(encoder, [make(Setting.MONOLINGUAL)], tmp_path / "r", prediction_folder=tmp_path / "p")
     saved = json.loads((tmp_path / "p" / "ToyMonolingualRetrieval_predictions.json").read_text())
     run = saved["en"]["test"]["q:en:f0"]
@@ -181,45 +162,31 @@ def test_predictions_are_saved_best_first(encoder: HashEncoder, make: Any, tmp_p
         (lambda v: v[:, :, None], "have shape"),
     ],
 )
-def test_broken_embeddings_are_one_clear_error(
-    make: Any, tmp_path: Path, hash_embed: Any, fault: Any, message: str
-) -> None:
+def test_broken_embeddings_are_one_clear_error(make, tmp_path, fault, message):
     class Broken(HashEncoder):
         def encode(self, *args: Any, **kwargs: Any) -> np.ndarray:
             return fault(super().encode(*args, **kwargs))
 
     with pytest.raises(EmbeddingError, match=message):
-        evaluate(Broken(hash_embed), [make(Setting.MONOLINGUAL)], tmp_path)
+        evaluate(Broken(None), [make(Setting.MONOLINGUAL)], tmp_path)
 
 
-def test_a_models_own_similarity_decides_the_ranks(
-    make: Any, tmp_path: Path, hash_embed: Any
-) -> None:
-    class Reversed(HashEncoder):
-        def similarity(self, a: Any, b: Any) -> torch.Tensor:
-            return -(torch.as_tensor(a) @ torch.as_tensor(b).T)
-
-    normal = scores_of(
-        evaluate(HashEncoder(hash_embed), [make(Setting.MONOLINGUAL)], tmp_path / "a")
-    )
-    reverse = scores_of(evaluate(Reversed(hash_embed), [make(Setting.MONOLINGUAL)], tmp_path / "b"))
+def test_a_models_own_similarity_decides_the_ranks(encoder, make, tmp_path):
+    normal = scores_of(evaluate(encoder, [make(Setting.MONOLINGUAL)], tmp_path / "a"))
+    reverse = scores_of(evaluate(Reversed(None), [make(Setting.MONOLINGUAL)], tmp_path / "b"))
     assert reverse["en"]["mrr"] < normal["en"]["mrr"]
 
 
-def test_torch_tensors_in_low_precision_are_welcome(
-    make: Any, tmp_path: Path, hash_embed: Any
-) -> None:
+def test_torch_tensors_in_low_precision_are_welcome(make, tmp_path):
     class HalfPrecision(HashEncoder):
         def encode(self, *args: Any, **kwargs: Any) -> Any:
             return torch.from_numpy(super().encode(*args, **kwargs)).bfloat16()
 
-    result = evaluate(HalfPrecision(hash_embed), [make(Setting.MONOLINGUAL)], tmp_path)
+    result = evaluate(HalfPrecision(None), [make(Setting.MONOLINGUAL)], tmp_path)
     assert scores_of(result)["de"]["map"] > 0.5
 
 
-def test_a_search_model_is_scored_and_what_it_does_not_return_ranks_last(
-    make: Any, tmp_path: Path
-) -> None:
+def test_a_search_model_is_scored_and_what_it_does_not_return_ranks_last(make, tmp_path):
     scores = scores_of(evaluate(WordSearch(), [make(Setting.MONOLINGUAL)], tmp_path))
     assert scores["en"]["recall_at_1"] == 1.0
     multi = scores_of(evaluate(WordSearch(), [make(Setting.MULTILINGUAL)], tmp_path))
@@ -227,14 +194,7 @@ def test_a_search_model_is_scored_and_what_it_does_not_return_ranks_last(
     assert 0 < multi["en"]["map"] < 1
 
 
-def test_values_in_the_result_file_are_strict_json(
-    encoder: HashEncoder, make: Any, tmp_path: Path
-) -> None:
+def test_values_in_the_result_file_are_strict_json(encoder, make, tmp_path):
     evaluate(encoder, [make(Setting.MULTILINGUAL)], tmp_path)
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(constant)
-
-    json.loads(
-        next(tmp_path.rglob("ToyMultilingualRetrieval.json")).read_text(), parse_constant=refuse
-    )
+    text = next(tmp_path.rglob("ToyMultilingualRetrieval.json")).read_text()
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))

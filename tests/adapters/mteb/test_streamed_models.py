@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from toys import TESTS
-from toys.streamed import (
-    DISTINCT,
-    MONO,
-    MULTI,
-    WORDS,
-    HashEncoder,
-    evaluate,
-    in_memory,
-    scores_of,
-    task_of,
-    toy_part,
-    toy_spec,
-)
+from toys.cli import succeed
+from toys.encoders import HashEncoder
+from toys.mteb import evaluate, scores_of
+from toys.streamed import DISTINCT, MONO, MULTI, WORDS, in_memory, task_of, toy_part, toy_spec
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb import shards as mteb_streamed_pool
@@ -54,9 +43,7 @@ def centring(scale: float = 0.3, **changes: Any) -> FittedDebiaser:
 
 
 @pytest.mark.parametrize("name", [MONO, MULTI])
-def test_a_debiased_encoder_is_debiased_by_the_language_of_each_passage(
-    name: str, tmp_path: Path
-) -> None:
+def test_a_debiased_encoder_is_debiased_by_the_language_of_each_passage(name, tmp_path):
     parts = {code: toy_part(code) for code in WORDS}
     base, fitted = HashEncoder(), centring()
 
@@ -74,9 +61,7 @@ def test_a_debiased_encoder_is_debiased_by_the_language_of_each_passage(
         assert given == pytest.approx({k: expected[k] for k in given}, abs=1e-6)
 
 
-def test_queries_in_another_language_than_the_passages_are_debiased_by_their_own(
-    tmp_path: Path,
-) -> None:
+def test_queries_in_another_language_than_the_passages_are_debiased_by_their_own(tmp_path):
     parts = {"sw": toy_part("sw")}
     base, fitted = HashEncoder(), centring(2.0)
 
@@ -92,7 +77,7 @@ def test_queries_in_another_language_than_the_passages_are_debiased_by_their_own
     assert found["map"] == pytest.approx(expected["map"], abs=1e-6)
 
 
-def test_debiasing_does_not_encode_again_and_is_kept_by_its_statistics(tmp_path: Path) -> None:
+def test_debiasing_does_not_encode_again_and_is_kept_by_its_statistics(tmp_path):
     base = HashEncoder()
     evaluate(base, [task_of(MONO)], tmp_path / "a")
     assert base.passages_seen() == DISTINCT
@@ -107,15 +92,13 @@ def test_debiasing_does_not_encode_again_and_is_kept_by_its_statistics(tmp_path:
     assert len(shard_files(paths.shard_dir())) == 6  # two languages, three encoders
 
 
-def test_a_debiaser_of_queries_alone_uses_the_base_encoders_shards(tmp_path: Path) -> None:
+def test_a_debiaser_of_queries_alone_uses_the_base_encoders_shards(tmp_path):
     queries = centring(roles=frozenset({"query"}))
     evaluate(DebiasedEncoder(HashEncoder(), queries), [task_of(MONO)], tmp_path)
     assert len(shard_files(paths.shard_dir())) == 2
 
 
-def test_an_interrupted_run_goes_on_with_the_next_shard(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_run_goes_on_with_the_next_shard(tmp_path, monkeypatch):
     monkeypatch.setattr(mteb_streamed_pool, "ROWS", 8)
     part = toy_part("sw")
     alone = toy_spec({"sw": part}, settings=(Setting.MONOLINGUAL,))
@@ -147,9 +130,11 @@ from pathlib import Path
 import numpy as np
 sys.path.insert(0, sys.argv[1])
 from mteb.types import PromptType
-from toys.streamed import CARD, HashEncoder, evaluate, scores_of, task_of
-from hybridir_mteb.collections.collection import StreamedPassage
-from hybridir_mteb.plugins.specs import StreamedPart, StreamedSpec
+from toys.encoders import HashEncoder
+from toys.mteb import evaluate, scores_of
+from toys.streamed import CARD, task_of
+from hybridir_mteb.collections.collection import CollectionPart, StreamedPassage
+from hybridir_mteb.plugins.specs import CollectionSpec
 
 class Endless:
     name = "Long"
@@ -170,8 +155,9 @@ class Quick(HashEncoder):
             yield range(start, start + len(part)), vectors
 
 for n in (10_000, 30_000):
-    part = StreamedPart("sw", {"q": "5 x"}, {"q": {"5": 1}}, Endless(n))
-    spec = StreamedSpec("Streamed", ("sw",), {"sw": part}.__getitem__, CARD, split="dev")
+    part = CollectionPart("sw", {"q": "5 x"}, {"q": {"5": 1}}, Endless(n))
+    load = {"sw": part}.__getitem__
+    spec = CollectionSpec("Streamed", ("sw",), load, CARD, split="dev", parallel=False)
     out = Path(sys.argv[2]) / str(n)
     task = task_of("StreamedMonolingualRetrieval", spec)
     score = scores_of(evaluate(Quick(), [task], out, prediction_folder=out))["sw"]
@@ -179,11 +165,9 @@ for n in (10_000, 30_000):
 """
 
 
-def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_corpus(tmp_path):
     """30,000 passages of 4,000 characters, 120 MB, are never in memory together."""
-    command = [sys.executable, "-c", MEMORY, str(TESTS), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = succeed(sys.executable, "-c", MEMORY, TESTS, tmp_path)
     small, large = (line.split() for line in done.stdout.strip().splitlines()[-2:])
     assert (small[1], large[1]) == ("10000", "30000")
     assert float(large[2]) == 1.0

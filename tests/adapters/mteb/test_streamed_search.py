@@ -12,15 +12,16 @@ import pytest
 import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
-from toys.streamed import MONO, MULTI, HashEncoder, toy_spec
-from typer.testing import CliRunner
+from toys.cli import run
+from toys.encoders import HashEncoder
+from toys.mteb import measures
+from toys.streamed import MONO, MULTI, toy_spec
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb import run as mteb_search
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.run import check_folder, search
-from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
-from hybridir_mteb.cli.app import app
+from hybridir_mteb.adapters.mteb.task import make_tasks
 from hybridir_mteb.collections.readers.trec import read_qrels, read_run
 from hybridir_mteb.errors import DataFormatError, SettingError, UnknownNameError
 from hybridir_mteb.ranking.shards.listing import clear_shards, shard_files
@@ -39,8 +40,7 @@ PAIRS = {
 def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
     """The toy tasks are registered, and every encoder is the hash encoder."""
     registry = register().tasks
-    measures = [measure for _, measure in register().measures.items()]
-    for task in make_streamed_tasks(toy_spec(), measures):
+    for task in make_tasks(toy_spec(), measures()):
         monkeypatch.setitem(registry._items, task.metadata.name, task)
     monkeypatch.setattr(mteb_search, "load_base", lambda name, **options: HashEncoder())
 
@@ -60,41 +60,39 @@ def by_trec_eval(folder: Path, subset: str) -> dict[str, float]:
     ("task", "subsets"),
     [(MONO, ["sw", "yo"]), (MULTI, ["sw", "yo"]), ("PocketQARCrossLingualRetrieval", ["de-en"])],
 )
-def test_trec_eval_scores_each_written_run_as_we_do(
-    task: str, subsets: list[str], tmp_path: Path
-) -> None:
+def test_trec_eval_scores_each_written_run_as_we_do(task, subsets, tmp_path):
     found = dict(search("test/hash", task, tmp_path / "out", subsets=subsets))
     assert list(found) == subsets
     record = json.loads((tmp_path / "out" / "measures.json").read_text())
     assert (record["encoder"], record["task"], record["depth"]) == ("test/hash", task, 1000)
     for subset in subsets:
-        measures = record["subsets"][subset]
+        found_here = record["subsets"][subset]
         expected = by_trec_eval(tmp_path / "out", subset)
-        assert {name: measures[name] for name in PAIRS} == pytest.approx(expected, abs=1e-6)
+        assert {name: found_here[name] for name in PAIRS} == pytest.approx(expected, abs=1e-6)
         run = read_run(tmp_path / "out" / f"{subset}.trec")
         assert {query: list(ranking) for query, ranking in run.items()} == {
             query: list(ranking) for query, ranking in found[subset].run.items()
         }
 
 
-def test_the_toy_runs_hold_equal_scores(tmp_path: Path) -> None:
+def test_the_toy_runs_hold_equal_scores(tmp_path):
     """Else the parity above would say nothing of ties."""
     found = dict(search("test/hash", MONO, tmp_path, subsets=["sw"]))
     assert any(len(set(r.values())) < len(r) for r in found["sw"].run.values())
 
 
-def test_what_a_shallow_run_lacks_counts_in_our_measures_only(tmp_path: Path) -> None:
+def test_what_a_shallow_run_lacks_counts_in_our_measures_only(tmp_path):
     dict(search("test/hash", MONO, tmp_path, subsets=["sw"], depth=5))
-    measures = json.loads((tmp_path / "measures.json").read_text())["subsets"]["sw"]
+    held = json.loads((tmp_path / "measures.json").read_text())["subsets"]["sw"]
     lines = (tmp_path / "sw.trec").read_text().splitlines()
-    assert len(lines) == 5 * measures["n_queries"]
+    assert len(lines) == 5 * held["n_queries"]
     assert [line.split()[3] for line in lines[:5]] == list("12345")
-    assert by_trec_eval(tmp_path, "sw")["map"] < measures["map"]
+    assert by_trec_eval(tmp_path, "sw")["map"] < held["map"]
     assert not list(tmp_path.glob(".*"))
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32) | st.sampled_from([0.0, 1.0, 0.5]), max_size=30))
-def test_scores_for_trec_eval_fall_strictly_and_stay_near(values: list[float]) -> None:
+def test_scores_for_trec_eval_fall_strictly_and_stay_near(values):
     ordered = sorted(values, reverse=True)
     written = [f"{score:.9g}" for score in trec_scores(ordered).tolist()]
     read = np.array([np.float32(float(score)) for score in written])
@@ -103,13 +101,13 @@ def test_scores_for_trec_eval_fall_strictly_and_stay_near(values: list[float]) -
     assert np.allclose(read, ordered, atol=2 * step * max(len(values), 1), rtol=0)
 
 
-def test_scores_that_differ_are_written_as_they_are() -> None:
+def test_scores_that_differ_are_written_as_they_are():
     assert trec_scores([0.5, 0.25, -1.0]).tolist() == [0.5, 0.25, -1.0]
     tied = trec_scores([1.0, 1.0, 0.5])
     assert tied.tolist() == [1.0, float(np.nextafter(np.float32(1), np.float32(0))), 0.5]
 
 
-def test_an_id_with_white_space_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+def test_an_id_with_white_space_is_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(DataFormatError, match="id 'two words' cannot be in a TREC file"):
         write_run(tmp_path / "a.trec", {"q": {"good": 1.0, "two words": 0.5}}, "x")
     assert not list(tmp_path.iterdir())
@@ -130,16 +128,14 @@ def test_an_id_with_white_space_is_refused_and_nothing_is_written(tmp_path: Path
         ),
     ],
 )
-def test_mistakes_are_one_clear_message(
-    options: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
-) -> None:
+def test_mistakes_are_one_clear_message(options, error, message, tmp_path):
     values = {"task": MONO, **options}
     with pytest.raises(error, match=message):
         dict(search("test/hash", values.pop("task"), tmp_path / "out", **values))
     assert not (tmp_path / "out").exists()
 
 
-def test_two_searches_are_not_mixed_in_one_folder(tmp_path: Path) -> None:
+def test_two_searches_are_not_mixed_in_one_folder(tmp_path):
     dict(search("test/hash", MONO, tmp_path, subsets=["sw"]))
     dict(search("test/hash", MONO, tmp_path, subsets=["sw"]))  # again is fine
     with pytest.raises(SettingError, match="holds the search of test/hash on Streamed"):
@@ -152,7 +148,7 @@ def test_two_searches_are_not_mixed_in_one_folder(tmp_path: Path) -> None:
         check_folder(tmp_path / "file", {})
 
 
-def test_subsets_of_an_earlier_search_stay_in_the_measures(tmp_path: Path) -> None:
+def test_subsets_of_an_earlier_search_stay_in_the_measures(tmp_path):
     def held() -> dict[str, Any]:
         content = json.loads((tmp_path / "measures.json").read_text())
         return dict(content["subsets"])
@@ -165,12 +161,7 @@ def test_subsets_of_an_earlier_search_stay_in_the_measures(tmp_path: Path) -> No
     assert list(held()) == ["yo"], "made in another way"
 
 
-def test_the_command_prints_a_table_and_the_cache_shows_the_shards(tmp_path: Path) -> None:
-    def run(*arguments: str) -> str:
-        done = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return done.output
-
+def test_the_command_prints_a_table_and_the_cache_shows_the_shards(tmp_path):
     out = run(
         "search", "test/hash", MONO, "--output", str(tmp_path), "--subset", "yo", "--depth", "3"
     )
@@ -187,7 +178,7 @@ def test_the_command_prints_a_table_and_the_cache_shows_the_shards(tmp_path: Pat
     assert "Toy yo" not in run("cache", "info")
 
 
-def test_clearing_leaves_what_is_no_shard_folder(tmp_path: Path) -> None:
+def test_clearing_leaves_what_is_no_shard_folder(tmp_path):
     dict(search("test/hash", MONO, tmp_path / "out", subsets=["sw"]))
     parent = paths.shard_dir()
     (made,) = shard_files(parent)
@@ -202,16 +193,16 @@ def test_clearing_leaves_what_is_no_shard_folder(tmp_path: Path) -> None:
     assert sorted(path.name for path in parent.iterdir()) == ["mine", "renamed"]
 
 
-def test_tables_of_passages_are_shown_and_cleared() -> None:
+def test_tables_of_passages_are_shown_and_cleared():
     folder = paths.corpora_dir()
     folder.mkdir(parents=True)
     for name in ("a.arrow", ".b.arrow.1.0.tmp", "mine.txt"):
         (folder / name).write_bytes(bytes(1_000_000))
-    assert "0.003 GB of passages as tables" in CliRunner().invoke(app, ["cache", "info"]).output
-    assert "freed 0.002 GB" in CliRunner().invoke(app, ["cache", "clear", "--shards"]).output
+    assert "0.003 GB of passages as tables" in run("cache", "info")
+    assert "freed 0.002 GB" in run("cache", "clear", "--shards")
     assert [file.name for file in folder.iterdir()] == ["mine.txt"]
 
 
-def test_dtype_and_device_reach_the_task(tmp_path: Path) -> None:
+def test_dtype_and_device_reach_the_task(tmp_path):
     found = dict(search("test/hash", MONO, tmp_path, subsets=["sw"], dtype="float16", device="cpu"))
     assert found["sw"].scores["shard_dtype"] == "float16"

@@ -1,44 +1,39 @@
 """Streamed collections as MTEB tasks, against the same collection held in memory."""
 
-from __future__ import annotations
-
 import json
 import logging
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import mteb
 import numpy as np
 import pytest
+from toys.encoders import HashEncoder, Reversed, WordSearch
+from toys.mteb import evaluate, measures, scores_of
 from toys.streamed import (
     DISTINCT,
     MONO,
     MULTI,
     WORDS,
-    HashEncoder,
-    evaluate,
     in_memory,
     plain,
-    scores_of,
     task_of,
     toy_part,
     toy_spec,
 )
 
-from hybridir_mteb.adapters.mteb.register import check_task, register
-from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
+from hybridir_mteb.adapters.mteb.register import check_task
+from hybridir_mteb.adapters.mteb.task import make_tasks
 from hybridir_mteb.errors import DataFormatError, PluginError, SettingError, UnknownNameError
 from hybridir_mteb.measures.measure import evaluate_measures
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.plugins.specs import pool_of
 from hybridir_mteb.ranking.ranking import NOT_RETRIEVED, tie_order
 
-MEASURES = [measure for _, measure in register().measures.items()]
+MEASURES = measures()
 
 
 @pytest.mark.parametrize("name", [MONO, MULTI])
-def test_measures_and_rankings_equal_those_of_the_path_in_memory(name: str, tmp_path: Path) -> None:
+def test_measures_and_rankings_equal_those_of_the_path_in_memory(name, tmp_path):
     parts = {code: toy_part(code) for code in WORDS}
     model, setting = HashEncoder(), Setting.MONOLINGUAL if name == MONO else Setting.MULTILINGUAL
     result = evaluate(
@@ -68,7 +63,7 @@ def test_measures_and_rankings_equal_those_of_the_path_in_memory(name: str, tmp_
         assert found[code]["shard_dtype"] == "float32"
 
 
-def test_a_pool_reports_the_bias_that_fits_and_says_why_the_rest_does_not(tmp_path: Path) -> None:
+def test_a_pool_reports_the_bias_that_fits_and_says_why_the_rest_does_not(tmp_path):
     score = scores_of(evaluate(HashEncoder(), [task_of(MULTI)], tmp_path))["sw"]
     refused = score["not_applicable"]
     assert {"rank_distance", "lpr", "peer_at_20", "mrc"} <= set(refused)
@@ -82,7 +77,7 @@ def test_a_pool_reports_the_bias_that_fits_and_says_why_the_rest_does_not(tmp_pa
     assert set(score["confidence_intervals"]) >= {"top1_relevant_same"}
 
 
-def test_a_second_run_and_another_setting_encode_no_passage(tmp_path: Path) -> None:
+def test_a_second_run_and_another_setting_encode_no_passage(tmp_path):
     first = HashEncoder()
     evaluate(first, [task_of(MONO)], tmp_path / "a")
     assert first.passages_seen() == DISTINCT
@@ -94,7 +89,7 @@ def test_a_second_run_and_another_setting_encode_no_passage(tmp_path: Path) -> N
     assert other.passages_seen() == DISTINCT
 
 
-def test_one_language_alone_reads_only_its_own_passages(tmp_path: Path) -> None:
+def test_one_language_alone_reads_only_its_own_passages(tmp_path):
     parts = {code: toy_part(code) for code in WORDS}
     task = task_of(MONO, toy_spec(parts)).filter_languages(["swa"])
     task.load_data()
@@ -104,9 +99,7 @@ def test_one_language_alone_reads_only_its_own_passages(tmp_path: Path) -> None:
     assert parts["yo"].passages.reads == 0  # type: ignore[attr-defined]
 
 
-def test_a_model_without_fingerprint_leaves_no_shards(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_without_fingerprint_leaves_no_shards(tmp_path, monkeypatch):
     monkeypatch.setenv("HYBRIDIR_SHARD_DIR", str(tmp_path / "shards"))
     model = HashEncoder(None)
     evaluate(model, [task_of(MONO), task_of(MULTI)], tmp_path / "a")
@@ -116,9 +109,7 @@ def test_a_model_without_fingerprint_leaves_no_shards(
     assert not list((tmp_path / "shards").iterdir())
 
 
-def test_judged_passages_that_the_corpus_lacks_are_never_retrieved(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_judged_passages_that_the_corpus_lacks_are_never_retrieved(tmp_path, caplog):
     part = toy_part("sw")
     lost = {**part.qrels, "q2": {"elsewhere#1": 1}, "q3": {**part.qrels["q3"], "gone#2": 2}}
     parts = {"sw": replace(part, qrels=lost), "yo": toy_part("yo")}
@@ -145,7 +136,7 @@ def test_judged_passages_that_the_corpus_lacks_are_never_retrieved(
     assert score["recall_at_100"] < 1
 
 
-def test_stock_mteb_gives_the_same_scores_on_the_same_data(tmp_path: Path) -> None:
+def test_stock_mteb_gives_the_same_scores_on_the_same_data(tmp_path):
     from mteb.abstasks.retrieval import AbsTaskRetrieval
 
     parts = {}
@@ -173,30 +164,12 @@ def test_stock_mteb_gives_the_same_scores_on_the_same_data(tmp_path: Path) -> No
                 assert ours[code][measure] == pytest.approx(stock[measure], abs=1e-5), measure
 
 
-class WordSearch:
-    """A model that only searches, by shared words; at most 10 passages."""
-
-    mteb_model_meta = HashEncoder().mteb_model_meta
-
-    def index(self, corpus: Any, **kwargs: Any) -> None:
-        self.corpus = {row["id"]: {*row["title"].split(), *row["text"].split()} for row in corpus}
-
-    def search(self, queries: Any, *, top_k: int, **kwargs: Any) -> dict[str, dict[str, float]]:
-        run = {}
-        for row in queries:
-            words = set(row["text"].rstrip("?").split())
-            scored = {i: float(len(words & found)) for i, found in self.corpus.items()}
-            best = sorted(scored, key=lambda i: -scored[i])[:10]
-            run[row["id"]] = {i: scored[i] for i in best}
-        return run
-
-
 @pytest.mark.parametrize("name", [MONO, MULTI])
-def test_a_search_model_is_scored_on_a_corpus_from_disk(name: str, tmp_path: Path) -> None:
+def test_a_search_model_is_scored_on_a_corpus_from_disk(name, tmp_path):
     parts = {code: toy_part(code) for code in WORDS}
     parts["sw"].qrels["q2"]["elsewhere#1"] = 1  # type: ignore[index]
     task = task_of(name, toy_spec(parts))
-    result = evaluate(WordSearch(), [task], tmp_path, prediction_folder=tmp_path / "p")
+    result = evaluate(WordSearch(10), [task], tmp_path, prediction_folder=tmp_path / "p")
     score = scores_of(result)["sw"]
     saved = json.loads((tmp_path / "p" / f"{name}_predictions.json").read_text())["sw"]["dev"]
     prefix = ("q:sw:", "p:sw:") if name == MULTI else ("", "")
@@ -218,7 +191,7 @@ def test_a_search_model_is_scored_on_a_corpus_from_disk(name: str, tmp_path: Pat
         assert "embeddings" in score["not_applicable"]["language_probe_accuracy"]
 
 
-def test_the_corpus_is_built_once_and_read_from_disk() -> None:
+def test_the_corpus_is_built_once_and_read_from_disk():
     parts = {code: toy_part(code) for code in WORDS}
     first = task_of(MULTI, toy_spec(parts))
     first.load_data()
@@ -238,9 +211,7 @@ def test_the_corpus_is_built_once_and_read_from_disk() -> None:
         split["nothing"]
 
 
-def test_half_precision_shards_are_others_and_say_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_half_precision_shards_are_others_and_say_so(tmp_path, monkeypatch):
     whole = scores_of(evaluate(HashEncoder(), [task_of(MONO)], tmp_path / "a"))["sw"]
     monkeypatch.setenv("HYBRIDIR_SHARD_DTYPE", "float16")
     model = HashEncoder()
@@ -253,9 +224,7 @@ def test_half_precision_shards_are_others_and_say_so(
         evaluate(HashEncoder(), [task_of(MONO)], tmp_path / "c")
 
 
-def test_what_the_disk_cannot_hold_is_refused_before_encoding(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_disk_cannot_hold_is_refused_before_encoding(tmp_path, monkeypatch):
     part = toy_part("sw")
     part.passages.expected = 10**15  # type: ignore[attr-defined]
     model = HashEncoder()
@@ -267,13 +236,7 @@ def test_what_the_disk_cannot_hold_is_refused_before_encoding(
     assert model.passages_seen() > 0
 
 
-def test_a_models_own_similarity_decides(tmp_path: Path) -> None:
-    import torch
-
-    class Reversed(HashEncoder):
-        def similarity(self, a: Any, b: Any) -> torch.Tensor:
-            return -(torch.as_tensor(a) @ torch.as_tensor(b).T)
-
+def test_a_models_own_similarity_decides(tmp_path):
     normal = evaluate(HashEncoder(), [task_of(MONO)], tmp_path, prediction_folder=tmp_path / "a")
     reverse = evaluate(
         Reversed(), [task_of(MONO)], tmp_path / "r", prediction_folder=tmp_path / "b"
@@ -287,16 +250,16 @@ def test_a_models_own_similarity_decides(tmp_path: Path) -> None:
     assert [i for i in second if i in distinct] == distinct[::-1]
 
 
-def test_metadata_names_and_subsets() -> None:
-    mono, multi = make_streamed_tasks(toy_spec(), MEASURES)
+def test_metadata_names_and_subsets():
+    mono, multi = make_tasks(toy_spec(), MEASURES)
     assert (mono.metadata.name, multi.metadata.name) == (MONO, MULTI)
     assert mono.metadata.eval_langs == {"sw": ["swa-Latn"], "yo": ["yor-Latn"]}
     assert multi.metadata.eval_langs["sw"] == ["swa-Latn", "yor-Latn"]
     assert (mono.metadata.main_score, mono.metadata.eval_splits) == ("ndcg_at_10", ["dev"])
-    (pooled,) = make_streamed_tasks(pool_of(toy_spec(), ["yo", "sw"]), MEASURES)
+    (pooled,) = make_tasks(pool_of(toy_spec(), ["yo", "sw"]), MEASURES)
     assert pooled.metadata.name == "StreamedSwYoMultilingualRetrieval"
     alone = toy_spec({"sw": toy_part("sw")}, task="MyData", settings=(Setting.MONOLINGUAL,))
-    (named,) = make_streamed_tasks(replace(alone, query_languages=("en",)), MEASURES)
+    (named,) = make_tasks(replace(alone, query_languages=("en",)), MEASURES)
     assert named.metadata.name == "MyData"
     assert named.metadata.eval_langs == ["eng-Latn", "swa-Latn"]
     assert named.metadata.hf_subsets == ["default"]
@@ -304,7 +267,7 @@ def test_metadata_names_and_subsets() -> None:
         check_task(task)
 
 
-def test_a_collection_that_names_its_task_has_one_subset(tmp_path: Path) -> None:
+def test_a_collection_that_names_its_task_has_one_subset(tmp_path):
     spec = toy_spec({"sw": toy_part("sw")}, task="MyData", settings=(Setting.MONOLINGUAL,))
     named = scores_of(evaluate(HashEncoder(), [task_of("MyData", spec)], tmp_path / "a"))
     alone = scores_of(evaluate(HashEncoder(), [task_of(MONO)], tmp_path / "b"))
@@ -320,12 +283,12 @@ def test_a_collection_that_names_its_task_has_one_subset(tmp_path: Path) -> None
         ({"main_score": "bleu"}, "main_score 'bleu' is no measure; choose from map, mrr"),
     ],
 )
-def test_a_spec_that_makes_no_task_says_why(changes: dict[str, Any], message: str) -> None:
+def test_a_spec_that_makes_no_task_says_why(changes, message):
     with pytest.raises(PluginError, match=message):
-        make_streamed_tasks(toy_spec(**changes), MEASURES)
+        make_tasks(toy_spec(**changes), MEASURES)
 
 
-def test_an_unknown_split_and_an_unjudged_language_are_clear_errors(tmp_path: Path) -> None:
+def test_an_unknown_split_and_an_unjudged_language_are_clear_errors(tmp_path):
     with pytest.raises(UnknownNameError, match=f"{MONO} has no split test, only dev"):
         evaluate(HashEncoder(), [task_of(MONO).filter_eval_splits(["test"])], tmp_path)
     bare = {"sw": replace(toy_part("sw"), qrels={"q0": {"0#0": 0}})}
