@@ -11,9 +11,10 @@ POCKET_TASKS = PocketQARMonolingualRetrieval PocketQARCrossLingualRetrieval Pock
 AGAIN = --overwrite-strategy always
 # Test processes; each computes on one core, so that they do not slow one another down.
 WORKERS ?= 2
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint docs bench bench-scale xquad train-pocket compare-pocket debias-pocket compare-debiasing stats clean
+.PHONY: demo test test-fast lint docs bench bench-scale xquad train-pocket compare-pocket debias-pocket compare-debiasing stats clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -34,7 +35,11 @@ demo: $(VENV)/.demo
 
 ## test: set up and run all tests; XQuAD-R and MLQA-R tests need HYBRIDIR_DATA_DIR
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+## test-fast: the tests that take less than a few seconds each, all together less than three minutes
+test-fast: $(VENV)/.dev
+	$(PYTEST) -m "not slow and not venv"
 
 ## lint: style, types
 lint: $(VENV)/.dev

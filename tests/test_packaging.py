@@ -4,8 +4,6 @@ An environment sees the packages of the current one, all but ours, through a fol
 that only this distribution has to be installed. Nothing needs a network.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os
@@ -195,6 +193,11 @@ def test_wheel_content(wheel):
         assert f"{encoder}/hybridir.json" in names
         assert f"hybridir_mteb/recipes/pocket-{method}.yaml" in names
     assert not [name for name in names if "_startup" in name or "__pycache__" in name]
+    metadata = f"hybridir_mteb-{version}.dist-info/METADATA"
+    lines = zipfile.ZipFile(wheel).read(metadata).decode().splitlines()
+    base = [line for line in lines if line.startswith("Requires-Dist") and "extra ==" not in line]
+    assert not [line for line in base if "peft" in line or "accelerate" in line]
+    assert {"Provides-Extra: train", "Provides-Extra: embedded"} < set(lines)
 
 
 def test_stock_mteb_commands(environment):
@@ -227,7 +230,8 @@ def test_shipped_encoders_load_from_an_installation(environment):
 def test_autoload_can_be_switched_off(environment):
     environment.python(HIDDEN, HYBRIDIR_AUTOLOAD="0")
     # A .start file calls the function itself, which has to look at the variable too.
-    install = "import sys, pkgutil; before = list(sys.meta_path); pkgutil.resolve_name({!r})(); "
+    install = "import sys, pkgutil, hybridir_mteb; before = list(sys.meta_path); "
+    install += "pkgutil.resolve_name({!r})(); "
     line = (environment.site_packages / STARTUP_FILES[1]).read_text().strip()
     check = install.format(line) + "assert sys.meta_path == before"
     environment.python(check, HYBRIDIR_AUTOLOAD="0")

@@ -170,7 +170,7 @@ class HubFolder:
 
     Attributes:
         repository: ``owner/name`` of the data set.
-        revision: Commit.
+        revision: Commit of the data set.
         folder: Folder there.
         count: Number of files there: ``docs-0.jsonl.gz`` and so on.
         place: Folder below the mirror and below the cache, with forward slashes.

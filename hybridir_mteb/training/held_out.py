@@ -115,11 +115,6 @@ class HeldOut:
                         pool[code].setdefault(example.passage, item.document or item.id)
         self._passages = pool
 
-    @property
-    def n_queries(self) -> int:
-        """Queries of all languages."""
-        return sum(map(len, self._queries.values()))
-
     def queries(self, language: str) -> list[str]:
         """The held-out queries of one language."""
         return [query for query, _ in self._queries[language]]

@@ -74,7 +74,8 @@ def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome:
         "method": plan.method.name,
         "languages": list(plan.languages),
         "dimension": model.get_embedding_dimension(),
-        "parameters": _parameters(model),
+        # Once the adapter is merged.
+        "parameters": sum(p.numel() for n, p in model.named_parameters() if ".lora_" not in n),
         "recipe": plan.recipe.model_dump(mode="json"),
         "options": {k: v for k, v in plan.options.items() if v != ""},
         "data": _data_record(plan),
@@ -85,11 +86,6 @@ def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome:
         "curve": outcome.curve,
     }
     write_record(folder, record, model_card(record))
-
-
-def _parameters(model: SentenceTransformer) -> int:
-    """Parameters of the encoder once its adapter is merged."""
-    return sum(p.numel() for name, p in model.named_parameters() if ".lora_" not in name)
 
 
 def _write_adapter(folder: Path, network: Any) -> None:

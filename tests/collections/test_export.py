@@ -1,7 +1,5 @@
 """Exports: what other toolkits read from them is what the collection holds."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator
@@ -52,10 +50,9 @@ def subset(name: str = "de", **changes: object) -> ExportSubset:
         "split": "dev",
         "queries": queries,
         "qrels": {"q1": {"p1": 2, "p2": 0}, "q2": {"p2": 1}},
-        "passages": lambda: iter(PASSAGES),
+        "passages": lambda: zip(("en", "de"), PASSAGES, strict=True),
         "pool": "de",
         "query_languages": dict.fromkeys(queries, "de"),
-        "passage_language": lambda identifier: "en" if identifier == "p1" else "de",
         "items": {"q1": "i1", "q2": "i2"},
     }
     return ExportSubset(**(fields | changes))  # type: ignore[arg-type]
@@ -91,7 +88,9 @@ def test_mteb_does_not_take_one_export_for_another(tmp_path, monkeypatch, place)
     """``datasets`` caches by the folder's name and what the README says."""
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     for out, text in ((tmp_path / "out", "first"), (tmp_path / place, "second")):
-        one = subset("default", passages=lambda text=text: iter([StreamedPassage("p1", text)]))
+        one = subset(
+            "default", passages=lambda text=text: iter([("de", StreamedPassage("p1", text))])
+        )
         write_export([one], ORIGIN, out, Format.JSONL, overwrite=True)
         data = RetrievalDatasetLoader(str(out), None, split="dev", config="default").load()
         assert data["corpus"]["text"] == [text]
@@ -129,8 +128,14 @@ def test_trec_files_hold_what_was_written(tmp_path):
     ("changes", "message"),
     [
         ({"queries": {"q 1": "x"}}, "query id 'q 1' holds white space"),
-        ({"passages": lambda: iter([StreamedPassage("p\t1", "x")])}, r"passage id 'p\\t1' holds"),
-        ({"passages": lambda: iter([StreamedPassage("", "x")])}, "a passage has an empty id"),
+        (
+            {"passages": lambda: iter([("de", StreamedPassage("p\t1", "x"))])},
+            r"passage id 'p\\t1' holds",
+        ),
+        (
+            {"passages": lambda: iter([("de", StreamedPassage("", "x"))])},
+            "a passage has an empty id",
+        ),
     ],
 )
 def test_ids_that_trec_cannot_hold_are_refused_and_nothing_stays(tmp_path, changes, message):
@@ -145,7 +150,12 @@ def test_ids_that_trec_cannot_hold_are_refused_and_nothing_stays(tmp_path, chang
 def test_ids_that_beir_cannot_hold_are_refused(tmp_path, bad):
     passages = [StreamedPassage(bad, "x")]
     with pytest.raises(DataFormatError, match="part BEIR's judgements; export as jsonl"):
-        write_export([subset(passages=lambda: iter(passages))], ORIGIN, tmp_path / "o", Format.BEIR)
+        write_export(
+            [subset(passages=lambda: (("de", one) for one in passages))],
+            ORIGIN,
+            tmp_path / "o",
+            Format.BEIR,
+        )
 
 
 @pytest.mark.parametrize(
@@ -154,7 +164,7 @@ def test_ids_that_beir_cannot_hold_are_refused(tmp_path, bad):
 def test_odd_ids_and_texts_come_back(tmp_path, identifier):
     passages = [StreamedPassage(identifier, 'half \u2028\x0b\n\t"q"', ' "t"')]
     changes = {
-        "passages": lambda: iter(passages),
+        "passages": lambda: (("de", one) for one in passages),
         "queries": {identifier: "who\x1c?"},
         "qrels": {identifier: {identifier: 1}},
         "query_languages": {identifier: "de"},
@@ -176,9 +186,9 @@ def test_odd_ids_and_texts_come_back(tmp_path, identifier):
 def test_subsets_of_one_pool_share_its_file(tmp_path):
     read = []
 
-    def passages() -> Iterator[StreamedPassage]:
+    def passages() -> Iterator[tuple[str, StreamedPassage]]:
         read.append(1)
-        return iter(PASSAGES)
+        return (("de", passage) for passage in PASSAGES)
 
     parts = [subset(name, passages=passages) for name in ("de", "en")]
     parts.append(subset("fr", passages=passages, pool="another"))
@@ -225,8 +235,8 @@ def test_only_an_older_export_is_overwritten(tmp_path):
 
 
 def test_a_failed_export_leaves_the_old_one(tmp_path):
-    def passages() -> Iterator[StreamedPassage]:
-        yield PASSAGES[0]
+    def passages() -> Iterator[tuple[str, StreamedPassage]]:
+        yield "de", PASSAGES[0]
         raise DataFormatError("the second line is broken")
 
     out = tmp_path / "out"

@@ -1,7 +1,5 @@
 """XQuAD-R and MLQA-R against their official counts (README.md of the data mirror)."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from pathlib import Path

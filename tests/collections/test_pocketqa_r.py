@@ -1,7 +1,5 @@
 """PocketQA-R, the collection that ships with the package."""
 
-from __future__ import annotations
-
 import json
 import re
 import unicodedata

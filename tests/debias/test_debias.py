@@ -1,7 +1,5 @@
 """Training-free debiasing: what the methods compute, and when which language's statistics apply."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from hybridir_mteb.debias.detect import detect
+from hybridir_mteb.debias.detect import MACRO, detect, detectable, iso_639, language_codes
 from hybridir_mteb.debias.fit import fit
 from hybridir_mteb.debias.fitted import STATISTICS, FittedDebiaser, read_fitted
 from hybridir_mteb.debias.methods import DEBIASERS
@@ -335,6 +333,7 @@ def test_files_that_cannot_be_used_are_named(tmp_path):
         make_text("here", {"de": ["a"], "en": ["a", "b"]}, parallel=False)
 
 
+@pytest.mark.slow
 def test_evaluation_text_is_refused_unless_allowed(mirror):
     question = "How many points did the Panthers defense surrender?"  # of XQuAD
     text = FitText("mine.txt", {"de": ("Ja.", "Nein."), "en": ("Yes.", question)}, parallel=True)
@@ -381,6 +380,8 @@ def test_every_language_code_counts_and_varieties_are_one_language():
     for wrong in ("zxx", "german", "xx", ""):
         with pytest.raises(SettingError, match="unknown language code"):
             make_text("here", {wrong: two, "en": two}, parallel=True)
+    assert detectable() - {"zxx"} <= language_codes()  # the codes are known without the detector
+    assert language_codes() <= detectable() | set(MACRO) | set(iso_639())
     debias = fitted("centre", {"en": [[1, 0], [3, 0]], "no": [[0, 2], [0, 4]]})
     assert debias.numbers(["nb", "no", "en", "ky"], 4).tolist() == [1, 1, 0, -1]
 

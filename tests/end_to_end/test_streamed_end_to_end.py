@@ -1,7 +1,5 @@
 """``mteb run`` on a made-up MIRACL corpus: official ids, shards, predictions, language bias."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys
@@ -50,6 +48,7 @@ def place(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
+@pytest.mark.slow
 def test_mteb_run_on_miracl(place, monkeypatch):
     pool = add_pool(installed_plugins().collections["MIRACL"], ("sw", "yo"), taken=owner_of)
     assert pool.name == "MIRACLSwYo"

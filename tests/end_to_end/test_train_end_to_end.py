@@ -1,7 +1,5 @@
 """Training from command to mteb run, on tiny networks through the same code as real ones."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -18,6 +16,8 @@ from typer.testing import CliRunner
 
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.encoders import trained
+
+pytestmark = pytest.mark.slow
 
 BIN = Path(sys.executable).parent
 STEPS = 4

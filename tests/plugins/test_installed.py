@@ -1,7 +1,5 @@
 """What is installed is loaded once and registered once, whatever is imported first."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

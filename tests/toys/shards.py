@@ -1,7 +1,5 @@
 """Sources, encoders and folders for the tests of shards."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import signal

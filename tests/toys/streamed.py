@@ -1,7 +1,5 @@
 """A streamed collection in two languages and encoders for it, shared by tests of streamed tasks."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

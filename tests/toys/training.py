@@ -1,7 +1,5 @@
 """Small training data and networks for tests: real classes, random weights."""
 
-from __future__ import annotations
-
 import json
 import random
 from pathlib import Path
@@ -62,21 +60,8 @@ def write_tiny_decoder(folder: Path, family: str) -> Path:
     """A decoder of transformers' own class with a byte-level tokenizer, as these families have."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import (
-        LlamaConfig,
-        LlamaForCausalLM,
-        MistralConfig,
-        MistralForCausalLM,
-        PreTrainedTokenizerFast,
-        Qwen2Config,
-        Qwen2ForCausalLM,
-    )
+    from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-    classes = {
-        "qwen2": (Qwen2Config, Qwen2ForCausalLM),
-        "mistral": (MistralConfig, MistralForCausalLM),
-        "llama": (LlamaConfig, LlamaForCausalLM),
-    }
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: at for at, token in enumerate(["<bos>", "<eos>", *alphabet])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
@@ -86,8 +71,8 @@ def write_tiny_decoder(folder: Path, family: str) -> Path:
         tokenizer_object=tokenizer, bos_token="<bos>", eos_token="<eos>", model_max_length=512
     )
     torch.manual_seed(0)
-    config_class, model_class = classes[family]
-    config = config_class(
+    config = AutoConfig.for_model(
+        family,
         vocab_size=len(vocabulary) + 8,  # tokenizer classes add tokens of their own
         hidden_size=32,
         intermediate_size=64,
@@ -99,6 +84,6 @@ def write_tiny_decoder(folder: Path, family: str) -> Path:
         eos_token_id=1,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    model_class(config).save_pretrained(folder)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     wrapped.save_pretrained(folder)
     return folder

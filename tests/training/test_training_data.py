@@ -1,14 +1,14 @@
 """Readers of training data, the leak check, lexicons and code switching."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
+from toys.encoders import hash_embedding
 
 from hybridir_mteb.errors import (
     DataFormatError,
@@ -220,6 +220,7 @@ def test_a_short_question_in_chinese_is_no_shorter_than_one_in_english():
     assert check_leaks([source_of("什么形成的")], known, allow=False) == []
 
 
+@pytest.mark.slow
 def test_nearly_every_question_of_the_evaluation_sets_is_long_enough(data_dir):
     known = evaluation_texts()
     for spec in (XQUAD_R, MLQA_R):
@@ -229,6 +230,7 @@ def test_nearly_every_question_of_the_evaluation_sets_is_long_enough(data_dir):
             assert len(missed) < 0.1 * len(part.queries), (code, missed[:5])
 
 
+@pytest.mark.slow
 def test_texts_of_all_evaluation_sets_are_known(data_dir):
     known = evaluation_texts()
     assert known.not_at_hand == []
@@ -295,7 +297,7 @@ def test_code_switching_keeps_case_script_and_punctuation():
             CodeSwitch(**{"lexicons": lexicons, "source_language": "en", **bad})
 
 
-def test_held_out_documents_are_whole_and_scored_by_hand(hash_embed):
+def test_held_out_documents_are_whole_and_scored_by_hand():
     items = tuple(
         TrainingItem(
             f"i{at}",
@@ -309,10 +311,8 @@ def test_held_out_documents_are_whole_and_scored_by_hand(hash_embed):
     assert not {i.document for i in train[1].items} & {i.document for i in held[0].items}
     assert split_documents([Source("s", items)], 0)[1] == []
 
-    import numpy as np
-
     def embed(texts: list[str], role: str) -> np.ndarray:
-        return np.stack([hash_embed(text.split()[0], 64) for text in texts])
+        return np.stack([hash_embedding(text.split()[0], 64) for text in texts])
 
     scores = HeldOut(held, 100).evaluate(embed)  # language-blind and perfect
     assert (scores.mono_map, scores.cross_map, scores.multi_map) == (1.0, 1.0, 1.0)

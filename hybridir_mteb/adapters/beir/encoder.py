@@ -70,7 +70,7 @@ class BeirEncoder:
         """Embeddings of queries.
 
         Args:
-            queries: Texts.
+            queries: Texts of the queries.
             batch_size: For encoders that do not batch by token budget.
             **options: ``convert_to_tensor`` and ``normalize_embeddings``; BEIR's others change
                 nothing.

@@ -53,7 +53,7 @@ class _Runnable(SavesEmbeddings):
             top_k: How many passages; at most the corpus is returned. BEIR asks FAISS for more and
                 fails.
             score_function: ``cos_sim`` or ``dot``.
-            **options: Of BEIR's search.
+            **options: Passed on to BEIR's search.
 
         Returns:
             Query id -> passage id -> score, best first.

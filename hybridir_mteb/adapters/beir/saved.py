@@ -43,7 +43,14 @@ def normalised(vectors: FloatMatrix, options: Mapping[str, Any]) -> FloatMatrix:
 
 
 class SavesEmbeddings:
-    """A search of BEIR that encodes, and that saves embeddings without pickle."""
+    """A search of BEIR that encodes, and that saves embeddings without pickle.
+
+    Attributes:
+        model: Has ``encode_queries`` and ``encode_corpus``.
+        batch_size: Passed to the model.
+        corpus_chunk_size: Number of passages whose embeddings are held at a time.
+        show_progress_bar: Passed to the model.
+    """
 
     model: Any
     batch_size: int
@@ -87,7 +94,8 @@ class SavesEmbeddings:
         written = {folder / query_filename}
         encoder = _encoder(self.model, "query")
         self._save(folder / query_filename, "query", queries, encoder, overwrite)
-        check_corpus(corpus)
+        if not corpus:
+            raise EmbeddingError("the corpus has no passage")
         encoder = _encoder(self.model, "document")
         for number, start in enumerate(range(0, len(ids), size)):
             path = folder / corpus_filename.replace("*", str(number))
@@ -135,16 +143,6 @@ class SavesEmbeddings:
         key = _key(encoder, [[name, *_fields(item)] for name, item in inputs.items()])
         if not _is_there(path, key, overwrite):
             _write(path, list(inputs), self.embed(what, list(inputs.values())), key)
-
-
-def check_corpus(corpus: Mapping[str, Row]) -> None:
-    """Refuse an empty corpus.
-
-    Raises:
-        EmbeddingError: There is no passage.
-    """
-    if not corpus:
-        raise EmbeddingError("the corpus has no passage")
 
 
 def _fields(row: Row | str) -> list[Any]:

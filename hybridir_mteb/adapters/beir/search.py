@@ -16,11 +16,10 @@ from hybridir_mteb.adapters.beir.saved import (
     Row,
     Saved,
     SavesEmbeddings,
-    check_corpus,
     read,
     read_corpus,
 )
-from hybridir_mteb.errors import SettingError, from_extra
+from hybridir_mteb.errors import EmbeddingError, SettingError, from_extra
 from hybridir_mteb.ranking.arrays import FloatMatrix, Similarity
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill_rows, search
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
@@ -108,7 +107,8 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
             EmbeddingError: NaN, infinity, no query or no passage.
         """
         similarity = similarity_of(score_function or self.score_function)
-        check_corpus(corpus)  # nothing to search in is said before queries are encoded
+        if not corpus:  # said before queries are encoded
+            raise EmbeddingError("the corpus has no passage")
         asked = Saved(list(queries), self.embed("query", list(queries.values())))
         ids = list(corpus)
 

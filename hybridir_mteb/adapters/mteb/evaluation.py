@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
 from hybridir_mteb.adapters.mteb.facts import pool_facts
 from hybridir_mteb.adapters.mteb.pool import Pool, ShardPool
 from hybridir_mteb.adapters.mteb.subset import SubsetView
+from hybridir_mteb.encoders.encoder import Encoder
 from hybridir_mteb.measures.evaluate import Known, subset_scores
 from hybridir_mteb.measures.view import TOP_DEPTH
 from hybridir_mteb.plugins.settings import Setting
@@ -81,43 +83,67 @@ def evaluate_subset(task: CollectionTask, model: Any, data: Any, asked: Asked) -
         EmbeddingError: Embeddings or scores that cannot be ranked.
         SettingError: The disk has no room for the passages' embeddings.
     """
-    call = EncodeCall(task.metadata, asked.split, asked.subset, asked.encode_kwargs)
     subset = SubsetView(task, task.subset(asked.subset))
-    multilingual = task.setting is Setting.MULTILINGUAL
-    depth = max(asked.depth, TOP_DEPTH if multilingual else 0)
-    timing = {"split": asked.split, "subset": asked.subset}
-    known = None
+    call = EncodeCall(task.metadata, asked.split, asked.subset, asked.encode_kwargs)
     if isinstance(model, SearchProtocol):
-        with asked.timer("Encoding", **timing):
-            run = own_search(model, data, call, asked.num_proc)
-        with asked.timer("Scoring", **timing):
-            pool: Pool = subset.unembedded()
-            judged = subset.judgements(pool)
-            ranking = rank_run(run, judged, pool.rows_of, depth, subset.tie_prefix)
-            if multilingual:
-                reason = NO_RANKING if task.spec.parallel else ""  # else the items tell
-                known = Known(task.spec.parallel, no_correlation=reason)
-            scores = _scores(task, judged, ranking, pool, known)
+        found = _of_search_model(task, subset, (model, data, call), asked)
     elif isinstance(model, EncoderProtocol):
-        encoder = of_mteb(model, call)
-        with asked.timer("Encoding", **timing):
-            queries = encoder.embed(subset.query_texts, "query", subset.query_languages)
-            embedded = pool = subset.embedded(encoder, queries.vectors.shape[1])
-            judged = subset.judgements(pool)
-        with asked.timer("Scoring", **timing):
-            ranking = embedded.rank(queries, judged, depth)
-            if multilingual:
-                facts = task.memory.get(
-                    encoder.host, encoder.state(), lambda: pool_facts(task, encoder, embedded)
-                )
-                known = facts.known(judged, task.spec.parallel)
-            scores = _scores(task, judged, ranking, pool, known)
+        found = _of_encoder(task, subset, of_mteb(model, call), asked)
     else:
         raise TypeError(
             f"{task.metadata.name} needs an encoder or a search model, got {type(model).__name__}"
         )
+    judged, ranking, pool, known = found
+    with _timed(asked, "Scoring"):
+        scores = _scores(task, judged, ranking, pool, known)
     named = _named(judged, ranking, pool, asked.depth) if asked.depth else {}
     return SubsetRun(scores, named, data["relevant_docs"])
+
+
+# Judgements, ranking, pool, and what else is known of the system in the multilingual setting.
+Found = tuple[Judgements, Ranking, Pool, Known | None]
+
+
+def _timed(asked: Asked, what: str) -> AbstractContextManager[Any]:
+    return asked.timer(what, split=asked.split, subset=asked.subset)
+
+
+def _depth(task: CollectionTask, asked: Asked) -> int:
+    return max(asked.depth, TOP_DEPTH if task.setting is Setting.MULTILINGUAL else 0)
+
+
+def _of_encoder(task: CollectionTask, subset: SubsetView, encoder: Encoder, asked: Asked) -> Found:
+    """What an encoder finds, in a pool that is embedded in memory or on disk."""
+    with _timed(asked, "Encoding"):
+        queries = encoder.embed(subset.query_texts, "query", subset.query_languages)
+        pool = subset.embedded(encoder, queries.vectors.shape[1])
+    judged = subset.judgements(pool)
+    with _timed(asked, "Scoring"):
+        ranking = pool.rank(queries, judged, _depth(task, asked))
+        if task.setting is not Setting.MULTILINGUAL:
+            return judged, ranking, pool, None
+        facts = task.memory.get(
+            encoder.host, encoder.state(), lambda: pool_facts(task, encoder, pool)
+        )
+    return judged, ranking, pool, facts.known(judged, task.spec.parallel)
+
+
+def _of_search_model(
+    task: CollectionTask,
+    subset: SubsetView,
+    searched: tuple[SearchProtocol, Any, EncodeCall],
+    asked: Asked,
+) -> Found:
+    """What a model finds that brings its own index; it gives neither embeddings nor all ranks."""
+    with _timed(asked, "Encoding"):
+        run = own_search(*searched, asked.num_proc)
+    pool = subset.unembedded()
+    judged = subset.judgements(pool)
+    ranking = rank_run(run, judged, pool.rows_of, _depth(task, asked), subset.tie_prefix)
+    if task.setting is not Setting.MULTILINGUAL:
+        return judged, ranking, pool, None
+    reason = NO_RANKING if task.spec.parallel else ""  # else the items tell
+    return judged, ranking, pool, Known(task.spec.parallel, no_correlation=reason)
 
 
 def _scores(

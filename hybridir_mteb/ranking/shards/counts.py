@@ -125,8 +125,8 @@ def counters_for(entries: Entries, n_queries: int) -> list[RankCounter]:
     """Deal the entries out: one of each query in each round, the rest of a query together.
 
     Args:
-        entries: Of queries 0 to ``n_queries``, which are sorted by their number of entries, most
-            first; in the order of the queries.
+        entries: Relevant passages of queries 0 to ``n_queries``, in the order of the queries;
+            queries with most entries come first.
         n_queries: Number of queries in the group.
     """
     counts = np.bincount(entries.query, minlength=n_queries)

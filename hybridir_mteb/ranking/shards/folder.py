@@ -45,11 +45,11 @@ class ShardFolder:
     """Passage embeddings on disk; creates nothing until it is written to.
 
     Args:
-        parent: Holds the folders of all keys.
-        key: What the shards depend on.
+        parent: The folder that holds the folders of all keys.
+        key: Everything that the shards depend on.
 
     Attributes:
-        key: As given.
+        key: The same key.
         path: The folder of this key.
     """
 
@@ -86,7 +86,7 @@ class ShardFolder:
 
     @property
     def dimension(self) -> int:
-        """Of the vectors.
+        """Width of the vectors.
 
         Raises:
             ShardError: There is no shard.
@@ -134,7 +134,7 @@ class ShardFolder:
         """Whether a shard is there and sound; a damaged one is reported with a warning.
 
         Args:
-            number: Of the shard.
+            number: Number of the shard.
             discard_damaged: Remove a damaged one.
         """
         try:
@@ -186,7 +186,7 @@ class ShardFolder:
         """Write one shard; one that is there already stays.
 
         Args:
-            number: Of the shard; its first row is ``number * key.rows``.
+            number: Number of the shard; its first row is ``number * key.rows``.
             ids: Passage ids without prefix; ``key.rows`` of them, fewer in the last shard only.
             vectors: (n, dimension) in ``key.dtype``.
 
@@ -207,7 +207,7 @@ class ShardFolder:
         """Mark the end, once all shards are there; anybody may.
 
         Args:
-            n_passages: Of the source.
+            n_passages: Number of passages of the source.
 
         Raises:
             ShardError: A shard is missing, or has another dimension than the rest.

@@ -23,13 +23,13 @@ class ShardKey:
     """Everything that the shards of one source depend on.
 
     Attributes:
-        source: For people, such as ``MIRACL sw``.
-        source_fingerprint: Of the passages and their order.
+        source: Name of the source for people, such as ``MIRACL sw``.
+        source_fingerprint: Fingerprint of the passages and their order.
         id_prefix: Such as ``p:sw:``; the tie rule hashes prefix and passage id.
-        encoder: For people.
-        encoder_fingerprint: Of weights, tokenizer, settings and prompt; any string.
-        dtype: ``float32`` or ``float16``, of the vectors on disk.
-        rows: Passages in a shard.
+        encoder: Name of the encoder for people.
+        encoder_fingerprint: Any string that tells weights, tokenizer, settings and prompt apart.
+        dtype: Number format of the vectors on disk, ``float32`` or ``float16``.
+        rows: Number of passages in a shard.
 
     Raises:
         SettingError: An unknown dtype, or no rows.
@@ -51,7 +51,7 @@ class ShardKey:
 
     @property
     def numpy_dtype(self) -> np.dtype[np.floating]:
-        """Of the vectors on disk."""
+        """Number format of the vectors on disk."""
         return DTYPES[self.dtype]
 
     @property

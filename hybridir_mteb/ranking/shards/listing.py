@@ -22,10 +22,10 @@ class ShardFiles:
 
     Attributes:
         path: The folder.
-        encoder: Name.
-        source: Passages that are encoded.
-        source_fingerprint: Of the passages.
-        dtype: Number format.
+        encoder: Name of the encoder.
+        source: Name of the passages that are encoded.
+        source_fingerprint: Fingerprint of the passages.
+        dtype: Number format of the vectors.
         passages: Number of encoded passages; of a folder that is not complete, rounded up to whole
             shards.
         complete: Whether all are there.

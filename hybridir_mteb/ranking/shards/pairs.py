@@ -33,7 +33,7 @@ class PairScorer:
         similarity: Cosine or dot product.
 
     Attributes:
-        similarity: As given.
+        similarity: The same similarity.
         queries: (n_queries, dimension) float64, normalised for cosine.
     """
 

@@ -41,8 +41,8 @@ class Shard:
         folder: Where its files are.
         start: Row of its first passage in the source.
         stop: Row behind its last passage.
-        dimension: Of the vectors.
-        dtype: ``float32`` or ``float16``.
+        dimension: Width of the vectors.
+        dtype: Number format of the vectors, ``float32`` or ``float16``.
         sizes: File name -> bytes.
         sha256: File name -> hex digest.
     """

@@ -6,7 +6,7 @@ A tile has a row for each passage and a column for each query, so that everythin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, Valu
 from hybridir_mteb.ranking.shards.pairs import Product, numpy_product
 
 GROUP = 32  # rows whose maximum is taken first
-COUNTED = 128  # rows whose count fits into a byte
+COUNTED = 128  # rows whose count fits into a byte, in which they are added up
 
 
 @dataclass(frozen=True)
@@ -25,34 +25,6 @@ class Cells:
     rows: IntArray
     columns: IntArray
     scores: Values
-
-
-class Tiles(Protocol):
-    """What a device does with tiles."""
-
-    def load(self, passages: FloatMatrix) -> Any:
-        """Bring (n, dimension) float32 vectors to the device."""
-        ...
-
-    def product(self, passages: Any, queries: Any) -> Any:
-        """The tile of loaded passages and loaded queries; the next product may overwrite it."""
-        ...
-
-    def reaching(self, tile: Any, limits: FloatArray) -> Cells:
-        """Scores of at least the limit of their column."""
-        ...
-
-    def count(self, tile: Any, limits: FloatArray) -> IntArray:
-        """How many scores of each of the first ``len(limits)`` columns reach the limit."""
-        ...
-
-    def column(self, tile: Any, number: int) -> FloatArray:
-        """(n,) scores of one column."""
-        ...
-
-    def between(self, tile: Any, columns: IntArray, low: FloatArray, high: FloatArray) -> Cells:
-        """Scores of some columns, at least low and below high; columns count in ``columns``."""
-        ...
 
 
 class NumpyTiles:
@@ -68,11 +40,11 @@ class NumpyTiles:
         self._flags = np.empty(0, bool)
 
     def load(self, passages: FloatMatrix) -> FloatMatrix:
-        """Nothing to do."""
+        """The same (n, dimension) float32 vectors: they are where they are needed."""
         return passages
 
     def product(self, passages: FloatMatrix, queries: FloatMatrix) -> FloatMatrix:
-        """(n, m) float32."""
+        """(n, m) float32 products of passages and queries; the next call may overwrite them."""
         size = len(passages) * len(queries)
         if len(self._scores) < size:
             self._scores = np.empty(size, np.float32)
@@ -80,7 +52,7 @@ class NumpyTiles:
         return self._multiply(passages, queries, tile)
 
     def reaching(self, tile: npt.NDArray[Any], limits: FloatArray) -> Cells:
-        """Maxima of groups of rows first: few groups reach the limit."""
+        """Scores of at least the limit of their column; few groups of rows have any."""
         n, m = tile.shape
         whole = n // GROUP * GROUP
         groups = tile[:whole].reshape(-1, GROUP, m)
@@ -95,7 +67,7 @@ class NumpyTiles:
         return _cells(tile, rows, columns)
 
     def count(self, tile: npt.NDArray[Any], limits: FloatArray) -> IntArray:
-        """Added up in bytes, 128 rows at a time."""
+        """How many scores of each of the first ``len(limits)`` columns reach the limit."""
         n, m = len(tile), len(limits)
         if len(self._flags) < n * m:
             self._flags = np.empty(n * m, bool)
@@ -110,13 +82,13 @@ class NumpyTiles:
         return found
 
     def column(self, tile: npt.NDArray[Any], number: int) -> FloatArray:
-        """A copy."""
+        """(n,) scores of one column, copied."""
         return tile[:, number].copy()
 
     def between(
         self, tile: npt.NDArray[Any], columns: IntArray, low: FloatArray, high: FloatArray
     ) -> Cells:
-        """Copies the columns."""
+        """Scores of some columns, at least low and below high; columns count in ``columns``."""
         part = tile[:, columns]
         return _cells(part, *np.nonzero((part >= low) & (part < high)))
 
@@ -125,7 +97,7 @@ class TorchTiles:
     """On another device, such as a GPU; float32 products in full precision.
 
     Args:
-        device: Of torch.
+        device: Name of a device of torch.
     """
 
     def __init__(self, device: str) -> None:
@@ -134,11 +106,11 @@ class TorchTiles:
         self._torch, self._device = torch, device
 
     def load(self, passages: FloatMatrix) -> Any:
-        """Copies to the device."""
+        """(n, dimension) float32 vectors, copied to the device."""
         return self._torch.from_numpy(passages).to(self._device)
 
     def product(self, passages: Any, queries: Any) -> Any:
-        """TF32 would be off by more than the bound."""
+        """(n, m) float32 products of loaded passages and queries; TF32 would exceed the bound."""
         backend = self._torch.backends.cuda.matmul
         before, backend.allow_tf32 = backend.allow_tf32, False
         try:
@@ -147,22 +119,22 @@ class TorchTiles:
             backend.allow_tf32 = before
 
     def reaching(self, tile: Any, limits: FloatArray) -> Cells:
-        """Compares everything."""
+        """Scores of at least the limit of their column."""
         return self._found(tile, tile >= self._limits(limits))
 
     def count(self, tile: Any, limits: FloatArray) -> IntArray:
-        """Compares and adds."""
+        """How many scores of each of the first ``len(limits)`` columns reach the limit."""
         above = tile[:, : len(limits)] >= self._limits(limits)
         found: IntArray = above.sum(dim=0).cpu().numpy()
         return found
 
     def column(self, tile: Any, number: int) -> FloatArray:
-        """Copies from the device."""
+        """(n,) scores of one column, copied from the device."""
         found: FloatArray = tile[:, number].cpu().numpy()
         return found
 
     def between(self, tile: Any, columns: IntArray, low: FloatArray, high: FloatArray) -> Cells:
-        """Copies the columns."""
+        """Scores of some columns, at least low and below high; columns count in ``columns``."""
         part = tile[:, self._torch.from_numpy(columns).to(self._device)]
         flags = (part >= self._limits(low)) & (part < self._limits(high))
         return self._found(part, flags)
@@ -174,6 +146,9 @@ class TorchTiles:
         rows, columns = self._torch.nonzero(flags, as_tuple=True)
         scores = tile[rows, columns].cpu().double().numpy()
         return Cells(rows.cpu().numpy(), columns.cpu().numpy(), scores)
+
+
+Tiles = NumpyTiles | TorchTiles
 
 
 def _cells(

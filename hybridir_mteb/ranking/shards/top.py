@@ -23,7 +23,7 @@ class Top:
     the best. Only what is left is scored in float64: at the end, or when ties fill the places.
 
     Args:
-        n_queries: In the group.
+        n_queries: Number of queries in the group.
         depth: How many passages to find.
         rescore: Gives float64 scores of (query of the group, row) pairs.
         hashes: Gives the tie rule's hashes of rows.
@@ -93,7 +93,11 @@ class Top:
         keep = (self._high >= self.floor[:, None]) & (self._row >= 0)
         order = np.argsort(~keep, axis=1, kind="stable")
         self._filled = keep.sum(axis=1)
-        self._reorder(slice(None), order)
+        free = np.arange(self._width) >= self._filled[:, None]
+        for values, empty in ((self._low, -np.inf), (self._high, -np.inf), (self._row, -1)):
+            moved = np.take_along_axis(values, order, axis=1)
+            moved[free] = empty
+            values[:] = moved
         full = np.flatnonzero(self._filled == self._width)
         if len(full):  # of ties: only float64 and the tie rule make room
             self._settle(full)
@@ -132,10 +136,3 @@ class Top:
         hashes = np.zeros(len(order), np.uint64)
         hashes[order[tied]] = self._hashes(row[order[tied]])
         return np.lexsort((row, hashes, -score, query))
-
-    def _reorder(self, queries: slice, order: npt.NDArray[np.intp]) -> None:
-        free = np.arange(self._width) >= self._filled[queries, None]
-        for values, empty in ((self._low, -np.inf), (self._high, -np.inf), (self._row, -1)):
-            moved = np.take_along_axis(values[queries], order, axis=1)
-            moved[free] = empty
-            values[queries] = moved

@@ -1,7 +1,5 @@
 """Encoders of every kind on streamed tasks: debiased, interrupted, and in bounded memory."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 
@@ -165,6 +163,7 @@ for n in (10_000, 30_000):
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_corpus(tmp_path):
     """30,000 passages of 4,000 characters, 120 MB, are never in memory together."""
     done = succeed(sys.executable, "-c", MEMORY, TESTS, tmp_path)

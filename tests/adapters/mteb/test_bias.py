@@ -1,0 +1,151 @@
+"""Language bias in the result files of multilingual tasks."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from toys.encoders import HashEncoder, WordSearch, hash_embedding
+from toys.mteb import evaluate, scores_of, tasks_of
+
+from hybridir_mteb.collections.collection import LanguagePart, ParallelCollection, Passage, Query
+from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
+from hybridir_mteb.measures.report import MATRICES
+from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.ranking.ranking import tie_order
+
+LANGUAGES = ("de", "en", "fr")
+N = 8
+
+
+@pytest.fixture
+def collection() -> ParallelCollection:
+    """Eight questions in three languages, the last one missing in French."""
+    parts = {}
+    for code in LANGUAGES:
+        n = N - (code == "fr")
+        queries = tuple(Query(f"q{at}", f"word{at} what {code}", (2 * at,)) for at in range(n))
+        passages = tuple(
+            Passage(str(at), f"word{at // 2} {code} part{at % 2}") for at in range(2 * n)
+        )
+        parts[code] = LanguagePart(code, queries, passages)
+    return ParallelCollection("Small", parts)
+
+
+@pytest.fixture
+def make(collection: ParallelCollection) -> Any:
+    return tasks_of(collection)
+
+
+@pytest.fixture
+def encoder() -> HashEncoder:
+    return HashEncoder(None)
+
+
+def test_every_measure_is_in_the_file_of_the_multilingual_task_alone(encoder, make, tmp_path):
+    result = evaluate(encoder, [make(), make(Setting.MONOLINGUAL)], tmp_path)
+    multi, mono = scores_of(result, 0), scores_of(result, 1)
+    names = {measure.name for measure in LANGUAGE_BIAS}
+    for score in multi.values():
+        assert names <= set(score)
+        assert set(score["confidence_intervals"]) == names
+        assert score["confidence_intervals"]["language_probe_accuracy"] is None  # one number
+        for name in names - {"language_probe_accuracy"}:
+            low, high = score["confidence_intervals"][name]
+            assert low - 1e-6 <= score[name] <= high + 1e-6, name
+        assert set(score["passage_languages"]) == set(LANGUAGES)
+        assert set(score["passage_languages"]["de"]) == set(MATRICES)
+        shares = [found["share_at_10"] for found in score["passage_languages"].values()]
+        assert sum(shares) == pytest.approx(1, abs=1e-5)
+    assert not names & set(mono["de"])
+    assert "confidence_intervals" not in mono["de"]
+    (path,) = tmp_path.rglob("SmallMultilingualRetrieval.json")
+    json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_rank_correlation_is_the_mean_spearman_with_the_other_languages(
+    encoder, make, collection, tmp_path
+):
+    found = scores_of(evaluate(encoder, [make()], tmp_path))
+    pool = [
+        (collection.part(code).passage_id(at), passage.text)
+        for code in LANGUAGES
+        for at, passage in enumerate(collection.part(code).passages)
+    ]
+    order = tie_order([identifier for identifier, _ in pool])
+    vectors = np.stack([hash_embedding(text) for _, text in pool]).astype(np.float64)
+    ranks: dict[str, dict[str, np.ndarray]] = {}
+    for code in LANGUAGES:
+        for query in collection.part(code).queries:
+            scores = vectors @ hash_embedding(query.text).astype(np.float64)
+            ranks.setdefault(query.parallel_id, {})[code] = np.argsort(np.lexsort((order, -scores)))
+    expected = np.mean(
+        [
+            np.mean([spearmanr(own["de"], own[m]).statistic for m in own if m != "de"])
+            for own in ranks.values()
+        ]
+    )
+    assert found["de"]["mrc"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_subset_scores_the_same_alone_as_with_the_others(encoder, make, tmp_path):
+    everything = scores_of(evaluate(encoder, [make()], tmp_path / "all"))
+    task = make().filter_languages(languages=None, hf_subsets=["fr"])
+    alone = scores_of(evaluate(HashEncoder(None), [task], tmp_path / "one"))
+    assert set(alone) == {"fr"}
+    for name, value in alone["fr"].items():
+        assert value == everything["fr"][name], name
+
+
+def test_two_models_and_a_model_that_changed_do_not_share_a_memory(encoder, make, tmp_path):
+    task = make()
+    task.load_data()
+    first = scores_of(evaluate(encoder, [task], tmp_path / "1"))
+    constant = HashEncoder(None, lambda text: np.eye(16, dtype=np.float32)[len(text) % 3])
+    second = scores_of(evaluate(constant, [task], tmp_path / "2"))
+    again = scores_of(evaluate(encoder, [task], tmp_path / "3"))
+    assert first["de"]["mrc"] == again["de"]["mrc"] != second["de"]["mrc"]
+    assert len(task.memory) == 2
+    task.unload_data()
+    assert task.collection is None
+    assert len(task.memory) == 0
+
+
+def test_a_search_model_has_no_rank_correlation_and_no_probe(make, tmp_path):
+    score = scores_of(evaluate(WordSearch(), [make()], tmp_path))["de"]
+    assert score["mrc"] is None
+    assert score["language_probe_accuracy"] is None
+    assert score["lpr"] is not None
+
+
+class OneHit(WordSearch):
+    """Returns exactly one passage, in the query's language."""
+
+    def search(self, queries: Any, *, top_k: int, **kwargs: Any) -> dict[str, dict[str, float]]:
+        found = super().search(queries, top_k=top_k, **kwargs)
+        ids = [identifier for hits in found.values() for identifier in hits]
+        return {
+            query: {next(i for i in ids if i.startswith(f"p:{query.split(':')[1]}:")): 1.0}
+            for query in found
+        }
+
+
+def test_what_a_search_model_leaves_out_is_in_no_top_and_in_no_prediction(make, tmp_path):
+    result = evaluate(OneHit(), [make()], tmp_path, prediction_folder=tmp_path / "predictions")
+    score = scores_of(result)["de"]
+    pool = 16 + 16 + 14
+    assert score["same_language_share_at_10"] == pytest.approx(pool / 16, abs=1e-5)
+    assert score["recall_at_100"] <= 1 / 2  # one of two or three answers at most
+    assert score["rank_distance"] is None
+    (path,) = (tmp_path / "predictions").rglob("*_predictions.json")
+    hits = json.loads(path.read_text())["de"]["test"]
+    assert {len(found) for found in hits.values()} == {1}
+
+
+def test_unloading_keeps_the_context_of_a_task(make):
+    task = make(context="sentence+paragraph")
+    name = task.metadata.name
+    task.load_data()
+    task.unload_data()
+    assert task.metadata.name == name == "SmallMultilingualInContextRetrieval"
