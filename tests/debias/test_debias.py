@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from hybridir_mteb.debias.detect import detect
+from hybridir_mteb.debias.detect import MACRO, detect, detectable, iso_639, language_codes
 from hybridir_mteb.debias.fit import fit
 from hybridir_mteb.debias.fitted import STATISTICS, FittedDebiaser, read_fitted
 from hybridir_mteb.debias.methods import DEBIASERS
@@ -380,6 +380,8 @@ def test_every_language_code_counts_and_varieties_are_one_language():
     for wrong in ("zxx", "german", "xx", ""):
         with pytest.raises(SettingError, match="unknown language code"):
             make_text("here", {wrong: two, "en": two}, parallel=True)
+    assert detectable() - {"zxx"} <= language_codes()  # the codes are known without the detector
+    assert language_codes() <= detectable() | set(MACRO) | set(iso_639())
     debias = fitted("centre", {"en": [[1, 0], [3, 0]], "no": [[0, 2], [0, 4]]})
     assert debias.numbers(["nb", "no", "en", "ky"], 4).tolist() == [1, 1, 0, -1]
 

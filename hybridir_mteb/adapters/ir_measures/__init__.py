@@ -19,10 +19,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import ir_measures
-from ir_measures import Metric, providers
-from ir_measures.providers.base import Any as AnyValue
-from ir_measures.util import QrelsConverter, RunConverter
+from hybridir_mteb.errors import from_extra
+
+with from_extra("ir-measures", "this adapter"):
+    import ir_measures
+    from ir_measures import Metric, providers
+    from ir_measures.providers.base import Any as AnyValue
+    from ir_measures.util import QrelsConverter, RunConverter
 
 from hybridir_mteb.adapters.ir_measures.bias import (
     LPR,
