@@ -10,6 +10,7 @@ import pytest
 
 from hybridir_mteb.adapters.mteb.register import check_task, register
 from hybridir_mteb.adapters.mteb.task import STATISTICS_DIR
+from hybridir_mteb.debias.detect import iso_639
 from hybridir_mteb.errors import PluginError
 
 TESTED = "2.26"
@@ -51,6 +52,12 @@ def test_the_methods_that_tasks_override_and_call_are_there():
     assert {"task_metadata", "prompt_type", "batch_size"} <= set(
         inspect.signature(create_dataloader).parameters
     ), why()
+
+
+def test_the_package_has_mtebs_own_table_of_languages():
+    from mteb.languages.iso_mappings import _get_iso1_to_iso3
+
+    assert iso_639() == _get_iso1_to_iso3(), why()
 
 
 def test_mteb_finds_models_tasks_and_benchmark():
