@@ -115,9 +115,7 @@ def one_passage(text: str, context: str) -> LanguagePart:
         *(("It rains.", nothing, "It rains.", "It rains.") for nothing in ("", " ", "\n")),
     ],
 )
-def test_a_candidate_is_the_stripped_sentence_then_its_paragraph_if_any(
-    text, context, alone, inside
-):
+def test_a_candidate_is_the_stripped_sentence_then_its_paragraph(text, context, alone, inside):
     part = one_passage(text, context)
     assert passage_text(part, 0, Context.SENTENCE) == alone
     assert passage_text(part, 0, Context.SENTENCE_AND_PARAGRAPH) == inside
