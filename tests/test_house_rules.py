@@ -47,13 +47,8 @@ EMPTY_TEXTS = {
     "adapters/mteb/evaluation.py": 2,
     "adapters/mteb/ranked_task.py": 4,
     "adapters/mteb/streamed_search.py": 1,
-    "collections/download.py": 1,
     "measures/peer.py": 1,
-    "plugins/specs.py": 2,
     "ranking/judgements.py": 1,
-    "ranking/shards/folder.py": 1,
-    "ranking/shards/listing.py": 1,
-    "ranking/shards/pairs.py": 1,
     "training/pairs.py": 1,
 }
 

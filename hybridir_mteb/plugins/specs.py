@@ -109,7 +109,7 @@ class TrainingMethod:
     Attributes:
         name: Lower case, such as ``hybrid``.
         summary: One sentence: what a batch is, and the loss.
-        source: Paper.
+        source: The paper that the idea is from.
         batches: Kind of batch: ``mono``, ``xx``, ``cross``, ``mixed`` or ``hybrid``; empty for a
             method that trains nothing.
         options: Options with their default values; a recipe's ``method_options`` may change them.
@@ -159,7 +159,7 @@ class Debiaser:
     Attributes:
         name: Lower case, such as ``centre``: letters, digits, ``_`` and ``-``, a letter first.
         summary: One sentence: what is done to an embedding.
-        source: Paper.
+        source: The paper that the idea is from.
         fit: Statistics of one role: called with the data and each of ``roles``; returns named
             arrays of real numbers, or none. Floating-point ones are kept in float32.
         apply: Given (n, dimension) float64 embeddings, (n,) language numbers (-1 where the
