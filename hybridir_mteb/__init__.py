@@ -14,40 +14,39 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hybridir_mteb._bootstrap import install as install_autoload
-    from hybridir_mteb.collections.collection import (
-        LanguagePart,
-        ParallelCollection,
-        Passage,
-        Query,
-        StreamedPassage,
-    )
-    from hybridir_mteb.collections.readers.beir import read_beir_folder
-    from hybridir_mteb.collections.readers.jsonl import read_jsonl
+    from hybridir_mteb.adapters.mteb.fit import fit_debiaser as fit_debiaser
+    from hybridir_mteb.collections.collection import CollectionPart as CollectionPart
+    from hybridir_mteb.collections.collection import LanguagePart as LanguagePart
+    from hybridir_mteb.collections.collection import ParallelCollection as ParallelCollection
+    from hybridir_mteb.collections.collection import Passage as Passage
+    from hybridir_mteb.collections.collection import Query as Query
+    from hybridir_mteb.collections.collection import StreamedPart as StreamedPart
+    from hybridir_mteb.collections.collection import StreamedPassage as StreamedPassage
+    from hybridir_mteb.collections.readers.beir import read_beir_folder as read_beir_folder
+    from hybridir_mteb.collections.readers.jsonl import read_jsonl as read_jsonl
     from hybridir_mteb.debias.sentence_transformer import (
-        DebiasedSentenceTransformer,
-        fit_debiaser,
-        load_debiaser,
+        DebiasedSentenceTransformer as DebiasedSentenceTransformer,
     )
-    from hybridir_mteb.encoders.pocket.model import load_pocket
-    from hybridir_mteb.measures.measure import RankTable
-    from hybridir_mteb.plugins.hookspecs import hookimpl
-    from hybridir_mteb.plugins.settings import Setting
-    from hybridir_mteb.plugins.specs import (
-        Backbone,
-        CollectionCard,
-        CollectionSpec,
-        DebiasData,
-        Debiaser,
-        Measure,
-        StreamedPart,
-        StreamedSpec,
-        TrainingMethod,
-    )
+    from hybridir_mteb.debias.sentence_transformer import load_debiaser as load_debiaser
+    from hybridir_mteb.encoders.pocket.model import load_pocket as load_pocket
+    from hybridir_mteb.measures.measure import RankTable as RankTable
+    from hybridir_mteb.plugins.hookspecs import hookimpl as hookimpl
+    from hybridir_mteb.plugins.settings import Setting as Setting
+    from hybridir_mteb.plugins.specs import Backbone as Backbone
+    from hybridir_mteb.plugins.specs import CollectionCard as CollectionCard
+    from hybridir_mteb.plugins.specs import CollectionSpec as CollectionSpec
+    from hybridir_mteb.plugins.specs import DebiasData as DebiasData
+    from hybridir_mteb.plugins.specs import Debiaser as Debiaser
+    from hybridir_mteb.plugins.specs import Measure as Measure
+    from hybridir_mteb.plugins.specs import StreamedSpec as StreamedSpec
+    from hybridir_mteb.plugins.specs import TrainingMethod as TrainingMethod
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "Backbone": "hybridir_mteb.plugins.specs",
     "CollectionCard": "hybridir_mteb.plugins.specs",
+    "CollectionPart": "hybridir_mteb.collections.collection",
     "CollectionSpec": "hybridir_mteb.plugins.specs",
     "DebiasData": "hybridir_mteb.plugins.specs",
     "DebiasedSentenceTransformer": "hybridir_mteb.debias.sentence_transformer",
@@ -59,12 +58,11 @@ _PUBLIC = {
     "Query": "hybridir_mteb.collections.collection",
     "RankTable": "hybridir_mteb.measures.measure",
     "Setting": "hybridir_mteb.plugins.settings",
-    "StreamedPart": "hybridir_mteb.plugins.specs",
+    "StreamedPart": "hybridir_mteb.collections.collection",
     "StreamedPassage": "hybridir_mteb.collections.collection",
     "StreamedSpec": "hybridir_mteb.plugins.specs",
-    "Backbone": "hybridir_mteb.plugins.specs",
     "TrainingMethod": "hybridir_mteb.plugins.specs",
-    "fit_debiaser": "hybridir_mteb.debias.sentence_transformer",
+    "fit_debiaser": "hybridir_mteb.adapters.mteb.fit",
     "hookimpl": "hybridir_mteb.plugins.hookspecs",
     "install_autoload": "hybridir_mteb._bootstrap",
     "load_debiaser": "hybridir_mteb.debias.sentence_transformer",
@@ -74,32 +72,7 @@ _PUBLIC = {
 }
 _RENAMED = {"install_autoload": "install"}
 
-__all__ = [
-    "Backbone",
-    "CollectionCard",
-    "CollectionSpec",
-    "DebiasData",
-    "DebiasedSentenceTransformer",
-    "Debiaser",
-    "LanguagePart",
-    "Measure",
-    "ParallelCollection",
-    "Passage",
-    "Query",
-    "RankTable",
-    "Setting",
-    "StreamedPart",
-    "StreamedPassage",
-    "StreamedSpec",
-    "TrainingMethod",
-    "fit_debiaser",
-    "hookimpl",
-    "install_autoload",
-    "load_debiaser",
-    "load_pocket",
-    "read_beir_folder",
-    "read_jsonl",
-]
+__all__ = list(_PUBLIC)
 
 if not isdir(join(dirname(__file__), "tasks")):
     # In a checkout tasks/ lies beside the package, in a wheel inside it.

@@ -7,10 +7,19 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 PACKAGE = "hybridir_mteb"
+# Package up to version 0.1 -> where its modules are now, by the same names but for those below.
+PACKAGES = {
+    "export": "collections.export",
+    "metrics": "measures",
+    "pocket": "encoders.pocket",
+    "readers": "collections.readers",
+    "shards": "ranking.shards",
+}
 # Module up to version 0.1 -> where its names are now.
 PLACES = {
     "adapters.beir_base": "adapters.beir.search",
@@ -21,22 +30,22 @@ PLACES = {
     "adapters.beir_texts": "adapters.beir.saved",
     "adapters.ir_bias_measures": "adapters.ir_measures.bias",
     "adapters.mteb_benchmark": "adapters.mteb.benchmark",
-    "adapters.mteb_bias": "adapters.mteb.bias",
-    "adapters.mteb_debias": "adapters.mteb.debias",
-    "adapters.mteb_embed": "adapters.mteb.embed",
-    "adapters.mteb_encoder": "adapters.mteb.encoder",
+    "adapters.mteb_bias": "adapters.mteb.facts",
+    "adapters.mteb_debias": "adapters.mteb.models adapters.mteb.fit",
+    "adapters.mteb_embed": "adapters.mteb.encoder adapters.mteb.models",
+    "adapters.mteb_encoder": "adapters.mteb.models",
     "adapters.mteb_evaluation": "adapters.mteb.evaluation",
     "adapters.mteb_export": "adapters.mteb.export",
     "adapters.mteb_names": "adapters.mteb.register",
-    "adapters.mteb_ranked_task": "adapters.mteb.ranked_task",
+    "adapters.mteb_ranked_task": "adapters.mteb.task adapters.mteb.evaluation",
     "adapters.mteb_registry": "adapters.mteb.register",
     "adapters.mteb_search": "adapters.mteb.run",
-    "adapters.mteb_streamed": "adapters.mteb.streamed",
+    "adapters.mteb_streamed": "adapters.mteb.task",
     "adapters.mteb_streamed_corpus": "adapters.mteb.corpus",
-    "adapters.mteb_streamed_evaluation": "adapters.mteb.streamed_evaluation",
+    "adapters.mteb_streamed_evaluation": "adapters.mteb.evaluation",
     "adapters.mteb_streamed_pool": "adapters.mteb.shards",
-    "adapters.mteb_streamed_probe": "adapters.mteb.streamed_probe",
-    "adapters.mteb_streamed_search": "adapters.mteb.streamed_search",
+    "adapters.mteb_streamed_probe": "adapters.mteb.facts",
+    "adapters.mteb_streamed_search": "adapters.mteb.evaluation",
     "adapters.mteb_task": "adapters.mteb.task",
     "adapters.st_evaluator": "adapters.sentence_transformers",
     "added": "collections.own",
@@ -51,7 +60,7 @@ PLACES = {
     "bias.plot_style": "bias.plot.style",
     "bias.predictions_streamed": "bias.predictions",
     "bias.runs": "ranking.judgements",
-    "bias.tables": "ranking.judgements",
+    "bias.tables": "ranking.judgements ranking.matrices measures.evaluate",
     "cli.encoders": "cli.models",
     "cli.export": "cli.data",
     "cli.tables": "cli.console",
@@ -60,81 +69,46 @@ PLACES = {
     "debias.base": "adapters.mteb.load",
     "debias.builtin": "debias.methods",
     "debias.data": "debias.text",
-    "debias.encoder": "adapters.mteb.debiased",
+    "debias.encoder": "adapters.mteb.load adapters.mteb.metas adapters.mteb.fit",
     "debias.languages": "debias.detect",
     "doctor": "cli.doctor",
     "embedding_store": "encoders.cache",
     "encode": "encoders.token_budget",
     "encode_once": "encoders.memory",
     "encoder_files": "encoders.trained_record",
-    "export.folder": "collections.export.folder",
-    "export.formats": "collections.export.formats",
     "export.subset": "collections.export.formats",
     "fingerprint": "encoders.fingerprint",
     "hookspecs": "plugins.hookspecs",
     "hub_files": "collections.download",
     "languages": "collections.languages",
     "methods": "training.methods",
-    "metrics": "measures",
     "metrics.bias_report": "measures.report",
-    "metrics.bootstrap": "measures.bootstrap",
-    "metrics.builtin": "measures.builtin",
-    "metrics.effectiveness": "measures.effectiveness",
-    "metrics.language_bias": "measures.language_bias",
     "metrics.languages": "measures.view",
     "metrics.measure": "measures.measure plugins.specs",
-    "metrics.peer": "measures.peer",
-    "models": "adapters.mteb.pocket",
+    "models": "adapters.mteb.metas adapters.mteb.load",
     "names": "errors encoders.trained",
     "passages": "collections.collection",
     "per_model": "encoders.memory",
-    "pocket": "encoders.pocket",
-    "pocket.model": "encoders.pocket.model",
-    "pocket.tokenizer": "encoders.pocket.tokenizer",
-    "pocket.weights": "encoders.pocket.weights",
     "probe": "measures.probe",
-    "rank": "ranking.exact",
+    "rank": "ranking.ranking ranking.exact files",
     "rank_correlation": "ranking.correlation",
-    "readers": "collections.readers",
-    "readers.beir": "collections.readers.beir",
-    "readers.digests": "collections.readers.digests",
-    "readers.jsonl": "collections.readers.jsonl",
-    "readers.lareqa": "collections.readers.lareqa",
-    "readers.miracl": "collections.readers.miracl",
     "readers.passages": "collections.readers.rows collections.download",
-    "readers.trec": "collections.readers.trec",
-    "readers.verify": "collections.readers.verify",
     "relevance": "ranking.arrays",
     "report": "results.tables",
     "report_ndcg": "results.tables",
-    "scoring": "ranking.scorers",
+    "scoring": "ranking.scorers ranking.arrays",
     "search": "ranking.trec adapters.mteb.run",
     "settings": "plugins.settings collections.collection",
     "shard_files": "ranking.shards.listing",
-    "shards": "ranking.shards",
     "shards.asked": "ranking.shards.request",
-    "shards.blocks": "ranking.shards.blocks",
-    "shards.counts": "ranking.shards.counts",
-    "shards.dense": "ranking.shards.dense",
     "shards.errors": "errors",
-    "shards.fill": "ranking.shards.fill",
-    "shards.folder": "ranking.shards.folder",
-    "shards.function": "ranking.shards.function",
-    "shards.group": "ranking.shards.group",
-    "shards.key": "ranking.shards.key",
     "shards.numbered": "ranking.shards.fill",
-    "shards.pairs": "ranking.shards.pairs",
-    "shards.pools": "ranking.shards.pools",
     "shards.products": "ranking.shards.pairs",
-    "shards.search": "ranking.shards.search",
-    "shards.shard": "ranking.shards.shard",
-    "shards.tiles": "ranking.shards.tiles",
-    "shards.top": "ranking.shards.top",
     "shards.unique": "ranking.shards.folder",
     "sources": "collections.download",
     "specs": "plugins.specs ranking.arrays",
     "store": "encoders.trained",
-    "streamed": "plugins.specs",
+    "streamed": "plugins.specs collections.collection",
     "training.encoder": "encoders.load",
     "training.losses.gather": "training.losses.terms",
     "training.memory": "training.plan",
@@ -144,11 +118,24 @@ PLACES = {
 # Names that have changed since, by module up to version 0.1.
 RENAMED = {
     "adapters.mteb_names.task_owner": "owner_of",
+    "adapters.mteb_ranked_task.RankedTask": "CollectionTask",
+    "adapters.mteb_streamed.StreamedTask": "CollectionTask",
+    "adapters.mteb_streamed.make_streamed_tasks": "make_tasks",
+    "debias.languages.language_of": "macrolanguage",
     "export.folder.check_folder": "check_target",
     "readers.miracl.MiraclPassages": "miracl_passages",
     "readers.verify.Found": "PartSummary",
     "readers.verify.examine": "read_through",
 }
+
+
+def places_of(old: str) -> str:
+    """Where the names of a module are now, separated by blanks; empty for one that never was."""
+    head, _, rest = old.partition(".")
+    if old in PLACES or head not in PACKAGES:
+        return PLACES.get(old, "")
+    place = ".".join(part for part in (PACKAGES[head], rest) if part)
+    return place if find_spec(f"{PACKAGE}.{place}") else ""
 
 
 def old_names(module: str, places: str, only: str = "") -> Callable[[str], Any]:
@@ -189,7 +176,7 @@ class _Loader(Loader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """An empty module whose names are found elsewhere."""
-        places = PLACES.get(self._old, "")
+        places = places_of(self._old)
         module = ModuleType(spec.name, f"Moved to {places}.")
         setattr(module, "__getattr__", old_names(self._old, places))  # noqa: B010 -- mypy
         found = [import_module(f"{PACKAGE}.{place}") for place in places.split()]
@@ -203,7 +190,6 @@ class _Loader(Loader):
 def spec_of(name: str) -> ModuleSpec | None:
     """How to import a module by its old path; None for any other name."""
     old = name.removeprefix(f"{PACKAGE}.")
-    parent = any(place.startswith(f"{old}.") for place in PLACES)
-    if old not in PLACES and not parent:
+    if old == "export" or not places_of(old):
         return None
-    return ModuleSpec(name, _Loader(old), is_package=parent)
+    return ModuleSpec(name, _Loader(old), is_package=old in PACKAGES)

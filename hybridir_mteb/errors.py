@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -55,6 +56,39 @@ class TrainingError(HybridIRError):
 
 class ShardError(HybridIRError):
     """Shards that are damaged, not complete or cannot be written; the message says what to do."""
+
+
+class MissingExtraError(HybridIRError, ImportError):
+    """An optional package is not installed; the message is the command that installs it."""
+
+
+def missing(feature: str, package: str, extra: str) -> str:
+    """The message about a package that is not installed.
+
+    Args:
+        feature: What needs it, in words.
+        package: Its name.
+        extra: The extra of this distribution that brings it.
+    """
+    return f'{feature} needs {package}: pip install "hybridir-mteb[{extra}]"'
+
+
+@contextmanager
+def from_extra(extra: str, feature: str) -> Iterator[None]:
+    """Around imports of optional packages: one that is not installed is an error of ours.
+
+    Args:
+        extra: The extra of this distribution that brings them.
+        feature: What needs them, in words.
+
+    Raises:
+        MissingExtraError: A package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "more").partition(".")[0]
+        raise MissingExtraError(missing(feature, package, extra)) from error
 
 
 def one_line(error: BaseException, limit: int | None = None) -> str:

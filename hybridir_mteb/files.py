@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,11 @@ def sha256_of(path: Path) -> str:
     """Hex sha256 of a file, read in pieces."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest_of(*parts: str) -> str:
+    """Hex digest of several strings, each kept apart from the next."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def tie_key(identifier: str) -> bytes:

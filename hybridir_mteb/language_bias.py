@@ -32,13 +32,8 @@ from hybridir_mteb.ranking.arrays import (
     distinct,
 )
 from hybridir_mteb.ranking.exact import Scorer
-from hybridir_mteb.ranking.judgements import (
-    Judgements,
-    MatrixScorer,
-    as_array,
-    judgements_of,
-    run_lengths,
-)
+from hybridir_mteb.ranking.judgements import Judgements, judgements_of, run_lengths
+from hybridir_mteb.ranking.matrices import MatrixScorer, as_array
 from hybridir_mteb.ranking.scorers import DenseScorer, RunScorer
 
 __all__ = ["BiasReport", "of_embeddings", "of_predictions", "of_run", "of_scores"]
@@ -218,7 +213,9 @@ def of_predictions(
     maps = CallerMaps(qrels, doc_languages, query_languages, items)
     found = read_predictions(Path(path), maps, _judgements_of_mteb)
     judged = judgements_of(found.qrels, found.doc_languages, found.query_languages, found.items)
-    judged = replace(judged, n_passages=found.n_passages)
+    if found.n_passages is not None:
+        sizes = [found.n_passages.get(code, 0) for code in judged.codes]
+        judged = replace(judged, pool=np.array(sizes))
     return _of_judged_run(found.run, judged, found.doc_languages, chosen)
 
 
@@ -233,7 +230,7 @@ def _of_judged_run(
 ) -> BiasReport:
     queries = list(judged.query_ids or ())
     lengths = run_lengths(run, queries, pool)
-    scorer = RunScorer(run, queries, judged.passage_ids)
+    scorer = RunScorer(run, queries, judged.passage_ids or ())
     return evaluate(scorer, judged, options, lengths=lengths)
 
 
@@ -255,4 +252,5 @@ def _judgements(
         ) from error
     if ids is None:
         ids = list(map(str, range(len(passage_languages))))
-    return Judgements(relevance, query_languages, passage_languages, ids, items), chosen
+    judged = Judgements.of_lists(relevance, query_languages, passage_languages, ids, items)
+    return judged, chosen

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hybridir_mteb.collections.collection import CollectionPart
 from hybridir_mteb.collections.download import DataFile, HubFolder, fetch
 from hybridir_mteb.plugins.settings import Setting
-from hybridir_mteb.plugins.specs import CollectionCard, StreamedPart, StreamedSpec
+from hybridir_mteb.plugins.specs import CollectionCard, CollectionSpec
 
 # The hub's miracl/miracl asks for an agreement first; the same files are free of it here.
 TOPICS_COMMIT = "5b819c1a45c8a0a3ec9426f476694f44a29dfaf3"
@@ -116,7 +117,7 @@ CORPORA = {
 }
 
 
-def load(code: str) -> StreamedPart:
+def load(code: str) -> CollectionPart:
     """One language: topics and qrels of dev; passages are read, or fetched, at first use."""
     from hybridir_mteb.collections.readers.miracl import miracl_passages, read_miracl
 
@@ -124,7 +125,7 @@ def load(code: str) -> StreamedPart:
     return read_miracl(code, fetch(TOPICS[code]), fetch(QRELS[code]), passages)
 
 
-MIRACL = StreamedSpec(
+MIRACL = CollectionSpec(
     name="MIRACL",
     languages=tuple(sorted(UPSTREAM)),
     load=load,
@@ -132,6 +133,7 @@ MIRACL = StreamedSpec(
     corpora=CORPORA,
     split="dev",
     settings=(Setting.MONOLINGUAL, Setting.MULTILINGUAL),
+    parallel=False,
     card=CollectionCard(
         description=(
             "MIRACL asks questions that native speakers wrote, and finds the passages of "

@@ -1,6 +1,4 @@
-"""Rules of the house that no linter knows. The lists of exceptions may only shrink."""
-
-from __future__ import annotations
+"""Rules of the house that no linter knows."""
 
 import ast
 import re
@@ -24,32 +22,13 @@ ENTRY = re.compile(r"^    (\*{0,2}\w+): (.*(?:\n        .*)*)", re.MULTILINE)
 SAYS_NOTHING = re.compile(r"(?!``)(\S+|As (given|there|above)\.)")
 # What the command line and the signatures of hosts ask for.
 PERMITTED = {
-    "adapters/mteb/ranked_task.py:_evaluate_subset",
+    "adapters/mteb/task.py:_evaluate_subset",
     "adapters/sentence_transformers.py:__init__",
     "cli/bias.py:bias",
     "cli/data.py:add",
     "cli/debias.py:fit",
     "cli/search.py:search",
     "cli/train.py:train",
-}
-FRAGMENTS: set[str] = set()
-LONG_FUNCTIONS = {
-    "debias/make.py:make_debiased",
-    "measures/report.py:bias_report",
-    "ranking/correlation.py:mean_rank_correlation",
-}
-MANY_PARAMETERS = {
-    "adapters/mteb/embed.py:embed",
-    "debias/make.py:make_debiased",
-}
-EMPTY_TEXTS = {
-    "adapters/beir/encoder.py": 1,
-    "adapters/mteb/evaluation.py": 2,
-    "adapters/mteb/ranked_task.py": 4,
-    "adapters/mteb/streamed_search.py": 1,
-    "measures/peer.py": 1,
-    "ranking/judgements.py": 1,
-    "training/pairs.py": 1,
 }
 
 
@@ -90,12 +69,12 @@ def test_a_module_has_one_job_and_fits_on_a_few_screens():
     assert [name for name, n in lengths.items() if n > LONGEST_MODULE] == []
     short = {name for name, n in lengths.items() if n < SHORTEST_MODULE}
     plain = {name for name in short if Path(name).name not in {"__init__.py", "__main__.py"}}
-    assert {n for n in plain if not n.startswith("docs/")} - entry_points() == FRAGMENTS
+    assert {n for n in plain if not n.startswith("docs/")} - entry_points() == set()
 
 
 def test_a_function_fits_on_a_screen():
     long = {n for n, node in functions() if node.end_lineno - node.lineno >= LONGEST_FUNCTION}
-    assert long - PERMITTED == LONG_FUNCTIONS
+    assert long - PERMITTED == set()
 
 
 def test_a_function_has_few_parameters():
@@ -104,7 +83,7 @@ def test_a_function_has_few_parameters():
         of = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
         if len([one for one in of if one not in {"self", "cls"}]) > MOST_PARAMETERS:
             many.add(name)
-    assert many - PERMITTED == MANY_PARAMETERS
+    assert many - PERMITTED == set()
 
 
 def test_docstrings_say_what_parameters_are():
@@ -113,7 +92,7 @@ def test_docstrings_say_what_parameters_are():
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 found[name] += len(empty_texts(ast.get_docstring(node) or ""))
-    assert +found == EMPTY_TEXTS
+    assert +found == Counter()
 
 
 def test_a_text_that_says_nothing_is_seen():

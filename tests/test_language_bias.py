@@ -1,7 +1,5 @@
 """Language bias as a library: all ways in agree, with each other and with a plain reference."""
 
-from __future__ import annotations
-
 import doctest
 import gzip
 import hashlib
@@ -28,7 +26,7 @@ from hybridir_mteb.errors import (
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.report import BiasReport
 from hybridir_mteb.ranking.arrays import Relevance
-from hybridir_mteb.ranking.judgements import MatrixScorer
+from hybridir_mteb.ranking.matrices import MatrixScorer
 
 TOY = Parallel.make()
 NEEDS_EMBEDDINGS = {"language_probe_accuracy"}

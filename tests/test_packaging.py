@@ -4,8 +4,6 @@ An environment sees the packages of the current one, all but ours, through a fol
 that only this distribution has to be installed. Nothing needs a network.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os
@@ -195,6 +193,11 @@ def test_wheel_content(wheel):
         assert f"{encoder}/hybridir.json" in names
         assert f"hybridir_mteb/recipes/pocket-{method}.yaml" in names
     assert not [name for name in names if "_startup" in name or "__pycache__" in name]
+    metadata = f"hybridir_mteb-{version}.dist-info/METADATA"
+    lines = zipfile.ZipFile(wheel).read(metadata).decode().splitlines()
+    base = [line for line in lines if line.startswith("Requires-Dist") and "extra ==" not in line]
+    assert not [line for line in base if "peft" in line or "accelerate" in line]
+    assert {"Provides-Extra: train", "Provides-Extra: embedded"} < set(lines)
 
 
 def test_stock_mteb_commands(environment):

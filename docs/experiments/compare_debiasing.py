@@ -22,7 +22,7 @@ from significance import pairwise_tests
 
 from hybridir_mteb import language_bias, paths
 from hybridir_mteb.collections.collection import ParallelCollection, judged_queries, passage_text
-from hybridir_mteb.debias.fitted import read_fitted
+from hybridir_mteb.debias.sentence_transformer import load_debiaser
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.files import replacing, write_text
 from hybridir_mteb.installed import installed_plugins
@@ -40,19 +40,13 @@ CONTENDERS = (
 )
 
 
-def embed_all(model: str, collection: ParallelCollection, call: Any) -> tuple[Vectors, Vectors]:
+def embed_all(encoder: Any, collection: ParallelCollection) -> tuple[Vectors, Vectors]:
     """Embeddings of queries and passages by language."""
-    from mteb.types import PromptType
-
-    from hybridir_mteb.adapters.mteb.embed import embed
-
     queries, passages = {}, {}
     for code, part in collection.parts.items():
         texts = [passage_text(part, at, Context.SENTENCE) for at in range(len(part.passages))]
-        matrix, rows = embed(model, texts, PromptType.document, call)
-        passages[code] = matrix[rows]
-        matrix, rows = embed(model, [q.text for q in part.queries], PromptType.query, call)
-        queries[code] = matrix[rows]
+        passages[code] = encoder.embed(texts, "document").matrix
+        queries[code] = encoder.embed([q.text for q in part.queries], "query").matrix
     return queries, passages
 
 
@@ -93,7 +87,7 @@ def evaluated(model: str) -> dict[str, Any]:
     """Debiaser -> collection -> scores of one encoder, from the cache or computed."""
     import mteb
 
-    from hybridir_mteb.adapters.mteb.embed import EncodeCall
+    from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
 
     used = "".join(fingerprints(model).values())
     key = hashlib.sha256(f"{code_hash()}{used}".encode()).hexdigest()[:16]
@@ -102,15 +96,16 @@ def evaluated(model: str) -> dict[str, Any]:
         return json.loads(cache.read_text())
     encoder = mteb.get_model(f"{trained.OWNER}/{model}", precision="bf16", device="cpu")
     call = EncodeCall(mteb.get_task("XQuADRMultilingualRetrieval").metadata, "", "", {})
+    encoder = of_mteb(encoder, call)
     found: dict[str, Any] = {debiaser: {} for debiaser in (NONE, *DEBIASERS)}
     for name in COLLECTIONS:
         spec = installed_plugins().collections[name]
         collection = spec.load(spec.languages)
-        raw = embed_all(encoder, collection, call)
+        raw = embed_all(encoder, collection)
         for debiaser, by_collection in found.items():
             sides = raw
             if debiaser != NONE:
-                fitted = read_fitted(trained.PACKAGED / f"{model}+{debiaser}")
+                fitted = load_debiaser(trained.PACKAGED / f"{model}+{debiaser}")
                 sides = tuple(
                     {code: fitted(vectors, code, role) for code, vectors in side.items()}
                     for side, role in zip(raw, ("query", "document"), strict=True)

@@ -56,16 +56,15 @@ class HeldOutScorer:
 
     def __init__(self, model: str, held_out: Any) -> None:
         import mteb
-        from mteb.types import PromptType
 
-        from hybridir_mteb.adapters.mteb.embed import EncodeCall, embed
+        from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
 
-        encoder = mteb.get_model(f"{trained.OWNER}/{model}", precision="bf16", device="cpu")
+        model_object = mteb.get_model(f"{trained.OWNER}/{model}", precision="bf16", device="cpu")
         call = EncodeCall(mteb.get_task("XQuADRMultilingualRetrieval").metadata, "", "", {})
+        encoder = of_mteb(model_object, call)
 
         def vectors(texts: list[str], role: str) -> np.ndarray:
-            matrix, rows = embed(encoder, texts, PromptType(role), call)
-            return matrix[rows]
+            return encoder.embed(texts, role).matrix
 
         self._held_out = held_out
         codes = held_out.languages
@@ -82,24 +81,24 @@ class HeldOutScorer:
 
 def score_all(model: str, held_out: Any) -> dict[str, Any]:
     """Held-out scores of one encoder as it is and with every debiaser."""
-    from hybridir_mteb.debias.fitted import read_fitted
+    from hybridir_mteb.debias.sentence_transformer import load_debiaser
 
     scorer = HeldOutScorer(model, held_out)
     found = {"none": scorer.score(lambda vectors, code, role: vectors)}
     for method in DEBIASERS:
-        found[method] = scorer.score(read_fitted(trained.PACKAGED / f"{model}+{method}"))
+        found[method] = scorer.score(load_debiaser(trained.PACKAGED / f"{model}+{method}"))
     return found
 
 
 def score_components(model: str, held_out: Any) -> dict[str, Any]:
     """Held-out scores of lir with other numbers of components."""
-    from hybridir_mteb.debias.fitted import read_fitted
+    from hybridir_mteb.debias.sentence_transformer import load_debiaser
 
     scorer, found = HeldOutScorer(model, held_out), {}
     for k in COMPONENTS:
         with tempfile.TemporaryDirectory() as folder:
             (path,) = fit(model, folder, "--method", "lir", "--option", f"k={k}")
-            found[str(k)] = scorer.score(read_fitted(path))
+            found[str(k)] = scorer.score(load_debiaser(path))
     return found
 
 

@@ -27,13 +27,13 @@ from datasets import Dataset
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 
 from hybridir_mteb import paths
-from hybridir_mteb.adapters.beir import BeirEncoder
+from hybridir_mteb.adapters.beir.encoder import BeirEncoder
 from hybridir_mteb.adapters.mteb.register import register
-from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
+from hybridir_mteb.adapters.mteb.task import make_tasks
 from hybridir_mteb.collections.readers.beir import read_beir_folder
 from hybridir_mteb.collections.readers.trec import read_run
 from hybridir_mteb.export import export_task
-from hybridir_mteb.plugins.specs import CollectionCard, StreamedSpec
+from hybridir_mteb.plugins.specs import CollectionCard, CollectionSpec
 from hybridir_mteb.ranking.trec import write_run
 
 ENCODER = "hybridir/pocket-base"
@@ -105,16 +105,17 @@ def _plain_task(folder: Folder) -> AbsTaskRetrieval:
 
 
 def _task(folder: Folder) -> Any:
-    spec = StreamedSpec(
+    spec = CollectionSpec(
         name="BeirFolder",
         languages=(folder.language,),
         load=partial(_read, folder),
         card=CARD,
         split=folder.split,
+        parallel=False,
         task="BeirFolder",
     )
     measures = [measure for _, measure in register().measures.items()]
-    (made,) = make_streamed_tasks(spec, measures)
+    (made,) = make_tasks(spec, measures)
     return made()
 
 

@@ -15,7 +15,8 @@ from hybridir_mteb.measures.language_bias import rank_distance
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.plugins.settings import Setting, subsets
 from hybridir_mteb.ranking.arrays import Relevance
-from hybridir_mteb.ranking.exact import for_each, tie_order
+from hybridir_mteb.ranking.exact import for_each
+from hybridir_mteb.ranking.ranking import tie_order
 from hybridir_mteb.ranking.scorers import DenseScorer
 
 MEASURES = {

@@ -20,7 +20,9 @@ from unittest import mock
 import numpy as np
 
 from hybridir_mteb.ranking.arrays import Relevance
-from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, dense, fill, pairs, search
+from hybridir_mteb.ranking.shards import dense, fill, pairs, search
+from hybridir_mteb.ranking.shards.folder import ShardFolder
+from hybridir_mteb.ranking.shards.key import ShardKey
 
 DIMENSION, QUERIES, DEPTH = 384, 1000, 100
 REPEATS = 3

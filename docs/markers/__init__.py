@@ -1,8 +1,17 @@
 """What ``{{ kind:arguments }}`` in a page stands for; one module for each source of numbers."""
 
-from markers import bench, code, compare, debiasing, results, scale
+from markers import bench, code, compare, debiasing, results, rooms, scale, ways
 from markers.registry import MarkerError, render
 
-MODULES = (bench, code, compare, debiasing, results, scale)  # importing them registers markers
+MODULES = (
+    bench,
+    code,
+    compare,
+    debiasing,
+    results,
+    rooms,
+    scale,
+    ways,
+)  # importing them registers markers
 
 __all__ = ["MODULES", "MarkerError", "render"]

@@ -72,7 +72,9 @@ def measures() -> str:
 @marker("collections")
 def collections() -> str:
     """Size of every built-in collection, from its descriptive statistics."""
-    from hybridir_mteb.tasks import MLQA_R, POCKETQA_R, XQUAD_R
+    from hybridir_mteb.tasks.mlqa_r import MLQA_R
+    from hybridir_mteb.tasks.pocketqa_r import POCKETQA_R
+    from hybridir_mteb.tasks.xquad_r import XQUAD_R
 
     rows = []
     for spec in (POCKETQA_R, XQUAD_R, MLQA_R):

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybridir_mteb import paths
-from hybridir_mteb.collections.collection import judged_queries, language_of, passage_id, query_id
+from hybridir_mteb.collections.collection import (
+    Collection,
+    CollectionPart,
+    passage_id,
+    query_id,
+)
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, SettingError
 from hybridir_mteb.installed import installed_plugins
-from hybridir_mteb.plugins.settings import Context, Setting, subsets, task_name
-from hybridir_mteb.plugins.specs import (
-    CollectionSpec,
-    StreamedPart,
-    StreamedSpec,
-    streamed_task_name,
-)
+from hybridir_mteb.plugins.settings import Context, Setting
+from hybridir_mteb.plugins.specs import CollectionSpec
 from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.shards.listing import shard_files
 
@@ -100,9 +100,7 @@ def read_predictions(
     if spec is None:
         return _foreign(task, run, list(found), maps, ask)
     _refuse_maps(task, maps)
-    if isinstance(spec, StreamedSpec):
-        return _streamed(task, run, spec, set(found))
-    return _parallel(run, spec, set(found))
+    return _ours(task, run, spec, set(found))
 
 
 def _file(path: Path) -> Path:
@@ -162,7 +160,7 @@ def _check_scores(file: Path, found: Iterable[Rankings]) -> None:
                 )
 
 
-def _spec_of(task: str) -> CollectionSpec | StreamedSpec | None:
+def _spec_of(task: str) -> CollectionSpec | None:
     """The collection of a multilingual task of ours; None for other people's tasks.
 
     Raises:
@@ -184,22 +182,18 @@ def _spec_of(task: str) -> CollectionSpec | StreamedSpec | None:
     return None
 
 
-def _task_names(spec: CollectionSpec | StreamedSpec) -> dict[str, tuple[Setting, str]]:
+def _task_names(spec: CollectionSpec) -> dict[str, tuple[Setting, str]]:
     """Task -> its setting, and what to run for the multilingual setting, if there is one."""
-    multilingual = Setting.MULTILINGUAL
-    if isinstance(spec, CollectionSpec):
-        return {
-            task_name(spec.name, setting, context): (
-                setting,
-                task_name(spec.name, multilingual, context),
-            )
-            for context in Context
-            for setting in Setting
-        }
-    named = {setting: streamed_task_name(spec, setting) for setting in spec.settings}
-    right = named.get(multilingual, "")
-    right += ", or a pool of some of its languages (hybridir data pool)" if right else ""
-    return {name: (setting, right) for setting, name in named.items()}
+    known = tuple(Setting) if spec.parallel else spec.settings
+    named = {}
+    for context in Context if spec.parallel else (Context.SENTENCE,):
+        right = spec.task_name(Setting.MULTILINGUAL, context)
+        if not spec.parallel:
+            right += ", or a pool of some of its languages (hybridir data pool)"
+        for setting in known:
+            advice = right if Setting.MULTILINGUAL in known else ""
+            named[spec.task_name(setting, context)] = (setting, advice)
+    return named
 
 
 def _foreign(
@@ -234,68 +228,55 @@ def _refuse_maps(task: str, maps: CallerMaps) -> None:
         )
 
 
-def _parallel(run: Rankings, spec: CollectionSpec, found: set[str]) -> Predictions:
-    """A task of a parallel collection, read as a whole."""
-    collection = spec.load(spec.languages)
-    qrels: dict[str, dict[str, int]] = {}
-    query_languages: dict[str, str] = {}
-    items: dict[str, str] = {}
-    for subset in subsets(spec.languages, Setting.MULTILINGUAL):
-        if subset.name not in found:
-            continue
-        part = collection.part(subset.query_language)
-        for at, relevant in judged_queries(collection, subset):
-            query = part.query_id(at)
-            qrels[query] = dict.fromkeys(relevant, 1)
-            query_languages[query] = subset.query_language
-            items[query] = part.queries[at].parallel_id
-    doc_languages = {
-        part.passage_id(at): code
-        for code in sorted(spec.languages)
-        for part in [collection.part(code)]
-        for at in range(len(part.passages))
-    }
-    return Predictions(run, qrels, doc_languages, query_languages, items)
-
-
-def _streamed(task: str, run: Rankings, spec: StreamedSpec, found: set[str]) -> Predictions:
-    """A pool that is not read: ids such as ``p:sw:7#0`` tell the languages.
+def _ours(task: str, run: Rankings, spec: CollectionSpec, found: set[str]) -> Predictions:
+    """A task of a collection here; passages that are streamed are not read, only counted.
 
     Raises:
         DataFormatError: A document of a language that the pool does not have.
         DataUnavailableError: A file of the collection is missing.
     """
-    parts = {code: spec.load(code) for code in spec.languages}
+    collection = Collection(spec.read(spec.languages), spec.parallel)
     qrels: dict[str, dict[str, int]] = {}
     query_languages: dict[str, str] = {}
-    for code in (code for code in parts if code in found):
-        for query, grades in parts[code].judged().items():
-            relevant = {passage_id(code, p): grade for p, grade in grades.items() if grade > 0}
-            qrels[query_id(code, query)] = relevant
-            query_languages[query_id(code, query)] = code
+    items: dict[str, str] = {}
+    for subset in spec.subsets(Setting.MULTILINGUAL):
+        code = subset.query_language
+        for query, grades in collection.judged(subset).items() if subset.name in found else ():
+            name = query_id(code, query)
+            qrels[name] = {
+                passage_id(g.language, g.passage): g.grade for g in grades if g.grade > 0
+            }
+            query_languages[name] = code
+            items[name] = query if spec.parallel else name  # else none has a translation
+    if spec.parallel:
+        documents = {
+            passage_id(code, passage.id): code
+            for code in sorted(spec.languages)
+            for passage in collection.parts[code].passages.passages()
+        }
+        return Predictions(run, qrels, documents, query_languages, items)
     rankings: list[Iterable[str]] = [*run.values(), *qrels.values()]
-    documents = sorted({document for ranking in rankings for document in ranking})
-    return Predictions(
-        run,
-        qrels,
-        {document: _language(document, spec, task) for document in documents},
-        query_languages,
-        {query: query for query in qrels},  # none is a translation of another
-        {code: _count(part) for code, part in parts.items()},
-    )
+    documents = _languages({d for ranking in rankings for d in ranking}, spec, task)
+    sizes = {code: _count(part) for code, part in collection.parts.items()}
+    return Predictions(run, qrels, documents, query_languages, items, sizes)
 
 
-def _language(document: str, spec: StreamedSpec, task: str) -> str:
-    code = language_of(document) if document.count(":") >= 2 else ""
-    if code not in spec.languages:
-        raise DataFormatError(
-            f"document {document!r} is of no language of {task}, whose ids are such as "
-            f"{passage_id(spec.languages[0], '7')}; make the predictions again with mteb run"
-        )
-    return code
+def _languages(documents: Iterable[str], spec: CollectionSpec, task: str) -> dict[str, str]:
+    """Documents of a pool by language, whose names begin as the task's own do."""
+    starts = {passage_id(code, ""): code for code in spec.languages}
+    known = {}
+    for document in sorted(documents):
+        start = next((start for start in starts if document.startswith(start)), None)
+        if start is None:
+            raise DataFormatError(
+                f"document {document!r} is of no language of {task}, whose ids are such as "
+                f"{passage_id(spec.languages[0], '7')}; make the predictions again with mteb run"
+            )
+        known[document] = starts[start]
+    return known
 
 
-def _count(part: StreamedPart) -> int:
+def _count(part: CollectionPart) -> int:
     """Number of passages: what shards say, else counted, which reads them all."""
     fingerprint = part.passages.fingerprint
     for files in shard_files(paths.shard_dir()):

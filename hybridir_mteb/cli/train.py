@@ -110,14 +110,14 @@ def train(
     if recipe is None and not (backbone and method):
         raise SettingError("give a recipe file, or --backbone and --method")
     chosen = read_recipe(recipe, **changes) if recipe else make_recipe(changes, "command line")
+    if not dry_run:  # before the data are read, since an extra may be missing
+        from hybridir_mteb.training.run import train as run
     plan = make_plan(chosen, pinned=pinned_revision)
     if os.environ.get("RANK", "0") == "0":
         _show(plan)
     if dry_run:
         return
     from accelerate import PartialState
-
-    from hybridir_mteb.training.run import train as run
 
     try:
         encoder = run(plan)

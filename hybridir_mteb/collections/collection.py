@@ -6,16 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from hybridir_mteb.collections.languages import language as check_language
 from hybridir_mteb.errors import DataFormatError, UnknownNameError
+from hybridir_mteb.files import digest_of
 from hybridir_mteb.plugins.settings import Context, Subset
-
-
-def language_of(identifier: str) -> str:
-    """The language in a query or passage id of a collection, such as ``q:de:7`` or ``p:de:0.1``."""
-    return identifier.split(":", 2)[1]
 
 
 def query_id(language: str, identifier: str) -> str:
@@ -100,6 +96,20 @@ class LanguagePart:
     def passage_id(self, position: int) -> str:
         """Id with role and language."""
         return passage_id(self.language, self.passages[position].local_id)
+
+    def read_as(self, context: Context) -> CollectionPart:
+        """The language as tasks see it, each passage with as much context as is asked for."""
+        ids = [passage.local_id for passage in self.passages]
+        texts = [passage_text(self, at, context) for at in range(len(ids))]
+        return CollectionPart(
+            self.language,
+            {query.parallel_id: query.text for query in self.queries},
+            {
+                query.parallel_id: dict.fromkeys((ids[at] for at in query.relevant), 1)
+                for query in self.queries
+            },
+            ListedPassages(self.language, list(map(StreamedPassage, ids, texts))),
+        )
 
     @cached_property
     def relevant_by_parallel_id(self) -> Mapping[str, tuple[int, ...]]:
@@ -246,3 +256,102 @@ class PassageSource(Protocol):
             DataFormatError: A line is malformed; the message names file, line and remedy.
         """
         ...
+
+
+SMALLEST = 32  # bytes that a passage takes at least in a compressed file
+
+
+def expected_passages(source: PassageSource) -> int | None:
+    """How many passages a source should have; None if it does not say."""
+    return getattr(source, "expected", None)  # optional in sources of plugins
+
+
+def at_most_passages(source: PassageSource) -> int | None:
+    """The same, unless the files are too small to hold so many."""
+    expected, n_bytes = expected_passages(source), getattr(source, "n_bytes", None)
+    return expected if expected is None or n_bytes is None else min(expected, n_bytes // SMALLEST)
+
+
+@dataclass(frozen=True)
+class ListedPassages:
+    """Passages that are in memory, as a source.
+
+    Attributes:
+        name: For messages.
+        listed: The passages, in order.
+    """
+
+    name: str
+    listed: Sequence[StreamedPassage] = field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of ids and texts."""
+        return digest_of(*(f"{p.id}\t{p.title}\t{p.text}" for p in self.listed))
+
+    def passages(self, start: int = 0, stop: int | None = None) -> Iterator[StreamedPassage]:
+        """Passages ``start`` to ``stop``."""
+        return iter(self.listed[start:stop])
+
+
+@dataclass(frozen=True)
+class CollectionPart:
+    """One language of a collection, as tasks see it; passages are read one by one.
+
+    Attributes:
+        language: ISO 639-1 code of the passages.
+        queries: Query id -> text, in file order.
+        qrels: Query id -> passage id -> grade; relevant from 1. Ids are those of the files.
+        passages: The candidates.
+    """
+
+    language: str
+    queries: Mapping[str, str]
+    qrels: Mapping[str, Mapping[str, int]] = field(repr=False)
+    passages: PassageSource = field(repr=False)
+
+    def judged(self) -> dict[str, Mapping[str, int]]:
+        """Query -> passage -> grade of the queries that have a relevant passage."""
+        grades = {query: self.qrels.get(query, {}) for query in self.queries}
+        return {q: found for q, found in grades.items() if any(g > 0 for g in found.values())}
+
+
+StreamedPart = CollectionPart  # its name up to version 0.1
+
+
+class Grade(NamedTuple):
+    """One judgement: the language and id of a passage, and how relevant it is."""
+
+    language: str
+    passage: str
+    grade: int
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What is loaded of a collection.
+
+    Attributes:
+        parts: Language code -> the language.
+        parallel: Whether a query exists in several languages under one id.
+    """
+
+    parts: Mapping[str, CollectionPart]
+    parallel: bool
+
+    def judged(self, subset: Subset) -> dict[str, list[Grade]]:
+        """Query id -> its judgements in the subset's pool.
+
+        Queries without a relevant passage in the pool are left out.
+        """
+        pools = subset.passage_languages if self.parallel else (subset.query_language,)
+        found = {}
+        for query in self.parts[subset.query_language].queries:
+            grades = [
+                Grade(code, passage, grade)
+                for code in pools
+                for passage, grade in self.parts[code].qrels.get(query, {}).items()
+            ]
+            if any(one.grade > 0 for one in grades):
+                found[query] = grades
+        return found

@@ -17,6 +17,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from hybridir_mteb import paths
+from hybridir_mteb.collections.collection import CollectionPart
 from hybridir_mteb.collections.languages import language as check_language
 from hybridir_mteb.collections.readers.beir import beir_files, read_beir_folder
 from hybridir_mteb.collections.readers.digests import content_digest, digests_of
@@ -30,10 +31,10 @@ from hybridir_mteb.errors import (
     suggest,
 )
 from hybridir_mteb.files import write_text
-from hybridir_mteb.plugins.specs import CollectionCard, StreamedPart, StreamedSpec, pool_of
+from hybridir_mteb.plugins.specs import CollectionCard, CollectionSpec, pool_of
 
 if TYPE_CHECKING:
-    from hybridir_mteb.plugins.registry import AnyCollection, Plugins
+    from hybridir_mteb.plugins.registry import Plugins
 
 OWNER = "hybridir data add"
 NO_LICENCE = "not specified"
@@ -159,7 +160,7 @@ def add_folder(
     return found
 
 
-def add_pool(spec: AnyCollection, languages: tuple[str, ...], *, taken: Taken) -> StreamedSpec:
+def add_pool(spec: CollectionSpec, languages: tuple[str, ...], *, taken: Taken) -> CollectionSpec:
     """Keep the multilingual setting over some languages of a collection, as one pool.
 
     Args:
@@ -261,7 +262,7 @@ def _digests(folder: Path, split: str) -> dict[str, str]:
     return dict(zip(names, digests_of(files), strict=True))
 
 
-def _load(record: AddedFolder, _code: str) -> StreamedPart:
+def _load(record: AddedFolder, _code: str) -> CollectionPart:
     """The folder's content.
 
     Raises:
@@ -300,13 +301,14 @@ def _again(record: AddedFolder, folder: str) -> str:
     return " ".join(words)
 
 
-def _spec(record: AddedFolder) -> StreamedSpec:
+def _spec(record: AddedFolder) -> CollectionSpec:
     other = record.query_language != record.language
-    return StreamedSpec(
+    return CollectionSpec(
         name=record.name,
         languages=(record.language,),
         load=partial(_load, record),
         split=record.split,
+        parallel=False,
         task=record.name,
         query_languages=(record.query_language,) if other else (),
         card=CollectionCard(
@@ -324,8 +326,8 @@ def _spec(record: AddedFolder) -> StreamedSpec:
     )
 
 
-def _pool(spec: AnyCollection, languages: tuple[str, ...]) -> StreamedSpec:
-    if not isinstance(spec, StreamedSpec) or spec.task:
+def _pool(spec: CollectionSpec, languages: tuple[str, ...]) -> CollectionSpec:
+    if spec.parallel or spec.task:
         raise SettingError(
             f"{spec.name} is parallel or in one language: it has no pools of chosen languages; "
             "MIRACL has"

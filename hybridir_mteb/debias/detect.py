@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from hybridir_mteb.errors import SettingError, suggest
+from hybridir_mteb import paths
+from hybridir_mteb.errors import SettingError, from_extra, suggest
 
 # ISO 639-3 code -> code of the macrolanguage; also what MTEB writes for the languages themselves.
 _MACRO = {
@@ -37,15 +38,17 @@ _MACRO = {
     "tl": "fil",
 }
 MACRO = {code: macro for macro, codes in _MACRO.items() for code in codes.split()}
+# What the detector answers besides; known without it, since codes are also given by users.
+_OTHERS = "ace bcl crh ext fuv gcf gcr gom grc gug guw hbo kab kik lij ltg nso pcm sdh vec"
 # A share of the probability, after normalising over the languages that come into question. Above
 # one half: of two equally likely languages none is taken.
 CONFIDENCE = 0.5
-NO_LANGUAGE = "zxx"  # the detector's answer for numbers and the like
 
 
 @lru_cache(maxsize=1)
 def _detector() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    with from_extra("debias", "detecting the language of texts"):
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
@@ -64,15 +67,13 @@ def _merged(code: str) -> str:
 @lru_cache(maxsize=1)
 def iso_639() -> dict[str, str]:
     """ISO 639-1 -> ISO 639-3, of every language that has a code of two letters."""
-    from mteb.languages.iso_mappings import path_to_lang_codes
-
-    path = path_to_lang_codes.with_name("iso_639_1_to_3.json")
+    path = paths.DATA / "iso-639.json"
     table: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     return table
 
 
 @lru_cache(maxsize=1024)
-def language_of(code: str) -> str:
+def macrolanguage(code: str) -> str:
     """The code that statistics are kept under: that of the macrolanguage if there is one."""
     return MACRO.get(code) or MACRO.get(iso_639().get(code, code), code)
 
@@ -80,7 +81,7 @@ def language_of(code: str) -> str:
 @lru_cache(maxsize=1)
 def language_codes() -> frozenset[str]:
     """Every code that means a language here."""
-    return (detectable() | set(MACRO) | set(iso_639())) - {NO_LANGUAGE}
+    return frozenset({*MACRO, *_OTHERS.split(), *iso_639()})
 
 
 def check_code(code: object) -> None:
@@ -98,7 +99,7 @@ def check_code(code: object) -> None:
 
 @lru_cache(maxsize=1)
 def detectable() -> frozenset[str]:
-    """Codes that the detector can answer."""
+    """Codes that the detector can answer; ``zxx`` is none, such as for numbers."""
     return frozenset(map(_merged, _detector().labels))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from hybridir_mteb.debias.detect import detect, language_of
+from hybridir_mteb.debias.detect import detect, macrolanguage
 from hybridir_mteb.errors import (
     DataFormatError,
     EmbeddingError,
@@ -22,6 +22,7 @@ from hybridir_mteb.errors import (
     PluginError,
     SettingError,
 )
+from hybridir_mteb.plugins.registry import Registry
 from hybridir_mteb.plugins.specs import ROLES, Debiaser, OptionValue, Tensors
 from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, check_embeddings
 
@@ -86,7 +87,7 @@ class FittedDebiaser:
         if len(languages) != n_texts:
             raise SettingError(f"{len(languages)} languages for {n_texts} texts")
         place = {code: at for at, code in enumerate(self.languages)}
-        known = (place.get(language_of(c), UNKNOWN) if c else UNKNOWN for c in languages)
+        known = (place.get(macrolanguage(c), UNKNOWN) if c else UNKNOWN for c in languages)
         return np.fromiter(known, np.int64, n_texts)
 
     def __call__(self, vectors: FloatArray, languages: Languages, role: str) -> FloatMatrix:
@@ -145,10 +146,28 @@ class FittedDebiaser:
         scaled: FloatArray = np.where(gone, 0.0, out / np.where(gone, 1.0, lengths))
         return scaled
 
-    def languages_of(self, texts: Sequence[str], languages: Languages, role: str) -> IntArray:
-        """Language numbers of texts: the given languages, else detected where they matter."""
+    def languages_of(
+        self,
+        texts: Sequence[str],
+        languages: Languages,
+        role: str,
+        among: Sequence[str] = (),
+    ) -> IntArray:
+        """(n_texts,) language numbers: of the given languages, else detected where they matter.
+
+        Args:
+            texts: The texts.
+            languages: One code for all, or one for each; None detects them.
+            role: ``query`` or ``document``.
+            among: Codes that come into question, a single one for certain; by default all.
+        """
         if languages is None and self.needs_languages(role):
-            languages = detect(texts)
+            if len(among) == 1:
+                languages = among[0]
+            else:
+                distinct = list(dict.fromkeys(texts))
+                found = dict(zip(distinct, detect(distinct, among=among), strict=True))
+                languages = [found[text] for text in texts]
         return self.numbers(languages, len(texts))
 
     def save(self, folder: Path) -> Path:
@@ -173,15 +192,17 @@ class FittedDebiaser:
         return path
 
 
-def read_fitted(folder: Path) -> FittedDebiaser:
+def read_fitted(folder: Path, debiasers: Registry[Debiaser]) -> FittedDebiaser:
     """The debiaser that was saved in a folder.
+
+    Args:
+        folder: Where it was saved.
+        debiasers: The methods that plugins registered.
 
     Raises:
         DataFormatError: No such file, or one that is damaged.
         UnknownNameError: No plugin registers its method.
     """
-    from hybridir_mteb.installed import installed_plugins
-
     path = folder / STATISTICS
     tensors: dict[str, dict[str, Any]] = {}
     try:
@@ -201,7 +222,7 @@ def read_fitted(folder: Path) -> FittedDebiaser:
         raise DataFormatError(
             f"{path}: not the statistics of a debiaser: {error}; fit it again: hybridir debias fit"
         ) from error
-    debiaser = installed_plugins().debiasers[method]
+    debiaser = debiasers[method]
     missing = sorted(debiaser.roles - set(tensors))
     if missing:
         raise DataFormatError(f"{path}: no statistics of role {', '.join(missing)}; fit it again")

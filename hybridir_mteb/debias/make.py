@@ -1,4 +1,4 @@
-"""From a model and text to debiased encoders in the store, with their provenance."""
+"""Debiased encoders enter the store, with record and card."""
 
 from __future__ import annotations
 
@@ -7,79 +7,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hybridir_mteb.adapters.mteb.debias import check_encoder, embed_for_fitting
-from hybridir_mteb.adapters.mteb.debiased import check_names, debiased_name
-from hybridir_mteb.adapters.mteb.embed import module_of
-from hybridir_mteb.adapters.mteb.load import base_revision, check_base, load_base, local_folder
-from hybridir_mteb.debias.fit import check_parallel, chosen_options, fit
+from hybridir_mteb.debias.fit import check_parallel, chosen_options
 from hybridir_mteb.debias.fitted import FittedDebiaser
-from hybridir_mteb.debias.text import FitText, check_text
+from hybridir_mteb.debias.text import FitText
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.card import card, machine, versions, write_record
 from hybridir_mteb.errors import SettingError
-from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.specs import Debiaser, OptionValue
 from hybridir_mteb.training.leak import EvaluationTexts, Leak, leak_record
 
 LIBRARIES = ("mteb", "sentence-transformers", "transformers", "torch", "numpy")
 
 
-def make_debiased(
-    base: str,
-    methods: Sequence[str],
-    text: FitText,
-    *,
-    options: Mapping[str, OptionValue] | None = None,
-    precision: str | None = None,
-    device: str | None = None,
-    allow_leaks: bool = False,
-) -> list[trained.StoredEncoder]:
-    """Fit debiasers on a model's embeddings and put the debiased encoders into the store.
-
-    The text is encoded once for all methods, each text in both roles; a run that was killed goes
-    on from what the embedding store has.
-
-    Args:
-        base: A model that MTEB knows, a folder of a sentence-transformers model, or a name on the
-            hub.
-        methods: Names of debiasers.
-        text: What to fit on.
-        options: Options; each goes to the methods that have it.
-        precision: For the base's loader; None does not pass it.
-        device: Torch device.
-        allow_leaks: Fit on text of evaluation sets; written into record and metadata.
-
-    Raises:
-        UnknownNameError: No such debiaser.
-        SettingError: An option that none of the methods has, text that is not parallel for one
-            needs it, a model that cannot be debiased, or a name that another base has.
-        PluginError: A debiaser fails; then nothing is stored.
-        LeakError: The text occurs in an evaluation set.
-        DataUnavailableError: The model cannot be had.
-    """
-    debiasers = [installed_plugins().debiasers[method] for method in methods]
-    chosen = _own_options(debiasers, options or {}, parallel=text.parallel)
-    check_base(base)
-    check_names(base, methods)
-    known, leaks = check_text(text, allow=allow_leaks)
-    model = load_base(base, device=device, **({"precision": precision} if precision else {}))
-    check_encoder(model)
-    embeddings = embed_for_fitting(model, text.lines)
-    provenance = {
-        **_base_record(base, model),
-        **_text_record(text, known, leaks),
-        "machine": {**machine(), "precision": precision or "the model's own"},
-        "versions": versions(LIBRARIES),
-    }
-    all_fitted = [
-        fit(debiaser, embeddings, parallel=text.parallel, options=own)
-        for debiaser, own in zip(debiasers, chosen, strict=True)
-    ]
-    unknown_data = model.mteb_model_meta.training_datasets is None
-    return [_keep(base, fitted, provenance, unknown_data=unknown_data) for fitted in all_fitted]
-
-
-def _own_options(
+def own_options(
     debiasers: Sequence[Debiaser], given: Mapping[str, OptionValue], *, parallel: bool
 ) -> list[dict[str, OptionValue]]:
     """The options of each debiaser; everything that can be checked before encoding is."""
@@ -94,31 +34,38 @@ def _own_options(
     return chosen
 
 
-def _keep(
-    base: str, fitted: FittedDebiaser, provenance: dict[str, Any], *, unknown_data: bool
+def provenance_of(
+    text: FitText, known: EvaluationTexts, leaks: Sequence[Leak], precision: str | None
+) -> dict[str, Any]:
+    """What a debiased encoder was fitted on, and by what.
+
+    Args:
+        text: What it was fitted on.
+        known: The evaluation sets that the text was compared with.
+        leaks: What was found in them.
+        precision: Arithmetic of the base; None is the model's own.
+    """
+    return {
+        **_text_record(text, known, leaks),
+        "machine": {**machine(), "precision": precision or "the model's own"},
+        "versions": versions(LIBRARIES),
+    }
+
+
+def keep(
+    name: str, fitted: FittedDebiaser, provenance: dict[str, Any], *, unknown_data: bool
 ) -> trained.StoredEncoder:
-    name = debiased_name(base, fitted.debiaser.name)
+    """Put a debiased encoder into the store.
+
+    Args:
+        name: ``hybridir/<base>+<debiaser>``.
+        fitted: What is applied to the base's embeddings.
+        provenance: What the record says of base, text, machine and versions.
+        unknown_data: Whether MTEB does not know what the base was trained on.
+    """
     with trained.keep(name) as place:
         _write(place.folder, name, fitted, provenance, unknown_data=unknown_data)
     return place.kept
-
-
-def _base_record(base: str, model: Any) -> dict[str, Any]:
-    """The base, so that it can be loaded again and told from others."""
-    meta, module, folder = model.mteb_model_meta, module_of(model), local_folder(base)
-    similarity = getattr(meta.similarity_fn_name, "value", None)
-    parameters = meta.n_parameters
-    if module is not None and parameters is None:
-        parameters = sum(parameter.numel() for parameter in module.parameters())
-    return {
-        "backbone": {
-            "name": base if folder is None else str(folder),
-            "revision": base_revision(model),
-            "model_revision": meta.revision,
-        },
-        "parameters": parameters,
-        "similarity": similarity,
-    }
 
 
 def _text_record(text: FitText, known: EvaluationTexts, leaks: Sequence[Leak]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, from_extra
 from hybridir_mteb.plugins.hookspecs import Register, hookimpl
 from hybridir_mteb.plugins.specs import DebiasData, Debiaser, Tensors
 from hybridir_mteb.ranking.arrays import FloatArray, IntArray
@@ -95,7 +95,9 @@ def fit_leace(data: DebiasData, role: str) -> Tensors:
     ``left`` (dimension, n_languages), ``right`` (n_languages, dimension), ``bias`` (dimension,).
     """
     import torch
-    from concept_erasure import LeaceFitter
+
+    with from_extra("debias", "fitting leace"):
+        from concept_erasure import LeaceFitter
 
     of_role = [data.embeddings[role][code] for code in data.languages]
     labels = np.repeat(np.arange(len(of_role)), [len(matrix) for matrix in of_role])

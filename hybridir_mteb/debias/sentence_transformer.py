@@ -2,72 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
+from hybridir_mteb._moved import old_names
 from hybridir_mteb.debias.detect import check_code
-from hybridir_mteb.debias.fit import check_parallel, fit
 from hybridir_mteb.debias.fitted import FittedDebiaser, Languages, read_fitted
-from hybridir_mteb.debias.text import make_text
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.errors import DataFormatError, SettingError
 from hybridir_mteb.installed import installed_plugins
-from hybridir_mteb.plugins.specs import OptionValue
-from hybridir_mteb.ranking.arrays import FloatArray
 
-
-def fit_debiaser(
-    model: Any,
-    texts_by_language: Mapping[str, Iterable[str]],
-    method: str,
-    **options: OptionValue,
-) -> FittedDebiaser:
-    """Fit a debiaser on texts of your own. They must be in no evaluation set; nobody checks.
-
-    Args:
-        model: A sentence-transformers model, or an MTEB encoder.
-        texts_by_language: ISO 639-1 code -> texts. Equally many in every language count as
-            parallel: text i is the same sentence in all.
-        method: Name of a debiaser.
-        **options: Of the debiaser.
-
-    Raises:
-        UnknownNameError: No such debiaser.
-        SettingError: Fewer than two languages or texts, one text instead of several, or an option
-            that makes no sense.
-        PluginError: The debiaser fails.
-        EmbeddingError: The model gives NaN or infinity.
-    """
-    debiaser = installed_plugins().debiasers[method]
-    for code, given in texts_by_language.items():
-        if isinstance(given, str):
-            raise SettingError(f"texts in {code!r}: expected a list of texts, got one text")
-    texts = {code: list(given) for code, given in texts_by_language.items()}
-    parallel = len({len(lines) for lines in texts.values()}) == 1
-    text = make_text("texts_by_language", texts, parallel=parallel)
-    check_parallel(debiaser, parallel)
-    if isinstance(model, SentenceTransformer):
-        embeddings = {
-            "query": _by_language(model.encode_query, text.lines),
-            "document": _by_language(model.encode_document, text.lines),
-        }
-    else:
-        from hybridir_mteb.adapters.mteb.debias import check_encoder, embed_for_fitting
-
-        check_encoder(model)
-        embeddings = embed_for_fitting(model, text.lines)
-    return fit(debiaser, embeddings, parallel=parallel, options=options)
-
-
-def _by_language(
-    encode: Callable[..., Any], texts: Mapping[str, Sequence[str]]
-) -> dict[str, FloatArray]:
-    return {code: np.asarray(encode(list(lines)), np.float32) for code, lines in texts.items()}
+__getattr__ = old_names("debias.sentence_transformer", "adapters.mteb.fit", "fit_debiaser")
 
 
 def load_debiaser(place: str | Path, revision: str | None = None) -> FittedDebiaser:
@@ -90,7 +39,7 @@ def load_debiaser(place: str | Path, revision: str | None = None) -> FittedDebia
             f"{encoder.name}+centre and so on: hybridir debias fit --model {encoder.name}"
         )
     trained.verify(encoder)
-    return read_fitted(encoder.path)
+    return read_fitted(encoder.path, installed_plugins().debiasers)
 
 
 class DebiasedSentenceTransformer:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from hybridir_mteb.debias.detect import check_code, language_of
+from hybridir_mteb.debias.detect import check_code, macrolanguage
 from hybridir_mteb.errors import DataFormatError, LeakError, SettingError
 from hybridir_mteb.training.held_out import split_documents
 from hybridir_mteb.training.leak import SHOWN, EvaluationTexts, Leak, check_leaks, evaluation_texts
@@ -88,10 +88,10 @@ def make_text(
     given: dict[str, str] = {}
     for code, texts in lines.items():
         check_code(code)
-        other = given.setdefault(language_of(code), code)
+        other = given.setdefault(macrolanguage(code), code)
         if other != code:
             raise SettingError(
-                f"{other!r} and {code!r} are one language here, {language_of(code)!r}: a short "
+                f"{other!r} and {code!r} are one language here, {macrolanguage(code)!r}: a short "
                 "text does not tell them apart; put their texts together, or leave one out"
             )
         if len(texts) < FEWEST:

@@ -3,4 +3,5 @@
 from hybridir_mteb._moved import old_names
 
 NAMES = "encoder_metas from_hub load_encoder to_hub trained_on"
-__getattr__ = old_names("encoders", "adapters.mteb.metas", NAMES)
+PLACES = "adapters.mteb.metas adapters.mteb.load encoders.hub"
+__getattr__ = old_names("encoders", PLACES, NAMES)

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers.processors import TemplateProcessing
 
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.trained import MODEL, StoredEncoder
-from hybridir_mteb.errors import DataUnavailableError, SettingError, TrainingError
+from hybridir_mteb.errors import DataUnavailableError, SettingError, TrainingError, from_extra
 from hybridir_mteb.plugins.specs import Backbone
 
 
@@ -31,6 +30,7 @@ def load_sentence_transformer(
 
     Raises:
         DataUnavailableError: The backbone of an adapter, or the weights, cannot be loaded.
+        MissingExtraError: The encoder is an adapter, and peft is not installed.
     """
     if not encoder.is_adapter:
         try:
@@ -45,8 +45,11 @@ def load_sentence_transformer(
         return model.eval()
     trained_from = encoder.record["backbone"]
     revision = trained_from["revision"]
+    backbone = backbone_of(trained_from["name"])
+    with from_extra("embedded" if backbone.loader else "train", f"{encoder.name}, an adapter,"):
+        import peft  # noqa: F401 -- before a backbone is fetched for nothing
     model = load_backbone(
-        backbone_of(trained_from["name"]),
+        backbone,
         weights=trained_from["weights"],
         revision=None if revision == "local" else revision,
         device=device,
@@ -156,6 +159,8 @@ def merge_adapter(model: SentenceTransformer, folder: Path) -> SentenceTransform
     Raises:
         DataUnavailableError: The folder holds no adapter, or one that does not fit.
     """
+    from peft import PeftModel
+
     holder: Any = model[0]
     try:
         adapted = PeftModel.from_pretrained(

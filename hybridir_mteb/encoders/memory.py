@@ -9,9 +9,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -21,6 +19,24 @@ from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.ranking.arrays import BatchEncoder, FloatMatrix, IntArray
 
 FLUSH_S = 10.0
+Value = TypeVar("Value")
+
+
+class Embedded(NamedTuple):
+    """Embeddings of texts; repeated texts share a row.
+
+    Attributes:
+        vectors: (n_distinct, dimension) float32.
+        rows: (n_texts,) row of each text.
+    """
+
+    vectors: FloatMatrix
+    rows: IntArray
+
+    @property
+    def matrix(self) -> FloatMatrix:
+        """(n_texts, dimension) float32, in the order of the texts."""
+        return self.vectors[self.rows]
 
 
 class EncodeOnce:
@@ -41,7 +57,7 @@ class EncodeOnce:
 
     def embed(
         self, texts: Sequence[str], prompt: str, encode: BatchEncoder, label: str = "encoding"
-    ) -> tuple[FloatMatrix, IntArray]:
+    ) -> Embedded:
         """Embeddings of texts, repeated ones sharing a row.
 
         Args:
@@ -49,9 +65,6 @@ class EncodeOnce:
             prompt: Everything besides the text that the embedding depends on.
             encode: Encodes texts that neither memory nor store have.
             label: Shown beside the progress bar.
-
-        Returns:
-            A (n_distinct, dimension) float32 matrix and the row of each text.
 
         Raises:
             EmbeddingError: The model returned another dimension than before.
@@ -68,7 +81,8 @@ class EncodeOnce:
             raise EmbeddingError("there are no texts to encode")
         place = {key: at for at, key in enumerate(distinct)}
         rows = np.fromiter((self._row[key] for key in distinct), np.int64, len(distinct))
-        return self._matrix[rows], np.fromiter((place[key] for key in keys), np.int64, len(keys))
+        numbers = np.fromiter((place[key] for key in keys), np.int64, len(keys))
+        return Embedded(self._matrix[rows], numbers)
 
     def _encode(
         self, keys: list[bytes], texts: list[str], encode: BatchEncoder, label: str
@@ -117,13 +131,34 @@ class EncodeOnce:
         self._row.update((key, start + i) for i, key in enumerate(vectors))
 
 
-@dataclass
-class _Memory:
-    stamp: str
-    once: EncodeOnce
+class PerModel(Generic[Value]):
+    """One value for each model object and each way of using it, freed with the object."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, dict[str, tuple[object, Value]]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._found.values()))
+
+    def get(self, model: object, state: object, make: Callable[[], Value], way: str = "") -> Value:
+        """The value, made at the first call for a model in its present state.
+
+        Args:
+            model: Anything that can be weakly referenced.
+            state: State of the model's weights: while it is equal, the value holds.
+            make: Computes the value.
+            way: Settings under which the model is used, where the value depends on them.
+        """
+        if id(model) not in self._found:
+            self._found[id(model)] = {}
+            weakref.finalize(model, self._found.pop, id(model), None)
+        known = self._found[id(model)]
+        if way not in known or known[way][0] != state:
+            known[way] = (state, make())
+        return known[way][1]
 
 
-_OF_MODEL: dict[int, dict[str, _Memory]] = {}
+_ONCE: PerModel[EncodeOnce] = PerModel()
 
 
 def encode_once_for(
@@ -137,36 +172,4 @@ def encode_once_for(
         stamp: State of the weights; vectors made in another state are forgotten.
         make_store: Opens the store, called once for each state.
     """
-    if id(model) not in _OF_MODEL:
-        _OF_MODEL[id(model)] = {}
-        weakref.finalize(model, _OF_MODEL.pop, id(model), None)
-    memories = _OF_MODEL[id(model)]
-    if variant not in memories or memories[variant].stamp != stamp:
-        memories[variant] = _Memory(stamp, EncodeOnce(make_store()))
-    return memories[variant].once
-
-
-Value = TypeVar("Value")
-
-
-class PerModel(Generic[Value]):
-    """One value for each model object."""
-
-    def __init__(self) -> None:
-        self._found: WeakKeyDictionary[Any, tuple[object, Value]] = WeakKeyDictionary()
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    def get(self, model: Any, state: object, make: Callable[[], Value]) -> Value:
-        """The value, made at the first call for a model in its present state.
-
-        Args:
-            model: Anything that can be weakly referenced.
-            state: Of its weights: while this is equal, the value holds.
-            make: Computes the value.
-        """
-        known = self._found.get(model)
-        if known is None or known[0] != state:
-            known = self._found[model] = (state, make())
-        return known[1]
+    return _ONCE.get(model, stamp, lambda: EncodeOnce(make_store()), variant)

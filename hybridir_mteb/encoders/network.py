@@ -7,14 +7,16 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
-from peft.helpers import disable_input_dtype_casting
 from sentence_transformers import SentenceTransformer
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hybridir_mteb.encoders.pocket.model import network_of
 from hybridir_mteb.encoders.token_budget import Precision
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, from_extra
+
+with from_extra("train", "training"):
+    from peft import LoraConfig, get_peft_model
+    from peft.helpers import disable_input_dtype_casting
 
 
 def set_dropout(model: SentenceTransformer, probability: float) -> None:

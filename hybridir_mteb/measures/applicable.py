@@ -12,7 +12,7 @@ from scipy.stats import chi2
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.ranking.arrays import IntArray
-from hybridir_mteb.ranking.exact import NOT_RETRIEVED
+from hybridir_mteb.ranking.ranking import NOT_RETRIEVED
 
 NEARLY_ALL = 0.95  # share of queries
 
@@ -28,6 +28,8 @@ class Circumstances:
             finds out from the judgements.
         embeddings: Whether there are embeddings.
         no_probe: Why a language probe cannot be trained on them; empty if it can.
+        no_correlation: Why rankings of translations cannot be compared, where more is known than
+            the items tell.
     """
 
     table: RankTable
@@ -35,6 +37,7 @@ class Circumstances:
     parallel: bool | None = None
     embeddings: bool = False
     no_probe: str = ""
+    no_correlation: str = ""
 
     @property
     def view(self) -> LanguageView:
@@ -163,14 +166,18 @@ def _equal_ranks(c: Circumstances) -> str:
 
 
 def _correlation(c: Circumstances) -> str:
+    found = c.view.correlation
+    if c.no_correlation or (found is not None and not np.isnan(found).all()):
+        return c.no_correlation
     if c.items is None:
         return "it is not known which queries are translations of one another: give items"
     if not c.translated:
         return "no query has a translation"
-    found = c.view.correlation
-    if found is None or not np.isnan(found).all():
-        return ""
-    return "no two translations of a query have rankings that could be compared"
+    return (
+        ""
+        if found is None
+        else "no two translations of a query have rankings that could be compared"
+    )
 
 
 def _probe(c: Circumstances) -> str:

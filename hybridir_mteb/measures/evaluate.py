@@ -1,24 +1,29 @@
-"""The one path from scores to a report of language bias."""
+"""The path from a ranking to scores: of a task's subset, and to a report of language bias."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
 from hybridir_mteb.errors import EmbeddingError, SettingError
+from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.measures.applicable import Circumstances, not_applicable, remarks
 from hybridir_mteb.measures.bootstrap import RESAMPLES
 from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
-from hybridir_mteb.measures.measure import Measure
+from hybridir_mteb.measures.measure import Measure, RankTable, evaluate_measures
 from hybridir_mteb.measures.probe import probe_by_language, relevant_items, why_no_probe
-from hybridir_mteb.measures.report import BiasReport, bias_report
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
-from hybridir_mteb.ranking.exact import Scorer
-from hybridir_mteb.ranking.judgements import Extras, Judgements, ideal_table, rank_table
+from hybridir_mteb.measures.report import MATRICES, BiasReport, bias_report
+from hybridir_mteb.measures.view import TOP_DEPTH, LanguageView
+from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Values
+from hybridir_mteb.ranking.correlation import ReorderedScorer, mean_rank_correlation
+from hybridir_mteb.ranking.exact import Scorer, ranks_and_top
+from hybridir_mteb.ranking.judgements import Judgements
+from hybridir_mteb.ranking.ranking import Ranking, tie_order
 
 MRC, PROBE, DISTANCE = "mrc", "language_probe_accuracy", "rank_distance"
 
@@ -85,9 +90,87 @@ def choose_measures(names: Sequence[str] | None) -> list[Measure]:
     wanted = list(dict.fromkeys(names))
     if set(wanted) <= set(known):
         return [known[name] for name in wanted]
-    from hybridir_mteb.installed import installed_plugins  # imports mteb
 
     return [installed_plugins().measures[name] for name in wanted]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a system besides one ranking.
+
+    Attributes:
+        parallel: Whether the relevant passages of a query are translations of one another.
+        embeddings: Whether the system gives embeddings.
+        correlation: (n_queries,) mean rank correlation with a query's translations.
+        no_correlation: Why there is none, where more is known than the items tell.
+        probe: Language -> accuracy of a language probe.
+        no_probe: Why a language probe cannot be trained.
+    """
+
+    parallel: bool
+    embeddings: bool = False
+    correlation: Values | None = None
+    no_correlation: str = ""
+    probe: Mapping[str, float] | None = None
+    no_probe: str = ""
+
+
+def subset_scores(
+    judged: Judgements,
+    ranking: Ranking,
+    measures: Sequence[Measure],
+    setting: Setting,
+    known: Known | None = None,
+) -> dict[str, Any]:
+    """All measures that a setting reports for the queries of one language, as JSON values.
+
+    Args:
+        judged: Queries, pool and relevance.
+        ranking: What a system found.
+        measures: The measures; those of other settings play no part.
+        setting: The setting.
+        known: What else is known, in the multilingual setting.
+    """
+    if known is None:
+        return dict(evaluate_measures(measures, _table(judged, ranking, None), setting))
+    view = LanguageView.of(judged, ranking.top[:, :TOP_DEPTH], known.correlation, known.probe)
+    table = _table(judged, ranking, view)
+    circumstances = Circumstances(
+        table,
+        judged.items,
+        known.parallel,
+        known.embeddings,
+        known.no_probe,
+        known.no_correlation,
+    )
+    refused = not_applicable(circumstances, [measure.name for measure in measures])
+    used = [measure for measure in measures if measure.name not in refused]
+    return {
+        **evaluate_measures(used, table, setting),
+        **_bias_details(table, used),
+        **({"not_applicable": refused} if refused else {}),
+    }
+
+
+def _table(judged: Judgements, ranking: Ranking, view: LanguageView | None) -> RankTable:
+    return RankTable.build(judged.relevance, ranking.ranks, judged.pool_size, judged.gains, view)
+
+
+def _bias_details(table: RankTable, measures: Sequence[Measure]) -> dict[str, Any]:
+    """Intervals of the bias measures of one query language, and scores by passage language."""
+    only_here = [m for m in measures if m.settings == {Setting.MULTILINGUAL}]
+    report = bias_report(table, only_here)
+    (code,) = report.query_languages
+    return {
+        "confidence_intervals": {
+            name: None if ends is None else list(ends)
+            for name, ends in report.intervals_by_language[code].items()
+        },
+        "passage_languages": {
+            passage: {name: report.matrices[name][0][at] for name in MATRICES}
+            for at, passage in enumerate(report.passage_languages)
+        },
+    }
 
 
 def evaluate(
@@ -114,25 +197,24 @@ def evaluate(
     _check_sizes(scorer, judged)
     measures = options.chosen()
     names = [measure.name for measure in measures]
-    given = embeddings is not None
     no_probe, probe = "", None
     if embeddings is not None and PROBE in names:
         columns, *texts = _relevant(judged)
         no_probe = why_no_probe(*texts)
         probe = None if no_probe else probe_by_language(embeddings[columns], *texts)
-    extras = Extras(
-        correlate=MRC in names, correlation_depth=options.mrc_depth, lengths=lengths, probe=probe
-    )
-    table = rank_table(scorer, judged, extras)
+    chosen = TableOptions(TOP_DEPTH, lengths, MRC in names, options.mrc_depth, probe)
+    table = rank_table(scorer, judged, chosen)
+    given = embeddings is not None
     circumstances = Circumstances(table, judged.items, options.parallel, given, no_probe)
     refused = not_applicable(circumstances, names)
     used = [name for name in names if name not in refused]
+    noted = _of_mrc(used, scorer.n_passages, options.mrc_depth, lengths)
     report = bias_report(
         table,
         measures,
         items=judged.items,
         not_applicable=refused,
-        remarks=remarks(circumstances, used) | _of_mrc(used, judged, extras),
+        remarks=remarks(circumstances, used) | noted,
         resamples=options.resamples,
     )
     unasked = {} if DISTANCE in names else not_applicable(circumstances, [DISTANCE])
@@ -140,6 +222,77 @@ def evaluate(
         return report
     # Pictures draw distances whatever was asked for; bias_report would report the measure as well.
     return replace(report, not_applicable={**refused, **unasked}, rank_distances={})
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What a table of ranks is to hold beside the ranks.
+
+    Attributes:
+        top: How many of the best-ranked passages have their language looked at.
+        lengths: (n_queries,) where each ranking ends, if the system did not rank the whole pool.
+        correlate: Whether to compute rank correlations between translations.
+        depth: Cut rankings there before they are correlated; None is all that is ranked.
+        probe: Language -> accuracy of a language probe.
+    """
+
+    top: int = TOP_DEPTH
+    lengths: IntArray | None = None
+    correlate: bool = False
+    depth: int | None = None
+    probe: Mapping[str, float] | None = None
+
+
+def rank_table(scorer: Scorer, judged: Judgements, options: TableOptions) -> RankTable:
+    """Exact ranks with languages, from one pass over the scores, and one more to correlate.
+
+    Args:
+        scorer: Scores of all queries against the whole pool.
+        judged: Queries in the scorer's order, passages in the order of its columns.
+        options: What else the table is to hold.
+
+    Raises:
+        EmbeddingError: A score is NaN or infinite, or sizes do not fit.
+    """
+    order = tie_order(judged.passage_ids or ())
+    ranking = ranks_and_top(scorer, judged.relevance, order, options.top)
+    if options.lengths is not None:
+        ranking = ranking.cut(judged.relevance, options.lengths)
+    correlation = _correlation(scorer, judged, order, options) if options.correlate else None
+    return _table(judged, ranking, LanguageView.of(judged, ranking.top, correlation, options.probe))
+
+
+def _correlation(
+    scorer: Scorer, judged: Judgements, order: IntArray, options: TableOptions
+) -> Values | None:
+    """(n_queries,) mean rank correlations; None if no query has a translation."""
+    numbers, rows = judged.item_numbers, judged.rows_by_item
+    if len(np.unique(numbers)) == len(numbers):
+        return None
+    sorted_already = np.array_equal(rows, np.arange(len(rows)))
+    by_item = scorer if sorted_already else ReorderedScorer(scorer, rows)
+    values = np.empty(len(rows))
+    values[rows] = mean_rank_correlation(
+        by_item,
+        numbers[rows],
+        order,
+        depth=options.depth,
+        lengths=None if options.lengths is None else options.lengths[rows],
+    )
+    return values
+
+
+def _ideal_table(judged: Judgements) -> RankTable:
+    """The table of a system that ranks what is relevant first, without the languages of its top.
+
+    For what depends on queries, pool and judgements alone.
+    """
+    counts = judged.relevance.counts
+    firsts = np.repeat(judged.relevance.indptr[:-1], counts)
+    ranks = np.arange(len(firsts)) - firsts + 1
+    top = np.empty((len(counts), 0), np.int64)
+    view = LanguageView.of(judged, top)
+    return RankTable.build(judged.relevance, ranks, judged.pool_size, judged.gains, view)
 
 
 def refused_for_all(
@@ -154,13 +307,13 @@ def refused_for_all(
     """
     no_probe = why_no_probe(*_relevant(judged)[1:]) if PROBE in names else ""
     circumstances = Circumstances(
-        ideal_table(judged), judged.items, embeddings=embeddings, no_probe=no_probe
+        _ideal_table(judged), judged.items, embeddings=embeddings, no_probe=no_probe
     )
     return not_applicable(circumstances, names)
 
 
 def _check_sizes(scorer: Scorer, judged: Judgements) -> None:
-    n_queries, n_passages = judged.relevance.n_queries, len(judged.passage_ids)
+    n_queries, n_passages = judged.relevance.n_queries, len(judged.passage_ids or ())
     if (scorer.n_queries, scorer.n_passages) != (n_queries, n_passages):
         raise EmbeddingError(
             f"{scorer.n_queries} queries and {scorer.n_passages} passages have scores or "
@@ -172,16 +325,16 @@ def _check_sizes(scorer: Scorer, judged: Judgements) -> None:
 def _relevant(judged: Judgements) -> tuple[IntArray, list[str], list[str]]:
     """Columns of the relevant passages, their languages, and what they are about."""
     columns, items = relevant_items(judged.relevance, judged.item_numbers)
-    languages = [judged.passage_languages[column] for column in columns]
+    languages = [judged.codes[at] for at in judged.languages_of(columns)]
     return columns, languages, [str(item) for item in items]
 
 
-def _of_mrc(names: Sequence[str], judged: Judgements, extras: Extras) -> dict[str, str]:
+def _of_mrc(
+    names: Sequence[str], n_passages: int, depth: int | None, lengths: IntArray | None
+) -> dict[str, str]:
     """Words on rankings that end before the pool does."""
-    n_passages = len(judged.passage_ids)
-    depth = n_passages if extras.correlation_depth is None else extras.correlation_depth
-    ends = np.array([n_passages]) if extras.lengths is None else extras.lengths
-    ends = np.minimum(ends[ends > 0], depth)
+    ends = np.array([n_passages]) if lengths is None else lengths
+    ends = np.minimum(ends[ends > 0], n_passages if depth is None else depth)
     if MRC not in names or not len(ends) or ends.min() >= n_passages:
         return {}
     low, high = int(ends.min()), int(ends.max())

@@ -11,7 +11,7 @@ from hybridir_mteb.measures.measure import Measure, PerQuery, RankTable
 from hybridir_mteb.measures.peer import peer
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.ranking.arrays import Values
-from hybridir_mteb.ranking.exact import NOT_RETRIEVED
+from hybridir_mteb.ranking.ranking import NOT_RETRIEVED
 
 
 def rank_distance(table: RankTable) -> Values:

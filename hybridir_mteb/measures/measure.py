@@ -12,7 +12,7 @@ from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.plugins.specs import Measure, PerQuery
 from hybridir_mteb.ranking.arrays import IntArray, QueryRows, Relevance
-from hybridir_mteb.ranking.exact import NOT_RETRIEVED
+from hybridir_mteb.ranking.ranking import NOT_RETRIEVED
 
 __all__ = ["Measure", "PerQuery", "RankTable", "evaluate_measures", "measure_values"]
 

@@ -57,7 +57,7 @@ def peer(
 
     Args:
         table: Ranks, with languages.
-        depth: Cut-off.
+        depth: How many ranks count.
         weights: Weight of each relevance grade, the grade 0 being passages that are not relevant;
             none is negative, and they sum to 1. By default all relevant passages are one level.
         unretrieved: The rank of relevant passages below the cut-off.

@@ -13,7 +13,7 @@ from hybridir_mteb.measures.bootstrap import RESAMPLES, mean_intervals
 from hybridir_mteb.measures.language_bias import rank_distance
 from hybridir_mteb.measures.measure import Measure, RankTable, measure_values
 from hybridir_mteb.ranking.arrays import Values
-from hybridir_mteb.ranking.exact import NOT_RETRIEVED
+from hybridir_mteb.ranking.ranking import NOT_RETRIEVED
 
 Interval = tuple[float, float]
 MATRIX_RECALL_DEPTH = 10
@@ -82,21 +82,19 @@ def bias_report(
     Args:
         table: Ranks of the queries of all languages, with languages.
         measures: What to evaluate.
-        items: (n_queries,) what each query asks; translations share an item and are drawn together
-            in the bootstrap. By default each query is its own.
+        items: (n_queries,) what each asks, by default its own; the bootstrap draws all of one.
         not_applicable: Measures to leave undefined, and why.
         remarks: What to know of measures that are reported.
         resamples: Of the bootstrap; 0 leaves the intervals out.
 
     Raises:
-        ValueError: The table has no languages, two queries of one language share an item, or a
-            measure returned something unusable.
+        ValueError: No languages, two queries of one language share an item, or a bad measure value.
     """
-    view = table.languages
-    if view is None:
+    if (view := table.languages) is None:
         raise ValueError("language bias needs the languages of queries and passages")
     refused = dict(not_applicable or {})
     used = [measure for measure in measures if measure.name not in refused]
+    with_interval = [(i, m.name, m.by_query) for i, m in enumerate(used)]
     spoken = [at for at in range(len(view.codes)) if (view.queries == at).any()]
     pool = [at for at in range(len(view.codes)) if view.pool[at]]
     names = [view.codes[at] for at in spoken]
@@ -106,32 +104,25 @@ def bias_report(
     return BiasReport(
         query_languages=tuple(names),
         passage_languages=tuple(view.codes[at] for at in pool),
-        n_queries={
-            code: int((view.queries == at).sum()) for at, code in zip(spoken, names, strict=True)
-        },
+        n_queries={view.codes[at]: int((view.queries == at).sum()) for at in spoken},
         n_passages={view.codes[at]: int(view.pool[at]) for at in pool},
         by_language=by_language,
-        means={
-            name: _mean([row[name] for row in by_language.values()])
-            for name in by_language[names[0]]
-        }
-        if names
-        else {},
-        intervals={
-            m.name: intervals.of_mean(i) if m.by_query else None for i, m in enumerate(used)
-        },
+        means=_means_of(by_language),
+        intervals={n: intervals.of_mean(i) if one else None for i, n, one in with_interval},
         intervals_by_language={
-            code: {
-                m.name: intervals.of_language(i, at) if m.by_query else None
-                for i, m in enumerate(used)
-            }
+            code: {n: intervals.of_language(i, at) if one else None for i, n, one in with_interval}
             for at, code in enumerate(names)
         },
         matrices=language_matrices(table, spoken, pool),
-        rank_distances=_distances(table, spoken, names) if "rank_distance" not in refused else {},
+        rank_distances={} if "rank_distance" in refused else _distances(table, spoken, names),
         not_applicable=refused,
         remarks=dict(remarks or {}),
     )
+
+
+def _means_of(by_language: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:
+    rows = list(by_language.values())
+    return {name: _mean([row[name] for row in rows]) for name in (rows[0] if rows else ())}
 
 
 def language_matrices(

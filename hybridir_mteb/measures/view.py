@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from hybridir_mteb.ranking.arrays import IntArray, Relevance
+from hybridir_mteb.ranking.arrays import IntArray, Values
+from hybridir_mteb.ranking.judgements import Judgements
 
 TOP_DEPTH = 100  # the deepest share of the top that a measure looks at
 
@@ -35,45 +35,36 @@ class LanguageView:
     entries: IntArray
     pool: IntArray
     top: IntArray
-    correlation: npt.NDArray[np.float64] | None = None
-    probe: npt.NDArray[np.float64] | None = None
+    correlation: Values | None = None
+    probe: Values | None = None
 
     @classmethod
-    def build(
+    def of(
         cls,
-        query_languages: Sequence[str],
-        passage_languages: Sequence[str],
-        relevance: Relevance,
+        judged: Judgements,
         top: IntArray,
+        correlation: Values | None = None,
         probe: Mapping[str, float] | None = None,
     ) -> LanguageView:
-        """From codes; entries are in the order of ``relevance.passages``.
+        """The languages of an evaluation; entries are in the order of the judgements.
 
         Args:
-            query_languages: (n_queries,) codes.
-            passage_languages: (n_passages,) codes.
-            relevance: Columns of the pool.
-            top: (n_queries, depth) columns of the best-ranked passages.
+            judged: Queries, pool and relevance.
+            top: (n_queries, depth) rows of the best-ranked passages.
+            correlation: (n_queries,) mean rank correlation with the query's translations.
             probe: Language -> accuracy of a language probe.
         """
-        codes = tuple(sorted({*query_languages, *passage_languages}))
-        number = {code: at for at, code in enumerate(codes)}
-        pool = np.array([number[code] for code in passage_languages], np.int64)
-        accuracy = None if probe is None else np.array([probe.get(c, np.nan) for c in codes])
+        accuracy = None if probe is None else [probe.get(code, np.nan) for code in judged.codes]
         return cls(
-            codes,
-            queries=np.array([number[code] for code in query_languages], np.int64),
-            entries=pool[relevance.passages],
-            pool=np.bincount(pool, minlength=len(codes)),
-            top=pool[top],
-            probe=accuracy,
+            judged.codes,
+            queries=judged.queries,
+            entries=judged.entries,
+            pool=judged.pool,
+            top=judged.languages_of(top),
+            correlation=correlation,
+            probe=None if accuracy is None else np.array(accuracy),
         )
 
     def reordered(self, order: IntArray) -> LanguageView:
         """The same with its entries in another order."""
         return replace(self, entries=self.entries[order])
-
-    def cut(self, lengths: IntArray) -> LanguageView:
-        """The same where rankings end after (n_queries,) ``lengths`` passages."""
-        ended = np.arange(self.top.shape[1]) >= lengths[:, None]
-        return replace(self, top=np.where(ended, -1, self.top))

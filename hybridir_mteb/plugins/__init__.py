@@ -2,7 +2,5 @@
 
 from hybridir_mteb._moved import old_names
 
-NAMES = (
-    "AnyCollection Plugins Registry installed_plugins load_plugins ENTRY_POINT_GROUP DISTRIBUTION"
-)
+NAMES = "Plugins Registry installed_plugins load_plugins ENTRY_POINT_GROUP DISTRIBUTION"
 __getattr__ = old_names("plugins", "plugins.registry plugins.manager installed", NAMES)

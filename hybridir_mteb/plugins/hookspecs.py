@@ -21,7 +21,7 @@ def register_models(register: Register) -> None:
 
 @hookspec
 def register_collections(register: Register) -> None:
-    """Register collections: call ``register(spec)``, a ``CollectionSpec`` or ``StreamedSpec``."""
+    """Register collections: call ``register(spec)``, a ``CollectionSpec``."""
 
 
 @hookspec

@@ -13,12 +13,10 @@ from hybridir_mteb.plugins.specs import (
     CollectionSpec,
     Debiaser,
     Measure,
-    StreamedSpec,
     TrainingMethod,
 )
 
 Item = TypeVar("Item")
-AnyCollection = CollectionSpec | StreamedSpec
 
 
 class Registry(Generic[Item]):
@@ -86,8 +84,8 @@ class Plugins:
     """
 
     models: Registry[Any] = field(default_factory=lambda: Registry("model"))
-    collections: Registry[AnyCollection] = field(
-        default_factory=lambda: Registry("collection", CollectionSpec, StreamedSpec)
+    collections: Registry[CollectionSpec] = field(
+        default_factory=lambda: Registry("collection", CollectionSpec)
     )
     tasks: Registry[Any] = field(default_factory=lambda: Registry("task"))
     measures: Registry[Measure] = field(default_factory=lambda: Registry("measure", Measure))

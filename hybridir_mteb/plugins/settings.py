@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+DEFAULT_SUBSET = "default"  # the only subset of a task that its collection names
+
 
 class Setting(StrEnum):
     """Which passages a query is searched in, and which of them are relevant."""

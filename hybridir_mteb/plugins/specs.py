@@ -6,6 +6,7 @@ Models are registered as ``mteb.models.ModelMeta``.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from hybridir_mteb.errors import PluginError, UnknownNameError
-from hybridir_mteb.plugins.settings import Setting, task_name
+from hybridir_mteb.plugins.settings import (
+    DEFAULT_SUBSET,
+    Context,
+    Setting,
+    Subset,
+    subsets,
+    task_name,
+)
 
 if TYPE_CHECKING:
-    from hybridir_mteb.collections.collection import ParallelCollection, PassageSource
+    from hybridir_mteb.collections.collection import CollectionPart, ParallelCollection
     from hybridir_mteb.collections.download import DataFile, HubFolder
     from hybridir_mteb.measures.measure import RankTable
     from hybridir_mteb.ranking.arrays import FloatArray, IntArray, Values
@@ -59,25 +67,102 @@ class CollectionCard:
 class CollectionSpec:
     """A retrieval collection and how to get it; becomes one MTEB task for each setting.
 
+    A parallel collection is loaded whole; of any other the passages are streamed, and there may be
+    more than fit into memory.
+
     Attributes:
         name: PascalCase; the tasks are ``<name>MonolingualRetrieval`` and so on.
         languages: ISO 639-1 codes.
-        load: Given language codes, returns the collection with at least these.
+        load: Of a parallel collection: given language codes, returns a ``ParallelCollection`` with
+            at least these. Else: given one code, returns a ``CollectionPart``, no passage read.
         card: Description, licence, citation.
         files: Upstream files, for ``hybridir data``; empty if the data ship with a package.
         split: Name of the evaluation split.
-        settings: Settings that make sense for the collection.
-        has_paragraphs: Whether ``context="sentence+paragraph"`` is offered.
+        settings: Settings that make sense for the collection. Monolingual: one subset a language;
+            multilingual: one pool of all languages, and a subset for the queries of each. By
+            default all three of a parallel collection, monolingual of any other.
+        has_paragraphs: Whether ``context="sentence+paragraph"`` is offered; parallel ones only.
+        parallel: Whether a query exists in several languages under one id, with relevant passages
+            in each.
+        task: Name of the only task, of a collection in one language: it has one subset,
+            ``default``. Empty: names are made from ``name`` and setting.
+        query_languages: Codes of the queries where they differ from the passages', for MTEB's
+            metadata.
+        main_score: The measure that MTEB shows; by default ``map``, and ``ndcg_at_10`` of a
+            collection that is not parallel.
+        corpora: Language code -> where its passages are, for ``hybridir data``; empty if they are
+            not on the hub.
     """
 
     name: str
     languages: tuple[str, ...]
-    load: Callable[[Sequence[str]], ParallelCollection]
+    load: Callable[..., Any]
     card: CollectionCard
     files: tuple[DataFile, ...] = ()
     split: str = "test"
-    settings: tuple[Setting, ...] = tuple(Setting)
+    settings: tuple[Setting, ...] = ()
     has_paragraphs: bool = True
+    parallel: bool = True
+    task: str = ""
+    query_languages: tuple[str, ...] = ()
+    main_score: str = ""
+    corpora: Mapping[str, HubFolder] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        usual = tuple(Setting) if self.parallel else (Setting.MONOLINGUAL,)
+        object.__setattr__(self, "settings", self.settings or usual)
+        score = self.main_score or ("map" if self.parallel else "ndcg_at_10")
+        object.__setattr__(self, "main_score", score)
+
+    @property
+    def contexts(self) -> tuple[Context, ...]:
+        """The values that the option ``context`` takes."""
+        return tuple(Context) if self.parallel and self.has_paragraphs else (Context.SENTENCE,)
+
+    def read(
+        self, languages: Sequence[str], context: Context = Context.SENTENCE
+    ) -> dict[str, CollectionPart]:
+        """Some languages, by code.
+
+        Args:
+            languages: Their codes.
+            context: What a passage consists of.
+
+        Raises:
+            DataUnavailableError: A file is missing.
+            DataFormatError: A file is malformed.
+        """
+        if not self.parallel:
+            return {code: self.load(code) for code in languages}
+        collection: ParallelCollection = self.load(languages)
+        return {code: collection.part(code).read_as(context) for code in languages}
+
+    def subsets(self, setting: Setting) -> list[Subset]:
+        """The subsets of the task of one setting."""
+        if self.task:
+            (code,) = self.languages
+            return [Subset(DEFAULT_SUBSET, code, (code,))]
+        return subsets(self.languages, setting)
+
+    def task_name(self, setting: Setting, context: Context = Context.SENTENCE) -> str:
+        """Name of the task of one setting."""
+        return self.task or task_name(self.name, setting, context)
+
+
+def StreamedSpec(  # noqa: N802 -- was a class up to version 0.1
+    name: str,
+    languages: tuple[str, ...],
+    load: Callable[[str], CollectionPart],
+    card: CollectionCard,
+    **options: Any,
+) -> CollectionSpec:
+    """Deprecated: ``CollectionSpec`` with ``parallel=False``; goes with version 0.3."""
+    warnings.warn(
+        "StreamedSpec(…) is CollectionSpec(…, parallel=False) now",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return CollectionSpec(name, languages, load, card, parallel=False, **options)
 
 
 OptionValue = float | int | str | bool | tuple[str, ...]
@@ -109,7 +194,7 @@ class TrainingMethod:
     Attributes:
         name: Lower case, such as ``hybrid``.
         summary: One sentence: what a batch is, and the loss.
-        source: The paper that the idea is from.
+        source: The paper that describes it.
         batches: Kind of batch: ``mono``, ``xx``, ``cross``, ``mixed`` or ``hybrid``; empty for a
             method that trains nothing.
         options: Options with their default values; a recipe's ``method_options`` may change them.
@@ -159,7 +244,7 @@ class Debiaser:
     Attributes:
         name: Lower case, such as ``centre``: letters, digits, ``_`` and ``-``, a letter first.
         summary: One sentence: what is done to an embedding.
-        source: The paper that the idea is from.
+        source: The paper that describes it.
         fit: Statistics of one role: called with the data and each of ``roles``; returns named
             arrays of real numbers, or none. Floating-point ones are kept in float32.
         apply: Given (n, dimension) float64 embeddings, (n,) language numbers (-1 where the
@@ -236,69 +321,7 @@ class Backbone:
     hidden: int = 0
 
 
-@dataclass(frozen=True)
-class StreamedPart:
-    """One language of a streamed collection.
-
-    Attributes:
-        language: ISO 639-1 code of the passages.
-        queries: Query id -> text, in file order.
-        qrels: Query id -> passage id -> grade; relevant from 1. Ids are those of the files.
-        passages: The candidates.
-    """
-
-    language: str
-    queries: Mapping[str, str]
-    qrels: Mapping[str, Mapping[str, int]] = field(repr=False)
-    passages: PassageSource = field(repr=False)
-
-    def judged(self) -> dict[str, Mapping[str, int]]:
-        """Query -> passage -> grade of the queries that have a relevant passage."""
-        grades = {query: self.qrels.get(query, {}) for query in self.queries}
-        return {q: found for q, found in grades.items() if any(g > 0 for g in found.values())}
-
-
-@dataclass(frozen=True)
-class StreamedSpec:
-    """A collection that is not parallel and may be larger than memory; registered as collections.
-
-    Attributes:
-        name: PascalCase; the tasks are ``<name>MonolingualRetrieval`` and so on.
-        languages: ISO 639-1 codes.
-        load: Given a language code, returns that language; reads no passage yet.
-        card: Description, licence, citation.
-        files: Upstream files with a known checksum, for ``hybridir data``.
-        split: Name of the evaluation split.
-        settings: Monolingual: one subset a language. Multilingual: one pool of all languages, and
-            a subset for the queries of each.
-        task: Name of the only task, of a collection in one language: it has one subset,
-            ``default``. Empty: names are made from ``name`` and setting.
-        query_languages: Codes of the queries where they differ from the passages', for MTEB's
-            metadata.
-        main_score: The measure that MTEB shows.
-        corpora: Language code -> where its passages are, for ``hybridir data``; empty if they are
-            not on the hub.
-    """
-
-    name: str
-    languages: tuple[str, ...]
-    load: Callable[[str], StreamedPart]
-    card: CollectionCard
-    files: tuple[DataFile, ...] = ()
-    split: str = "test"
-    settings: tuple[Setting, ...] = (Setting.MONOLINGUAL,)
-    task: str = ""
-    query_languages: tuple[str, ...] = ()
-    main_score: str = "ndcg_at_10"
-    corpora: Mapping[str, HubFolder] = field(default_factory=dict, repr=False)
-
-
-def streamed_task_name(spec: StreamedSpec, setting: Setting) -> str:
-    """Name of the task of one setting."""
-    return spec.task or task_name(spec.name, setting)
-
-
-def pool_of(spec: StreamedSpec, languages: Sequence[str]) -> StreamedSpec:
+def pool_of(spec: CollectionSpec, languages: Sequence[str]) -> CollectionSpec:
     """The multilingual setting over some languages of a collection, as a collection of its own.
 
     Named after its languages, such as ``MIRACLSwYo``: MTEB keeps results by task name.

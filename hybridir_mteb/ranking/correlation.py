@@ -84,7 +84,7 @@ def mean_rank_correlation(
     Args:
         scorer: Scores of the queries; translations of one query are adjacent.
         items: (n_queries,) ascending numbers; translations of one query share a number.
-        order: From :func:`~hybridir_mteb.ranking.exact.tie_order`.
+        order: Place of each passage among equals, from ``tie_order``.
         depth: Rank only this many passages, and let all others tie at the mean of the ranks that
             are left; None is the whole pool.
         lengths: (n_queries,) where the ranking of each query ends, if not with the pool; what is
@@ -103,30 +103,31 @@ def mean_rank_correlation(
     if not len(items):
         return np.empty(0)
     values = np.full(len(items), np.nan)
-    by_place = np.argsort(order)
     limit = max(1, block_bytes // (8 * scorer.n_passages))
     cuts = _cuts(scorer, depth, lengths)
     for start, stop in _blocks(items, limit):
         scores = scorer.block(start, stop)
         check_scores(scores, start)
-        block = items[start:stop]
-        firsts = np.flatnonzero(np.diff(block, prepend=block[0] - 1))
-        ends = np.append(firsts[1:], len(block))
-
-        def correlate(
-            at: int,
-            scores: ScoreBlock = scores,
-            bounds: tuple[IntArray, IntArray] = (firsts, ends),
-            start: int = start,
-        ) -> None:
-            rows = np.arange(bounds[0][at], bounds[1][at])
-            rows = rows[cuts[start + rows] > 0]
-            if len(rows) > 1:
-                deviations = _deviations(scores[rows], order, by_place, cuts[start + rows])
-                values[start + rows] = _mean_of_others(deviations)
-
-        for_each(range(len(firsts)), correlate)
+        part = slice(start, stop)
+        _correlate(scores, items[part], cuts[part], order, values[part])
     return values
+
+
+def _correlate(
+    scores: ScoreBlock, items: IntArray, cuts: IntArray, order: IntArray, values: Values
+) -> None:
+    """Fill in the values of a block of queries, which holds all translations of its items."""
+    by_place = np.argsort(order)
+    firsts = np.flatnonzero(np.diff(items, prepend=items[0] - 1))
+    ends = np.append(firsts[1:], len(items))
+
+    def one(at: int) -> None:
+        rows = np.arange(firsts[at], ends[at])
+        rows = rows[cuts[rows] > 0]
+        if len(rows) > 1:
+            values[rows] = _mean_of_others(_deviations(scores[rows], order, by_place, cuts[rows]))
+
+    for_each(range(len(firsts)), one)
 
 
 def _blocks(items: IntArray, limit: int) -> Iterator[tuple[int, int]]:

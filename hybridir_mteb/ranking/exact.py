@@ -1,4 +1,4 @@
-"""Exact ranks of relevant passages over the whole pool, by counting; the only tie rule.
+"""Exact ranks of relevant passages over the whole pool, by counting.
 
 ``rank(d) = 1 + #{d' : s(d') > s(d)} + #{d' : s(d') = s(d), h(d') < h(d)}`` with a stable hash ``h``
 of the passage id. Breaking ties by the id itself would favour one language wherever ids carry the
@@ -8,27 +8,18 @@ language. No ranking is ever sorted.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.files import tie_key
 from hybridir_mteb.ranking.arrays import IntArray, Relevance, ScoreBlock, Values
+from hybridir_mteb.ranking.ranking import Ranking, Ties
 
 DEFAULT_BLOCK_BYTES = 16 << 20
-NOT_RETRIEVED = 1 << 60  # rank of what a system left out: behind everything, in no top
 COMPARISON_BYTES = 1 << 20  # comparisons of one query stay in the processor's own cache
-
-
-class Ties(StrEnum):
-    """How equal scores are ordered."""
-
-    HASH = "hash"
-    TREC_EVAL = "trec_eval"
 
 
 @runtime_checkable
@@ -48,27 +39,6 @@ class Scorer(Protocol):
     def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) scores, higher is better; equal texts score equally."""
         ...
-
-
-def tie_order(passage_ids: Sequence[str], ties: Ties = Ties.HASH) -> IntArray:
-    """Place of each passage among passages of equal score, 0 first.
-
-    Args:
-        passage_ids: Unique ids of the pool.
-        ties: ``HASH``, or ``TREC_EVAL`` for trec_eval's order (ids descending).
-
-    Returns:
-        (n_passages,) int64, a permutation.
-    """
-    if ties is Ties.TREC_EVAL:
-        keys = [identifier.encode() for identifier in passage_ids]
-        order = sorted(range(len(keys)), key=keys.__getitem__, reverse=True)
-    else:
-        hashes = [(tie_key(identifier), identifier) for identifier in passage_ids]
-        order = sorted(range(len(hashes)), key=hashes.__getitem__)
-    places = np.empty(len(order), np.int64)
-    places[order] = np.arange(len(order))
-    return places
 
 
 def exact_ranks(
@@ -94,8 +64,8 @@ def exact_ranks(
     Raises:
         EmbeddingError: A score is NaN or infinite, the pool is empty, or sizes do not fit.
     """
-    ranks, _ = ranks_and_top(scorer, relevance, order, 0, ties=ties, block_bytes=block_bytes)
-    return ranks
+    found = ranks_and_top(scorer, relevance, order, 0, ties=ties, block_bytes=block_bytes)
+    return found.ranks
 
 
 def ranks_and_top(
@@ -106,7 +76,7 @@ def ranks_and_top(
     *,
     ties: Ties = Ties.HASH,
     block_bytes: int = DEFAULT_BLOCK_BYTES,
-) -> tuple[IntArray, IntArray]:
+) -> Ranking:
     """Ranks of all relevant passages, and the best-ranked passages, from one pass over the scores.
 
     Args:
@@ -117,9 +87,6 @@ def ranks_and_top(
         ties: How equal scores are ordered.
         block_bytes: Memory for one block of scores.
 
-    Returns:
-        (n_entries,) int64 ranks and (n_queries, depth) int64 columns of the pool, best first.
-
     Raises:
         EmbeddingError: As in :func:`exact_ranks`.
     """
@@ -127,6 +94,7 @@ def ranks_and_top(
     depth = min(depth, scorer.n_passages)
     ranks = np.empty(len(relevance.passages), np.int64)
     top = np.empty((relevance.n_queries, depth), np.int64)
+    best = np.empty((relevance.n_queries, depth), np.float64)
     by_place = np.argsort(order)
     step = max(1, block_bytes // (8 * scorer.n_passages))
     for start in range(0, relevance.n_queries, step):
@@ -144,26 +112,10 @@ def ranks_and_top(
             ranks[entries] = _rank(row, relevance.passages[entries], order)
             if depth:
                 top[query] = best_columns(row, by_place, depth)
+                best[query] = row[top[query]]
 
         for_each(range(start, stop), rank_query)
-    return ranks, top
-
-
-def cut_ranks(ranks: IntArray, relevance: Relevance, lengths: IntArray | None) -> IntArray:
-    """Ranks of a system that returns only a part of the pool.
-
-    Args:
-        ranks: (n_entries,) from a scorer that puts what was left out behind all the rest.
-        relevance: The relevant passages of each query.
-        lengths: (n_queries,) number of passages returned; None is the whole pool.
-
-    Returns:
-        (n_entries,) with ``NOT_RETRIEVED`` for what was left out.
-    """
-    if lengths is None:
-        return ranks
-    cut: IntArray = np.where(ranks > lengths[relevance.query_of_entry], NOT_RETRIEVED, ranks)
-    return cut
+    return Ranking(ranks, top, best)
 
 
 def for_each(queries: range, work: Callable[[int], None]) -> None:
@@ -250,21 +202,3 @@ def best_columns(row: ScoreBlock, by_place: IntArray, k: int) -> IntArray:
     found = np.concatenate([above, tied])  # in tie order, which the stable sort keeps
     best: IntArray = by_place[found[np.argsort(-placed[found], kind="stable")]]
     return best
-
-
-def top_passages(scores: ScoreBlock, order: IntArray, k: int) -> tuple[IntArray, ScoreBlock]:
-    """The best k passages of each query under the tie rule, best first.
-
-    Args:
-        scores: (n_queries, n_passages).
-        order: From :func:`tie_order`.
-        k: How many; at most the pool is returned.
-
-    Returns:
-        Columns (n_queries, k) and their scores.
-    """
-    by_place = np.argsort(order)
-    k = min(k, scores.shape[1])
-    columns = np.array([best_columns(row, by_place, k) for row in scores], np.int64)
-    columns = columns.reshape(len(scores), k)
-    return columns, np.take_along_axis(scores, columns, axis=1)

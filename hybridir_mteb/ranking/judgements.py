@@ -1,21 +1,31 @@
-"""From scores, judgements and languages to the table that measures of language bias see."""
+"""Queries, pool and relevance as arrays; languages are numbers, never read off an id."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from hybridir_mteb.errors import SettingError
-from hybridir_mteb.measures.measure import RankTable
-from hybridir_mteb.measures.view import TOP_DEPTH, LanguageView
-from hybridir_mteb.ranking.arrays import IntArray, Relevance, ScoreBlock, Values
-from hybridir_mteb.ranking.correlation import ReorderedScorer, mean_rank_correlation
-from hybridir_mteb.ranking.exact import Scorer, cut_ranks, ranks_and_top, tie_order
+from hybridir_mteb.ranking.arrays import IntArray, Relevance, Values
+
+NO_ROW = -1  # row of a passage that the pool lacks, or behind the end of a ranking
+
+
+class Present(NamedTuple):
+    """The relevant passages that a pool has.
+
+    Attributes:
+        relevance: Their rows, by query.
+        entries: (n_present,) which entries of the judgements they are.
+    """
+
+    relevance: Relevance
+    entries: IntArray
 
 
 @dataclass(frozen=True)
@@ -23,72 +33,94 @@ class Judgements:
     """Queries, pool and relevance of one evaluation, whatever the system.
 
     Attributes:
-        relevance: Columns of the relevant passages of each query.
-        query_languages: (n_queries,) any codes, the same as those of passages.
-        passage_languages: (n_passages,).
-        passage_ids: (n_passages,) unique; equal scores are ordered by a hash of them.
+        relevance: Rows of the relevant passages of each query; ``NO_ROW`` for one that the pool
+            lacks.
+        codes: Languages of queries and passages; their positions are language numbers.
+        queries: (n_queries,) language numbers.
+        entries: (n_entries,) language numbers of the relevant passages.
+        pool: (n_languages,) number of candidates in each language.
+        listed: (n_rows,) language number of each row; None if the rows of one language follow
+            those of another, in the order of the codes.
         items: (n_queries,) what each query asks, which translations share; None if unknown.
         gains: (n_entries,) relevance grades; None if all are 1.
         query_ids: (n_queries,) for messages; None if queries are known by their numbers.
-        n_passages: Language -> size of the whole pool, where the passages that are listed are only
-            those that a run ranks or that are relevant; None if all are listed.
-
-    Raises:
-        SettingError: Lengths that do not fit, a language or id that is no string, a relevant
-            passage outside the pool, an id or a relevant passage given twice, or two queries of one
-            language with the same item.
+        passage_ids: (n_rows,) unique; None if the pool knows them.
+        missing: Number of relevant passages that the pool lacks, each counted once.
     """
 
     relevance: Relevance
-    query_languages: Sequence[str]
-    passage_languages: Sequence[str]
-    passage_ids: Sequence[str]
+    codes: tuple[str, ...]
+    queries: IntArray
+    entries: IntArray
+    pool: IntArray
+    listed: IntArray | None = None
     items: Sequence[str] | None = None
     gains: Values | None = None
     query_ids: Sequence[str] | None = None
-    n_passages: Mapping[str, int] | None = None
+    passage_ids: Sequence[str] | None = field(default=None, repr=False)
+    missing: int = 0
 
-    def __post_init__(self) -> None:
-        n_queries, n_passages = self.relevance.n_queries, len(self.passage_languages)
-        if not n_queries or not n_passages:
-            raise SettingError(
-                f"language bias needs queries and passages, got {n_queries} and {n_passages}"
-            )
-        _check_length("query_languages", self.query_languages, n_queries, "queries")
-        _check_length("passage_ids", self.passage_ids, n_passages, "passage_languages")
-        for name in ("query_languages", "passage_languages", "passage_ids"):
-            _check_strings(name, getattr(self, name))
-        if len(set(self.passage_ids)) < n_passages:
-            twice = Counter(self.passage_ids).most_common(1)[0][0]
-            raise SettingError(f"passage id {twice!r} is given twice; ids must be unique")
-        self._check_relevant(n_passages)
-        if self.items is not None:
-            _check_length("items", self.items, n_queries, "queries")
-            self._check_items(self.items)
+    @classmethod
+    def of_lists(
+        cls,
+        relevance: Relevance,
+        query_languages: Sequence[str],
+        passage_languages: Sequence[str],
+        passage_ids: Sequence[str],
+        items: Sequence[str] | None = None,
+        **known: Sequence[str] | Values | None,
+    ) -> Judgements:
+        """From the language of each query and passage.
 
-    def _check_relevant(self, n_passages: int) -> None:
-        columns = self.relevance.passages
-        outside = columns[(columns < 0) | (columns >= n_passages)]
-        if len(outside):
-            raise SettingError(
-                f"relevant passage {outside[0]} lies outside the pool of {n_passages}; relevant "
-                "holds columns, counted from 0"
-            )
-        entries = self.relevance.query_of_entry * n_passages + columns
-        if len(np.unique(entries)) < len(entries):
-            raise SettingError("a query has the same relevant passage twice; give each once")
+        Args:
+            relevance: Columns of the relevant passages of each query.
+            query_languages: (n_queries,) any codes, the same as those of passages.
+            passage_languages: (n_passages,) codes.
+            passage_ids: (n_passages,) unique; equal scores are ordered by a hash of them.
+            items: (n_queries,) what each query asks; None if unknown.
+            **known: ``gains`` and ``query_ids``.
 
-    def _check_items(self, items: Sequence[str]) -> None:
-        seen: dict[tuple[str, str], int] = {}
-        for at, key in enumerate(zip(items, self.query_languages, strict=True)):
+        Raises:
+            SettingError: Lengths that do not fit, a language or id that is no string, a relevant
+                passage outside the pool, an id or a relevant passage given twice, or two queries
+                of one language with the same item.
+        """
+        _check_lists(relevance, query_languages, passage_languages, passage_ids)
+        codes = tuple(sorted({*query_languages, *passage_languages}))
+        number = {code: at for at, code in enumerate(codes)}
+        listed = np.array([number[code] for code in passage_languages], np.int64)
+        judged = cls(
+            relevance,
+            codes,
+            queries=np.array([number[code] for code in query_languages], np.int64),
+            entries=listed[relevance.passages],
+            pool=np.bincount(listed, minlength=len(codes)),
+            listed=listed,
+            items=items,
+            passage_ids=passage_ids,
+            **known,  # type: ignore[arg-type]
+        )
+        if items is not None:
+            _check_length("items", items, relevance.n_queries, "queries")
+            judged.check_items(items)
+        return judged
+
+    def check_items(self, items: Sequence[str]) -> None:
+        """Refuse two queries of one language with the same item.
+
+        Raises:
+            SettingError: There are such, or a query has no item.
+        """
+        seen: dict[tuple[str, int], int] = {}
+        for at, key in enumerate(zip(items, self.queries.tolist(), strict=True)):
             if key[0] is None:
                 raise SettingError(f"query {self._name(at)} has no item; give all an item, or none")
             first = seen.setdefault(key, at)
             if first != at:
                 raise SettingError(
                     f"queries {self._name(first)} and {self._name(at)} have the same item and "
-                    f"language, {key[0]!r} and {key[1]!r}; translations share an item, other "
-                    "queries do not"
+                    f"language, {key[0]!r} and {self.codes[key[1]]!r}; translations share an item, "
+                    "other queries do not"
                 )
 
     def _name(self, query: int) -> str:
@@ -97,8 +129,25 @@ class Judgements:
     @property
     def pool_size(self) -> int:
         """Number of candidates."""
-        listed = len(self.passage_ids)
-        return listed if self.n_passages is None else sum(self.n_passages.values())
+        return int(self.pool.sum())
+
+    @cached_property
+    def present(self) -> Present:
+        """The relevant passages that the pool has."""
+        relevance = self.relevance
+        entries = np.flatnonzero(relevance.passages != NO_ROW)
+        counts = np.bincount(relevance.query_of_entry[entries], minlength=relevance.n_queries)
+        indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return Present(Relevance(indptr, relevance.passages[entries]), entries)
+
+    def languages_of(self, rows: IntArray) -> IntArray:
+        """Language numbers of rows of the pool; -1 for ``NO_ROW``."""
+        if self.listed is not None:
+            return np.where(rows == NO_ROW, NO_ROW, self.listed[rows])
+        starts = np.cumsum(self.pool) - self.pool
+        # An empty language starts where the next one does: the last that starts there has the row.
+        numbers: IntArray = np.searchsorted(starts, rows, side="right") - 1
+        return numbers
 
     @property
     def item_numbers(self) -> IntArray:
@@ -122,11 +171,43 @@ class Judgements:
         return replace(
             self,
             relevance=Relevance(moved, self.relevance.passages[entries]),
-            query_languages=[self.query_languages[at] for at in rows],
+            queries=self.queries[rows],
+            entries=self.entries[entries],
             items=None if self.items is None else [self.items[at] for at in rows],
             gains=None if self.gains is None else self.gains[entries],
             query_ids=None if self.query_ids is None else [self.query_ids[at] for at in rows],
         )
+
+
+def _check_lists(
+    relevance: Relevance,
+    query_languages: Sequence[str],
+    passage_languages: Sequence[str],
+    passage_ids: Sequence[str],
+) -> None:
+    n_queries, n_passages = relevance.n_queries, len(passage_languages)
+    if not n_queries or not n_passages:
+        raise SettingError(
+            f"language bias needs queries and passages, got {n_queries} and {n_passages}"
+        )
+    _check_length("query_languages", query_languages, n_queries, "queries")
+    _check_length("passage_ids", passage_ids, n_passages, "passage_languages")
+    _check_strings("query_languages", query_languages)
+    _check_strings("passage_languages", passage_languages)
+    _check_strings("passage_ids", passage_ids)
+    if len(set(passage_ids)) < n_passages:
+        twice = Counter(passage_ids).most_common(1)[0][0]
+        raise SettingError(f"passage id {twice!r} is given twice; ids must be unique")
+    columns = relevance.passages
+    outside = columns[(columns < 0) | (columns >= n_passages)]
+    if len(outside):
+        raise SettingError(
+            f"relevant passage {outside[0]} lies outside the pool of {n_passages}; relevant holds "
+            "columns, counted from 0"
+        )
+    entries = relevance.query_of_entry * n_passages + columns
+    if len(np.unique(entries)) < len(entries):
+        raise SettingError("a query has the same relevant passage twice; give each once")
 
 
 def _check_length(name: str, values: Sequence[str], expected: int, of_what: str) -> None:
@@ -140,153 +221,6 @@ def _check_strings(name: str, values: Sequence[object]) -> None:
     for at, value in enumerate(values):
         if not isinstance(value, str):
             raise SettingError(f"{name}: entry {at} is {value!r}; give a string for each")
-
-
-def as_array(values: object, name: str) -> npt.NDArray[Any]:
-    """Numbers as an array, from anything that holds them, tensors of torch included.
-
-    Args:
-        values: On any device and of any precision.
-        name: For the message.
-
-    Raises:
-        SettingError: Rows of different lengths, or no numbers.
-    """
-    try:
-        array: npt.NDArray[Any] = np.asarray(_without_torch(values))
-    except (TypeError, ValueError) as error:
-        raise SettingError(f"{name}: not a matrix of numbers ({error})") from error
-    if array.dtype.kind not in "biuf":
-        raise SettingError(f"{name}: expected numbers, got {array.dtype}")
-    return array
-
-
-def _without_torch(values: Any) -> Any:
-    if isinstance(values, list | tuple):
-        return [_without_torch(value) for value in values] if _any_tensor(values) else values
-    if not hasattr(values, "detach"):
-        return values
-    tensor = values.detach().cpu()
-    if str(tensor.dtype) == "torch.bfloat16":  # NumPy has none; float32 holds it exactly
-        tensor = tensor.float()
-    return tensor.numpy()
-
-
-def _any_tensor(values: Sequence[object]) -> bool:
-    return any(hasattr(value, "detach") for value in values)
-
-
-class MatrixScorer:
-    """Scores that are there already: (n_queries, n_passages), higher is better."""
-
-    def __init__(self, scores: npt.NDArray[np.generic]) -> None:
-        if scores.ndim != 2:
-            raise SettingError(
-                f"scores have shape {scores.shape}; expected one row for each query, one column "
-                "for each passage"
-            )
-        self._scores = scores
-
-    @property
-    def n_queries(self) -> int:
-        """Number of queries."""
-        return int(self._scores.shape[0])
-
-    @property
-    def n_passages(self) -> int:
-        """Size of the pool."""
-        return int(self._scores.shape[1])
-
-    def block(self, start: int, stop: int) -> ScoreBlock:
-        """(stop - start, n_passages) scores."""
-        return np.asarray(self._scores[start:stop], np.float64)
-
-
-@dataclass(frozen=True)
-class Extras:
-    """What else than ranks a table is to hold.
-
-    Attributes:
-        top_depth: How many of the best-ranked passages have their language looked at.
-        correlate: Whether to compute rank correlations between translations.
-        correlation_depth: Cut rankings there before they are correlated; None is all that is
-            ranked.
-        lengths: (n_queries,) where each ranking ends, if the system did not rank the whole pool.
-        probe: Accuracy of a language probe for each language.
-    """
-
-    top_depth: int = TOP_DEPTH
-    correlate: bool = False
-    correlation_depth: int | None = None
-    lengths: IntArray | None = None
-    probe: Mapping[str, float] | None = None
-
-
-def rank_table(scorer: Scorer, judged: Judgements, extras: Extras | None = None) -> RankTable:
-    """Exact ranks with languages, from one pass over the scores, and one more to correlate.
-
-    Args:
-        scorer: Scores of all queries against the whole pool.
-        judged: Queries in the scorer's order, passages in the order of its columns.
-        extras: What else the table is to hold.
-
-    Raises:
-        EmbeddingError: A score is NaN or infinite, or sizes do not fit.
-    """
-    extras = extras or Extras()
-    order = tie_order(judged.passage_ids)
-    ranks, columns = ranks_and_top(scorer, judged.relevance, order, extras.top_depth)
-    ranks = cut_ranks(ranks, judged.relevance, extras.lengths)
-    view = _view(judged, columns, extras.probe)
-    if extras.lengths is not None:
-        view = view.cut(extras.lengths)
-    if extras.correlate:
-        view = replace(view, correlation=_correlation(scorer, judged, order, extras))
-    return RankTable.build(judged.relevance, ranks, judged.pool_size, judged.gains, view)
-
-
-def ideal_table(judged: Judgements) -> RankTable:
-    """The table of a system that ranks what is relevant first, without the languages of its top.
-
-    For what depends on queries, pool and judgements alone.
-    """
-    counts = judged.relevance.counts
-    firsts = np.repeat(judged.relevance.indptr[:-1], counts)
-    ranks = np.arange(len(firsts)) - firsts + 1
-    view = _view(judged, np.empty((len(counts), 0), np.int64))
-    return RankTable.build(judged.relevance, ranks, judged.pool_size, judged.gains, view)
-
-
-def _view(
-    judged: Judgements, columns: IntArray, probe: Mapping[str, float] | None = None
-) -> LanguageView:
-    """Languages of a table whose best-ranked passages are ``columns``."""
-    view = LanguageView.build(
-        judged.query_languages, judged.passage_languages, judged.relevance, columns, probe
-    )
-    if judged.n_passages is None:
-        return view
-    return replace(view, pool=np.array([judged.n_passages.get(c, 0) for c in view.codes]))
-
-
-def _correlation(
-    scorer: Scorer, judged: Judgements, order: IntArray, extras: Extras
-) -> Values | None:
-    """(n_queries,) mean rank correlations; None if no query has a translation."""
-    numbers, rows = judged.item_numbers, judged.rows_by_item
-    if len(np.unique(numbers)) == len(numbers):
-        return None
-    sorted_already = np.array_equal(rows, np.arange(len(rows)))
-    by_item = scorer if sorted_already else ReorderedScorer(scorer, rows)
-    values = np.empty(len(rows))
-    values[rows] = mean_rank_correlation(
-        by_item,
-        numbers[rows],
-        order,
-        depth=extras.correlation_depth,
-        lengths=None if extras.lengths is None else extras.lengths[rows],
-    )
-    return values
 
 
 @dataclass(frozen=True)
@@ -339,12 +273,12 @@ def judgements_of(
                 )
         rows.append([column[doc] for doc, _ in relevant])
         gains += [float(grade) for _, grade in relevant]
-    return Judgements(
-        relevance=Relevance.from_lists(rows),
-        query_languages=_of_queries(qrels, query_languages, "language", names.queries),
-        passage_languages=list(doc_languages.values()),
-        passage_ids=list(doc_languages),
-        items=None if items is None else _of_queries(qrels, items, "item", names.items),
+    return Judgements.of_lists(
+        Relevance.from_lists(rows),
+        _of_queries(qrels, query_languages, "language", names.queries),
+        list(doc_languages.values()),
+        list(doc_languages),
+        None if items is None else _of_queries(qrels, items, "item", names.items),
         gains=np.array(gains, np.float64),
         query_ids=list(qrels),
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,21 +11,6 @@ import numpy.typing as npt
 from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.files import replacing
 from hybridir_mteb.ranking.arrays import Qrels, Run
-
-
-@dataclass(frozen=True)
-class SubsetRun:
-    """What a system found for the queries of one subset.
-
-    Attributes:
-        scores: Measures, as in MTEB's result files.
-        run: Query -> passage -> score, best first.
-        qrels: Query -> passage -> grade.
-    """
-
-    scores: Mapping[str, Any]
-    run: Run = field(repr=False)
-    qrels: Qrels = field(repr=False)
 
 
 def trec_scores(scores: Sequence[float]) -> npt.NDArray[np.float32]:

@@ -14,7 +14,8 @@ from hybridir_mteb.measures.language_bias import rank_distance
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.probe import FOLDS, language_probe_accuracy
 from hybridir_mteb.ranking.arrays import FloatMatrix, Relevance
-from hybridir_mteb.ranking.exact import exact_ranks, tie_order
+from hybridir_mteb.ranking.exact import exact_ranks
+from hybridir_mteb.ranking.ranking import tie_order
 from hybridir_mteb.ranking.scorers import DenseScorer
 from hybridir_mteb.training.pairs import Source, TrainingItem
 

@@ -21,7 +21,7 @@ from hybridir_mteb.collections.readers.beir import read_beir_folder
 from hybridir_mteb.collections.readers.rows import read_rows
 from hybridir_mteb.errors import DataUnavailableError, LeakError
 from hybridir_mteb.installed import installed_plugins
-from hybridir_mteb.plugins.specs import CollectionSpec, StreamedSpec
+from hybridir_mteb.plugins.specs import CollectionSpec
 from hybridir_mteb.training.pairs import Source, normalise
 
 # In letters: "In the 1990s." occurs everywhere and proves nothing.
@@ -99,7 +99,7 @@ def evaluation_texts(beir_folders: Iterable[Path] = ()) -> EvaluationTexts:
     folders = {path.parent for path in (mirror.glob("*/corpus.jsonl") if mirror else ())}
     collections = installed_plugins().collections
     for name, spec in collections.items():
-        if isinstance(spec, StreamedSpec):
+        if not spec.parallel:
             if collections.owner(name) != OWNER:
                 _add_queries(found, spec)
         elif any(locate(file) is None for file in spec.files):
@@ -120,13 +120,13 @@ def _parallel(spec: CollectionSpec) -> Iterator[str]:
         yield from (passage.text for passage in part.passages)
 
 
-def _add_queries(found: EvaluationTexts, spec: StreamedSpec) -> None:
+def _add_queries(found: EvaluationTexts, spec: CollectionSpec) -> None:
     """Of streamed collections only the queries: passages are millions, and found anywhere."""
     label = f"{spec.name} topics"
     absent = {file.language for file in spec.files if locate(file) is None}
     at_hand = [code for code in spec.languages if code not in absent] if "" not in absent else []
     try:
-        parts = [spec.load(code) for code in at_hand]
+        parts = list(spec.read(at_hand).values())
     except DataUnavailableError:
         at_hand, parts = [], []
     if parts:

@@ -110,7 +110,7 @@ class ItemTable:
 
     Attributes:
         languages: Sorted codes; their positions are the language numbers.
-        sources: Names.
+        sources: Names of the sources.
         rows: (n_items, n_languages) row of each item in each language, -1 where it is missing.
         source: (n_items,) number of the source.
         keys: For each item, hashes of its normalised passages: two items that share one are false

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import get_peft_model_state_dict
 from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 
@@ -18,10 +17,14 @@ from hybridir_mteb.encoders.card import card, machine, versions, write_record
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
 from hybridir_mteb.encoders.trained import FORMAT, MODEL, weights_fingerprint
+from hybridir_mteb.errors import from_extra
 from hybridir_mteb.files import write_text
 from hybridir_mteb.training.held_out import HeldOutScores
 from hybridir_mteb.training.leak import leak_record
 from hybridir_mteb.training.plan import Plan, content_hash
+
+with from_extra("train", "training"):
+    from peft import get_peft_model_state_dict
 
 ADAPTER = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"

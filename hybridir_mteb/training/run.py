@@ -7,11 +7,10 @@ import shutil
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
-from accelerate.utils import set_seed
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
@@ -20,6 +19,7 @@ from hybridir_mteb.encoders.network import add_lora, efficient, freeze_in_bf16, 
 from hybridir_mteb.encoders.pocket.model import network_of
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.encoders.trained import StoredEncoder, keep
+from hybridir_mteb.errors import MissingExtraError, from_extra, missing
 from hybridir_mteb.files import write_text
 from hybridir_mteb.plugins.specs import MethodContext
 from hybridir_mteb.training.held_out import HeldOut, HeldOutScores
@@ -38,6 +38,12 @@ from hybridir_mteb.training.selection import SelectBest, evaluate, interpolate
 from hybridir_mteb.training.teacher import Teacher
 from hybridir_mteb.training.trainer import EncoderTrainer, last_checkpoint
 from hybridir_mteb.training.weights import trained_state
+
+with from_extra("train", "training"):
+    from accelerate import PartialState
+    from accelerate.utils import set_seed
+
+BOARDS = ("tensorboard", "tensorboardX")  # either will do
 
 
 def bf16_on_cpu() -> bool:
@@ -62,7 +68,12 @@ def train(plan: Plan) -> StoredEncoder | None:
 
     Returns:
         The stored encoder; None on all processes but the first.
+
+    Raises:
+        MissingExtraError: TensorBoard's logs are asked for, and nothing here writes them.
     """
+    if "tensorboard" in plan.recipe.report_to and not any(map(find_spec, BOARDS)):
+        raise MissingExtraError(missing("report_to: tensorboard", "tensorboardX", "tensorboard"))
     state = PartialState()
     set_seed(plan.recipe.seed)
     model = _prepare(plan, state)

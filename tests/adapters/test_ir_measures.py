@@ -1,7 +1,5 @@
 """Measures and provider for ir_measures: values, undefined queries, identity, registration."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from typing import Any

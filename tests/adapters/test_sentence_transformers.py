@@ -1,7 +1,5 @@
 """The evaluator for sentence-transformers: values, prompts, files, a real training step."""
 
-from __future__ import annotations
-
 import csv
 import math
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Pictures of language bias: whole, self-contained, the same twice, and seen in a real browser."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -159,6 +157,12 @@ def pages(
     for name, report in reports.items():
         write_plot(report, folder / f"{name}.html", f"<{name}> & $co$")
     return {name: folder / f"{name}.html" for name in reports}
+
+
+def picture_of(path: Path, mode: str = "L") -> np.ndarray:
+    """(height, width) or (height, width, 3) uint8."""
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert(mode))
 
 
 class Page(HTMLParser):
@@ -320,8 +324,7 @@ def test_notes_make_a_picture_higher_and_change_nothing_above(name, tmp_path, re
     shapes = []
     for at, remarks in enumerate(({}, REMARKS)):
         write_plot(replace(reports[name], remarks=remarks), tmp_path / f"{at}.png", TITLE)
-        with Image.open(tmp_path / f"{at}.png") as picture:
-            shapes.append(np.asarray(picture.convert("L")))
+        shapes.append(picture_of(tmp_path / f"{at}.png"))
     plain, noted = shapes
     assert noted.shape[1] == plain.shape[1]
     assert noted.shape[0] > plain.shape[0] + 30
@@ -344,10 +347,7 @@ def test_notes_and_titles_stay_within_their_room(remarks, tmp_path, reports):
     for name, title in (("short", TITLE), ("long", "Language bias of WU-HANT " * 12)):
         report = replace(reports["one"], remarks=remarks)
         write_plot(report, tmp_path / f"{name}.png", title)
-    with Image.open(tmp_path / "short.png") as picture:
-        short_title = np.asarray(picture.convert("L"))
-    with Image.open(tmp_path / "long.png") as picture:
-        long_title = np.asarray(picture.convert("L"))
+    short_title, long_title = (picture_of(tmp_path / f"{name}.png") for name in ("short", "long"))
     more = len(long_title) - len(short_title)
     assert more > 20  # another line of title
     for pixels, moved in ((short_title, 0), (long_title, more)):
@@ -392,12 +392,11 @@ def test_the_same_report_gives_the_same_file(suffix, tmp_path, reports):
 def test_every_report_becomes_a_picture(name, matrix, tmp_path, reports):
     path = tmp_path / "folder" / "out.PNG"
     write_plot(reports[name], path, TITLE, matrix=matrix)
-    with Image.open(path) as picture:
-        colours = picture.convert("RGB").getcolors(maxcolors=1 << 24)
-        width, height = picture.size
+    picture = picture_of(path, "RGB")
+    height, width, _ = picture.shape
     assert 1000 < width < 4000
     assert 300 < height < 2000
-    assert len(colours) > 100
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 100
     if name == "many":
         assert height > 1000
 
@@ -460,8 +459,7 @@ def test_only_one_thread_draws_at_a_time():
 @pytest.mark.filterwarnings("error")
 def test_long_and_foreign_names_keep_a_picture_small_and_quiet(tmp_path, reports, capfd):
     write_plot(reports["long"], tmp_path / "out.png", "語")
-    with Image.open(tmp_path / "out.png") as picture:
-        width, height = picture.size
+    height, width = picture_of(tmp_path / "out.png").shape
     assert width < 3300
     assert height < 900
     assert capfd.readouterr().err == ""
@@ -632,8 +630,7 @@ def look(browser: str, page: Path, folder: Path, width: int = 1200) -> Seen:
         check=False,
     )
     assert shot.is_file(), done.stderr
-    with Image.open(shot) as picture:
-        return Seen(np.asarray(picture.convert("RGB")), done.stderr)
+    return Seen(picture_of(shot, "RGB"), done.stderr)
 
 
 def test_a_browser_shows_all_three_pictures(browser, pages, reports, tmp_path):

@@ -1,7 +1,5 @@
 """Tables of language bias: digits, what fits a terminal, what a pipe gets, and the options."""
 
-from __future__ import annotations
-
 import io
 import re
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The command line: what it prints, and that errors are one message."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

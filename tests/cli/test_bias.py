@@ -1,7 +1,5 @@
 """``hybridir bias``: formats, files, predictions, and what it says of faults."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import re

@@ -1,7 +1,5 @@
 """Where files come from, against a server on this machine that can do what upstream may do."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import logging
@@ -238,33 +236,27 @@ def test_a_download_that_breaks_twice_goes_on_from_the_second_break(file, upstre
     assert upstream.asked == [None, f"bytes={first}-", f"bytes={second}-"]
 
 
-def test_a_truncated_part_is_continued_wherever_it_ends(file, upstream, cache):
-    part = broken_download(file, upstream, cache)
-    put(part, CONTENT[:7])
-    assert fetch(file).read_bytes() == CONTENT
-    assert upstream.asked[1:] == ["bytes=7-"]
-
-
-def test_an_empty_part_is_a_fresh_start(file, upstream, cache):
-    put(broken_download(file, upstream, cache), b"")
-    assert fetch(file).read_bytes() == CONTENT
-    assert upstream.asked == [None, None]
-
-
-def test_a_server_that_ignores_ranges_sends_everything_again(file, upstream, cache):
-    part = broken_download(file, upstream, cache)
-    put(part, b"x" * (len(CONTENT) + 10))  # longer than the file: nothing of it may stay
-    upstream.ranges = False
-    assert fetch(file).read_bytes() == CONTENT
-    assert upstream.statuses == [200, 200]
-
-
-def test_a_part_that_is_already_complete_is_used(file, upstream, cache):
-    put(broken_download(file, upstream, cache))
+@pytest.mark.parametrize(
+    ("part", "ranges", "asked", "status"),
+    [
+        (CONTENT[:7], True, "bytes=7-", 206),
+        (b"", True, None, 200),
+        # Longer than the file, and the server sends everything again: nothing of it may stay.
+        (b"x" * (len(CONTENT) + 10), False, f"bytes={len(CONTENT) + 10}-", 200),
+        (CONTENT, True, f"bytes={len(CONTENT)}-", 416),
+    ],
+    ids=["truncated", "empty", "ranges ignored", "complete"],
+)
+def test_whatever_part_there_is_the_file_becomes_whole(
+    file, upstream, cache, part, ranges, asked, status
+):
+    put(broken_download(file, upstream, cache), part)
+    upstream.ranges = ranges
     assert fetch(file) == cache
     assert cache.read_bytes() == CONTENT
     assert left_in(cache.parent) == [cache]
-    assert upstream.statuses[1:] == [416]
+    assert upstream.asked == [None, asked]
+    assert upstream.statuses == [200, status]
 
 
 @pytest.mark.parametrize(

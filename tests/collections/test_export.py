@@ -1,7 +1,5 @@
 """Exports: what other toolkits read from them is what the collection holds."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator
@@ -16,16 +14,17 @@ from toys.mteb import measures
 from typer.testing import CliRunner
 
 from hybridir_mteb.adapters.mteb.export import subsets_of
-from hybridir_mteb.adapters.mteb.streamed import StreamedTask, make_streamed_tasks
+from hybridir_mteb.adapters.mteb.task import CollectionTask, make_tasks
 from hybridir_mteb.cli.app import app
-from hybridir_mteb.collections.collection import StreamedPassage
-from hybridir_mteb.collections.export.folder import RECORD
+from hybridir_mteb.collections.collection import CollectionPart, StreamedPassage
+from hybridir_mteb.collections.export.folder import RECORD, Origin, write_export
+from hybridir_mteb.collections.export.formats import ExportSubset
 from hybridir_mteb.collections.readers.beir import read_beir_folder
 from hybridir_mteb.collections.readers.trec import read_language_map, read_qrels
 from hybridir_mteb.errors import DataFormatError, SettingError, UnknownNameError
-from hybridir_mteb.export import ExportSubset, Format, Origin, export_task, write_export
+from hybridir_mteb.export import Format, export_task
 from hybridir_mteb.plugins.settings import Setting
-from hybridir_mteb.plugins.specs import StreamedPart, StreamedSpec
+from hybridir_mteb.plugins.specs import CollectionSpec
 
 ORIGIN = Origin(
     task="ToyRetrieval",
@@ -51,10 +50,9 @@ def subset(name: str = "de", **changes: object) -> ExportSubset:
         "split": "dev",
         "queries": queries,
         "qrels": {"q1": {"p1": 2, "p2": 0}, "q2": {"p2": 1}},
-        "passages": lambda: iter(PASSAGES),
+        "passages": lambda: zip(("en", "de"), PASSAGES, strict=True),
         "pool": "de",
         "query_languages": dict.fromkeys(queries, "de"),
-        "passage_language": lambda identifier: "en" if identifier == "p1" else "de",
         "items": {"q1": "i1", "q2": "i2"},
     }
     return ExportSubset(**(fields | changes))  # type: ignore[arg-type]
@@ -90,7 +88,9 @@ def test_mteb_does_not_take_one_export_for_another(tmp_path, monkeypatch, place)
     """``datasets`` caches by the folder's name and what the README says."""
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     for out, text in ((tmp_path / "out", "first"), (tmp_path / place, "second")):
-        one = subset("default", passages=lambda text=text: iter([StreamedPassage("p1", text)]))
+        one = subset(
+            "default", passages=lambda text=text: iter([("de", StreamedPassage("p1", text))])
+        )
         write_export([one], ORIGIN, out, Format.JSONL, overwrite=True)
         data = RetrievalDatasetLoader(str(out), None, split="dev", config="default").load()
         assert data["corpus"]["text"] == [text]
@@ -128,8 +128,14 @@ def test_trec_files_hold_what_was_written(tmp_path):
     ("changes", "message"),
     [
         ({"queries": {"q 1": "x"}}, "query id 'q 1' holds white space"),
-        ({"passages": lambda: iter([StreamedPassage("p\t1", "x")])}, r"passage id 'p\\t1' holds"),
-        ({"passages": lambda: iter([StreamedPassage("", "x")])}, "a passage has an empty id"),
+        (
+            {"passages": lambda: iter([("de", StreamedPassage("p\t1", "x"))])},
+            r"passage id 'p\\t1' holds",
+        ),
+        (
+            {"passages": lambda: iter([("de", StreamedPassage("", "x"))])},
+            "a passage has an empty id",
+        ),
     ],
 )
 def test_ids_that_trec_cannot_hold_are_refused_and_nothing_stays(tmp_path, changes, message):
@@ -144,7 +150,12 @@ def test_ids_that_trec_cannot_hold_are_refused_and_nothing_stays(tmp_path, chang
 def test_ids_that_beir_cannot_hold_are_refused(tmp_path, bad):
     passages = [StreamedPassage(bad, "x")]
     with pytest.raises(DataFormatError, match="part BEIR's judgements; export as jsonl"):
-        write_export([subset(passages=lambda: iter(passages))], ORIGIN, tmp_path / "o", Format.BEIR)
+        write_export(
+            [subset(passages=lambda: (("de", one) for one in passages))],
+            ORIGIN,
+            tmp_path / "o",
+            Format.BEIR,
+        )
 
 
 @pytest.mark.parametrize(
@@ -153,7 +164,7 @@ def test_ids_that_beir_cannot_hold_are_refused(tmp_path, bad):
 def test_odd_ids_and_texts_come_back(tmp_path, identifier):
     passages = [StreamedPassage(identifier, 'half \u2028\x0b\n\t"q"', ' "t"')]
     changes = {
-        "passages": lambda: iter(passages),
+        "passages": lambda: (("de", one) for one in passages),
         "queries": {identifier: "who\x1c?"},
         "qrels": {identifier: {identifier: 1}},
         "query_languages": {identifier: "de"},
@@ -175,9 +186,9 @@ def test_odd_ids_and_texts_come_back(tmp_path, identifier):
 def test_subsets_of_one_pool_share_its_file(tmp_path):
     read = []
 
-    def passages() -> Iterator[StreamedPassage]:
+    def passages() -> Iterator[tuple[str, StreamedPassage]]:
         read.append(1)
-        return iter(PASSAGES)
+        return (("de", passage) for passage in PASSAGES)
 
     parts = [subset(name, passages=passages) for name in ("de", "en")]
     parts.append(subset("fr", passages=passages, pool="another"))
@@ -224,8 +235,8 @@ def test_only_an_older_export_is_overwritten(tmp_path):
 
 
 def test_a_failed_export_leaves_the_old_one(tmp_path):
-    def passages() -> Iterator[StreamedPassage]:
-        yield PASSAGES[0]
+    def passages() -> Iterator[tuple[str, StreamedPassage]]:
+        yield "de", PASSAGES[0]
         raise DataFormatError("the second line is broken")
 
     out = tmp_path / "out"
@@ -291,18 +302,18 @@ class Lines:
             yield StreamedPassage(f"{at}", f"{self.code} text {at}", f"title {at}")
 
 
-def streamed_task(sources: dict[str, Lines], **changes: object) -> StreamedTask:
-    def load(code: str) -> StreamedPart:
+def streamed_task(sources: dict[str, Lines], **changes: object) -> CollectionTask:
+    def load(code: str) -> CollectionPart:
         qrels = {"q": {"1": 2, "2": 0}, "unjudged": {"1": 0}}
-        return StreamedPart(code, {"q": f"{code}?", "unjudged": "?"}, qrels, sources[code])
+        return CollectionPart(code, {"q": f"{code}?", "unjudged": "?"}, qrels, sources[code])
 
     fields = {"settings": (Setting.MULTILINGUAL,), **changes}
-    return loaded(StreamedSpec("Toy", tuple(sources), load, CARD, **fields))
+    return loaded(CollectionSpec("Toy", tuple(sources), load, CARD, parallel=False, **fields))
 
 
-def loaded(spec: StreamedSpec) -> StreamedTask:
+def loaded(spec: CollectionSpec) -> CollectionTask:
     """The only task of a collection, with its data."""
-    (made,) = make_streamed_tasks(spec, measures())
+    (made,) = make_tasks(spec, measures())
     task = made()
     task.load_data()
     return task
@@ -324,18 +335,19 @@ def test_pools_of_streamed_collections_carry_the_language_in_their_ids(tmp_path)
 
 def test_a_beir_folder_comes_back_as_it_went_in(tmp_path):
     first = write_export([subset("default")], ORIGIN, tmp_path / "first", Format.BEIR).folder
-    spec = StreamedSpec(
+    spec = CollectionSpec(
         "toy",
         ("de",),
         lambda code: read_beir_folder(first, "dev", code),
         CARD,
         split="dev",
+        parallel=False,
         task="toy",
         query_languages=("en",),
     )
     (one,) = subsets_of(loaded(spec))
     assert set(one.query_languages.values()) == {"en"}
-    assert one.passage_language("p1") == "de"
+    assert {code for code, _ in one.passages()} == {"de"}
     second = write_export([one], ORIGIN, tmp_path / "second", Format.BEIR).folder
     for name in ("corpus.jsonl", "queries.jsonl", "qrels/dev.tsv"):
         assert (first / name).read_text() == (second / name).read_text()

@@ -1,7 +1,5 @@
 """XQuAD-R and MLQA-R against their official counts (README.md of the data mirror)."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from pathlib import Path
@@ -10,7 +8,8 @@ import pytest
 
 from hybridir_mteb.collections.collection import ParallelCollection
 from hybridir_mteb.plugins.specs import CollectionSpec
-from hybridir_mteb.tasks import MLQA_R, XQUAD_R
+from hybridir_mteb.tasks.mlqa_r import MLQA_R
+from hybridir_mteb.tasks.xquad_r import XQUAD_R
 
 # Language -> questions and candidate sentences.
 XQUAD_R_COUNTS = {

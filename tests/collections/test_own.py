@@ -1,7 +1,5 @@
 """Collections that users add: by command and by function, from the folder to MTEB's registry."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path
@@ -24,8 +22,8 @@ from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.paths import collections_dir
 from hybridir_mteb.plugins.manager import load_plugins
 from hybridir_mteb.plugins.registry import Plugins
-from hybridir_mteb.plugins.specs import StreamedSpec
-from hybridir_mteb.tasks import MIRACL, XQUAD_R
+from hybridir_mteb.tasks.miracl import MIRACL
+from hybridir_mteb.tasks.xquad_r import XQUAD_R
 from hybridir_mteb.training.leak import evaluation_texts
 
 
@@ -81,7 +79,7 @@ def test_an_added_folder_is_registered_as_a_plugins_collection(folder):
     assert plugins.problems == []
     assert plugins.collections.owner("Mine") == "hybridir data add"
     spec = plugins.collections["Mine"]
-    assert isinstance(spec, StreamedSpec)
+    assert not spec.parallel
     assert (spec.task, spec.languages, spec.query_languages) == ("Mine", ("sv",), ("en",))
     assert spec.card.license == "cc-by-4.0"
     part = spec.load("sv")

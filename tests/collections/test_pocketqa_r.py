@@ -1,7 +1,5 @@
 """PocketQA-R, the collection that ships with the package."""
 
-from __future__ import annotations
-
 import json
 import re
 import unicodedata
@@ -12,8 +10,7 @@ import pytest
 
 import hybridir_mteb
 from hybridir_mteb.collections.languages import language
-from hybridir_mteb.tasks import POCKETQA_R
-from hybridir_mteb.tasks.pocketqa_r import FOLDER
+from hybridir_mteb.tasks.pocketqa_r import FOLDER, POCKETQA_R
 
 LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 N_FACTS = 48

@@ -1,7 +1,5 @@
 """Training-free debiasing: what the methods compute, and when which language's statistics apply."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from hybridir_mteb.debias.detect import detect
+from hybridir_mteb.debias.detect import MACRO, detect, detectable, iso_639, language_codes
 from hybridir_mteb.debias.fit import fit
 from hybridir_mteb.debias.fitted import STATISTICS, FittedDebiaser, read_fitted
 from hybridir_mteb.debias.methods import DEBIASERS
@@ -37,6 +35,7 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
+from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.measures.probe import language_probe_accuracy
 from hybridir_mteb.plugins.manager import load_plugins
 from hybridir_mteb.plugins.specs import ROLES, DebiasData, Debiaser
@@ -239,7 +238,7 @@ def test_a_saved_debiaser_does_the_same_to_the_bit(name, tmp_path):
     debias: FittedDebiaser = fitted(name, texts)
     debias.save(tmp_path)
     first = (tmp_path / STATISTICS).read_bytes()
-    again = read_fitted(tmp_path)
+    again = read_fitted(tmp_path, installed_plugins().debiasers)
     assert (again.languages, again.options) == (debias.languages, debias.options)
     for role in ROLES:
         one, other = (d(texts["fr"], "fr", role) for d in (debias, again))
@@ -250,18 +249,18 @@ def test_a_saved_debiaser_does_the_same_to_the_bit(name, tmp_path):
 
 def test_a_file_that_is_no_debiaser_is_refused(tmp_path):
     with pytest.raises(DataFormatError, match="debiaser"):
-        read_fitted(tmp_path)
+        read_fitted(tmp_path, installed_plugins().debiasers)
     (tmp_path / STATISTICS).write_bytes(b"no tensors")
     with pytest.raises(DataFormatError, match="hybridir debias fit"):
-        read_fitted(tmp_path)
+        read_fitted(tmp_path, installed_plugins().debiasers)
     fitted("shift", embeddings(0)).save(tmp_path)
     raw = (tmp_path / STATISTICS).read_bytes()
     (tmp_path / STATISTICS).write_bytes(raw.replace(b"document.shift", b"docuwent.shift"))
     with pytest.raises(DataFormatError, match="no statistics of role document"):
-        read_fitted(tmp_path)
+        read_fitted(tmp_path, installed_plugins().debiasers)
     (tmp_path / STATISTICS).write_bytes(raw.replace(b'\\"shift\\"', b'\\"shaft\\"'))
     with pytest.raises(UnknownNameError, match="Did you mean shift"):
-        read_fitted(tmp_path)
+        read_fitted(tmp_path, installed_plugins().debiasers)
 
 
 # --- Text ---
@@ -381,6 +380,8 @@ def test_every_language_code_counts_and_varieties_are_one_language():
     for wrong in ("zxx", "german", "xx", ""):
         with pytest.raises(SettingError, match="unknown language code"):
             make_text("here", {wrong: two, "en": two}, parallel=True)
+    assert detectable() - {"zxx"} <= language_codes()  # the codes are known without the detector
+    assert language_codes() <= detectable() | set(MACRO) | set(iso_639())
     debias = fitted("centre", {"en": [[1, 0], [3, 0]], "no": [[0, 2], [0, 4]]})
     assert debias.numbers(["nb", "no", "en", "ky"], 4).tolist() == [1, 1, 0, -1]
 
@@ -500,8 +501,7 @@ def test_a_debiaser_without_statistics_is_kept_and_others_keep_their_file(tmp_pa
     debias.save(tmp_path)
     plugins = load_plugins([])
     plugins.debiasers.add("half", debiaser, "test")
-    monkeypatch.setattr("hybridir_mteb.installed.installed_plugins", lambda: plugins)
-    again = read_fitted(tmp_path)
+    again = read_fitted(tmp_path, plugins.debiasers)
     assert again.tensors == {"query": {}, "document": {}}
     assert again(np.ones((1, 8)), "de", "query").tolist() == [[0.5] * 8]
     # A key more in the header would change fingerprints of encoders that exist.

@@ -1,7 +1,5 @@
 """The scripts of ``docs/examples/beir``, run as their readers run them."""
 
-from __future__ import annotations
-
 import re
 import runpy
 import shutil
@@ -18,7 +16,9 @@ from toys import REPOSITORY
 from toys.beir import BeirHash, toy_set
 from toys.cli import succeed
 
-from hybridir_mteb.adapters.beir import BeirEncoder, ExactSearch, FlatIPFaissSearch
+from hybridir_mteb.adapters.beir.encoder import BeirEncoder
+from hybridir_mteb.adapters.beir.faiss import FlatIPFaissSearch
+from hybridir_mteb.adapters.beir.search import ExactSearch
 from hybridir_mteb.export import export_task
 
 EXAMPLES = REPOSITORY / "docs" / "examples" / "beir"

@@ -1,7 +1,5 @@
 """The comparison of methods: tests per question, Holm's correction, and the tables of the page."""
 
-from __future__ import annotations
-
 import json
 
 import compare_pocket as compare

@@ -1,7 +1,5 @@
 """The on-disk store: what it keeps, what it refuses, and what it survives."""
 
-from __future__ import annotations
-
 import logging
 import os
 import signal
@@ -174,19 +172,12 @@ def test_a_damaged_file_is_reported_discarded_and_rebuilt(tmp_path, caplog, dama
     assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(items)), items)
 
 
-def test_an_empty_file_is_filled(tmp_path):
+@pytest.mark.parametrize("content", [b"", b"no database" * 1000], ids=["empty", "damaged"])
+def test_a_file_found_empty_or_damaged_while_writing_is_filled(tmp_path, content):
     items = rows(0, 5)
-    (tmp_path / BASE.file_name).touch()
+    (tmp_path / BASE.file_name).write_bytes(content)
     store = EmbeddingStore(tmp_path, BASE, ROOMY)
-    assert store.get(list(items)) == {}
-    store.put(items.items())
-    assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(items)), items)
-
-
-def test_a_file_found_damaged_while_writing_is_rebuilt(tmp_path):
-    items = rows(0, 5)
-    (tmp_path / BASE.file_name).write_bytes(b"no database" * 1000)
-    store = EmbeddingStore(tmp_path, BASE, ROOMY)
+    assert content or store.get(list(items)) == {}
     store.put(items.items())
     store.put(items.items())
     assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(items)), items)

@@ -1,7 +1,5 @@
 """Fingerprints: equal for equal weights, different for anything that changes embeddings."""
 
-from __future__ import annotations
-
 import copy
 import sys
 

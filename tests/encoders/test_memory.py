@@ -1,7 +1,5 @@
 """Each distinct (prompt, text) is encoded once, and nothing finished is encoded again."""
 
-from __future__ import annotations
-
 import gc
 import hashlib
 import weakref

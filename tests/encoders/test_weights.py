@@ -1,7 +1,5 @@
 """The reader of the weight file, on small files written here from the description of the format."""
 
-from __future__ import annotations
-
 import hashlib
 import struct
 import zipfile

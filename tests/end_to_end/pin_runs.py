@@ -34,6 +34,7 @@ PASSING = {
     *("created", "release_date", "machine", "versions", "loader_kwargs"),
     *("train_runtime", "train_samples_per_second", "train_steps_per_second"),
 }
+SETS = {"training_datasets"}
 NOTHING_ADDED = {"HYBRIDIR_COLLECTIONS": "no-collections"}
 PROBE = """
 import hashlib, hybridir_mteb
@@ -75,9 +76,10 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 def settled(value: Any) -> Any:
-    """A JSON value without what passes: times, versions."""
+    """A JSON value without what passes: times, versions, the order of sets."""
     if isinstance(value, dict):
-        return {k: None if k in PASSING else settled(v) for k, v in value.items()}
+        kept = {k: None if k in PASSING else settled(v) for k, v in value.items()}
+        return kept | {k: sorted(kept[k]) for k in SETS & kept.keys() if kept[k]}
     return [settled(item) for item in value] if isinstance(value, list) else value
 
 
@@ -346,7 +348,7 @@ class Runs:
     def beir(self) -> dict[str, Any]:
         """BEIR's side: our encoder and search on its dictionaries."""
         command = [sys.executable, "-c", EXACT_SEARCH, "beir", "pins/hash"]
-        return {name: json.loads(self.run(*command, name)) for name in ("dot",)}
+        return {"dot": json.loads(self.run(*command, "dot", HYBRIDIR_CACHE_DIR="cache-beir"))}
 
     def miracl(self) -> dict[str, Any]:
         """MIRACL's own format, and a pool of two of its languages."""
@@ -553,7 +555,7 @@ def write_bert(folder: Path) -> None:
     """A sentence-transformers folder: two layers of BERT with weights that are whole 64ths."""
     import torch
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     network = folder.with_name("bert-network")

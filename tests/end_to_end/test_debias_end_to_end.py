@@ -1,7 +1,5 @@
 """A debiased encoder as a user makes and evaluates it: ``hybridir``, then the stock ``mteb``."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

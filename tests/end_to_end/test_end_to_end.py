@@ -1,7 +1,5 @@
 """The stock ``mteb`` command in subprocesses, as a user types it."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

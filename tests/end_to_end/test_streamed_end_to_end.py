@@ -1,7 +1,5 @@
 """``mteb run`` on a made-up MIRACL corpus: official ids, shards, predictions, language bias."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

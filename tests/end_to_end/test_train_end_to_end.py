@@ -1,7 +1,5 @@
 """Training from command to mteb run, on tiny networks through the same code as real ones."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Measures: values worked by hand, bounds and invariances."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -17,8 +15,9 @@ from hybridir_mteb.measures.effectiveness import (
     reciprocal_rank,
 )
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS, rank_distance, rank_distance_norm
-from hybridir_mteb.measures.measure import Measure, RankTable, evaluate_measures
+from hybridir_mteb.measures.measure import RankTable, evaluate_measures
 from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.plugins.specs import Measure
 from hybridir_mteb.ranking.arrays import Relevance
 
 

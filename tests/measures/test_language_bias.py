@@ -1,7 +1,5 @@
 """Language bias measures: hand-worked examples, bounds and invariances, scipy as reference."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -26,8 +24,9 @@ from hybridir_mteb.measures.report import BiasReport, bias_report
 from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.ranking.arrays import Relevance
 from hybridir_mteb.ranking.correlation import full_ranking, mean_rank_correlation
-from hybridir_mteb.ranking.exact import best_columns, ranks_and_top, tie_order
-from hybridir_mteb.ranking.judgements import MatrixScorer
+from hybridir_mteb.ranking.exact import best_columns, ranks_and_top
+from hybridir_mteb.ranking.matrices import MatrixScorer
+from hybridir_mteb.ranking.ranking import tie_order
 
 CODES = ("de", "en", "fr")
 
@@ -42,16 +41,16 @@ def table_of(
 ) -> RankTable:
     relevance = Relevance.from_lists(relevant)
     order = tie_order([f"p{at}" for at in range(len(passage_languages))])
-    ranks, top = ranks_and_top(MatrixScorer(scores), relevance, order, 100)
+    found = ranks_and_top(MatrixScorer(scores), relevance, order, 100)
     spoken = np.array(passage_languages)
     view = LanguageView(
         codes,
         np.array(query_languages),
         spoken[relevance.passages],
         np.bincount(spoken, minlength=len(codes)),
-        spoken[top],
+        spoken[found.top],
     )
-    return RankTable.build(relevance, ranks, len(passage_languages), languages=view)
+    return RankTable.build(relevance, found.ranks, len(passage_languages), languages=view)
 
 
 def ranking(*passages: int) -> np.ndarray:

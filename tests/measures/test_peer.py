@@ -1,7 +1,5 @@
 """PEER against the package peer-measure 0.0.1, where that runs, and its faults by name."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

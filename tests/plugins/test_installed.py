@@ -1,7 +1,5 @@
 """What is installed is loaded once and registered once, whatever is imported first."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -38,7 +36,7 @@ FIRST = {
     "mteb": "import mteb",
     "benchmarks": "import mteb.benchmarks.benchmarks",
     "plugins": "from hybridir_mteb.installed import installed_plugins; installed_plugins()",
-    "adapter": "import hybridir_mteb.adapters.mteb.pocket",
+    "adapter": "import hybridir_mteb.adapters.mteb.metas",
     "collections": "import hybridir_mteb.tasks",
     "command": "from hybridir_mteb.cli.app import app; app(['tasks'], standalone_mode=False)",
     "plugin": "import quick_plugin",

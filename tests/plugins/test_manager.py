@@ -1,7 +1,5 @@
 """The plugin manager, with plugins made inside the tests."""
 
-from __future__ import annotations
-
 from importlib.metadata import entry_points
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +8,9 @@ import pytest
 from toys.plugins import point
 
 from hybridir_mteb.errors import PluginCollisionError, PluginError, UnknownNameError
-from hybridir_mteb.measures.measure import Measure
 from hybridir_mteb.plugins.hookspecs import hookimpl
 from hybridir_mteb.plugins.manager import ENTRY_POINT_GROUP, load_plugins
-from hybridir_mteb.plugins.specs import TrainingMethod
+from hybridir_mteb.plugins.specs import Measure, TrainingMethod
 
 
 def measure(name: str) -> Measure:
@@ -38,7 +35,7 @@ def test_built_in_parts_come_through_the_public_entry_point_group():
         "hybridir_mteb.debias.methods",
         "hybridir_mteb.training.methods",
         "hybridir_mteb.measures.builtin",
-        "hybridir_mteb.adapters.mteb.pocket",
+        "hybridir_mteb.adapters.mteb.metas",
         "hybridir_mteb.tasks",
     }
     plugins = load_plugins([p for p in entry_points(group=ENTRY_POINT_GROUP) if p.value in own])

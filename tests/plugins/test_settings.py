@@ -1,7 +1,5 @@
 """Subsets of the three settings, the queries judged in them, and the text of a candidate."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,30 +31,22 @@ def test_every_setting_has_its_number_of_subsets(
     assert len(subsets(languages, Setting.MULTILINGUAL)) == multilingual
 
 
-def test_monolingual_subsets_are_a_language_against_itself():
-    assert subsets(["fr", "de"], Setting.MONOLINGUAL) == [
-        Subset("de", "de", ("de",)),
-        Subset("fr", "fr", ("fr",)),
-    ]
-
-
-def test_multilingual_subsets_are_a_language_against_all():
-    assert subsets(["fr", "de", "en"], Setting.MULTILINGUAL) == [
-        Subset("de", "de", ("de", "en", "fr")),
-        Subset("en", "en", ("de", "en", "fr")),
-        Subset("fr", "fr", ("de", "en", "fr")),
-    ]
-
-
-def test_cross_lingual_subsets_name_the_query_language_first():
-    assert subsets(["fr", "de", "en"], Setting.CROSS_LINGUAL) == [
-        Subset("de-en", "de", ("en",)),
-        Subset("de-fr", "de", ("fr",)),
-        Subset("en-de", "en", ("de",)),
-        Subset("en-fr", "en", ("fr",)),
-        Subset("fr-de", "fr", ("de",)),
-        Subset("fr-en", "fr", ("en",)),
-    ]
+@pytest.mark.parametrize(
+    ("setting", "names"),
+    [
+        (Setting.MONOLINGUAL, "de:de>de en:en>en fr:fr>fr"),
+        (Setting.MULTILINGUAL, "de:de>de,en,fr en:en>de,en,fr fr:fr>de,en,fr"),
+        (
+            Setting.CROSS_LINGUAL,
+            "de-en:de>en de-fr:de>fr en-de:en>de en-fr:en>fr fr-de:fr>de fr-en:fr>en",
+        ),
+    ],
+)
+def test_subsets_name_the_query_language_first(setting, names):
+    found = subsets(["fr", "de", "en"], setting)
+    assert all(isinstance(subset, Subset) for subset in found)
+    shown = [f"{s.name}:{s.query_language}>{','.join(s.passage_languages)}" for s in found]
+    assert shown == names.split()
 
 
 @given(
@@ -113,18 +103,21 @@ def one_passage(text: str, context: str) -> LanguagePart:
     return LanguagePart("en", (), (Passage("0", text, context),))
 
 
-def test_a_candidate_is_the_stripped_sentence_alone():
-    part = one_passage(" It rains. ", "It rains. Take a coat.")
-    assert passage_text(part, 0, Context.SENTENCE) == "It rains."
-
-
-def test_a_candidate_in_context_is_the_sentence_then_its_paragraph():
-    part = one_passage(" It rains. ", " It rains. Take a coat.\n")
-    expected = "It rains. It rains. Take a coat."
-    assert passage_text(part, 0, Context.SENTENCE_AND_PARAGRAPH) == expected
-
-
-@pytest.mark.parametrize("context", ["", " ", "\n"])
-def test_a_candidate_without_a_paragraph_is_the_sentence(context):
-    part = one_passage("It rains.", context)
-    assert passage_text(part, 0, Context.SENTENCE_AND_PARAGRAPH) == "It rains."
+@pytest.mark.parametrize(
+    ("text", "context", "alone", "inside"),
+    [
+        (
+            " It rains. ",
+            " It rains. Take a coat.\n",
+            "It rains.",
+            "It rains. It rains. Take a coat.",
+        ),
+        *(("It rains.", nothing, "It rains.", "It rains.") for nothing in ("", " ", "\n")),
+    ],
+)
+def test_a_candidate_is_the_stripped_sentence_then_its_paragraph_if_any(
+    text, context, alone, inside
+):
+    part = one_passage(text, context)
+    assert passage_text(part, 0, Context.SENTENCE) == alone
+    assert passage_text(part, 0, Context.SENTENCE_AND_PARAGRAPH) == inside

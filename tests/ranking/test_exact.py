@@ -1,7 +1,5 @@
 """Exact ranks against a naive sort and against pytrec_eval."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import pytrec_eval
@@ -14,8 +12,9 @@ from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
 from hybridir_mteb.measures.measure import RankTable, evaluate_measures
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.ranking.arrays import Relevance, Similarity
-from hybridir_mteb.ranking.exact import Ties, exact_ranks, tie_order, top_passages
-from hybridir_mteb.ranking.judgements import MatrixScorer
+from hybridir_mteb.ranking.exact import exact_ranks, ranks_and_top
+from hybridir_mteb.ranking.matrices import MatrixScorer
+from hybridir_mteb.ranking.ranking import Ties, tie_order
 from hybridir_mteb.ranking.scorers import DenseScorer
 
 
@@ -183,16 +182,18 @@ def test_a_hand_worked_tie():
 def test_top_passages_agree_with_the_ranks():
     scores = np.array([[0.5, 0.5, 0.9, 0.5], [0.0, 0.0, 0.0, 0.0]])
     order = tie_order([f"p:{at}" for at in range(4)])
-    columns, values = top_passages(scores, order, 3)
-    ranks = exact_ranks(MatrixScorer(scores), Relevance.from_lists([[0, 1, 2, 3]] * 2), order)
+    everything = Relevance.from_lists([[0, 1, 2, 3]] * 2)
+    ranking = ranks_and_top(MatrixScorer(scores), everything, order, 3)
+    ranks = exact_ranks(MatrixScorer(scores), everything, order)
+    assert ranking.ranks.tolist() == ranks.tolist()
     for row, found in enumerate(ranks.reshape(2, 4)):
-        assert columns[row].tolist() == np.argsort(found)[:3].tolist()
-    assert values[0].tolist() == [0.9, 0.5, 0.5]
+        assert ranking.top[row].tolist() == np.argsort(found)[:3].tolist()
+    assert ranking.scores[0].tolist() == [0.9, 0.5, 0.5]
 
 
 def test_top_passages_of_a_small_pool_are_the_whole_pool():
-    columns, _ = top_passages(np.zeros((1, 2)), np.array([1, 0]), 10)
-    assert columns.tolist() == [[1, 0]]
+    scorer, nothing = MatrixScorer(np.zeros((1, 2))), Relevance.from_lists([[]])
+    assert ranks_and_top(scorer, nothing, np.array([1, 0]), 10).top.tolist() == [[1, 0]]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Scorers against naive arithmetic, and what they refuse."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np
@@ -11,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import Similarity, check_embeddings
-from hybridir_mteb.ranking.exact import Relevance, exact_ranks, tie_order
+from hybridir_mteb.ranking.arrays import Relevance, Similarity, check_embeddings
+from hybridir_mteb.ranking.exact import exact_ranks
+from hybridir_mteb.ranking.ranking import tie_order
 from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer, RunScorer
 
 

@@ -1,7 +1,5 @@
 """The second table of the report: tasks scored by nDCG@10, and means of benchmarks."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Result folders as mteb writes them, summed up."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

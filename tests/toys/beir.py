@@ -1,7 +1,5 @@
 """A BEIR folder of nonsense, and an encoder that is a function of the text."""
 
-from __future__ import annotations
-
 import gzip
 import json
 from pathlib import Path

@@ -1,12 +1,10 @@
 """Toy evaluations that several test modules of language bias share."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -31,7 +29,7 @@ class Parallel:
     relevant: list[list[int]]
 
     @classmethod
-    def make(cls, n_items: int = 5, n_others: int = 4) -> Parallel:
+    def make(cls, n_items: int = 5, n_others: int = 4) -> Self:
         query_ids = [f"q:{code}:{at}" for code in LANGUAGES for at in range(n_items)]
         passage_ids = [f"p:{code}:{at}" for code in LANGUAGES for at in range(n_items + n_others)]
         column = {identifier: at for at, identifier in enumerate(passage_ids)}
@@ -45,11 +43,11 @@ class Parallel:
             [[column[f"p:{code}:{item}"] for code in LANGUAGES] for item in items],
         )
 
-    def taken(self, rows: Sequence[int], columns: Sequence[int] | None = None) -> Parallel:
+    def taken(self, rows: Sequence[int], columns: Sequence[int] | None = None) -> Self:
         """Some queries, and some passages where columns are given, in a new order."""
         columns = range(self.shape[1]) if columns is None else columns
         place = {column: at for at, column in enumerate(columns)}
-        return Parallel(
+        return type(self)(
             [self.query_ids[at] for at in rows],
             [self.passage_ids[at] for at in columns],
             [self.query_languages[at] for at in rows],

@@ -1,7 +1,5 @@
 """Commands, in this process and as a user types them."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """A parallel collection of nonsense."""
 
-from __future__ import annotations
-
 from hybridir_mteb.collections.collection import LanguagePart, ParallelCollection, Passage, Query
 
 

@@ -1,7 +1,5 @@
 """Encoders and searches that are functions of the text."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Tasks and evaluations by MTEB itself."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,8 @@ import mteb
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.task import make_task
 from hybridir_mteb.collections.collection import ParallelCollection
-from hybridir_mteb.measures.measure import Measure
 from hybridir_mteb.plugins.settings import Context, Setting
-from hybridir_mteb.plugins.specs import CollectionSpec
+from hybridir_mteb.plugins.specs import CollectionSpec, Measure
 from toys.card import CARD
 
 

@@ -1,7 +1,5 @@
 """Plugins made inside the tests."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Sources, encoders and folders for the tests of shards."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import signal
@@ -11,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from hybridir_mteb.collections.collection import StreamedPassage
-from hybridir_mteb.ranking.shards import ShardFolder, ShardKey
+from hybridir_mteb.ranking.shards.folder import ShardFolder
+from hybridir_mteb.ranking.shards.key import ShardKey
 
 
 class Listed:

@@ -1,7 +1,5 @@
 """A streamed collection in two languages and encoders for it, shared by tests of streamed tasks."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
-from hybridir_mteb.collections.collection import StreamedPassage
+from hybridir_mteb.adapters.mteb.task import make_tasks
+from hybridir_mteb.collections.collection import CollectionPart, StreamedPassage
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.plugins.settings import Setting
-from hybridir_mteb.plugins.specs import StreamedPart, StreamedSpec
+from hybridir_mteb.plugins.specs import CollectionSpec
 from hybridir_mteb.ranking.arrays import Relevance, Similarity
-from hybridir_mteb.ranking.exact import ranks_and_top, tie_order
+from hybridir_mteb.ranking.exact import ranks_and_top
+from hybridir_mteb.ranking.judgements import Judgements
+from hybridir_mteb.ranking.ranking import tie_order
 from hybridir_mteb.ranking.scorers import DenseScorer
 from toys.card import CARD
 from toys.encoders import hash_embedding
@@ -48,7 +48,7 @@ class ListSource:
         yield from self.rows[start:stop]
 
 
-def toy_part(code: str, n_passages: int = 30, n_queries: int = 8) -> StreamedPart:
+def toy_part(code: str, n_passages: int = 30, n_queries: int = 8) -> CollectionPart:
     """Passages of random words, some twice; judgements graded 0 to 2."""
     rng = np.random.default_rng(sum(map(ord, code)))
     words = WORDS[code]
@@ -69,10 +69,10 @@ def toy_part(code: str, n_passages: int = 30, n_queries: int = 8) -> StreamedPar
     }
     qrels["q0"][rows[7].id] = 1
     qrels["q1"] = {rows[0].id: 0}  # judged, and nothing relevant: left out
-    return StreamedPart(code, queries, qrels, ListSource(f"Toy {code}", rows))
+    return CollectionPart(code, queries, qrels, ListSource(f"Toy {code}", rows))
 
 
-def toy_spec(parts: dict[str, StreamedPart] | None = None, **changes: Any) -> StreamedSpec:
+def toy_spec(parts: dict[str, CollectionPart] | None = None, **changes: Any) -> CollectionSpec:
     """The collection, in both settings."""
     held = parts or {code: toy_part(code) for code in WORDS}
     content = {
@@ -81,14 +81,15 @@ def toy_spec(parts: dict[str, StreamedPart] | None = None, **changes: Any) -> St
         "load": held.__getitem__,
         "card": CARD,
         "split": "dev",
+        "parallel": False,
         "settings": (Setting.MONOLINGUAL, Setting.MULTILINGUAL),
     }
-    return StreamedSpec(**{**content, **changes})
+    return CollectionSpec(**{**content, **changes})
 
 
-def task_of(name: str, spec: StreamedSpec | None = None) -> Any:
+def task_of(name: str, spec: CollectionSpec | None = None) -> Any:
     """A task of the collection, by name."""
-    found = {t.metadata.name: t for t in make_streamed_tasks(spec or toy_spec(), measures())}
+    found = {t.metadata.name: t for t in make_tasks(spec or toy_spec(), measures())}
     return found[name]()
 
 
@@ -99,7 +100,7 @@ def plain(text: str, code: str, role: str) -> np.ndarray:
 
 def in_memory(
     embed: Callable[[str, str, str], np.ndarray],
-    parts: dict[str, StreamedPart],
+    parts: dict[str, CollectionPart],
     asked: str,
     spoken: tuple[str, ...],
 ) -> tuple[RankTable, dict[str, list[str]]]:
@@ -127,10 +128,12 @@ def in_memory(
     order = tie_order([f"p:{code}:{p.id}" for code, p in pool])
     relevance = Relevance.from_lists([[column[asked, p] for p in row] for row in judged.values()])
     gains = np.array([float(g) for row in judged.values() for g in row.values()])
-    ranks, top = ranks_and_top(scorer, relevance, order, 100)
-    codes = [code for code, _ in pool]
-    view = LanguageView.build([asked] * len(judged), codes, relevance, top)
-    table = RankTable.build(relevance, ranks, len(pool), gains, view)
+    ranking = ranks_and_top(scorer, relevance, order, 100)
+    top, codes = ranking.top, [code for code, _ in pool]
+    names = [str(at) for at in range(len(pool))]
+    seen = Judgements.of_lists(relevance, [asked] * len(judged), codes, names)
+    view = LanguageView.of(seen, top)
+    table = RankTable.build(relevance, ranking.ranks, len(pool), gains, view)
     prefix = len(spoken) > 1
     run = {
         (f"q:{asked}:" if prefix else "") + query: [

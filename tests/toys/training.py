@@ -1,7 +1,5 @@
 """Small training data and networks for tests: real classes, random weights."""
 
-from __future__ import annotations
-
 import json
 import random
 from pathlib import Path

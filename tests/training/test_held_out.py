@@ -1,7 +1,5 @@
 """Evaluation on held-out documents."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Losses: each term does on a toy problem what its paper says."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Recipes: what is refused, how they extend each other, and the dry run of every packaged one."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -126,6 +124,7 @@ def test_questions_of_the_package_are_on_the_right_side_of_the_split():
         assert set(item.examples) == set(plan.languages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", packaged_recipes())
 def test_every_packaged_recipe_passes_a_dry_run(name, tmp_path, data_dir):
     arguments = ["train", name, "--dry-run"]

@@ -1,7 +1,5 @@
 """Batches: shares, homogeneity, coverage, determinism, resumption, devices."""
 
-from __future__ import annotations
-
 from collections import Counter
 from itertools import islice
 

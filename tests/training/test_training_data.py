@@ -1,7 +1,5 @@
 """Readers of training data, the leak check, lexicons and code switching."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -19,7 +17,8 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
-from hybridir_mteb.tasks import MLQA_R, XQUAD_R
+from hybridir_mteb.tasks.mlqa_r import MLQA_R
+from hybridir_mteb.tasks.xquad_r import XQUAD_R
 from hybridir_mteb.training.codeswitch import CodeSwitch
 from hybridir_mteb.training.held_out import HeldOut, split_documents
 from hybridir_mteb.training.leak import EvaluationTexts, check_leaks, evaluation_texts
@@ -221,6 +220,7 @@ def test_a_short_question_in_chinese_is_no_shorter_than_one_in_english():
     assert check_leaks([source_of("什么形成的")], known, allow=False) == []
 
 
+@pytest.mark.slow
 def test_nearly_every_question_of_the_evaluation_sets_is_long_enough(data_dir):
     known = evaluation_texts()
     for spec in (XQUAD_R, MLQA_R):
@@ -230,6 +230,7 @@ def test_nearly_every_question_of_the_evaluation_sets_is_long_enough(data_dir):
             assert len(missed) < 0.1 * len(part.queries), (code, missed[:5])
 
 
+@pytest.mark.slow
 def test_texts_of_all_evaluation_sets_are_known(data_dir):
     known = evaluation_texts()
     assert known.not_at_hand == []

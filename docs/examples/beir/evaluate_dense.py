@@ -14,7 +14,7 @@ from beir.datasets.data_loader import GenericDataLoader
 from beir.retrieval.evaluation import EvaluateRetrieval
 from beir.retrieval.search.dense import DenseRetrievalExactSearch as DRES  # noqa: N817
 
-from hybridir_mteb.adapters.beir import BeirEncoder
+from hybridir_mteb.adapters.beir.encoder import BeirEncoder
 
 logging.basicConfig(format="%(message)s", level=logging.INFO, handlers=[LoggingHandler()])
 

@@ -10,7 +10,8 @@ import sys
 from beir.datasets.data_loader import GenericDataLoader
 from beir.retrieval.evaluation import EvaluateRetrieval
 
-from hybridir_mteb.adapters.beir import BeirEncoder, ExactSearch
+from hybridir_mteb.adapters.beir.encoder import BeirEncoder
+from hybridir_mteb.adapters.beir.search import ExactSearch
 
 folder, embeddings = sys.argv[1:3]
 encoder = sys.argv[3] if len(sys.argv) > 3 else "hybridir/pocket-hybrid"

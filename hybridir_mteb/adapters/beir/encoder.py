@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import mteb
 import torch
-from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
-from mteb.types import PromptType
-from sentence_transformers import SentenceTransformer
 
 from hybridir_mteb.adapters.beir.saved import Corpus, normalised, passage_texts
-from hybridir_mteb.adapters.mteb import embed as mteb_embed
-from hybridir_mteb.adapters.mteb.debias import FITTING_TASK, DebiasedEncoder, check_encoder
-from hybridir_mteb.adapters.mteb.encoder import SentenceEncoder
-from hybridir_mteb.adapters.mteb.load import load_base
-from hybridir_mteb.adapters.mteb.register import register
+from hybridir_mteb.adapters.mteb.encoder import EncodeCall, MtebEncoder, of_mteb
+from hybridir_mteb.adapters.mteb.fit import FITTING_TASK
+from hybridir_mteb.adapters.mteb.load import encoder_of
+from hybridir_mteb.adapters.mteb.register import register, task_metadata_of
 from hybridir_mteb.collections.languages import language as check_language
-from hybridir_mteb.debias.sentence_transformer import DebiasedSentenceTransformer
+from hybridir_mteb.debias.encoder import Debiased
+from hybridir_mteb.encoders.encoder import Role
 from hybridir_mteb.errors import SettingError
-from hybridir_mteb.ranking.arrays import BatchEncoder, FloatMatrix
 
 # What BEIR passes and sentence-transformers takes; a typing error must not pass unseen.
 _OPTIONS = {
@@ -66,17 +60,17 @@ class BeirEncoder:
         register()  # names are ours, too, and the autoload hook may be off
         if language is not None:
             check_language(language)
-        self.language, self.keep = language, keep
-        self.model = _encoder(model)
+        self.language = language
+        self.model = encoder_of(model)
         # No subset of the task has this name: its languages are not those of BEIR's texts.
-        metadata = mteb.get_task(task or FITTING_TASK).metadata
-        self._call = mteb_embed.EncodeCall(metadata, "test", "", {}, label="BEIR")
+        metadata = task_metadata_of(task or FITTING_TASK)
+        self._call = EncodeCall(metadata, "test", "", {}, label="BEIR", keep=keep)
 
     def encode_queries(self, queries: Sequence[str], batch_size: int = 16, **options: Any) -> Any:
         """Embeddings of queries.
 
         Args:
-            queries: Texts.
+            queries: Texts of the queries.
             batch_size: For encoders that do not batch by token budget.
             **options: ``convert_to_tensor`` and ``normalize_embeddings``; BEIR's others change
                 nothing.
@@ -88,7 +82,7 @@ class BeirEncoder:
             SettingError: An option that is not known.
             EmbeddingError: NaN, infinity, or no text at all.
         """
-        return self._encode(list(queries), PromptType.query, batch_size, options)
+        return self._encode(list(queries), "query", batch_size, options)
 
     def encode_corpus(self, corpus: Corpus, batch_size: int = 8, **options: Any) -> Any:
         """Embeddings of passages; title and text are joined as MTEB and BEIR do it.
@@ -106,23 +100,23 @@ class BeirEncoder:
             SettingError: An option that is not known.
             EmbeddingError: NaN, infinity, or no text at all.
         """
-        return self._encode(passage_texts(corpus), PromptType.document, batch_size, options)
+        return self._encode(passage_texts(corpus), "document", batch_size, options)
 
-    def embedding_key(self, role: str) -> str | None:
+    def embedding_key(self, role: Role) -> str | None:
         """All that the embeddings of one role depend on besides the text; None if unknown.
 
         Args:
             role: ``query`` or ``document``.
         """
-        base, debiasers = self.model, []
-        while hasattr(base, "undebiased"):
-            debiasers.append(base.fitted.fingerprint)
-            base = base.undebiased
-        namespace = mteb_embed.namespace_of(base, self._call.variant(base))
+        encoder: Any = of_mteb(self.model, self._call)
+        debiasers = []
+        while isinstance(encoder, Debiased):
+            debiasers.append(encoder.fitted.fingerprint)
+            encoder = encoder.base
+        namespace = encoder.namespace
         if namespace is None:
             return None
-        signature = mteb_embed.prompt_signature(base, PromptType(role), self._call)
-        return repr([namespace, signature, debiasers, debiasers and self.language])
+        return repr([namespace, encoder.prompt(role), debiasers, debiasers and self.language])
 
     def start_multi_process_pool(self, target_devices: Sequence[str] | None = None) -> Any:
         """Start processes that encode; of a script, only under ``if __name__ == "__main__"``.
@@ -134,19 +128,21 @@ class BeirEncoder:
         Raises:
             SettingError: The encoder is no sentence-transformers model.
         """
-        return self._network().start_multi_process_pool(
-            None if target_devices is None else list(target_devices)
+        return (
+            self._base()
+            .network()
+            .start_multi_process_pool(None if target_devices is None else list(target_devices))
         )
 
     def stop_multi_process_pool(self, pool: Any) -> None:
         """End the processes."""
-        self._network().stop_multi_process_pool(pool)
+        self._base().network().stop_multi_process_pool(pool)
 
     def encode_queries_parallel(
         self, queries: Sequence[str], pool: Any, batch_size: int = 16, **options: Any
     ) -> Any:
         """Like :meth:`encode_queries`, shared out over the processes of a pool."""
-        return self._encode(list(queries), PromptType.query, batch_size, options, pool)
+        return self._encode(list(queries), "query", batch_size, options, pool)
 
     def encode_corpus_parallel(
         self,
@@ -161,12 +157,12 @@ class BeirEncoder:
         BEIR's own method returns nothing and leaves chunk ``chunk_id`` in the pool's queue; this
         one returns the embeddings, so ``chunk_id`` plays no part.
         """
-        return self._encode(passage_texts(corpus), PromptType.document, batch_size, options, pool)
+        return self._encode(passage_texts(corpus), "document", batch_size, options, pool)
 
     def _encode(
         self,
         texts: list[str],
-        role: PromptType,
+        role: Role,
         batch_size: int,
         options: Mapping[str, Any],
         pool: Any = None,
@@ -177,71 +173,17 @@ class BeirEncoder:
                 f"{', '.join(unknown)}: not an option of BeirEncoder, which takes "
                 f"{', '.join(sorted(_OPTIONS))}; the encoder's own prompts are always applied"
             )
-        call = mteb_embed.EncodeCall(
-            self._call.metadata, "test", "", {"batch_size": batch_size}, label="BEIR"
-        )
+        call = replace(self._call, encode_kwargs={"batch_size": batch_size}, pool=pool)
         languages = None if self.language is None else [self.language] * len(texts)
-        encode = None if pool is None else self._pool_encoder(pool, role, call)
-        vectors, rows = mteb_embed.embed(
-            self.model, texts, role, call, languages, encode=encode, keep=self.keep
-        )
-        matrix = normalised(vectors[rows], options)
+        if pool is not None:
+            self._base().network()
+        matrix = normalised(of_mteb(self.model, call).embed(texts, role, languages).matrix, options)
         return torch.from_numpy(matrix) if options.get("convert_to_tensor") else matrix
 
-    def _network(self) -> SentenceTransformer:
-        base = mteb_embed.undebiased(self.model)
-        network = mteb_embed.module_of(base)
-        known = type(base) in {SentenceEncoder, SentenceTransformerEncoderWrapper}
-        if not known or not isinstance(network, SentenceTransformer):
-            raise SettingError(
-                f"{type(base).__name__} is no sentence-transformers model, so it cannot encode in "
-                "several processes; use encode_queries and encode_corpus"
-            )
-        return network
-
-    def _pool_encoder(
-        self, pool: Any, role: PromptType, call: mteb_embed.EncodeCall
-    ) -> BatchEncoder:
-        base, network = mteb_embed.undebiased(self.model), self._network()
-        if not isinstance(base, SentenceEncoder):  # chooses prompts in its own way
-            pooled = {**call.encode_kwargs, "pool": pool}
-            return mteb_embed.batch_encoder(base, role, replace(call, encode_kwargs=pooled))
-
-        def encode(texts: Sequence[str]) -> Iterator[tuple[Sequence[int], FloatMatrix]]:
-            found = network.encode(
-                list(texts),
-                prompt=base.prompt(role) or None,
-                batch_size=call.encode_kwargs["batch_size"],
-                pool=pool,
-                show_progress_bar=False,
-            )
-            yield range(len(texts)), mteb_embed.as_matrix(found, base)
-
-        return encode
-
-
-def _encoder(model: Any) -> Any:
-    """The MTEB encoder behind a name or a model object."""
-    if isinstance(model, str | Path):
-        return load_base(str(model))
-    if isinstance(model, DebiasedSentenceTransformer):
-        return DebiasedEncoder(_encoder(model.model), model.fitted)
-    if isinstance(model, SentenceTransformer):
-        return _of_sentence_transformer(model)
-    check_encoder(model)
-    return model
-
-
-def _of_sentence_transformer(
-    model: SentenceTransformer,
-) -> SentenceEncoder | SentenceTransformerEncoderWrapper:
-    """Prompts as ``encode_query`` and ``encode_document`` of sentence-transformers choose them."""
-    if not callable(model.tokenizer):  # static embeddings: tokens cannot be counted
-        return SentenceTransformerEncoderWrapper(model)
-    encoder = SentenceEncoder(model)
-    prompts = dict(encoder.model_prompts or {})
-    for name in ("passage", "corpus"):
-        if name in prompts:
-            prompts.setdefault("document", prompts[name])
-    encoder.model_prompts = prompts
-    return encoder
+    def _base(self) -> MtebEncoder:
+        """The encoder that computes, beneath what debiases it."""
+        encoder: Any = of_mteb(self.model, self._call)
+        while isinstance(encoder, Debiased):
+            encoder = encoder.base
+        found: MtebEncoder = encoder
+        return found

@@ -6,7 +6,6 @@ They have BEIR's names and arguments: only the import line of a script changes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,12 @@ from hybridir_mteb.adapters.beir.saved import (
     read_corpus,
 )
 from hybridir_mteb.adapters.beir.search import similarity_of
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, from_extra
 from hybridir_mteb.ranking.arrays import FloatMatrix
 
-if find_spec("faiss") is None:
-    raise ImportError('these searches need FAISS: pip install "hybridir-mteb[beir]" faiss-cpu')
-
-from beir.retrieval.search import dense
+with from_extra("beir", "search with FAISS"):
+    import faiss  # noqa: F401 -- BEIR does without it until a search begins
+    from beir.retrieval.search import dense
 
 
 class _Runnable(SavesEmbeddings):

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hybridir_mteb.adapters.mteb.embed import as_matrix
+from hybridir_mteb.adapters.mteb.models import as_matrix
 from hybridir_mteb.collections.collection import StreamedPassage
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, EmbeddingError, SettingError
 from hybridir_mteb.files import replacing

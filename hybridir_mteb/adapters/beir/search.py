@@ -19,17 +19,13 @@ from hybridir_mteb.adapters.beir.saved import (
     read,
     read_corpus,
 )
-from hybridir_mteb.errors import EmbeddingError, SettingError
+from hybridir_mteb.errors import EmbeddingError, SettingError, from_extra
 from hybridir_mteb.ranking.arrays import FloatMatrix, Similarity
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill_rows, search
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
 
-try:
+with from_extra("beir", "search behind BEIR's interface"):
     from beir.retrieval.search import BaseSearch
-except ImportError as error:
-    raise ImportError(
-        'the searches for BEIR need its package: pip install "hybridir-mteb[beir]"'
-    ) from error
 
 Results = dict[str, dict[str, float]]
 SCORE_FUNCTIONS = {"cos_sim": Similarity.COSINE, "dot": Similarity.DOT}

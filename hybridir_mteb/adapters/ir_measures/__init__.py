@@ -19,10 +19,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import ir_measures
-from ir_measures import Metric, providers
-from ir_measures.providers.base import Any as AnyValue
-from ir_measures.util import QrelsConverter, RunConverter
+from hybridir_mteb.errors import from_extra
+
+with from_extra("ir-measures", "this adapter"):
+    import ir_measures
+    from ir_measures import Metric, providers
+    from ir_measures.providers.base import Any as AnyValue
+    from ir_measures.util import QrelsConverter, RunConverter
 
 from hybridir_mteb.adapters.ir_measures.bias import (
     LPR,
@@ -36,14 +39,9 @@ from hybridir_mteb.adapters.ir_measures.bias import (
     SameLanguageShare,
     Top1,
 )
+from hybridir_mteb.measures.evaluate import TableOptions, rank_table
 from hybridir_mteb.measures.measure import RankTable
-from hybridir_mteb.ranking.judgements import (
-    Extras,
-    MapNames,
-    judgements_of,
-    rank_table,
-    run_lengths,
-)
+from hybridir_mteb.ranking.judgements import MapNames, judgements_of, run_lengths
 from hybridir_mteb.ranking.scorers import RunScorer
 
 __all__ = [
@@ -121,13 +119,9 @@ class RunEvaluator(providers.Evaluator):  # type: ignore[misc]
         judged = judgements_of(self._qrels, inputs.doc_lang, languages, inputs.query_item, _NAMES)
         queries = list(self._qrels)
         lengths = run_lengths(run, queries, inputs.doc_lang, _NAMES)
-        extras = Extras(
-            top_depth=depth,
-            correlate=inputs.query_item is not None,
-            correlation_depth=inputs.cutoff,
-            lengths=lengths,
-        )
-        return rank_table(RunScorer(run, queries, judged.passage_ids), judged, extras)
+        correlate = inputs.query_item is not None
+        options = TableOptions(depth, lengths, correlate, inputs.cutoff)
+        return rank_table(RunScorer(run, queries, judged.passage_ids or ()), judged, options)
 
 
 class LanguageBiasProvider(providers.Provider):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Streamed passages as memory-mapped Arrow tables, for models that bring their own search."""
+"""Passages as MTEB wants them, for its own layout and for models that bring their own search."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, concatenate_datasets
 
 from hybridir_mteb import paths
+from hybridir_mteb.collections.collection import CollectionPart, ListedPassages
 from hybridir_mteb.files import replacing
-from hybridir_mteb.plugins.specs import StreamedPart
+from hybridir_mteb.ranking.arrays import IntArray
 
 FORMAT = 1
 BATCH = 4096  # passages in memory at a time
@@ -22,42 +24,65 @@ _SCHEMA = pa.schema([("id", pa.string()), ("title", pa.string()), ("text", pa.st
 class Corpora:
     """The passages of a task's languages as MTEB wants them, each built at first use.
 
-    Tables are kept in the cache under the fingerprint of their source, and read from disk.
+    Tables of streamed passages are kept in the cache under the fingerprint of their source, and
+    read from disk by memory mapping.
 
     Args:
         parts: Language -> queries and passages.
         prefixes: Language -> what stands before the files' ids.
     """
 
-    def __init__(self, parts: Mapping[str, StreamedPart], prefixes: Mapping[str, str]) -> None:
+    def __init__(self, parts: Mapping[str, CollectionPart], prefixes: Mapping[str, str]) -> None:
         self._parts, self._prefixes = parts, prefixes
         self._tables: dict[str, Dataset] = {}
+        self._pools: dict[tuple[str, ...], Dataset] = {}
 
     def table(self, code: str) -> Dataset:
-        """(n_passages,) rows of ``id``, ``title`` and ``text`` in one language.
+        """(n_passages,) rows of ``id``, ``text`` and, of streamed ones, ``title`` in one language.
 
         Raises:
             DataUnavailableError: A file is missing.
             DataFormatError: A malformed line, or a language without passages.
         """
         if code not in self._tables:
-            path = self._path(code)
-            if not path.is_file():
-                self._write(code, path)
-            self._tables[code] = Dataset.from_file(str(path))
+            source = self._parts[code].passages
+            if isinstance(source, ListedPassages):
+                self._tables[code] = self._listed(source, self._prefixes[code])
+            else:
+                path = self._path(code)
+                if not path.is_file():
+                    self._write(code, path)
+                self._tables[code] = Dataset.from_file(str(path))
         return self._tables[code]
 
-    def pool(self, codes: Sequence[str]) -> Dataset:
-        """The passages of several languages, one after the other."""
-        tables = [self.table(code) for code in codes]
-        return tables[0] if len(tables) == 1 else concatenate_datasets(tables)
+    @staticmethod
+    def _listed(source: ListedPassages, prefix: str) -> Dataset:
+        ids = [prefix + passage.id for passage in source.listed]
+        return Dataset.from_dict({"id": ids, "text": [p.text for p in source.listed]})
 
-    def present(self, code: str, ids: Sequence[str]) -> set[str]:
-        """Those of some ids that the passages of a language have."""
-        wanted, found = pa.array(ids, pa.string()), set()
-        for batch in self.table(code).with_format("arrow").iter(batch_size=65536):
-            column = batch.column("id")
-            found.update(column.filter(pc.is_in(column, wanted)).to_pylist())
+    def pool(self, codes: Sequence[str]) -> Dataset:
+        """The passages of several languages, one language after the other."""
+        key = tuple(codes)
+        if key not in self._pools:
+            tables = [self.table(code) for code in codes]
+            self._pools[key] = tables[0] if len(tables) == 1 else concatenate_datasets(tables)
+        return self._pools[key]
+
+    def sizes(self, codes: Sequence[str]) -> IntArray:
+        """(n_languages,) number of passages in each language."""
+        return np.array([len(self.table(code)) for code in codes], np.int64)
+
+    def rows_of(self, codes: Sequence[str], ids: Sequence[str]) -> dict[str, int]:
+        """Row in the pool of several languages of those ids that it has."""
+        wanted, start = pa.array(ids, pa.string()), 0
+        found: dict[str, int] = {}
+        for code in codes:
+            for batch in self.table(code).with_format("arrow").iter(batch_size=65536):
+                column = batch.column("id")
+                rows = np.flatnonzero(pc.is_in(column, wanted).to_numpy(zero_copy_only=False))
+                names = column.take(pa.array(rows)).to_pylist()
+                found.update(zip(names, (start + rows).tolist(), strict=True))
+                start += len(column)
         return found
 
     def _path(self, code: str) -> Path:

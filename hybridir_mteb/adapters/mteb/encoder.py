@@ -1,80 +1,259 @@
-"""A sentence-transformers model as an MTEB encoder, batched by token budget."""
+"""Any MTEB encoder as the package's :class:`~hybridir_mteb.encoders.encoder.Encoder`.
+
+All that has to be guessed about other people's models is guessed here, once for each call.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
+import torch
+from datasets import Dataset
+from mteb._create_dataloaders import create_dataloader
+from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.models.abs_encoder import AbsEncoder
+from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 from mteb.types import PromptType
+from sentence_transformers import SentenceTransformer
 
-from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
-from hybridir_mteb.ranking.arrays import FloatMatrix
+from hybridir_mteb.adapters.mteb.models import (
+    BatchesTexts,
+    DebiasedEncoder,
+    SentenceEncoder,
+    as_matrix,
+    task_languages,
+)
+from hybridir_mteb.debias.encoder import Debiased
+from hybridir_mteb.encoders.cache import Namespace
+from hybridir_mteb.encoders.encoder import Role, TextEncoder
+from hybridir_mteb.encoders.fingerprint import module_fingerprint, weights_stamp
+from hybridir_mteb.encoders.memory import PerModel
+from hybridir_mteb.errors import EmbeddingError, SettingError
+from hybridir_mteb.ranking.arrays import FloatMatrix, ScoreFunction, Similarity, check_embeddings
 
-if TYPE_CHECKING:
-    from mteb.abstasks.task_metadata import TaskMetadata
-    from sentence_transformers import SentenceTransformer
-    from torch.utils.data import DataLoader
+CHUNK_TEXTS = 1024  # texts for one call of a foreign encode: what a kill can cost
+_NOT_IN_KEY = {"batch_size", "show_progress_bar"}  # they change speed, not embeddings
+# What of a network changes embeddings and is in no parameter.
+_SETTINGS = ("truncate_dim", "default_prompt_name", "max_seq_length")
+# By this name embedding stores have known our encoders since version 0.1, wherever the class is.
+_OWN_WRAPPER = "hybridir_mteb.adapters.mteb_encoder.SentenceEncoder"
+# What these do with the network's output is known.
+_KNOWN = {SentenceEncoder, SentenceTransformerEncoderWrapper}
+_FINGERPRINTS: PerModel[str | None] = PerModel()  # reading all weights takes long
 
 
-def torch_device(device: str | int | None) -> str | None:
-    """MTEB's device argument, which is an int when ``--device`` is given, as torch wants it."""
-    return f"cuda:{device}" if isinstance(device, int) else device
+@dataclass(frozen=True)
+class EncodeCall:
+    """What MTEB passes along with the texts.
 
-
-class SentenceEncoder(AbsEncoder):
-    """MTEB encoder over a sentence-transformers model.
-
-    Args:
-        model: The model; its ``prompts`` name the prefixes of ``query`` and ``document``.
-        precision: Arithmetic of the forward pass.
-        token_budget: Largest batch in tokens, padding included.
-        revision: Fingerprint of the weights, if it is known only once they are loaded; it
-            replaces the one in the metadata that MTEB hands over.
+    Attributes:
+        metadata: The task's metadata; prompts may depend on it.
+        split: Name of the split.
+        subset: Name of the subset.
+        encode_kwargs: Arguments for ``encode``, such as ``batch_size``.
+        label: Shown beside progress bars; by default task and subset.
+        keep: Whether embeddings stay in memory and in the store.
+        pool: Processes of sentence-transformers that share the work, if there are any.
     """
 
-    def __init__(
-        self,
-        model: SentenceTransformer,
-        *,
-        precision: str = "fp32",
-        token_budget: int | None = None,
-        revision: str | None = None,
-    ) -> None:
-        self._revision = revision
-        self.model = model
-        self.model_prompts = {key: prompt for key, prompt in model.prompts.items() if prompt}
-        self.engine = TokenBudgetEncoder(
-            model, precision=Precision(precision), token_budget=token_budget
+    metadata: TaskMetadata
+    split: str
+    subset: str
+    encode_kwargs: Mapping[str, Any]
+    label: str = ""
+    keep: bool = True
+    pool: Any = None
+
+
+@runtime_checkable
+class StatesFingerprint(Protocol):
+    """A model that tells itself from every other that embeds differently."""
+
+    embedding_fingerprint: str
+
+
+def of_mteb(model: Any, call: EncodeCall) -> MtebEncoder | Debiased:
+    """An MTEB encoder, for one call of MTEB's.
+
+    Args:
+        model: What MTEB evaluates: it has ``encode`` and ``similarity``.
+        call: MTEB's arguments.
+    """
+    if isinstance(model, DebiasedEncoder):
+        base = of_mteb(model.undebiased, call)
+        among = task_languages(call.metadata, call.subset)
+        # One that MTEB has not loaded has no name of its own.
+        return Debiased(base, model.fitted, host=model, name=_name_of(model), among=among)
+    return MtebEncoder(model, call)
+
+
+def module_of(model: Any) -> torch.nn.Module | None:
+    """The network behind a model, if it can be seen."""
+    candidates = (model, getattr(model, "model", None))
+    return next((found for found in candidates if isinstance(found, torch.nn.Module)), None)
+
+
+def _name_of(model: Any) -> str:
+    """The model's name in MTEB; empty if it has none."""
+    return str(getattr(getattr(model, "mteb_model_meta", None), "name", None) or "")
+
+
+class MtebEncoder(TextEncoder):
+    """One MTEB encoder, as one call of MTEB's uses it.
+
+    Args:
+        model: The encoder; anything but a debiased one.
+        call: MTEB's arguments.
+    """
+
+    def __init__(self, model: Any, call: EncodeCall) -> None:
+        self.host = self._model = model
+        self._call = call
+        self._module = module_of(model)
+        self.name = _name_of(model) or "nameless"
+        self.variant = self._settings()
+        self.stamp = weights_stamp(self._module) if self._module is not None else ""
+        self.label = call.label or f"{call.metadata.name} {call.subset}"
+        self.keep = call.keep
+
+    def _settings(self) -> str:
+        """What changes embeddings besides weights, prompt and text, as one string."""
+        kind, model = type(self._model), self._model
+        settings = {k: v for k, v in self._call.encode_kwargs.items() if k not in _NOT_IN_KEY}
+        own = kind is SentenceEncoder
+        settings["wrapper"] = _OWN_WRAPPER if own else f"{kind.__module__}.{kind.__qualname__}"
+        for name in _SETTINGS:
+            settings[name] = getattr(self._module, name, None)
+        ours = isinstance(model, SentenceEncoder)
+        settings["precision"] = model.engine.precision if ours else None
+        return json.dumps(settings, sort_keys=True, default=repr)
+
+    @property
+    def similarity(self) -> Similarity | ScoreFunction:
+        """Cosine or dot product, or the function of a model that brings code of its own."""
+        name, method = None, type(self._model).similarity
+        if method is SentenceTransformerEncoderWrapper.similarity:
+            name = getattr(self._model.model, "similarity_fn_name", None)
+        elif method is AbsEncoder.similarity:
+            meta = getattr(self._model, "mteb_model_meta", None)
+            name = getattr(getattr(meta, "similarity_fn_name", None), "value", None)
+        return Similarity.named(name, self._model.similarity)
+
+    @property
+    def namespace(self) -> Namespace | None:
+        """All that embeddings depend on besides prompt and text; None if it cannot be seen."""
+        fingerprint = self._fingerprint()
+        if fingerprint is None:
+            return None
+        first = next(self._module.parameters(), None) if self._module is not None else None
+        longest = getattr(self._module, "max_seq_length", None) or 0
+        return Namespace(
+            fingerprint=fingerprint,
+            max_length=int(longest) if math.isfinite(longest) else 0,  # static models: no limit
+            dtype=str(first.dtype) if first is not None else "",
+            variant=self.variant,
+            label=self.name,
         )
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        # MTEB assigns its metadata after loading and files results under their revision.
-        if name == "mteb_model_meta" and self._revision is not None and value is not None:
-            value = value.model_copy(update={"revision": self._revision})
-        super().__setattr__(name, value)
+    def _fingerprint(self) -> str | None:
+        """What tells the model from every other that embeds differently; None if unknown.
 
-    def prompt(self, prompt_type: PromptType | None) -> str:
-        """The prefix of a role; symmetric tasks, which have no role, use the query's."""
-        role = (prompt_type or PromptType.query).value
-        return (self.model_prompts or {}).get(role, "")
+        Any other class than these two may do anything with the network's output, so its network's
+        weights are not enough: it states its fingerprint itself.
+        """
+        model, module = self._model, self._module
+        if isinstance(model, StatesFingerprint) and isinstance(model.embedding_fingerprint, str):
+            return model.embedding_fingerprint or None
+        if module is None or type(model) not in _KNOWN:
+            return None
+        return _FINGERPRINTS.get(
+            model, self.stamp, lambda: module_fingerprint(module), self.variant
+        )
 
-    def text_batches(
-        self, texts: Sequence[str], prompt_type: PromptType | None
+    def prompt(self, role: Role) -> str:
+        """Everything besides text and weights that an embedding depends on, as one string."""
+        model, metadata, kind = self._model, self._call.metadata, PromptType(role)
+        if isinstance(model, BatchesTexts):
+            return f"{role}|{model.prompt(kind)}"
+        if isinstance(model, AbsEncoder):
+            name = model.get_prompt_name(metadata, kind)
+            parts = [
+                name,
+                (model.model_prompts or {}).get(name) if name else None,
+                model.get_task_instruction(metadata, kind),
+                metadata.type,
+            ]
+            return json.dumps([role, *parts])
+        # Nothing is known of what the model makes of the task: embeddings are shared between the
+        # settings of one data set only.
+        return json.dumps([role, metadata.dataset["path"], metadata.revision])
+
+    def batches(
+        self, texts: Sequence[str], role: Role
     ) -> Iterator[tuple[Sequence[int], FloatMatrix]]:
-        """Embeddings batch by batch, in the order in which they are computed."""
-        return self.engine.batches(texts, self.prompt(prompt_type))
+        """Positions and embeddings, batch by batch: the model's own, else chunks by length."""
+        if self._call.pool is not None and isinstance(self._model, SentenceEncoder):
+            yield range(len(texts)), self._shared_out(texts, role)
+        elif isinstance(self._model, BatchesTexts) and self._call.pool is None:
+            yield from self._model.text_batches(texts, PromptType(role))
+        else:
+            order = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
+            for start in range(0, len(order), CHUNK_TEXTS):
+                positions = order[start : start + CHUNK_TEXTS]
+                yield positions, self._encode([texts[at] for at in positions], role)
 
-    def encode(
-        self,
-        inputs: DataLoader[Any],
-        *,
-        task_metadata: TaskMetadata,
-        hf_split: str,
-        hf_subset: str,
-        prompt_type: PromptType | None = None,
-        **encode_kwargs: Any,
-    ) -> FloatMatrix:
-        """(n, dimension) float32 embeddings in input order; MTEB's batch size is not used."""
-        texts = [text for batch in inputs for text in batch["text"]]
-        return self.engine.encode(texts, self.prompt(prompt_type))
+    def network(self) -> SentenceTransformer:
+        """The sentence-transformers model, for encoding in several processes.
+
+        Raises:
+            SettingError: The encoder is none.
+        """
+        if type(self._model) not in _KNOWN or not isinstance(self._module, SentenceTransformer):
+            raise SettingError(
+                f"{type(self._model).__name__} is no sentence-transformers model, so it cannot "
+                "encode in several processes; use encode_queries and encode_corpus"
+            )
+        return self._module
+
+    def _shared_out(self, texts: Sequence[str], role: Role) -> FloatMatrix:
+        found = self.network().encode(
+            list(texts),
+            prompt=self._model.prompt(PromptType(role)) or None,
+            batch_size=self._call.encode_kwargs["batch_size"],
+            pool=self._call.pool,
+            show_progress_bar=False,
+        )
+        return as_matrix(found, self._model)
+
+    def _encode(self, texts: list[str], role: Role) -> FloatMatrix:
+        """Embeddings by the model's ``encode``, as MTEB calls it."""
+        call, kind = self._call, PromptType(role)
+        arguments = dict(call.encode_kwargs)
+        loader = create_dataloader(
+            Dataset.from_dict({"id": [str(at) for at in range(len(texts))], "text": texts}),
+            task_metadata=call.metadata,
+            prompt_type=kind,
+            batch_size=arguments.get("batch_size", 32),
+        )
+        if call.pool is not None:
+            arguments["pool"] = call.pool
+        output = self._model.encode(
+            loader,
+            task_metadata=call.metadata,
+            hf_split=call.split,
+            hf_subset=call.subset,
+            prompt_type=kind,
+            **arguments,
+        )
+        vectors = as_matrix(output, self._model)
+        check_embeddings(vectors, f"{role} text")
+        if len(vectors) != len(texts):
+            raise EmbeddingError(
+                f"{type(self._model).__name__}.encode returned {len(vectors)} embeddings for "
+                f"{len(texts)} texts"
+            )
+        return vectors

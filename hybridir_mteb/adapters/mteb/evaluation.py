@@ -1,58 +1,197 @@
-"""Evaluation of one subset of a task: scores, exact ranks, measures. Loaded at first use."""
+"""Evaluation of one subset of a task: a ranking, then its measures. Loaded at first use."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from typing import Any, cast
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from mteb.models import EncoderProtocol, SearchProtocol
-from mteb.types import PromptType
+from mteb.timing import TimingStack
 
-from hybridir_mteb.adapters.mteb import embed as mteb_embed
-from hybridir_mteb.adapters.mteb.bias import PoolBias, bias_details, language_view, pool_bias
-from hybridir_mteb.collections.collection import language_of
-from hybridir_mteb.measures.measure import RankTable, evaluate_measures
+from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
+from hybridir_mteb.adapters.mteb.facts import pool_facts
+from hybridir_mteb.adapters.mteb.pool import Pool, ShardPool
+from hybridir_mteb.adapters.mteb.subset import SubsetView
+from hybridir_mteb.encoders.encoder import Encoder
+from hybridir_mteb.measures.evaluate import Known, subset_scores
 from hybridir_mteb.measures.view import TOP_DEPTH
 from hybridir_mteb.plugins.settings import Setting
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Relevance
-from hybridir_mteb.ranking.exact import (
-    Scorer,
-    Ties,
-    cut_ranks,
-    ranks_and_top,
-    tie_order,
-    top_passages,
-)
-from hybridir_mteb.ranking.scorers import RunScorer
+from hybridir_mteb.ranking.arrays import Qrels, Run
+from hybridir_mteb.ranking.judgements import NO_ROW, Judgements
+from hybridir_mteb.ranking.ranking import Ranking, rank_run
 
-PREDICTION_BLOCK = 256
+if TYPE_CHECKING:
+    from hybridir_mteb.adapters.mteb.task import CollectionTask
+
+logger = logging.getLogger(__name__)
+
 SEARCH_DEPTH = 1000  # models that only search give no full ranking
+NO_RANKING = "it compares rankings of the whole pool, and a search model gives the best passages"
 
 
-def column_of(dataset: Any, name: str) -> list[str]:
-    """One column as a list; iterating over a column of a Dataset is far slower."""
-    values: list[str] = dataset[:][name]
-    return values
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the evaluation of one subset.
+
+    Attributes:
+        split: Name of the split.
+        subset: Name of the subset.
+        encode_kwargs: Arguments for the model's ``encode``, such as ``batch_size``.
+        depth: How many passages of each query to name; 0 for none.
+        num_proc: Processes that a search model may use.
+        timer: MTEB's record of what took how long.
+    """
+
+    split: str
+    subset: str
+    encode_kwargs: Mapping[str, Any]
+    depth: int
+    num_proc: int | None
+    timer: TimingStack
+
+
+@dataclass(frozen=True)
+class SubsetRun:
+    """What a system found for the queries of one subset.
+
+    Attributes:
+        scores: Measures, as in MTEB's result files.
+        run: Query -> passage -> score, best first.
+        qrels: Query -> passage -> grade.
+    """
+
+    scores: Mapping[str, Any]
+    run: Run = field(repr=False)
+    qrels: Qrels = field(repr=False)
+
+
+def evaluate_subset(task: CollectionTask, model: Any, data: Any, asked: Asked) -> SubsetRun:
+    """Measures of one subset, and the best passages of each query.
+
+    Args:
+        task: The task, its data loaded.
+        model: An encoder, or a model that searches by itself.
+        data: The subset as MTEB lays it out.
+        asked: What is asked of the evaluation.
+
+    Raises:
+        TypeError: The model is neither an encoder nor a search model.
+        EmbeddingError: Embeddings or scores that cannot be ranked.
+        SettingError: The disk has no room for the passages' embeddings.
+    """
+    subset = SubsetView(task, task.subset(asked.subset))
+    call = EncodeCall(task.metadata, asked.split, asked.subset, asked.encode_kwargs)
+    if isinstance(model, SearchProtocol):
+        found = _of_search_model(task, subset, (model, data, call), asked)
+    elif isinstance(model, EncoderProtocol):
+        found = _of_encoder(task, subset, of_mteb(model, call), asked)
+    else:
+        raise TypeError(
+            f"{task.metadata.name} needs an encoder or a search model, got {type(model).__name__}"
+        )
+    judged, ranking, pool, known = found
+    with _timed(asked, "Scoring"):
+        scores = _scores(task, judged, ranking, pool, known)
+    named = _named(judged, ranking, pool, asked.depth) if asked.depth else {}
+    return SubsetRun(scores, named, data["relevant_docs"])
+
+
+# Judgements, ranking, pool, and what else is known of the system in the multilingual setting.
+Found = tuple[Judgements, Ranking, Pool, Known | None]
+
+
+def _timed(asked: Asked, what: str) -> AbstractContextManager[Any]:
+    return asked.timer(what, split=asked.split, subset=asked.subset)
+
+
+def _depth(task: CollectionTask, asked: Asked) -> int:
+    return max(asked.depth, TOP_DEPTH if task.setting is Setting.MULTILINGUAL else 0)
+
+
+def _of_encoder(task: CollectionTask, subset: SubsetView, encoder: Encoder, asked: Asked) -> Found:
+    """What an encoder finds, in a pool that is embedded in memory or on disk."""
+    with _timed(asked, "Encoding"):
+        queries = encoder.embed(subset.query_texts, "query", subset.query_languages)
+        pool = subset.embedded(encoder, queries.vectors.shape[1])
+    judged = subset.judgements(pool)
+    with _timed(asked, "Scoring"):
+        ranking = pool.rank(queries, judged, _depth(task, asked))
+        if task.setting is not Setting.MULTILINGUAL:
+            return judged, ranking, pool, None
+        facts = task.memory.get(
+            encoder.host, encoder.state(), lambda: pool_facts(task, encoder, pool)
+        )
+    return judged, ranking, pool, facts.known(judged, task.spec.parallel)
+
+
+def _of_search_model(
+    task: CollectionTask,
+    subset: SubsetView,
+    searched: tuple[SearchProtocol, Any, EncodeCall],
+    asked: Asked,
+) -> Found:
+    """What a model finds that brings its own index; it gives neither embeddings nor all ranks."""
+    with _timed(asked, "Encoding"):
+        run = own_search(*searched, asked.num_proc)
+    pool = subset.unembedded()
+    judged = subset.judgements(pool)
+    ranking = rank_run(run, judged, pool.rows_of, _depth(task, asked), subset.tie_prefix)
+    if task.setting is not Setting.MULTILINGUAL:
+        return judged, ranking, pool, None
+    reason = NO_RANKING if task.spec.parallel else ""  # else the items tell
+    return judged, ranking, pool, Known(task.spec.parallel, no_correlation=reason)
+
+
+def _scores(
+    task: CollectionTask, judged: Judgements, ranking: Ranking, pool: Pool, known: Known | None
+) -> dict[str, Any]:
+    """Measures and sizes, as JSON values."""
+    scores = subset_scores(judged, ranking, task.measures, task.setting, known)
+    scores |= {"n_queries": judged.relevance.n_queries, "n_passages": judged.pool_size}
+    if task.spec.parallel:
+        return scores
+    if judged.missing:
+        logger.warning(
+            "%s: %d relevant passages are not in the corpus and count as not found; is the corpus "
+            "complete?",
+            pool.label,
+            judged.missing,
+        )
+    scores["n_missing_passages"] = judged.missing
+    return scores | ({"shard_dtype": pool.dtype} if isinstance(pool, ShardPool) else {})
+
+
+def _named(judged: Judgements, ranking: Ranking, pool: Pool, depth: int) -> Run:
+    """The best passages of each query, by id; each id is read once."""
+    top, queries = ranking.top[:, :depth], judged.query_ids or ()
+    rows = np.unique(top[top != NO_ROW])
+    name = dict(zip(rows.tolist(), pool.ids(rows), strict=True))
+    return {
+        query: {name[row]: score for row, score in zip(found, scores, strict=False) if row in name}
+        for query, found, scores in zip(queries, top.tolist(), ranking.scores.tolist(), strict=True)
+    }
 
 
 def own_search(
-    model: SearchProtocol, data: Any, call: mteb_embed.EncodeCall, num_proc: int | None
+    model: SearchProtocol, data: Any, call: EncodeCall, num_proc: int | None
 ) -> Mapping[str, Mapping[str, float]]:
     """The run of a model that brings its own index, to a depth of ``SEARCH_DEPTH``.
 
     Args:
-        model: It.
-        data: MTEB's queries and corpus.
+        model: The search model.
+        data: Queries and corpus as MTEB lays them out.
         call: MTEB's arguments.
-        num_proc: MTEB's.
+        num_proc: Processes that the model may use.
     """
     arguments: dict[str, Any] = {
         "task_metadata": call.metadata,
         "hf_split": call.split,
         "hf_subset": call.subset,
-        "encode_kwargs": cast("Any", call.encode_kwargs),
+        "encode_kwargs": call.encode_kwargs,
         "num_proc": num_proc,
     }
     corpus = data["corpus"]
@@ -62,114 +201,3 @@ def own_search(
         data["queries"], top_k=depth, **arguments
     )
     return found
-
-
-class SubsetEvaluation:
-    """The queries and the pool of one subset, as MTEB laid them out.
-
-    Args:
-        task: A :class:`~hybridir_mteb.adapters.mteb.task.CollectionTask`.
-        data_split: MTEB's queries, corpus and relevance.
-        split: Name of the split.
-        subset: Name of the subset.
-    """
-
-    def __init__(self, task: Any, data_split: Any, split: str, subset: str) -> None:
-        self._task, self._data = task, data_split
-        self._split, self._subset = split, subset
-        self._query_ids: list[str] = column_of(data_split["queries"], "id")
-        self._passage_ids: list[str] = column_of(data_split["corpus"], "id")
-        self._order = tie_order(self._passage_ids, Ties.HASH)
-
-    def scorer(self, model: Any, encode_kwargs: Mapping[str, Any], num_proc: int | None) -> Scorer:
-        """Where the scores come from: embeddings, or a model's own search.
-
-        Raises:
-            TypeError: The model is neither an encoder nor a search model.
-        """
-        call = mteb_embed.EncodeCall(self._task.metadata, self._split, self._subset, encode_kwargs)
-        if isinstance(model, SearchProtocol):
-            run = own_search(model, self._data, call, num_proc)
-            return RunScorer(run, self._query_ids, self._passage_ids)
-        if not isinstance(model, EncoderProtocol):
-            raise TypeError(
-                f"{self._task.metadata.name} needs an encoder or a search model, got "
-                f"{type(model).__name__}"
-            )
-        passages = self._embed(model, "corpus", PromptType.document, call)
-        queries = self._embed(model, "queries", PromptType.query, call)
-        return mteb_embed.scorer(model, queries, passages)
-
-    def _embed(
-        self, model: Any, part: str, role: PromptType, call: mteb_embed.EncodeCall
-    ) -> tuple[FloatMatrix, IntArray]:
-        ids = self._passage_ids if part == "corpus" else self._query_ids
-        texts = column_of(self._data[part], "text")
-        languages = [language_of(identifier) for identifier in ids]
-        return mteb_embed.embed(model, texts, role, call, languages=languages)
-
-    def pool_bias(self, model: Any, encode_kwargs: Mapping[str, Any]) -> PoolBias | None:
-        """What concerns all subsets of the task; None outside the multilingual setting.
-
-        Also None for a model that brings its own search, which gives no ranking of the whole pool
-        and no embeddings.
-        """
-        if self._task.setting is not Setting.MULTILINGUAL or isinstance(model, SearchProtocol):
-            return None
-        call = mteb_embed.EncodeCall(self._task.metadata, self._split, self._subset, encode_kwargs)
-        pool = (self._passage_ids, column_of(self._data["corpus"], "text"))
-        found: PoolBias = self._task.memory.get(
-            model,
-            mteb_embed.encode_once_of(model, call),
-            lambda: pool_bias(self._task.collection, model, pool, call),
-        )
-        return found
-
-    def scores(self, scorer: Scorer, known: PoolBias | None = None) -> dict[str, Any]:
-        """All measures of the task's setting, from exact ranks over the whole pool.
-
-        Args:
-            scorer: From :meth:`scorer`.
-            known: From :meth:`pool_bias`.
-        """
-        multilingual = self._task.setting is Setting.MULTILINGUAL
-        relevance, gains = self._relevance()
-        depth = TOP_DEPTH if multilingual else 0
-        lengths = scorer.lengths if isinstance(scorer, RunScorer) else None
-        ranks, top = ranks_and_top(scorer, relevance, self._order, depth)
-        ranks = cut_ranks(ranks, relevance, lengths)
-        view = None
-        if multilingual:
-            view = language_view(self._query_ids, self._passage_ids, relevance, top, known)
-            view = view if lengths is None else view.cut(lengths)
-        table = RankTable.build(relevance, ranks, len(self._passage_ids), gains, view)
-        return {
-            **evaluate_measures(self._task.measures, table, self._task.setting),
-            **(bias_details(table, self._task.measures) if multilingual else {}),
-            "n_queries": len(self._query_ids),
-            "n_passages": len(self._passage_ids),
-        }
-
-    def _relevance(self) -> tuple[Relevance, npt.NDArray[np.float64]]:
-        """Columns and grades of the relevant passages of each query."""
-        column = {identifier: at for at, identifier in enumerate(self._passage_ids)}
-        judged: Mapping[str, Mapping[str, int]] = self._data["relevant_docs"]
-        rows = [
-            [(column[passage], grade) for passage, grade in judged[query].items() if grade > 0]
-            for query in self._query_ids
-        ]
-        gains = np.array([grade for row in rows for _, grade in row], np.float64)
-        return Relevance.from_lists([[at for at, _ in row] for row in rows]), gains
-
-    def predictions(self, scorer: Scorer, depth: int) -> dict[str, dict[str, float]]:
-        """The top of each ranking, best first."""
-        run: dict[str, dict[str, float]] = {}
-        for start in range(0, len(self._query_ids), PREDICTION_BLOCK):
-            ids = self._query_ids[start : start + PREDICTION_BLOCK]
-            block = scorer.block(start, start + len(ids))
-            columns, values = top_passages(block, self._order, depth)
-            for at, (row, found) in enumerate(zip(columns, values, strict=True), start):
-                end = scorer.lengths[at] if isinstance(scorer, RunScorer) else len(row)
-                names = [self._passage_ids[column] for column in row[:end]]
-                run[self._query_ids[at]] = dict(zip(names, found[:end].tolist(), strict=True))
-        return run

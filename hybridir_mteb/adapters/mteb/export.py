@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import mteb
 
-from hybridir_mteb.adapters.mteb.evaluation import column_of
-from hybridir_mteb.adapters.mteb.ranked_task import RankedTask, check_subsets
 from hybridir_mteb.adapters.mteb.register import register
-from hybridir_mteb.adapters.mteb.streamed import StreamedTask
-from hybridir_mteb.adapters.mteb.task import CollectionTask
-from hybridir_mteb.collections.collection import StreamedPassage, language_of
+from hybridir_mteb.adapters.mteb.task import CollectionTask, check_subsets
+from hybridir_mteb.collections.collection import StreamedPassage
 from hybridir_mteb.collections.export.folder import Origin
 from hybridir_mteb.collections.export.formats import ExportSubset
 from hybridir_mteb.errors import UnknownNameError, suggest
 from hybridir_mteb.plugins.settings import Subset
 
-ROWS = 1000  # passages read at a time
 
-
-def task_class(name: str) -> type[RankedTask]:
+def task_class(name: str) -> type[CollectionTask]:
     """The class of a task of a collection.
 
     Raises:
         UnknownNameError: No such task, or one that is no collection's.
     """
     tasks = dict(register().tasks.items())
-    ours = [known for known, task in tasks.items() if issubclass(task, RankedTask)]
+    ours = [known for known, task in tasks.items() if issubclass(task, CollectionTask)]
     if name not in ours:
         reason = "is a task of mteb or of a plugin, made of no collection" if _known(name) else ""
         raise UnknownNameError(
             f"{name} {reason or 'is not known'}; collections' tasks are listed by hybridir tasks"
             f"{suggest(name, ours)}"
         )
-    found: type[RankedTask] = tasks[name]
+    found: type[CollectionTask] = tasks[name]
     return found
 
 
@@ -79,46 +74,20 @@ def export_subsets(name: str, chosen: Sequence[str] | None = None) -> list[Expor
     return subsets_of(task)
 
 
-def subsets_of(task: CollectionTask | StreamedTask) -> list[ExportSubset]:
+def subsets_of(task: CollectionTask) -> list[ExportSubset]:
     """The subsets of a task whose data are loaded."""
-    loaded = [one for one in task.all_subsets() if one.name in task.dataset]
-    if isinstance(task, StreamedTask):
-        return [_streamed(task, one) for one in loaded]
-    return [_parallel(task, one) for one in loaded]
+    loaded = [one for one in task.spec.subsets(task.setting) if one.name in task.dataset]
+    return [_subset(task, one) for one in loaded]
 
 
-def _parallel(task: CollectionTask, subset: Subset) -> ExportSubset:
+def _subset(task: CollectionTask, subset: Subset) -> ExportSubset:
     split = task.eval_splits[0]
     data: Any = task.dataset[subset.name][split]
-    queries = _queries(data["queries"])
-
-    def passages() -> Iterator[StreamedPassage]:
-        for rows in data["corpus"].iter(ROWS):
-            for identifier, text in zip(rows["id"], rows["text"], strict=True):
-                yield StreamedPassage(identifier, text)
-
-    return ExportSubset(
-        name=subset.name,
-        split=split,
-        queries=queries,
-        qrels=data["relevant_docs"],
-        passages=passages,
-        pool="+".join(subset.passage_languages),
-        query_languages=dict.fromkeys(queries, subset.query_language),
-        passage_language=language_of,
-        items={identifier: identifier.split(":", 2)[2] for identifier in queries},
+    queries: dict[str, str] = dict(
+        zip(*(data["queries"][:][c] for c in ("id", "text")), strict=True)
     )
-
-
-def _queries(table: Any) -> dict[str, str]:
-    return dict(zip(column_of(table, "id"), column_of(table, "text"), strict=True))
-
-
-def _streamed(task: StreamedTask, subset: Subset) -> ExportSubset:
-    split = task.eval_splits[0]
-    data: Any = task.dataset[subset.name][split]
-    queries = _queries(data["queries"])
     asked = task.query_language(subset.query_language)
+    own = task.collection.judged(subset)
     return ExportSubset(
         name=subset.name,
         split=split,
@@ -127,20 +96,13 @@ def _streamed(task: StreamedTask, subset: Subset) -> ExportSubset:
         passages=partial(_pool, task, subset.passage_languages),
         pool="+".join(subset.passage_languages),
         query_languages=dict.fromkeys(queries, asked),
-        passage_language=_language_of(subset),
+        items=dict(zip(queries, own, strict=True)) if task.spec.parallel else None,
     )
 
 
-def _pool(task: StreamedTask, languages: Sequence[str]) -> Iterator[StreamedPassage]:
+def _pool(task: CollectionTask, languages: Sequence[str]) -> Iterator[tuple[str, StreamedPassage]]:
+    """The passages with their languages, by the ids that MTEB has."""
     for code in languages:
         _, prefix = task.prefixes(code)
-        for passage in task.parts[code].passages.passages():
-            yield StreamedPassage(prefix + passage.id, passage.text, passage.title)
-
-
-def _language_of(subset: Subset) -> Callable[[str], str]:
-    """Ids carry the language only where a pool has several."""
-    if len(subset.passage_languages) > 1:
-        return language_of
-    (code,) = subset.passage_languages
-    return lambda _: code
+        for passage in task.collection.parts[code].passages.passages():
+            yield code, StreamedPassage(prefix + passage.id, passage.text, passage.title)

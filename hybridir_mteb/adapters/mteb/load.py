@@ -1,6 +1,6 @@
-"""Bases of debiased encoders: loading any model, and telling it from every other.
+"""Loading encoders by name: ours, those that MTEB knows, and folders; MTEB's loaders are here.
 
-Imports neither torch nor mteb: it is read whenever mteb is imported.
+Read whenever mteb is imported, so torch is imported in functions only.
 """
 
 from __future__ import annotations
@@ -9,10 +9,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from mteb.models.model_implementations import MODEL_REGISTRY
 
 from hybridir_mteb.encoders import trained
+from hybridir_mteb.encoders.hub import from_hub
+from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
+from hybridir_mteb.encoders.trained import NOT_HERE
 from hybridir_mteb.errors import (
+    ChecksumError,
     DataUnavailableError,
     HybridIRError,
     SettingError,
@@ -20,8 +26,16 @@ from hybridir_mteb.errors import (
     one_line,
     suggest,
 )
+from hybridir_mteb.installed import installed_plugins
+
+if TYPE_CHECKING:
+    from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
+    from sentence_transformers import SentenceTransformer
+
+    from hybridir_mteb.adapters.mteb.models import DebiasedEncoder, SentenceEncoder
 
 LOCAL = "local"
+SEPARATOR = "+"  # between a base's name and a debiaser's
 # What a sentence-transformers model does to texts and embeddings beside its network.
 SETTINGS = (
     "prompts",
@@ -32,10 +46,129 @@ SETTINGS = (
 )
 
 
+def load_pocket_base(
+    model_name: str,
+    revision: str | None = None,
+    device: str | int | None = None,
+    precision: str = "fp32",
+    token_budget: int | None = None,
+    **kwargs: Any,
+) -> SentenceEncoder:
+    """Loader of ``hybridir/pocket-base``.
+
+    Args:
+        model_name: The registered name; only for messages.
+        revision: Fingerprint of the weights that the caller expects.
+        device: Torch device, or MTEB's device number.
+        precision: ``fp32`` or ``bf16``; MTEB keeps the results of each apart.
+        token_budget: Largest batch in tokens, padding included.
+        **kwargs: Refused: an argument that nobody reads would change where results are stored.
+
+    Raises:
+        TypeError: An unknown argument.
+        ValueError: Another revision than the pinned one.
+    """
+    from hybridir_mteb.adapters.mteb.models import SentenceEncoder, torch_device
+    from hybridir_mteb.encoders.pocket.model import load_pocket
+
+    _refuse(model_name, kwargs)
+    if revision not in (None, FILE_SHA256):
+        raise ValueError(f"{model_name} has only the revision {FILE_SHA256}, not {revision}")
+    model = load_pocket(device=torch_device(device))
+    return SentenceEncoder(model, precision=precision, token_budget=token_budget)
+
+
+def load_encoder(
+    model_name: str,
+    revision: str | None = None,
+    device: str | int | None = None,
+    precision: str = "fp32",
+    token_budget: int | None = None,
+    **kwargs: Any,
+) -> SentenceEncoder:
+    """Loader of every trained encoder: from the store, else the package, else the hub.
+
+    Args:
+        model_name: ``hybridir/<backbone>-<method>``.
+        revision: Fingerprint of the weights, or its first characters.
+        device: Torch device, or MTEB's device number.
+        precision: ``fp32`` or ``bf16``; MTEB keeps the results of each apart.
+        token_budget: Largest batch in tokens, padding included.
+        **kwargs: Refused: an argument that nobody reads would change where results are stored.
+
+    Raises:
+        TypeError: An unknown argument.
+        DataUnavailableError: The encoder is nowhere; the message says how to train it.
+        ChecksumError: The weights are not those of the record.
+    """
+    from hybridir_mteb.adapters.mteb.models import SentenceEncoder, torch_device
+    from hybridir_mteb.encoders.load import load_sentence_transformer
+
+    _refuse(model_name, kwargs)
+    wanted = None if revision == NOT_HERE else revision
+    encoder = trained.find(model_name, wanted) or from_hub(model_name, wanted)
+    trained.verify(encoder)
+    backbone_of = installed_plugins().backbones.__getitem__
+    model = load_sentence_transformer(encoder, backbone_of, device=torch_device(device))
+    return SentenceEncoder(
+        model, precision=precision, token_budget=token_budget, revision=encoder.fingerprint
+    )
+
+
+def _refuse(model_name: str, arguments: Mapping[str, Any]) -> None:
+    if arguments:
+        raise TypeError(f"{model_name} does not know the arguments {', '.join(sorted(arguments))}")
+
+
+def load_debiased(
+    model_name: str,
+    revision: str | None = None,
+    device: str | int | None = None,
+    **kwargs: Any,
+) -> DebiasedEncoder:
+    """Loader of every debiased encoder: its statistics around its base.
+
+    Args:
+        model_name: ``hybridir/<base>+<debiaser>``.
+        revision: Fingerprint of statistics and base, or its first characters.
+        device: Torch device, or MTEB's device number.
+        **kwargs: For the base's loader, such as ``precision`` and ``token_budget``.
+
+    Raises:
+        DataUnavailableError: The encoder, or its base, is not on this machine.
+        ChecksumError: Statistics or base are not those of the record.
+    """
+    from hybridir_mteb.adapters.mteb.models import DebiasedEncoder
+    from hybridir_mteb.debias.fitted import read_fitted
+
+    wanted = None if revision == NOT_HERE else revision
+    encoder = trained.find(model_name, wanted)
+    if encoder is None:
+        base, _, method = model_name.rpartition(SEPARATOR)
+        which = f" with revision {wanted}" if wanted else ""
+        raise DataUnavailableError(
+            f"{model_name}{which} is neither in the store nor in the package. Fit it: hybridir "
+            f"debias fit --model {base} --method {method}; or take it over from another machine: "
+            "hybridir models import FILE"
+        )
+    trained.verify(encoder)
+    backbone = encoder.record["backbone"]
+    base_model = load_base(
+        backbone["name"], revision=backbone["model_revision"], device=device, **kwargs
+    )
+    found = base_revision(base_model)
+    if found != backbone["revision"]:
+        raise ChecksumError(
+            f"{model_name} was fitted on {backbone['name']} with the revision "
+            f"{backbone['revision']}, but the one here has {found}: fit it again: hybridir debias "
+            f"fit --model {backbone['name']} --method {encoder.record['debiaser']['method']}"
+        )
+    fitted = read_fitted(encoder.path, installed_plugins().debiasers)
+    return DebiasedEncoder(base_model, fitted, revision=encoder.fingerprint)
+
+
 def local_folder(base: str) -> Path | None:
     """The folder, unless MTEB knows a model of this name."""
-    from mteb.models.model_implementations import MODEL_REGISTRY
-
     folder = Path(base).expanduser()
     return folder.resolve() if base not in MODEL_REGISTRY and folder.is_dir() else None
 
@@ -57,7 +190,6 @@ def load_base(
         DataUnavailableError: The model cannot be had.
     """
     from mteb.models.get_model_meta import get_model_meta
-    from mteb.models.model_implementations import MODEL_REGISTRY
 
     check_base(base)
     folder = local_folder(base)
@@ -86,17 +218,12 @@ def load_base(
 
 
 def check_base(base: str) -> None:
-    """Refuse early what can be no base; registers our models, should the autoload hook be off.
+    """Refuse early what can be no base; our models must be registered.
 
     Raises:
         UnknownNameError: A name of this package that is not registered.
         DataUnavailableError: A path that is no folder.
     """
-    from mteb.models.model_implementations import MODEL_REGISTRY
-
-    from hybridir_mteb.adapters.mteb.register import register
-
-    register()
     if base in MODEL_REGISTRY or local_folder(base) is not None:
         return
     if base.startswith((".", "/", "~")):
@@ -116,7 +243,7 @@ def _load_folder(folder: Path, device: str | int | None, kwargs: Mapping[str, An
     from mteb.models.model_meta import ModelMeta, ScoringFunction
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 
-    from hybridir_mteb.adapters.mteb.encoder import torch_device
+    from hybridir_mteb.adapters.mteb.models import torch_device
 
     model = SentenceTransformerEncoderWrapper(
         str(folder), device=torch_device(device), local_files_only=True, **kwargs
@@ -141,7 +268,7 @@ def base_revision(model: Any) -> str:
     The fingerprint of an encoder of ours. Of any other MTEB's revision and, where it can be seen, a
     hash of network, prompts and settings.
     """
-    from hybridir_mteb.adapters.mteb.embed import module_of
+    from hybridir_mteb.adapters.mteb.encoder import module_of
     from hybridir_mteb.encoders.fingerprint import module_fingerprint
 
     meta = getattr(model, "mteb_model_meta", None)
@@ -158,9 +285,51 @@ def base_revision(model: Any) -> str:
     return f"{revision}:{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
 
 
+def encoder_of(model: Any) -> Any:
+    """The MTEB encoder behind a name, a folder or a model object.
+
+    Args:
+        model: Name or folder as of :func:`load_base`, an MTEB encoder, a ``SentenceTransformer``
+            or a debiased one.
+
+    Raises:
+        SettingError: A model that searches or reranks by itself.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    from hybridir_mteb.adapters.mteb.models import DebiasedEncoder, check_encoder
+    from hybridir_mteb.debias.sentence_transformer import DebiasedSentenceTransformer
+
+    if isinstance(model, str | Path):
+        return load_base(str(model))
+    if isinstance(model, DebiasedSentenceTransformer):
+        return DebiasedEncoder(encoder_of(model.model), model.fitted)
+    if isinstance(model, SentenceTransformer):
+        return _of_sentence_transformer(model)
+    check_encoder(model)
+    return model
+
+
+def _of_sentence_transformer(
+    model: SentenceTransformer,
+) -> SentenceEncoder | SentenceTransformerEncoderWrapper:
+    """Prompts as ``encode_query`` and ``encode_document`` of sentence-transformers choose them."""
+    from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
+
+    from hybridir_mteb.adapters.mteb.models import SentenceEncoder
+
+    if not callable(model.tokenizer):  # static embeddings: tokens cannot be counted
+        return SentenceTransformerEncoderWrapper(model)
+    encoder = SentenceEncoder(model)
+    prompts = dict(encoder.model_prompts or {})
+    for name in ("passage", "corpus"):
+        if name in prompts:
+            prompts.setdefault("document", prompts[name])
+    encoder.model_prompts = prompts
+    return encoder
+
+
 def pinned_revision(hub_id: str) -> str | None:
     """The commit that MTEB pins for a model of the hub, if it knows the model."""
-    from mteb.models.model_implementations import MODEL_REGISTRY
-
     meta = MODEL_REGISTRY.get(hub_id)
     return None if meta is None else meta.revision

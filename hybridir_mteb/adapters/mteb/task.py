@@ -1,28 +1,30 @@
-"""Parallel collections as MTEB retrieval tasks: one task a setting, one subset a score."""
+"""Collections as MTEB retrieval tasks: one task a setting, one subset a score."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from datasets import Dataset
+from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.task_metadata import TaskMetadata
+from mteb.timing import TimingStack
 
-from hybridir_mteb.adapters.mteb.ranked_task import Asked, Named, RankedTask, class_of, metadata_of
-from hybridir_mteb.collections.collection import (
-    ParallelCollection,
-    judged_queries,
-    passage_text,
-)
+from hybridir_mteb import paths
+from hybridir_mteb.adapters.mteb.corpus import Corpora
+from hybridir_mteb.collections.collection import Collection, passage_id, query_id
 from hybridir_mteb.collections.languages import language
-from hybridir_mteb.measures.measure import Measure
-from hybridir_mteb.plugins.settings import Context, Setting, Subset, subsets, task_name
-from hybridir_mteb.plugins.specs import CollectionSpec
+from hybridir_mteb.encoders.memory import PerModel
+from hybridir_mteb.errors import DataFormatError, PluginError, UnknownNameError, suggest
+from hybridir_mteb.plugins.settings import Context, Setting, Subset
+from hybridir_mteb.plugins.specs import CollectionSpec, Measure
 
 if TYPE_CHECKING:
-    from hybridir_mteb.ranking.trec import SubsetRun
+    from hybridir_mteb.adapters.mteb.evaluation import Asked, SubsetRun
 
-MAIN_SCORE = "map"
+STATISTICS_DIR = paths.DATA / "descriptive_stats"
+PREDICTION_DEPTH = 100
 _SETTING_TEXT = {
     Setting.MONOLINGUAL: "Queries and candidate passages are in the same language.",
     Setting.CROSS_LINGUAL: "Queries are in one language, all candidate passages in another.",
@@ -32,44 +34,126 @@ _SETTING_TEXT = {
     ),
 }
 _CONTEXT_TEXT = {
-    Context.SENTENCE: "A candidate is one sentence.",
-    Context.SENTENCE_AND_PARAGRAPH: "A candidate is one sentence followed by its paragraph.",
+    Context.SENTENCE: " A candidate is one sentence.",
+    Context.SENTENCE_AND_PARAGRAPH: " A candidate is one sentence followed by its paragraph.",
 }
+# Of collections that are not parallel, which have no other settings.
+_STREAMED_TEXT = {
+    Setting.MONOLINGUAL: _SETTING_TEXT[Setting.MONOLINGUAL],
+    Setting.MULTILINGUAL: (
+        "One pool holds the candidate passages of all languages; language bias is measured beside "
+        "effectiveness. Relevant passages are known in the query's language only."
+    ),
+}
+
+
+class CollectionTaskMetadata(TaskMetadata):
+    """MTEB's metadata, with descriptive statistics that ship in this package."""
+
+    @property
+    def descriptive_stat_path(self) -> Path:
+        """Where the descriptive statistics are."""
+        return STATISTICS_DIR / f"{self.name}.json"
 
 
 def task_metadata(spec: CollectionSpec, setting: Setting, context: Context) -> TaskMetadata:
     """The metadata of one task."""
-    codes = {code: language(code).mteb_code for code in spec.languages}
-    named = Named(
-        name=task_name(spec.name, setting, context),
-        description=f"{_SETTING_TEXT[setting]} {_CONTEXT_TEXT[context]}",
-        codes={
-            subset.name: [codes[code] for code in subset.languages]
-            for subset in subsets(spec.languages, setting)
-        },
-        main_score=MAIN_SCORE,
-        subtypes=["Question answering"],
+    card = spec.card
+    text = _SETTING_TEXT[setting] + _CONTEXT_TEXT[context]
+    return CollectionTaskMetadata(
+        name=spec.task_name(setting, context),
+        description=f"{card.description} {text if spec.parallel else _STREAMED_TEXT[setting]}",
+        reference=card.reference,
+        dataset={"path": card.dataset, "revision": card.revision},
+        type="Retrieval",
+        category="t2t",
+        modalities=["text"],
+        eval_splits=[spec.split],
+        eval_langs=cast("Any", _language_codes(spec, setting)),
+        main_score=spec.main_score,
+        date=card.date,
+        domains=list(cast("Any", card.domains)),
+        task_subtypes=cast("Any", ["Question answering"] if spec.parallel else []),
+        license=cast("Any", card.license),
+        annotations_creators=cast("Any", card.annotations_creators),
+        dialect=[],
+        sample_creation=cast("Any", card.sample_creation),
+        bibtex_citation=card.citation,
+        adapted_from=list(card.adapted_from) or None,
     )
-    return metadata_of(spec, named)
 
 
-class CollectionTask(RankedTask):
-    """One setting of one collection. Subclasses are made by :func:`make_task`.
+def _language_codes(spec: CollectionSpec, setting: Setting) -> dict[str, list[str]] | list[str]:
+    """Subset -> MTEB's language codes, the query's first; a list if the task names its subset."""
+    codes = {
+        subset.name: list(
+            dict.fromkeys(
+                language(code).mteb_code for code in (*spec.query_languages, *subset.languages)
+            )
+        )
+        for subset in spec.subsets(setting)
+    }
+    return next(iter(codes.values())) if spec.task else codes
+
+
+class LazySplit(dict[str, Any]):
+    """One subset as MTEB lays it out, whose corpus of millions is built when somebody asks for it.
+
+    Args:
+        content: Queries and relevance.
+        corpus: Builds the corpus.
+    """
+
+    def __init__(self, content: dict[str, Any], corpus: Callable[[], Dataset]) -> None:
+        super().__init__(content)
+        self._corpus = corpus
+
+    def __missing__(self, key: str) -> Any:
+        if key != "corpus":
+            raise KeyError(key)
+        self[key] = corpus = self._corpus()
+        return corpus
+
+
+class CollectionTask(AbsTaskRetrieval):
+    """One setting of one collection, scored from exact ranks over its whole pool.
+
+    Ids of queries and passages carry role and language, such as ``q:sw:7``, but in the monolingual
+    tasks of collections that are not parallel: there they are those of the files, so that runs can
+    be scored with the collection's own judgements. Subclasses are made by :func:`make_tasks`.
 
     Args:
         context: ``"sentence"`` or ``"sentence+paragraph"``; the task's name tells which.
-        **kwargs: MTEB's own arguments.
+        shard_dtype: Number format of encoded passages, of a collection that is not parallel; by
+            default what the environment says.
+        device: Where to search such a collection; by default a GPU if there is one.
+        **kwargs: Arguments of MTEB's retrieval tasks.
     """
 
     spec: ClassVar[CollectionSpec]
+    setting: ClassVar[Setting]
+    measures: ClassVar[Sequence[Measure]] = ()
     default_context: ClassVar[Context] = Context.SENTENCE
+    k_values: Sequence[int] = (1, 5, 10, 20, 100)
 
-    def __init__(self, context: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        context: str | None = None,
+        shard_dtype: str | None = None,
+        device: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.context = self._context(context)
         if self.context is not self.default_context:
             self.metadata = task_metadata(self.spec, self.setting, self.context)
         super().__init__(**kwargs)
-        self.collection: ParallelCollection | None = None
+        self.shard_dtype, self.device = shard_dtype, device
+        self._forget()
+
+    def _forget(self) -> None:
+        self.collection = Collection({}, self.spec.parallel)
+        self.corpora = Corpora({}, {})
+        self.memory: PerModel[Any] = PerModel()  # what concerns all subsets
 
     def _context(self, context: str | None) -> Context:
         """The context asked for.
@@ -77,80 +161,151 @@ class CollectionTask(RankedTask):
         Raises:
             ValueError: There is no such context, or the collection does not offer it.
         """
-        offered = contexts_of(self.spec)
+        offered = self.spec.contexts
         if context is None:
             return self.default_context
         if context not in offered:
-            raise ValueError(
-                f"context {context!r}: {self.spec.name} offers {', '.join(map(repr, offered))}"
-            )
+            names = ", ".join(repr(str(one)) for one in offered)
+            raise ValueError(f"context {context!r}: {self.spec.name} offers {names}")
         return Context(context)
 
-    def all_subsets(self) -> list[Subset]:
-        """Every subset of the task."""
-        return subsets(self.spec.languages, self.setting)
+    def subset(self, name: str) -> Subset:
+        """The subset of a name."""
+        return next(s for s in self.spec.subsets(self.setting) if s.name == name)
 
-    def read(self, wanted: Sequence[Subset]) -> dict[str, Any]:
-        """Subset -> its queries, corpus and relevance; pools are shared between subsets."""
+    def query_language(self, code: str) -> str:
+        """The language of the queries that are searched in passages of one language."""
+        asked = self.spec.query_languages
+        return asked[0] if len(asked) == 1 else code
+
+    def prefixes(self, code: str) -> tuple[str, str]:
+        """What stands before the files' ids of queries and passages in one language."""
+        named = self.spec.parallel or self.setting is Setting.MULTILINGUAL
+        return (query_id(code, ""), passage_id(code, "")) if named else ("", "")
+
+    def load_data(
+        self, num_proc: int | None = None, *, timer: TimingStack | None = None, **kwargs: Any
+    ) -> None:
+        """Fill ``dataset`` with the subsets asked for, reading only their languages.
+
+        Raises:
+            UnknownNameError: A split was asked for that the collection does not have.
+            DataFormatError: A subset in which no query has a relevant passage.
+            DataUnavailableError: A file is missing.
+        """
+        if self.data_loaded:
+            return
+        unknown = set(self.eval_splits) - set(self.metadata.eval_splits)
+        if unknown:
+            raise UnknownNameError(
+                f"{self.metadata.name} has no split {', '.join(sorted(unknown))}, only "
+                f"{', '.join(self.metadata.eval_splits)}"
+            )
+        wanted = [s for s in self.spec.subsets(self.setting) if s.name in self.hf_subsets]
         needed = sorted({code for subset in wanted for code in subset.languages})
-        self.collection = collection = self.spec.load(needed)
-        pools: dict[tuple[str, ...], Dataset] = {}
-        return {subset.name: self._split(collection, subset, pools) for subset in wanted}
+        parts = self.spec.read(needed, self.context)
+        self.collection = Collection(parts, self.spec.parallel)
+        self.corpora = Corpora(parts, {code: self.prefixes(code)[1] for code in needed})
+        found: dict[str, Any] = {subset.name: self._split(subset) for subset in wanted}
+        self.dataset = {name: dict.fromkeys(self.eval_splits, data) for name, data in found.items()}
+        self.data_loaded = True
 
     def unload_data(self) -> None:
         """Forget the data and what was computed from them."""
         super().unload_data()
-        self.collection = None
+        self._forget()
         if self.context is not self.default_context:  # MTEB drops an instance's metadata
             self.metadata = task_metadata(self.spec, self.setting, self.context)
 
-    def _split(
-        self,
-        collection: ParallelCollection,
-        subset: Subset,
-        pools: dict[tuple[str, ...], Dataset],
-    ) -> dict[str, Any]:
+    def _split(self, subset: Subset) -> dict[str, Any]:
         """One subset as MTEB lays it out; pools are shared between subsets."""
-        if subset.passage_languages not in pools:
-            parts = [collection.part(code) for code in subset.passage_languages]
-            members = [(part, at) for part in parts for at in range(len(part.passages))]
-            pools[subset.passage_languages] = Dataset.from_dict(
-                {
-                    "id": [part.passage_id(at) for part, at in members],
-                    "text": [passage_text(part, at, self.context) for part, at in members],
-                }
-            )
-        queries = collection.part(subset.query_language)
-        judged = list(judged_queries(collection, subset))
+        judged = self.collection.judged(subset)
         if not judged:
-            raise self.nothing_to_score(subset)
-        return {
+            raise DataFormatError(
+                f"{self.metadata.name}, subset {subset.name}: no query has a relevant passage in "
+                "the pool, so there is nothing to score; leave the subset out with hf_subsets=[…]"
+            )
+        asked, _ = self.prefixes(subset.query_language)
+        spoken = {code: self.prefixes(code)[1] for code in subset.passage_languages}
+        texts = self.collection.parts[subset.query_language].queries
+        content = {
             "queries": Dataset.from_dict(
-                {
-                    "id": [queries.query_id(at) for at, _ in judged],
-                    "text": [queries.queries[at].text for at, _ in judged],
-                }
+                {"id": [asked + query for query in judged], "text": [texts[q] for q in judged]}
             ),
-            "corpus": pools[subset.passage_languages],
             "relevant_docs": {
-                queries.query_id(at): dict.fromkeys(relevant, 1) for at, relevant in judged
+                asked + query: {spoken[one.language] + one.passage: one.grade for one in grades}
+                for query, grades in judged.items()
             },
             "top_ranked": None,
         }
+        if not self.spec.parallel:
+            return LazySplit(content, lambda: self.corpora.pool(subset.passage_languages))
+        corpus = self.corpora.pool(subset.passage_languages)
+        return {"queries": content.pop("queries"), "corpus": corpus, **content}
 
     def rank(self, model: Any, data: Any, asked: Asked) -> SubsetRun:
-        """Measures of one subset, and the best passages of each query."""
-        from hybridir_mteb.adapters.mteb.evaluation import SubsetEvaluation
-        from hybridir_mteb.ranking.trec import SubsetRun
+        """Measures of one subset, and the best passages of each query.
 
-        evaluation = SubsetEvaluation(self, data, asked.split, asked.subset)
-        with asked.timer("Encoding", split=asked.split, subset=asked.subset):
-            scorer = evaluation.scorer(model, asked.encode_kwargs, asked.num_proc)
-        with asked.timer("Scoring", split=asked.split, subset=asked.subset):
-            known = evaluation.pool_bias(model, asked.encode_kwargs)
-            scores = evaluation.scores(scorer, known)
-        run = evaluation.predictions(scorer, asked.depth) if asked.depth else {}
-        return SubsetRun(scores, run, data["relevant_docs"])
+        Args:
+            model: The encoder or search model.
+            data: The subset as MTEB lays it out.
+            asked: What is asked of the evaluation.
+        """
+        from hybridir_mteb.adapters.mteb.evaluation import evaluate_subset
+
+        return evaluate_subset(self, model, data, asked)
+
+    def _evaluate_subset(  # noqa: PLR0913 -- mteb's signature
+        self,
+        model: Any,
+        data_split: Any,
+        *,
+        encode_kwargs: Any,
+        hf_split: str,
+        hf_subset: str,
+        prediction_folder: Path | None = None,
+        num_proc: int | None = None,
+        timer: TimingStack,
+        **kwargs: Any,
+    ) -> Any:
+        """Scores of one subset."""
+        from hybridir_mteb.adapters.mteb.evaluation import Asked
+
+        depth = 0 if prediction_folder is None else PREDICTION_DEPTH
+        asked = Asked(hf_split, hf_subset, encode_kwargs, depth, num_proc, timer)
+        found = self.rank(model, data_split, asked)
+        if prediction_folder is not None:
+            self._save_task_predictions(
+                cast("Any", found.run),
+                model,
+                prediction_folder,
+                hf_split=hf_split,
+                hf_subset=hf_subset,
+            )
+        return found.scores
+
+    def search_subset(self, model: Any, subset: str, depth: int, encode_kwargs: Any) -> SubsetRun:
+        """Scores and the first ``depth`` passages of each query, of one subset that is loaded."""
+        from hybridir_mteb.adapters.mteb.evaluation import Asked
+
+        split = self.eval_splits[0]
+        asked = Asked(split, subset, encode_kwargs, depth, None, TimingStack())
+        return self.rank(model, self.dataset[subset][split], asked)
+
+
+def check_subsets(metadata: TaskMetadata, chosen: Iterable[str]) -> None:
+    """Refuse names of subsets that a task does not have.
+
+    Raises:
+        UnknownNameError: It has no such subset; the message lists those that it has.
+    """
+    have = list(metadata.hf_subsets)
+    for name in chosen:
+        if name not in have:
+            raise UnknownNameError(
+                f"{metadata.name} has no subset {name!r}, only {', '.join(have)}"
+                f"{suggest(name, have)}"
+            )
 
 
 def make_task(
@@ -160,25 +315,49 @@ def make_task(
     measures: Sequence[Measure],
 ) -> type[CollectionTask]:
     """A task class for one setting and context of a collection."""
-    return class_of(
-        CollectionTask,
-        spec,
-        task_metadata(spec, setting, context),
-        setting=setting,
-        default_context=context,
-        measures=tuple(measures),
-    )
-
-
-def contexts_of(spec: CollectionSpec) -> list[str]:
-    """The values that the option ``context`` takes for a collection."""
-    return [str(c) for c in Context] if spec.has_paragraphs else [str(Context.SENTENCE)]
+    metadata = task_metadata(spec, setting, context)
+    content = {
+        "__doc__": metadata.description,
+        "__module__": CollectionTask.__module__,
+        "metadata": metadata,
+        "spec": spec,
+        "setting": setting,
+        "default_context": context,
+        "measures": tuple(measures),
+    }
+    return type(metadata.name, (CollectionTask,), content)
 
 
 def make_tasks(spec: CollectionSpec, measures: Sequence[Measure]) -> list[type[CollectionTask]]:
-    """All tasks of a collection: each setting, with sentences alone and in context."""
+    """All tasks of a collection: each setting, with sentences alone and in context.
+
+    Raises:
+        PluginError: A setting that needs a parallel collection, a name for several tasks, or a main
+            score that no measure gives.
+    """
+    for setting in spec.settings:
+        _check(spec, setting, measures)
     return [
-        make_task(spec, setting, Context(context), measures)
-        for context in contexts_of(spec)
+        make_task(spec, setting, context, measures)
+        for context in spec.contexts
         for setting in spec.settings
     ]
+
+
+def _check(spec: CollectionSpec, setting: Setting, measures: Sequence[Measure]) -> None:
+    if not spec.parallel and setting not in _STREAMED_TEXT:
+        raise PluginError(
+            f"{spec.name} is not parallel, so it has no {setting} setting; choose from "
+            f"{', '.join(_STREAMED_TEXT)}"
+        )
+    if spec.task and (len(spec.languages) != 1 or spec.settings != (Setting.MONOLINGUAL,)):
+        raise PluginError(
+            f"{spec.task} is named as the only task of {spec.name}, which must then have one "
+            "language and the monolingual setting; leave task empty"
+        )
+    known = [measure.name for measure in measures if setting in measure.settings]
+    if spec.main_score not in known:
+        raise PluginError(
+            f"{spec.name}: main_score {spec.main_score!r} is no measure; choose from "
+            f"{', '.join(known)}"
+        )

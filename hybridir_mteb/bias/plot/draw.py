@@ -15,7 +15,7 @@ from hybridir_mteb.bias.plot import numbers
 from hybridir_mteb.bias.plot.html import Section, page
 from hybridir_mteb.bias.plot.panels import draw_distances, draw_first, draw_pairs, say
 from hybridir_mteb.bias.plot.style import drawing, labels, text_width, wrapped
-from hybridir_mteb.errors import DataUnavailableError, SettingError
+from hybridir_mteb.errors import DataUnavailableError, SettingError, missing
 from hybridir_mteb.files import replacing, write_text
 from hybridir_mteb.measures.report import MATRICES, BiasReport
 
@@ -97,9 +97,7 @@ def write_plot(report: BiasReport, path: Path, title: str, *, matrix: str = DEFA
     try:
         from matplotlib import rc_context  # noqa: F401 -- is it there?
     except ImportError as error:
-        raise DataUnavailableError(
-            'drawing needs matplotlib: pip install "hybridir-mteb[plot]"'
-        ) from error
+        raise DataUnavailableError(missing("drawing", "matplotlib", "plot")) from error
     panels = _panels(report, matrix)
     if suffix == ".html":
         with drawing():

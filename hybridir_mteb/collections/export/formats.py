@@ -82,11 +82,11 @@ def write_pool(subset: ExportSubset, folder: Path, form: Format) -> tuple[int, l
     count = 0
     with ExitStack() as stack:
         corpus, *languages = (stack.enter_context(_writing(folder / name)) for name in names)
-        for passage in subset.passages():
+        for code, passage in subset.passages():
             _check_id(passage.id, "passage", form)
             corpus.write(_passage(passage, form))
             for stream in languages:
-                stream.write(f"{passage.id}\t{subset.passage_language(passage.id)}\n")
+                stream.write(f"{passage.id}\t{code}\n")
             count += 1
     return count, names
 
@@ -186,10 +186,9 @@ class ExportSubset:
         split: Name of the evaluation split.
         queries: Query id -> text.
         qrels: Query id -> passage id -> grade.
-        passages: Reads the pool from the start at each call, passage by passage.
+        passages: Reads the pool from the start at each call: language and passage, one by one.
         pool: Equal for subsets that share a pool; their files are one.
         query_languages: Query id -> ISO 639-1 code.
-        passage_language: Tells the code of a passage by its id.
         items: Query id -> what it asks, which translations share; None if not parallel.
     """
 
@@ -197,8 +196,7 @@ class ExportSubset:
     split: str
     queries: Mapping[str, str] = field(repr=False)
     qrels: Mapping[str, Mapping[str, int]] = field(repr=False)
-    passages: Callable[[], Iterator[StreamedPassage]] = field(repr=False)
+    passages: Callable[[], Iterator[tuple[str, StreamedPassage]]] = field(repr=False)
     pool: str
     query_languages: Mapping[str, str] = field(repr=False)
-    passage_language: Callable[[str], str] = field(repr=False)
     items: Mapping[str, str] | None = field(default=None, repr=False)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hybridir_mteb.collections.collection import CollectionPart
 from hybridir_mteb.collections.download import in_order
 from hybridir_mteb.collections.languages import language as check_language
 from hybridir_mteb.collections.readers.rows import (
@@ -25,7 +26,6 @@ from hybridir_mteb.collections.readers.rows import (
     wrong_grade,
 )
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
-from hybridir_mteb.plugins.specs import StreamedPart
 
 ROW_LAYOUTS = (
     "{}.jsonl",
@@ -116,7 +116,7 @@ def read_beir_folder(
     language: str = "en",
     name: str = "",
     expected: int | None = None,
-) -> StreamedPart:
+) -> CollectionPart:
     """One split of a folder; passages are not read yet.
 
     Queries without a relevant passage among the judgements of the split are left out. BEIR and MTEB
@@ -147,7 +147,7 @@ def read_beir_folder(
             f"{files.queries[0]}: query {empty!r} is empty; fill it in, or remove its judgements"
         )
     source = FileSource(name or folder.resolve().name, files.corpus, expected)
-    return StreamedPart(language, queries, {query: qrels[query] for query in queries}, source)
+    return CollectionPart(language, queries, {query: qrels[query] for query in queries}, source)
 
 
 def _relevant(files: BeirFiles, texts: Mapping[str, str]) -> dict[str, dict[str, int]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from hybridir_mteb.collections.collection import CollectionPart
 from hybridir_mteb.collections.download import HubFolder, fetch_folder
 from hybridir_mteb.collections.readers.rows import FileSource
 from hybridir_mteb.collections.readers.trec import read_qrels
 from hybridir_mteb.errors import DataFormatError
-from hybridir_mteb.plugins.specs import StreamedPart
 
 
 def miracl_passages(language: str, corpus: HubFolder, expected: int) -> FileSource:
@@ -54,7 +54,7 @@ def read_topics(path: Path) -> dict[str, str]:
     return topics
 
 
-def read_miracl(language: str, topics: Path, qrels: Path, passages: FileSource) -> StreamedPart:
+def read_miracl(language: str, topics: Path, qrels: Path, passages: FileSource) -> CollectionPart:
     """One language; passages are not read yet.
 
     Passages that were judged and are not relevant stay in the qrels, with grade 0.
@@ -76,4 +76,4 @@ def read_miracl(language: str, topics: Path, qrels: Path, passages: FileSource) 
     ):
         if missing:
             raise DataFormatError(f"{where}: query {min(missing)!r} {what}; fetch the files again")
-    return StreamedPart(language, queries, judged, passages)
+    return CollectionPart(language, queries, judged, passages)

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from hybridir_mteb.collections.collection import StreamedPassage
+from hybridir_mteb.collections.collection import CollectionPart, StreamedPassage
 from hybridir_mteb.files import tie_key
-from hybridir_mteb.plugins.specs import StreamedPart
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class PartSummary:
         )
 
 
-def read_through(part: StreamedPart) -> PartSummary:
+def read_through(part: CollectionPart) -> PartSummary:
     """Read all passages once, a second time only if an id seems to occur twice.
 
     Memory: 8 bytes a passage, and the ids of the judged ones.
@@ -86,7 +85,7 @@ def read_through(part: StreamedPart) -> PartSummary:
     )
 
 
-def _progress(part: StreamedPart) -> Iterator[StreamedPassage]:
+def _progress(part: CollectionPart) -> Iterator[StreamedPassage]:
     source = part.passages
     total = getattr(source, "expected", None)
     yield from tqdm(source.passages(), source.name, total, unit=" passages", disable=None)
@@ -96,7 +95,7 @@ def _hash(identifier: str) -> int:
     return int.from_bytes(tie_key(identifier), "little")
 
 
-def _duplicates(part: StreamedPart, hashes: np.ndarray) -> tuple[int, str]:
+def _duplicates(part: CollectionPart, hashes: np.ndarray) -> tuple[int, str]:
     """Number of ids that occur before, and the first of them."""
     ordered = np.sort(hashes)
     suspects = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())

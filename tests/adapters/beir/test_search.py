@@ -1,7 +1,5 @@
 """Encoders and searches for BEIR's own classes, against BEIR 2.2.0 itself."""
 
-from __future__ import annotations
-
 import pickle
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,9 @@ from toys.beir import BeirHash, toy_set
 from toys.encoders import HashEncoder
 
 from hybridir_mteb.adapters import beir as ours
-from hybridir_mteb.adapters.beir import BeirEncoder, ExactSearch
+from hybridir_mteb.adapters.beir.encoder import BeirEncoder
 from hybridir_mteb.adapters.beir.saved import passage_texts, read
+from hybridir_mteb.adapters.beir.search import ExactSearch
 from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,

@@ -1,7 +1,5 @@
 """What the plugin relies on inside mteb: fails by name when mteb changes it."""
 
-from __future__ import annotations
-
 import inspect
 import sys
 from importlib.metadata import version
@@ -10,9 +8,9 @@ from typing import Any
 import mteb
 import pytest
 
-from hybridir_mteb.adapters.mteb.ranked_task import STATISTICS_DIR
 from hybridir_mteb.adapters.mteb.register import check_task, register
-from hybridir_mteb.adapters.mteb.streamed import StreamedTask
+from hybridir_mteb.adapters.mteb.task import STATISTICS_DIR
+from hybridir_mteb.debias.detect import iso_639
 from hybridir_mteb.errors import PluginError
 
 TESTED = "2.26"
@@ -56,6 +54,12 @@ def test_the_methods_that_tasks_override_and_call_are_there():
     ), why()
 
 
+def test_the_package_has_mtebs_own_table_of_languages():
+    from mteb.languages.iso_mappings import _get_iso1_to_iso3
+
+    assert iso_639() == _get_iso1_to_iso3(), why()
+
+
 def test_mteb_finds_models_tasks_and_benchmark():
     assert mteb.get_model_meta("hybridir/pocket-base").embed_dim == 384
     assert mteb.get_task("XQuADRMultilingualRetrieval").metadata.main_score == "map"
@@ -97,7 +101,7 @@ def test_metadata_passes_mtebs_own_checks(task):
     assert metadata.is_filled()
     assert " " not in metadata.intext_citation()
     assert metadata.prompt is None
-    if issubclass(task, StreamedTask):  # statistics would need the real passages
+    if not task.spec.parallel:  # statistics would need the real passages
         assert metadata.descriptive_stats is None
         return
     assert metadata.descriptive_stats is not None
@@ -109,7 +113,7 @@ def test_metadata_passes_mtebs_own_checks(task):
 def test_the_package_has_statistics_of_its_own_tasks_alone():
     """MTEB writes what a user calculates into the package; nothing of that is committed."""
     files = {path.stem for path in STATISTICS_DIR.glob("*.json")}
-    assert files == {t.metadata.name for t in TASKS if not issubclass(t, StreamedTask)}
+    assert files == {t.metadata.name for t in TASKS if t.spec.parallel}
 
 
 def test_descriptive_statistics_are_those_of_the_data(data_dir):

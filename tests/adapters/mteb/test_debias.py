@@ -1,7 +1,5 @@
 """Debiased encoders inside MTEB, in the store, and for users of sentence-transformers."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys
@@ -28,12 +26,11 @@ from toys.encoders import hash_embedding, meta
 from toys.training import write_tiny_xlmr
 
 import hybridir_mteb
-from hybridir_mteb.adapters.mteb import embed as mteb_embed
-from hybridir_mteb.adapters.mteb.debias import DebiasedEncoder, task_languages
-from hybridir_mteb.adapters.mteb.debiased import debiased_name, load_debiased
-from hybridir_mteb.adapters.mteb.embed import EncodeCall, embed, encode_once_of, scorer
-from hybridir_mteb.adapters.mteb.load import base_revision, load_base
+from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
+from hybridir_mteb.adapters.mteb.fit import debiased_name
+from hybridir_mteb.adapters.mteb.load import base_revision, load_base, load_debiased
 from hybridir_mteb.adapters.mteb.metas import encoder_metas
+from hybridir_mteb.adapters.mteb.models import DebiasedEncoder, task_languages
 from hybridir_mteb.debias import text as data
 from hybridir_mteb.debias.fitted import FittedDebiaser
 from hybridir_mteb.encoders import trained
@@ -49,7 +46,8 @@ from hybridir_mteb.errors import (
 )
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.specs import Debiaser
-from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer
+from hybridir_mteb.ranking.arrays import Similarity
+from hybridir_mteb.ranking.scorers import FunctionScorer, scorer_of
 from hybridir_mteb.training.leak import EvaluationTexts
 from hybridir_mteb.training.methods import METHODS
 
@@ -167,7 +165,7 @@ def test_languages_of_a_task_are_iso_639_1_where_there_is_one():
 
 
 def test_a_task_of_one_language_needs_no_detection(monkeypatch):
-    monkeypatch.setattr("hybridir_mteb.adapters.mteb.debias.detect", None)  # never called
+    monkeypatch.setattr("hybridir_mteb.debias.fitted.detect", None)  # never called
     model = DebiasedEncoder(fake(), numbering())
     mixed = [TEXTS["de"][0], TEXTS["en"][0], ""]
     assert numbers(model, mixed, ONE, PromptType.document) == [0, 0, 0]
@@ -188,7 +186,7 @@ def test_among_several_languages_each_text_is_detected():
 
 
 def test_nothing_is_detected_where_nothing_depends_on_it(monkeypatch):
-    monkeypatch.setattr("hybridir_mteb.adapters.mteb.debias.detect", None)
+    monkeypatch.setattr("hybridir_mteb.debias.fitted.detect", None)
     free = DebiasedEncoder(fake(), numbering(uses_language=False))
     assert numbers(free, TEXTS["de"], TWO, PromptType.query) == [-1, -1, -1]
     documents = DebiasedEncoder(fake(), numbering(roles=frozenset({"document"})))
@@ -212,7 +210,7 @@ def test_equal_texts_share_a_row_in_one_language_and_not_in_two():
     model = DebiasedEncoder(fake(), numbering())
     texts = ["Berlin", "Berlin", "Berlin", "Rom", "Berlin"]
     codes = ["en", "de", "en", "de", "xx"]
-    vectors, rows = embed(model, texts, PromptType.document, call(), codes)
+    vectors, rows = of_mteb(model, call()).embed(texts, "document", codes)
     assert vectors.dtype == np.float32
     assert len(vectors) == 4
     assert vectors[rows][:, 0].tolist() == [1, 0, 1, 0, -1]
@@ -224,7 +222,7 @@ def test_equal_texts_share_a_row_in_one_language_and_not_in_two():
 def test_without_given_languages_embed_does_as_encode_does():
     model = DebiasedEncoder(fake(), numbering())
     mixed = [TEXTS["en"][1], TEXTS["de"][1], TEXTS["en"][1]]
-    vectors, rows = embed(model, mixed, PromptType.document, call())
+    vectors, rows = of_mteb(model, call()).embed(mixed, "document")
     assert vectors[rows][:, 0].tolist() == [1, 0, 1]
     assert len(vectors) == 2
 
@@ -232,24 +230,24 @@ def test_without_given_languages_embed_does_as_encode_does():
 def test_embeddings_of_the_base_are_shared_and_debiased_by_its_similarity():
     base = fake()
     texts = TEXTS["de"]
-    plain = embed(base, texts, PromptType.query, call())
+    plain = of_mteb(base, call()).embed(texts, "query").matrix
     fitted = hybridir_mteb.fit_debiaser(base, TEXTS, "centre")
     model = DebiasedEncoder(base, fitted)
-    assert encode_once_of(model, call()) is encode_once_of(base, call())
+    debiased = of_mteb(model, call())
+    assert debiased.base.once is of_mteb(base, call()).once
     before = len(base.seen)
-    vectors, rows = embed(model, texts, PromptType.query, call(), ["de"] * 3)
+    found = debiased.embed(texts, "query", ["de"] * 3).matrix
     assert len(base.seen) == before
-    expected = fitted(plain[0][plain[1]], "de", "query")
-    assert vectors[rows].tolist() == expected.tolist()
-    assert model.debias(plain[0][plain[1]], "de", "query").tolist() == expected.tolist()
-    assert isinstance(scorer(model, (vectors, rows), (vectors, rows)), DenseScorer)
+    expected = fitted(plain, "de", "query")
+    assert found.tolist() == expected.tolist()
+    assert debiased.similarity is Similarity.COSINE
     assert torch.equal(model.similarity(expected, expected), base.similarity(expected, expected))
     pairs = model.similarity_pairwise(expected, expected)
     assert pairs.tolist() == pytest.approx([1, 1, 1])
-    nested = DebiasedEncoder(model, numbering())
-    again, at = embed(nested, texts, PromptType.query, call(), ["fr", "de", "xx"])
-    assert again[at][:, 0].tolist() == [2, 0, -1]
-    assert isinstance(scorer(nested, (vectors, rows), (vectors, rows)), DenseScorer)
+    nested = of_mteb(DebiasedEncoder(model, numbering()), call())
+    again = nested.embed(texts, "query", ["fr", "de", "xx"]).matrix
+    assert again[:, 0].tolist() == [2, 0, -1]
+    assert nested.similarity is Similarity.COSINE
 
 
 def test_a_similarity_of_its_own_stays_the_models():
@@ -257,9 +255,9 @@ def test_a_similarity_of_its_own_stays_the_models():
         def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
             return torch.zeros(len(embeddings1), len(embeddings2))
 
-    model = DebiasedEncoder(Own(), numbering())
-    vectors = (np.ones((2, DIMENSION), np.float32), np.arange(2))
-    found = scorer(model, vectors, vectors)
+    similarity = of_mteb(DebiasedEncoder(Own(), numbering()), call()).similarity
+    vectors = np.ones((2, DIMENSION), np.float32)
+    found = scorer_of(similarity, vectors, vectors, np.arange(2))
     assert isinstance(found, FunctionScorer)
     assert found.block(0, 1).tolist() == [[0, 0]]
 
@@ -440,7 +438,7 @@ def test_a_damaged_file_or_another_base_is_never_used(made, monkeypatch):
     monkeypatch.setitem(MODEL_REGISTRY, "test/fake", fake_meta(revision="2"))
     # The loader is asked for the old revision; this one takes what it is told.
     assert load_debiased(made.name).undebiased.mteb_model_meta.revision == "1"
-    monkeypatch.setattr("hybridir_mteb.adapters.mteb.debiased.base_revision", lambda model: "2")
+    monkeypatch.setattr("hybridir_mteb.adapters.mteb.load.base_revision", lambda model: "2")
     with pytest.raises(ChecksumError, match=r"has 2: fit it again: hybridir debias fit"):
         load_debiased(made.name)
     path = made.path / "debiaser.safetensors"
@@ -650,7 +648,7 @@ def test_a_name_registered_before_the_fit_loads_after_it(files, no_evaluation_se
 @pytest.mark.parametrize(
     "action",
     [
-        "load_base('hybridir/pocket-base', device='cpu')",
+        "BeirEncoder('hybridir/pocket-base')",
         "embed_for_fitting(Zeros(), {'de': ['a', 'b'], 'en': ['c', 'd']})",
     ],
 )
@@ -659,8 +657,8 @@ def test_it_works_without_the_autoload_hook(action, pocket_weights):
 import numpy as np
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.models.model_implementations import MODEL_REGISTRY
-from hybridir_mteb.adapters.mteb.debias import embed_for_fitting
-from hybridir_mteb.adapters.mteb.load import load_base
+from hybridir_mteb.adapters.beir import BeirEncoder
+from hybridir_mteb.adapters.mteb.fit import embed_for_fitting
 
 class Zeros(AbsEncoder):
     def __init__(self, **kwargs): ...
@@ -823,4 +821,3 @@ def test_load_debiaser_refuses_what_is_not_one():
     with pytest.raises(DataFormatError, match=r"a trained encoder.*hybridir/pocket-mixed\+centre"):
         hybridir_mteb.load_debiaser("hybridir/pocket-mixed")
     assert "centre" in installed_plugins().debiasers
-    assert mteb_embed.undebiased(None) is None

@@ -1,7 +1,5 @@
 """Any MTEB model through encode-once: the same vectors, the same keys, the same scores."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.models.model_meta import ScoringFunction
 from mteb.timing import TimingStack
-from mteb.types import PromptType
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
@@ -23,16 +20,10 @@ from toys.mteb import evaluate as run
 from toys.mteb import scores_of
 
 from hybridir_mteb import paths
-from hybridir_mteb.adapters.mteb.embed import (
-    EncodeCall,
-    encode_once_of,
-    namespace_of,
-    prompt_signature,
-    scorer,
-)
+from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
 from hybridir_mteb.encoders.cache import store_files
 from hybridir_mteb.encoders.pocket.model import load_pocket, network_of
-from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer
+from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer, scorer_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("pocket_weights")]
 TASK = "PocketQARMonolingualRetrieval"
@@ -67,10 +58,10 @@ def call(**encode_kwargs: Any) -> EncodeCall:
 def test_a_foreign_model_is_stored_by_the_content_of_its_weights(shallow, tmp_path):
     first = stock(shallow)
     scores = evaluate(first, tmp_path / "a", "eng")
-    assert encode_once_of(first, call(batch_size=32)).encoded == 48 + 144
+    assert of_mteb(first, call(batch_size=32)).once.encoded == 48 + 144
     again = stock(shallow)  # another object, equal weights
     assert evaluate(again, tmp_path / "b", "eng") == scores
-    assert encode_once_of(again, call(batch_size=32)).encoded == 0
+    assert of_mteb(again, call(batch_size=32)).once.encoded == 0
     (file,) = store_files(paths.embedding_store_dir())
     assert (file.label, file.entries) == ("test/stock", 192)
 
@@ -104,18 +95,18 @@ def test_a_class_of_its_own_is_stored_only_if_it_names_its_fingerprint(fingerpri
 
 def test_other_arguments_of_encode_are_other_embeddings(shallow):
     model = stock(shallow)
-    plain = encode_once_of(model, call(batch_size=32))
-    assert encode_once_of(model, call(batch_size=8, show_progress_bar=True)) is plain
-    assert encode_once_of(model, call(normalize_embeddings=False)) is not plain
+    plain = of_mteb(model, call(batch_size=32)).once
+    assert of_mteb(model, call(batch_size=8, show_progress_bar=True)).once is plain
+    assert of_mteb(model, call(normalize_embeddings=False)).once is not plain
 
 
 def test_the_usual_wrapper_is_scored_in_float64(shallow):
-    vectors = (np.eye(3, dtype=np.float32), np.arange(3))
-    model = stock(shallow)
-    assert isinstance(scorer(model, vectors, vectors), DenseScorer)
+    eye = np.eye(3, dtype=np.float32)
+    encoder = of_mteb(stock(shallow), call())
+    assert isinstance(scorer_of(encoder.similarity, eye, eye, np.arange(3)), DenseScorer)
     shallow.similarity_fn_name = "euclidean"
     try:
-        assert isinstance(scorer(model, vectors, vectors), FunctionScorer)
+        assert isinstance(scorer_of(encoder.similarity, eye, eye, np.arange(3)), FunctionScorer)
     finally:
         shallow.similarity_fn_name = "cosine"
 
@@ -126,7 +117,7 @@ def test_truncated_embeddings_are_never_the_full_ones(shallow, tmp_path):
     shallow.truncate_dim = 64
     try:
         short = evaluate(model, tmp_path / "short", "deu")
-        vectors, _ = encode_once_of(model, call(batch_size=32)).embed(
+        vectors, _ = of_mteb(model, call(batch_size=32)).once.embed(
             ["q"], "test", lambda texts: iter([([0], shallow.encode(["q"]))])
         )
     finally:
@@ -144,11 +135,11 @@ def test_the_prompt_is_part_of_the_key():
             raise AssertionError
 
     model = Instructed()
-    query = prompt_signature(model, PromptType.query, call())
+    query = of_mteb(model, call()).prompt("query")
     assert "find: " in query
-    assert query != prompt_signature(model, PromptType.document, call())
+    assert query != of_mteb(model, call()).prompt("document")
     model.model_prompts = {"query": "other: "}
-    assert prompt_signature(model, PromptType.query, call()) != query
+    assert of_mteb(model, call()).prompt("query") != query
 
 
 def test_bf16_results_are_kept_apart(tmp_path):
@@ -195,7 +186,7 @@ def test_weights_changed_in_place_are_encoded_anew(shallow, tmp_path):
         with torch.no_grad():
             parameter.copy_(torch.randn(parameter.shape, generator=torch.manual_seed(0)))
         evaluate(model, tmp_path / "after", "eng")
-        assert encode_once_of(model, call(batch_size=32)).encoded == 192
+        assert of_mteb(model, call(batch_size=32)).once.encoded == 192
     finally:
         with torch.no_grad():
             parameter.copy_(original)
@@ -205,7 +196,7 @@ def test_a_static_model_has_no_longest_input():
     words = Tokenizer(WordLevel({"a": 0, "b": 1}, unk_token="a"))
     static = stock(SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=4)]))
     assert static.model.max_seq_length == float("inf")
-    found = namespace_of(static, "")
+    found = of_mteb(static, call()).namespace
     assert found is not None
     assert found.max_length == 0
 

@@ -1,7 +1,5 @@
 """``hybridir search``: runs that trec_eval scores as we do."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path
@@ -21,7 +19,7 @@ from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb import run as mteb_search
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.run import check_folder, search
-from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
+from hybridir_mteb.adapters.mteb.task import make_tasks
 from hybridir_mteb.collections.readers.trec import read_qrels, read_run
 from hybridir_mteb.errors import DataFormatError, SettingError, UnknownNameError
 from hybridir_mteb.ranking.shards.listing import clear_shards, shard_files
@@ -40,7 +38,7 @@ PAIRS = {
 def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
     """The toy tasks are registered, and every encoder is the hash encoder."""
     registry = register().tasks
-    for task in make_streamed_tasks(toy_spec(), measures()):
+    for task in make_tasks(toy_spec(), measures()):
         monkeypatch.setitem(registry._items, task.metadata.name, task)
     monkeypatch.setattr(mteb_search, "load_base", lambda name, **options: HashEncoder())
 

@@ -22,12 +22,12 @@ from toys.streamed import (
 )
 
 from hybridir_mteb.adapters.mteb.register import check_task
-from hybridir_mteb.adapters.mteb.streamed import make_streamed_tasks
+from hybridir_mteb.adapters.mteb.task import make_tasks
 from hybridir_mteb.errors import DataFormatError, PluginError, SettingError, UnknownNameError
 from hybridir_mteb.measures.measure import evaluate_measures
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.plugins.specs import pool_of
-from hybridir_mteb.ranking.exact import NOT_RETRIEVED, tie_order
+from hybridir_mteb.ranking.ranking import NOT_RETRIEVED, tie_order
 
 MEASURES = measures()
 
@@ -117,8 +117,8 @@ def test_judged_passages_that_the_corpus_lacks_are_never_retrieved(tmp_path, cap
         score = scores_of(evaluate(HashEncoder(), [task_of(MONO, toy_spec(parts))], tmp_path))["sw"]
     said = [r.getMessage() for r in caplog.records if "not in the corpus" in r.getMessage()]
     assert said == [
-        f"{MONO}, subset sw: 2 relevant passages are not in the corpus and count as not found; is "
-        "the corpus complete?"
+        f"{MONO} sw: 2 relevant passages are not in the corpus and count as not found; is the "
+        "corpus complete?"
     ]
     assert score["n_missing_passages"] == 2
     known = {
@@ -251,15 +251,15 @@ def test_a_models_own_similarity_decides(tmp_path):
 
 
 def test_metadata_names_and_subsets():
-    mono, multi = make_streamed_tasks(toy_spec(), MEASURES)
+    mono, multi = make_tasks(toy_spec(), MEASURES)
     assert (mono.metadata.name, multi.metadata.name) == (MONO, MULTI)
     assert mono.metadata.eval_langs == {"sw": ["swa-Latn"], "yo": ["yor-Latn"]}
     assert multi.metadata.eval_langs["sw"] == ["swa-Latn", "yor-Latn"]
     assert (mono.metadata.main_score, mono.metadata.eval_splits) == ("ndcg_at_10", ["dev"])
-    (pooled,) = make_streamed_tasks(pool_of(toy_spec(), ["yo", "sw"]), MEASURES)
+    (pooled,) = make_tasks(pool_of(toy_spec(), ["yo", "sw"]), MEASURES)
     assert pooled.metadata.name == "StreamedSwYoMultilingualRetrieval"
     alone = toy_spec({"sw": toy_part("sw")}, task="MyData", settings=(Setting.MONOLINGUAL,))
-    (named,) = make_streamed_tasks(replace(alone, query_languages=("en",)), MEASURES)
+    (named,) = make_tasks(replace(alone, query_languages=("en",)), MEASURES)
     assert named.metadata.name == "MyData"
     assert named.metadata.eval_langs == ["eng-Latn", "swa-Latn"]
     assert named.metadata.hf_subsets == ["default"]
@@ -285,7 +285,7 @@ def test_a_collection_that_names_its_task_has_one_subset(tmp_path):
 )
 def test_a_spec_that_makes_no_task_says_why(changes, message):
     with pytest.raises(PluginError, match=message):
-        make_streamed_tasks(toy_spec(**changes), MEASURES)
+        make_tasks(toy_spec(**changes), MEASURES)
 
 
 def test_an_unknown_split_and_an_unjudged_language_are_clear_errors(tmp_path):

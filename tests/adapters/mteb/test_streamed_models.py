@@ -1,7 +1,5 @@
 """Encoders of every kind on streamed tasks: debiased, interrupted, and in bounded memory."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 
@@ -15,7 +13,7 @@ from toys.streamed import DISTINCT, MONO, MULTI, WORDS, in_memory, task_of, toy_
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb import shards as mteb_streamed_pool
-from hybridir_mteb.adapters.mteb.debias import DebiasedEncoder
+from hybridir_mteb.adapters.mteb.models import DebiasedEncoder
 from hybridir_mteb.debias.fitted import FittedDebiaser
 from hybridir_mteb.measures.measure import evaluate_measures
 from hybridir_mteb.plugins.settings import Setting
@@ -133,8 +131,8 @@ from mteb.types import PromptType
 from toys.encoders import HashEncoder
 from toys.mteb import evaluate, scores_of
 from toys.streamed import CARD, task_of
-from hybridir_mteb.collections.collection import StreamedPassage
-from hybridir_mteb.plugins.specs import StreamedPart, StreamedSpec
+from hybridir_mteb.collections.collection import CollectionPart, StreamedPassage
+from hybridir_mteb.plugins.specs import CollectionSpec
 
 class Endless:
     name = "Long"
@@ -155,8 +153,9 @@ class Quick(HashEncoder):
             yield range(start, start + len(part)), vectors
 
 for n in (10_000, 30_000):
-    part = StreamedPart("sw", {"q": "5 x"}, {"q": {"5": 1}}, Endless(n))
-    spec = StreamedSpec("Streamed", ("sw",), {"sw": part}.__getitem__, CARD, split="dev")
+    part = CollectionPart("sw", {"q": "5 x"}, {"q": {"5": 1}}, Endless(n))
+    load = {"sw": part}.__getitem__
+    spec = CollectionSpec("Streamed", ("sw",), load, CARD, split="dev", parallel=False)
     out = Path(sys.argv[2]) / str(n)
     task = task_of("StreamedMonolingualRetrieval", spec)
     score = scores_of(evaluate(Quick(), [task], out, prediction_folder=out))["sw"]

@@ -1,7 +1,5 @@
 """Collections as MTEB tasks, evaluated by mteb itself with small encoders."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """BEIR folders: every layout reads the same, as BEIR itself reads it; errors name file and line."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 from typing import Any
@@ -9,11 +7,10 @@ from typing import Any
 import pytest
 from toys.beir import CORPUS, HEADS, QRELS, QUERIES, small_folder, write
 
-from hybridir_mteb.collections.collection import StreamedPassage
+from hybridir_mteb.collections.collection import CollectionPart, StreamedPassage
 from hybridir_mteb.collections.readers.beir import beir_files, beir_splits, read_beir_folder
 from hybridir_mteb.collections.readers.verify import read_through
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, UnknownNameError
-from hybridir_mteb.plugins.specs import StreamedPart
 
 
 def named(qrels: list[tuple[str, str, int]]) -> list[dict[str, Any]]:
@@ -25,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     return small_folder(tmp_path / "demo")
 
 
-def content(part: StreamedPart) -> tuple[Any, ...]:
+def content(part: CollectionPart) -> tuple[Any, ...]:
     passages = list(part.passages.passages())
     return list(part.queries.items()), {k: dict(v) for k, v in part.qrels.items()}, passages
 
@@ -184,7 +181,7 @@ def test_reading_through_counts_what_is_wrong(folder):
     assert (found.judgements, found.relevant) == (3, 2)
     assert (found.missing, found.missing_relevant) == (2, 1)
     assert found.missing_example == ("q2", "d2")
-    clean = read_through(StreamedPart("en", {}, {}, FewHashes()))
+    clean = read_through(CollectionPart("en", {}, {}, FewHashes()))
     assert (clean.passages, clean.duplicates, clean.duplicate) == (3, 0, "")
 
 
@@ -199,4 +196,4 @@ class FewHashes:
 
 def test_ids_with_equal_hashes_are_no_duplicates(monkeypatch):
     monkeypatch.setattr("hybridir_mteb.collections.readers.verify._hash", lambda identifier: 1)
-    assert read_through(StreamedPart("en", {}, {}, FewHashes())).duplicates == 0
+    assert read_through(CollectionPart("en", {}, {}, FewHashes())).duplicates == 0

@@ -1,7 +1,5 @@
 """Readers of the LAReQA format and of the project's own JSON lines."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -115,20 +113,16 @@ def test_a_file_that_is_not_json_is_refused(tmp_path, content):
     assert "not valid JSON" in refusal(path)
 
 
-@pytest.mark.parametrize("key", ["context", "sentences", "sentence_breaks", "qas"])
-def test_a_paragraph_without_a_key_is_refused(tmp_path, key):
-    broken = paragraph(question("q", 0))
-    del broken[key]
+@pytest.mark.parametrize(
+    "key", ["context", "sentences", "sentence_breaks", "qas", "id", "question", "answers"]
+)
+def test_a_paragraph_or_a_question_without_a_key_is_refused(tmp_path, key):
+    asked = question("q", 0)
+    broken = paragraph(asked)
+    del (asked if key in asked else broken)[key]
     assert f"not in the LAReQA layout, missing or misplaced: '{key}'" in refusal(
         lareqa_file(tmp_path, [broken])
     )
-
-
-@pytest.mark.parametrize("key", ["id", "question", "answers"])
-def test_a_question_without_a_key_is_refused(tmp_path, key):
-    broken = question("q", 0)
-    del broken[key]
-    assert f"'{key}'" in refusal(lareqa_file(tmp_path, [paragraph(broken)]))
 
 
 @pytest.mark.parametrize("document", [[], {}, {"data": 3}, {"data": [{"paragraphs": ["x"]}]}])
@@ -148,15 +142,18 @@ def test_sentence_breaks_that_do_not_match_the_sentences_are_refused(tmp_path, b
     assert refusal(path).endswith("paragraph 0.1: sentences and sentence_breaks do not match")
 
 
-@pytest.mark.parametrize("broken", [[0], [0, 15, 16], ["a", "b"], 7, None])
-def test_a_sentence_break_that_is_no_pair_of_numbers_is_refused(tmp_path, broken):
-    breaks = [broken, *BREAKS[1:]]
-    assert refusal(lareqa_file(tmp_path, [paragraph(question("q", 0), sentence_breaks=breaks)]))
-
-
-def test_a_sentence_that_is_no_text_is_refused(tmp_path):
-    sentences = [3, *SENTENCES[1:]]
-    assert refusal(lareqa_file(tmp_path, [paragraph(question("q", 0), sentences=sentences)]))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *(
+            {"sentence_breaks": [broken, *BREAKS[1:]]}
+            for broken in ([0], [0, 15, 16], ["a", "b"], 7, None)
+        ),
+        {"sentences": [3, *SENTENCES[1:]]},
+    ],
+)
+def test_a_break_that_is_no_pair_of_numbers_or_a_sentence_that_is_no_text(tmp_path, changes):
+    assert refusal(lareqa_file(tmp_path, [paragraph(question("q", 0), **changes)]))
 
 
 def test_a_question_id_that_occurs_twice_is_refused(tmp_path):
@@ -231,19 +228,17 @@ def test_all_files_of_the_folder_are_read_unless_languages_are_given(tmp_path):
     assert read_jsonl("Small", tmp_path, ["fr", "de"]).languages == ("de", "fr")
 
 
-def test_a_missing_language_file_is_named(tmp_path):
-    jsonl_file(tmp_path, item())
+@pytest.mark.parametrize(
+    ("folder", "languages", "named"),
+    [("", None, ""), ("absent", None, ""), ("", ["de"], "de.jsonl")],
+)
+def test_missing_folders_and_files_are_named(tmp_path, folder, languages, named):
+    if languages:
+        jsonl_file(tmp_path, item())
     with pytest.raises(DataUnavailableError) as caught:
-        read_jsonl("Small", tmp_path, ["en", "de"])
-    assert str(tmp_path / "de.jsonl") in str(caught.value)
-    assert "'de'" in str(caught.value)
-
-
-@pytest.mark.parametrize("folder", ["", "absent"])
-def test_a_folder_without_files_is_named(tmp_path, folder):
-    with pytest.raises(DataUnavailableError) as caught:
-        read_jsonl("Small", tmp_path / folder)
-    assert str(tmp_path / folder) in str(caught.value)
+        read_jsonl("Small", tmp_path / folder, languages)
+    assert str(tmp_path / folder / named) in str(caught.value)
+    assert not languages or "'de'" in str(caught.value)
 
 
 def test_a_file_named_after_no_language_is_refused(tmp_path):

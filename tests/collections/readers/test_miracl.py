@@ -1,7 +1,5 @@
 """MIRACL: counts of the real topics and qrels, made-up corpora, and the download from the hub."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import hashlib

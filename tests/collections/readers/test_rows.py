@@ -1,7 +1,5 @@
 """Readers of passages: all formats give the same, damage is named, memory is constant."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import os

@@ -1,7 +1,5 @@
 """Reader of runs, judgements and language maps: what it reads, and what it says of faults."""
 
-from __future__ import annotations
-
 import gzip
 import re
 from pathlib import Path

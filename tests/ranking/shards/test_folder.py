@@ -14,8 +14,10 @@ from toys import TESTS
 from toys.shards import Encoder, Listed, folder_of, key, numbered, vector_of
 
 from hybridir_mteb.errors import DataFormatError, EmbeddingError, SettingError, ShardError
-from hybridir_mteb.ranking.exact import tie_order
-from hybridir_mteb.ranking.shards import ShardFolder, fill, fill_rows, shard
+from hybridir_mteb.ranking.ranking import tie_order
+from hybridir_mteb.ranking.shards import fill, shard
+from hybridir_mteb.ranking.shards.fill import fill_rows
+from hybridir_mteb.ranking.shards.folder import ShardFolder
 from hybridir_mteb.ranking.shards.shard import tie_hashes
 
 

@@ -1,7 +1,5 @@
 """Search over shards against the slow float64 reference: equal to the bit, whatever the sizes."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,18 +16,12 @@ from toys.shards import folder_of, key
 
 from hybridir_mteb.errors import EmbeddingError, ShardError
 from hybridir_mteb.ranking.arrays import Relevance, Similarity
-from hybridir_mteb.ranking.exact import best_columns, exact_ranks, tie_order
-from hybridir_mteb.ranking.judgements import MatrixScorer
-from hybridir_mteb.ranking.shards import (
-    Hits,
-    SearchOptions,
-    ShardFolder,
-    dense,
-    pairs,
-    search,
-    shard,
-    top,
-)
+from hybridir_mteb.ranking.exact import best_columns, exact_ranks
+from hybridir_mteb.ranking.matrices import MatrixScorer
+from hybridir_mteb.ranking.ranking import tie_order
+from hybridir_mteb.ranking.shards import dense, pairs, search, shard, top
+from hybridir_mteb.ranking.shards.folder import ShardFolder
+from hybridir_mteb.ranking.shards.request import Hits, SearchOptions
 
 # "cpu:0" takes the path of other devices, on the processor.
 DEVICES = ["cpu", "cpu:0"]

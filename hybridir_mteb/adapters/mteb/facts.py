@@ -1,0 +1,135 @@
+"""Language bias in a multilingual task: what one subset's queries alone cannot tell.
+
+Rank correlation compares the queries of all languages, and the language probe reads embeddings of
+the whole pool. Both are computed once for a model and task, at the first subset, so that a subset's
+scores do not depend on which others are evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hybridir_mteb.adapters.mteb.pool import EmbeddedPool, MemoryPool
+from hybridir_mteb.adapters.mteb.subset import judgements_of
+from hybridir_mteb.collections.collection import Grade
+from hybridir_mteb.encoders.encoder import Encoder
+from hybridir_mteb.measures.evaluate import Known
+from hybridir_mteb.measures.probe import probe_by_language, relevant_items, why_no_probe
+from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.ranking.arrays import IntArray
+from hybridir_mteb.ranking.correlation import mean_rank_correlation
+from hybridir_mteb.ranking.judgements import Judgements
+
+if TYPE_CHECKING:
+    from hybridir_mteb.adapters.mteb.task import CollectionTask
+
+
+@dataclass(frozen=True)
+class PoolFacts:
+    """What concerns all subsets of a multilingual task.
+
+    Attributes:
+        correlation: Query id -> mean rank correlation with its translations; empty if there are
+            none.
+        probe: Language -> accuracy of a language probe on its relevant passages; empty if it
+            cannot be trained.
+        no_probe: Why not.
+    """
+
+    correlation: Mapping[str, float]
+    probe: Mapping[str, float]
+    no_probe: str
+
+    def known(self, judged: Judgements, parallel: bool) -> Known:
+        """What they say of the queries of one subset."""
+        found = [self.correlation[query] for query in judged.query_ids or () if self.correlation]
+        return Known(
+            parallel,
+            embeddings=True,
+            correlation=np.array(found) if found else None,
+            probe=self.probe,
+            no_probe=self.no_probe,
+        )
+
+
+def pool_facts(task: CollectionTask, encoder: Encoder, pool: EmbeddedPool) -> PoolFacts:
+    """Rank correlation, where queries have translations, and language probe.
+
+    Args:
+        task: A multilingual task, its data loaded.
+        encoder: The encoder.
+        pool: The passages of all languages.
+    """
+    queries = _all_queries(task)
+    judged = judgements_of(
+        pool,
+        [(one.language, one.grades) for one in queries],
+        [one.query for one in queries] if task.spec.parallel else [one.name for one in queries],
+        [one.name for one in queries],
+    )
+    correlation: dict[str, float] = {}
+    if isinstance(pool, MemoryPool):
+        texts = [task.collection.parts[one.language].queries[one.query] for one in queries]
+        vectors = encoder.embed(texts, "query", [one.language for one in queries])
+        values = mean_rank_correlation(pool.scorer(vectors), judged.item_numbers, pool.order)
+        correlation = dict(zip([one.name for one in queries], values.tolist(), strict=True))
+    rows, languages, items = _probe_texts(judged, parallel=task.spec.parallel)
+    reason = why_no_probe(languages, items)
+    probe = {} if reason else probe_by_language(pool.vectors(rows), languages, items)
+    return PoolFacts(correlation, probe, reason)
+
+
+@dataclass(frozen=True)
+class _Query:
+    """A query of any language: its id in the files and its name in MTEB."""
+
+    language: str
+    query: str
+    name: str
+    grades: list[Grade]
+
+
+def _all_queries(task: CollectionTask) -> list[_Query]:
+    """The judged queries of all languages; of a parallel collection, translations are adjacent."""
+    found = [
+        _Query(
+            subset.query_language, query, task.prefixes(subset.query_language)[0] + query, grades
+        )
+        for subset in task.spec.subsets(Setting.MULTILINGUAL)
+        for query, grades in task.collection.judged(subset).items()
+    ]
+    if task.spec.parallel:
+        number: dict[str, int] = {}
+        for one in found:
+            number.setdefault(one.query, len(number))
+        found.sort(key=lambda one: (number[one.query], one.name))
+    return found
+
+
+def _probe_texts(judged: Judgements, *, parallel: bool) -> tuple[IntArray, list[str], list[str]]:
+    """Rows of relevant passages, their languages, and what they are about.
+
+    Queries that are not parallel are told apart by their language, too.
+    """
+    relevance = judged.present.relevance
+    if parallel:
+        rows, about = relevant_items(relevance, judged.item_numbers)
+        return rows, _codes(judged, rows), [str(number) for number in about]
+    found: list[IntArray] = []
+    items: list[str] = []
+    for number in np.unique(judged.queries):
+        code = judged.codes[number]
+        own = judged.take(np.flatnonzero(judged.queries == number)).present.relevance
+        rows, about = relevant_items(own, np.arange(own.n_queries))
+        found.append(rows)
+        items += [f"{code} {at}" for at in about]
+    rows = np.concatenate(found)
+    return rows, _codes(judged, rows), items
+
+
+def _codes(judged: Judgements, rows: IntArray) -> list[str]:
+    return [judged.codes[at] for at in judged.languages_of(rows)]

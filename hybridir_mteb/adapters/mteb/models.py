@@ -1,0 +1,235 @@
+"""Our encoders as MTEB's: a sentence-transformers model, and any encoder debiased."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from mteb.models import EncoderProtocol, SearchProtocol
+from mteb.models.abs_encoder import AbsEncoder
+from mteb.types import PromptType
+
+from hybridir_mteb.collections.languages import LANGUAGES
+from hybridir_mteb.debias.detect import MACRO, iso_639
+from hybridir_mteb.debias.fitted import FittedDebiaser
+from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
+from hybridir_mteb.errors import EmbeddingError, SettingError
+from hybridir_mteb.ranking.arrays import FloatMatrix
+
+if TYPE_CHECKING:
+    from mteb.abstasks.task_metadata import TaskMetadata
+    from sentence_transformers import SentenceTransformer
+    from torch.utils.data import DataLoader
+
+
+def torch_device(device: str | int | None) -> str | None:
+    """MTEB's device argument, which is an int when ``--device`` is given, as torch wants it."""
+    return f"cuda:{device}" if isinstance(device, int) else device
+
+
+def as_matrix(output: Any, model: object) -> FloatMatrix:
+    """What a model's ``encode`` returned, as float32.
+
+    Raises:
+        EmbeddingError: Not one vector of one length for each text.
+    """
+    try:
+        if isinstance(output, torch.Tensor):
+            output = output.detach().float().cpu().numpy()
+        return np.asarray(output, dtype=np.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise EmbeddingError(
+            f"{type(model).__name__}.encode returned {type(output).__name__}; expected one vector "
+            "of one length for each text"
+        ) from error
+
+
+class OwnRevision(AbsEncoder):
+    """An MTEB encoder whose revision is known only once it is loaded.
+
+    MTEB assigns its metadata after loading and files results under their revision, which a name
+    that was registered before does not have.
+
+    Args:
+        revision: Fingerprint that replaces the one in the metadata that MTEB hands over; None
+            leaves it.
+    """
+
+    def __init__(self, revision: str | None) -> None:
+        self._revision = revision
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "mteb_model_meta" and self._revision is not None and value is not None:
+            value = value.model_copy(update={"revision": self._revision})
+        super().__setattr__(name, value)
+
+
+@runtime_checkable
+class BatchesTexts(Protocol):
+    """An MTEB encoder that makes batches by itself and whose prompts depend on the role alone."""
+
+    def prompt(self, prompt_type: PromptType | None) -> str:
+        """The prefix of a role."""
+        ...
+
+    def text_batches(
+        self, texts: Sequence[str], prompt_type: PromptType | None
+    ) -> Iterator[tuple[Sequence[int], FloatMatrix]]:
+        """Positions and embeddings, batch by batch in any order."""
+        ...
+
+
+class SentenceEncoder(OwnRevision):
+    """MTEB encoder over a sentence-transformers model, batched by token budget.
+
+    Args:
+        model: The model; its ``prompts`` name the prefixes of ``query`` and ``document``.
+        precision: Arithmetic of the forward pass.
+        token_budget: Largest batch in tokens, padding included.
+        revision: Fingerprint of the weights, if it is known only once they are loaded.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        *,
+        precision: str = "fp32",
+        token_budget: int | None = None,
+        revision: str | None = None,
+    ) -> None:
+        super().__init__(revision)
+        self.model = model
+        self.model_prompts = {key: prompt for key, prompt in model.prompts.items() if prompt}
+        self.engine = TokenBudgetEncoder(
+            model, precision=Precision(precision), token_budget=token_budget
+        )
+
+    def prompt(self, prompt_type: PromptType | None) -> str:
+        """The prefix of a role; symmetric tasks, which have no role, use the query's."""
+        role = (prompt_type or PromptType.query).value
+        return (self.model_prompts or {}).get(role, "")
+
+    def text_batches(
+        self, texts: Sequence[str], prompt_type: PromptType | None
+    ) -> Iterator[tuple[Sequence[int], FloatMatrix]]:
+        """Embeddings batch by batch, in the order in which they are computed."""
+        return self.engine.batches(texts, self.prompt(prompt_type))
+
+    def encode(
+        self,
+        inputs: DataLoader[Any],
+        *,
+        task_metadata: TaskMetadata,
+        hf_split: str,
+        hf_subset: str,
+        prompt_type: PromptType | None = None,
+        **encode_kwargs: Any,
+    ) -> FloatMatrix:
+        """(n, dimension) float32 embeddings in input order; MTEB's batch size is not used."""
+        texts = [text for batch in inputs for text in batch["text"]]
+        return self.engine.encode(texts, self.prompt(prompt_type))
+
+
+class DebiasedEncoder(OwnRevision):
+    """An MTEB encoder whose embeddings are debiased by the language of each text.
+
+    The language is that of the task's subset if it has one; among several, and where the task
+    does not tell, it is detected. What happens to an unknown language is the debiaser's matter.
+    Symmetric tasks, which have no role, are debiased as queries.
+
+    Args:
+        undebiased: Any MTEB encoder.
+        fitted: What is applied to its embeddings.
+        revision: Fingerprint of statistics and base, if it is known only once they are loaded.
+
+    Raises:
+        SettingError: Not an encoder, or one that searches by itself.
+    """
+
+    def __init__(
+        self, undebiased: AbsEncoder, fitted: FittedDebiaser, *, revision: str | None = None
+    ) -> None:
+        check_encoder(undebiased)
+        super().__init__(revision)
+        self.undebiased = undebiased
+        self.fitted = fitted
+        self.model_prompts = getattr(undebiased, "model_prompts", None)  # a mere EncoderProtocol
+
+    def encode(
+        self,
+        inputs: DataLoader[Any],
+        *,
+        task_metadata: TaskMetadata,
+        hf_split: str,
+        hf_subset: str,
+        prompt_type: PromptType | None = None,
+        **encode_kwargs: Any,
+    ) -> FloatMatrix:
+        """(n, dimension) float32 debiased embeddings in input order.
+
+        Raises:
+            EmbeddingError: The encoder gives no vector of the statistics' dimension for each text.
+        """
+        role = (prompt_type or PromptType.query).value
+        by_language = self.fitted.needs_languages(role)
+        if by_language and isinstance(inputs, Iterator):
+            inputs = list(inputs)  # type: ignore[assignment]  # read twice: by the encoder and here
+        output = self.undebiased.encode(
+            inputs,
+            task_metadata=task_metadata,
+            hf_split=hf_split,
+            hf_subset=hf_subset,
+            prompt_type=prompt_type,
+            **encode_kwargs,
+        )
+        vectors = as_matrix(output, self.undebiased)
+        texts = [t for batch in inputs for t in batch.get("text", ())] if by_language else []
+        if len(texts) not in {0, len(vectors)}:
+            raise EmbeddingError(
+                f"{type(self.undebiased).__name__}.encode returned {len(vectors)} embeddings for "
+                f"{len(texts)} texts"
+            )
+        texts = texts or [""] * len(vectors)  # pictures and sounds have no language
+        among = task_languages(task_metadata, hf_subset)
+        return self.fitted.apply(vectors, self.fitted.languages_of(texts, None, role, among), role)
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """The undebiased encoder's similarity of all pairs."""
+        return self.undebiased.similarity(embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """The undebiased encoder's similarity of corresponding embeddings."""
+        return self.undebiased.similarity_pairwise(embeddings1, embeddings2)
+
+
+def check_encoder(model: object) -> None:
+    """Refuse what has no embeddings to debias.
+
+    Raises:
+        SettingError: Not an encoder, or one that searches by itself.
+    """
+    if not isinstance(model, EncoderProtocol) or isinstance(model, SearchProtocol):
+        raise SettingError(
+            f"{type(model).__name__} cannot be debiased: it must be an encoder with one vector for "
+            "each text, and no model that searches or reranks by itself"
+        )
+
+
+@lru_cache(maxsize=1)
+def _short_codes() -> dict[str, str]:
+    """ISO 639-3 -> ISO 639-1."""
+    own = {entry.mteb_code.split("-")[0]: code for code, entry in LANGUAGES.items()}
+    return {**{long: short for short, long in iso_639().items()}, **MACRO, **own}
+
+
+def task_languages(metadata: TaskMetadata, subset: str) -> tuple[str, ...]:
+    """Codes of a subset's languages, sorted; empty if the task does not tell.
+
+    ISO 639-1 where there is one, else MTEB's own; scripts do not count.
+    """
+    codes = metadata.hf_subsets_to_langscripts.get(subset, [])
+    long = (str(code).partition("-")[0] for code in codes)
+    return tuple(sorted({_short_codes().get(code, code) for code in long}))

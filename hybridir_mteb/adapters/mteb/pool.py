@@ -1,0 +1,242 @@
+"""The pool of a subset: in memory, in shards, or as a table for models that only search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from hybridir_mteb import paths
+from hybridir_mteb.adapters.mteb.corpus import Corpora
+from hybridir_mteb.adapters.mteb.shards import encoded
+from hybridir_mteb.collections.collection import CollectionPart, ListedPassages
+from hybridir_mteb.encoders.encoder import Encoder
+from hybridir_mteb.encoders.memory import Embedded
+from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
+from hybridir_mteb.ranking.exact import Scorer, ranks_and_top
+from hybridir_mteb.ranking.judgements import Judgements
+from hybridir_mteb.ranking.ranking import Ranking, tie_order
+from hybridir_mteb.ranking.scorers import scorer_of
+from hybridir_mteb.ranking.shards import ShardFolder, search
+from hybridir_mteb.ranking.shards.request import SearchOptions
+
+
+class Pool(Protocol):
+    """The candidates of a subset, one language after the other.
+
+    Attributes:
+        codes: Their languages.
+        sizes: (n_languages,) number of candidates in each.
+        label: Task and subset, for messages.
+    """
+
+    codes: tuple[str, ...]
+    sizes: IntArray
+    label: str
+
+    def rows_of(self, names: Sequence[str]) -> Mapping[str, int]:
+        """Rows of those ids that the pool has, as MTEB has them."""
+        ...
+
+    def rows_in(self, code: str, ids: Sequence[str]) -> Mapping[str, int]:
+        """Rows of those passages of one language that the pool has, by the files' ids."""
+        ...
+
+    def ids(self, rows: IntArray) -> list[str]:
+        """Ids of rows, as MTEB has them."""
+        ...
+
+
+class EmbeddedPool(Pool, Protocol):
+    """A pool whose passages are embedded."""
+
+    def rank(self, queries: Embedded, judged: Judgements, depth: int) -> Ranking:
+        """Exact ranks, and the best-ranked passages of each query."""
+        ...
+
+    def vectors(self, rows: IntArray) -> FloatMatrix:
+        """(n, dimension) embeddings of rows."""
+        ...
+
+
+class ListedPool:
+    """Passages that are in memory.
+
+    Args:
+        parts: Language -> its passages, listed; in the order of the pool.
+        prefixes: Language -> what stands before the files' ids.
+    """
+
+    def __init__(self, parts: Mapping[str, CollectionPart], prefixes: Mapping[str, str]) -> None:
+        self.codes, self.label = tuple(parts), " ".join(parts)
+        self._rows: dict[str, dict[str, int]] = {}
+        self.names: list[str] = []
+        self.texts: list[str] = []
+        for code, part in parts.items():
+            assert isinstance(part.passages, ListedPassages)  # noqa: S101 -- of parallel parts
+            start, listed = len(self.names), part.passages.listed
+            self._rows[code] = {passage.id: at for at, passage in enumerate(listed, start)}
+            self.names += [prefixes[code] + passage.id for passage in listed]
+            self.texts += [passage.content for passage in listed]
+        self.sizes = np.array([len(rows) for rows in self._rows.values()], np.int64)
+
+    @property
+    def languages(self) -> list[str]:
+        """(n_passages,) code of each passage."""
+        return [code for code, rows in self._rows.items() for _ in rows]
+
+    def rows_in(self, code: str, ids: Sequence[str]) -> Mapping[str, int]:
+        """Rows of those passages of one language that the pool has, by the files' ids."""
+        return self._rows[code]
+
+    def rows_of(self, names: Sequence[str]) -> Mapping[str, int]:
+        """Rows of those ids that the pool has, as MTEB has them."""
+        return {name: at for at, name in enumerate(self.names)}
+
+    def ids(self, rows: IntArray) -> list[str]:
+        """Ids of rows, as MTEB has them."""
+        return [self.names[row] for row in rows]
+
+
+class MemoryPool(ListedPool):
+    """Passages that are in memory, embedded.
+
+    Args:
+        parts: Language -> its passages, listed; in the order of the pool.
+        prefixes: Language -> what stands before the files' ids.
+        encoder: Embeds them.
+    """
+
+    def __init__(
+        self,
+        parts: Mapping[str, CollectionPart],
+        prefixes: Mapping[str, str],
+        encoder: Encoder,
+    ) -> None:
+        super().__init__(parts, prefixes)
+        self._encoder = encoder
+        self._embedded = encoder.embed(self.texts, "document", self.languages)
+        self.order = tie_order(self.names)
+
+    def scorer(self, queries: Embedded) -> Scorer:
+        """Scores of queries against the whole pool."""
+        return scorer_of(self._encoder.similarity, queries.matrix, *self._embedded)
+
+    def rank(self, queries: Embedded, judged: Judgements, depth: int) -> Ranking:
+        """Exact ranks, and the best-ranked passages of each query."""
+        return ranks_and_top(self.scorer(queries), judged.relevance, self.order, depth)
+
+    def vectors(self, rows: IntArray) -> FloatMatrix:
+        """(n, dimension) embeddings of rows."""
+        return self._embedded.vectors[self._embedded.rows[rows]]
+
+
+class ShardPool:
+    """Passages that are embedded on disk, and searched in bounded memory.
+
+    Args:
+        parts: Language -> its passages; in the order of the pool.
+        prefixes: Language -> what stands before the files' ids.
+        encoder: Embeds them.
+        dimension: Of the embeddings, to foresee the room that they take.
+        dtype: Number format on disk; None takes what the environment says.
+
+    Attributes:
+        device: Where to search; None takes a GPU if there is one.
+
+    Raises:
+        SettingError: The disk has no room for the embeddings.
+    """
+
+    def __init__(
+        self,
+        parts: Mapping[str, CollectionPart],
+        prefixes: Mapping[str, str],
+        encoder: Encoder,
+        dimension: int,
+        dtype: str | None = None,
+    ) -> None:
+        self.codes, self.dtype = tuple(parts), dtype or paths.shard_dtype()
+        self._prefixes, self._encoder = prefixes, encoder
+        self.device: str | None = None
+        self.label = " ".join(parts)
+        self._folders: dict[str, ShardFolder] = {
+            code: encoded(encoder, part, self.dtype, dimension) for code, part in parts.items()
+        }
+        self.sizes = np.array([folder.n_passages for folder in self._folders.values()], np.int64)
+        self._starts = dict(zip(self.codes, np.cumsum(self.sizes) - self.sizes, strict=True))
+
+    def rows_of(self, names: Sequence[str]) -> Mapping[str, int]:
+        """Rows of those ids that the pool has, as MTEB has them."""
+        found: dict[str, int] = {}
+        for code, prefix in self._prefixes.items():
+            own = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+            found |= {prefix + i: row for i, row in self.rows_in(code, own).items()}
+        return found
+
+    def rows_in(self, code: str, ids: Sequence[str]) -> Mapping[str, int]:
+        """Rows of those passages of one language that the pool has, by the files' ids."""
+        start, known = int(self._starts[code]), self._folders[code].rows_of(ids)
+        return {identifier: start + row for identifier, row in known.items()}
+
+    def ids(self, rows: IntArray) -> list[str]:
+        """Ids of rows in ascending order, as MTEB has them."""
+        names: list[str] = []
+        for code, folder in self._folders.items():
+            own = rows - self._starts[code]
+            own = own[(own >= 0) & (own < folder.n_passages)]
+            names += [self._prefixes[code] + identifier for identifier in folder.ids(own)]
+        return names
+
+    def rank(self, queries: Embedded, judged: Judgements, depth: int) -> Ranking:
+        """Exact ranks, and the best-ranked passages of each query."""
+        hits = search(
+            queries.matrix,
+            list(self._folders.values()),
+            depth,
+            relevance=judged.present.relevance,
+            similarity=self._encoder.similarity,
+            options=SearchOptions(self.device, label=self.label),
+        )
+        return Ranking(hits.ranks, hits.rows, hits.scores).of_judged(judged)
+
+    def vectors(self, rows: IntArray) -> FloatMatrix:
+        """(n, dimension) embeddings of rows in ascending order."""
+        parts = []
+        for code, folder in self._folders.items():
+            own = rows - self._starts[code]
+            parts.append(folder.vectors(own[(own >= 0) & (own < folder.n_passages)]))
+        return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+class TablePool:
+    """Streamed passages as tables, for models that search by themselves.
+
+    Args:
+        corpora: The tables.
+        codes: Languages, in the order of the pool.
+        prefixes: Language -> what stands before the files' ids.
+        label: Task and subset, for messages.
+    """
+
+    def __init__(
+        self, corpora: Corpora, codes: tuple[str, ...], prefixes: Mapping[str, str], label: str
+    ) -> None:
+        self.codes, self.label = codes, label
+        self._corpora, self._prefixes = corpora, prefixes
+        self.sizes = corpora.sizes(codes)
+
+    def rows_in(self, code: str, ids: Sequence[str]) -> Mapping[str, int]:
+        """Rows of those passages of one language that the pool has, by the files' ids."""
+        known = self.rows_of([self._prefixes[code] + identifier for identifier in ids])
+        return {name.removeprefix(self._prefixes[code]): row for name, row in known.items()}
+
+    def rows_of(self, names: Sequence[str]) -> Mapping[str, int]:
+        """Rows of those ids that the pool has, as MTEB has them."""
+        return self._corpora.rows_of(self.codes, names)
+
+    def ids(self, rows: IntArray) -> list[str]:
+        """Ids of rows, as MTEB has them."""
+        names: list[str] = self._corpora.pool(self.codes)[rows]["id"]
+        return names

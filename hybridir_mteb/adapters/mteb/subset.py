@@ -1,0 +1,133 @@
+"""One subset of a task: its queries, its pool, and what is relevant, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hybridir_mteb.adapters.mteb.pool import (
+    EmbeddedPool,
+    ListedPool,
+    MemoryPool,
+    Pool,
+    ShardPool,
+    TablePool,
+)
+from hybridir_mteb.collections.collection import Grade, passage_id
+from hybridir_mteb.encoders.encoder import Encoder
+from hybridir_mteb.plugins.settings import Subset
+from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.judgements import NO_ROW, Judgements
+
+if TYPE_CHECKING:
+    from hybridir_mteb.adapters.mteb.task import CollectionTask
+
+
+class SubsetView:
+    """The queries of one subset, and the pool that they are searched in.
+
+    Args:
+        task: The task, its data loaded.
+        subset: The subset.
+    """
+
+    def __init__(self, task: CollectionTask, subset: Subset) -> None:
+        self._task, self._subset = task, subset
+        self._language = subset.query_language
+        self._parts = {code: task.collection.parts[code] for code in subset.passage_languages}
+        self._prefixes = {code: task.prefixes(code)[1] for code in subset.passage_languages}
+
+    @cached_property
+    def judged(self) -> Mapping[str, Sequence[Grade]]:
+        """Query id of the files -> its judgements in the pool."""
+        return self._task.collection.judged(self._subset)
+
+    @property
+    def query_texts(self) -> list[str]:
+        """(n_queries,) texts."""
+        texts = self._task.collection.parts[self._language].queries
+        return [texts[query] for query in self.judged]
+
+    @property
+    def query_languages(self) -> list[str | None]:
+        """(n_queries,) ISO 639-1 codes."""
+        return [self._task.query_language(self._language)] * len(self.judged)
+
+    @property
+    def tie_prefix(self) -> str:
+        """Stands before an id where the tie rule hashes it: the rule knows whole ids."""
+        (code, prefix), *more = self._prefixes.items()
+        return "" if prefix or more else passage_id(code, "")
+
+    def embedded(self, encoder: Encoder, dimension: int) -> EmbeddedPool:
+        """The pool, its passages embedded in memory or in shards.
+
+        Args:
+            encoder: Embeds them.
+            dimension: Of its embeddings, to foresee the room that they take.
+        """
+        if self._task.spec.parallel:
+            return MemoryPool(self._parts, self._prefixes, encoder)
+        pool = ShardPool(self._parts, self._prefixes, encoder, dimension, self._task.shard_dtype)
+        pool.device, pool.label = self._task.device, self._label
+        return pool
+
+    def unembedded(self) -> Pool:
+        """The pool for a model that searches by itself."""
+        if self._task.spec.parallel:
+            return ListedPool(self._parts, self._prefixes)
+        return TablePool(self._task.corpora, tuple(self._parts), self._prefixes, self._label)
+
+    @property
+    def _label(self) -> str:
+        return f"{self._task.metadata.name} {self._subset.name}"
+
+    def judgements(self, pool: Pool) -> Judgements:
+        """What is relevant, by rows of the pool."""
+        prefix = self._task.prefixes(self._language)[0]
+        names = [prefix + query for query in self.judged]
+        items = list(self.judged) if self._task.spec.parallel else names
+        queries = [(self._language, grades) for grades in self.judged.values()]
+        return judgements_of(pool, queries, items, names)
+
+
+def judgements_of(
+    pool: Pool,
+    queries: Sequence[tuple[str, Sequence[Grade]]],
+    items: Sequence[str],
+    query_ids: Sequence[str],
+) -> Judgements:
+    """Judgements as arrays, from the places that passages have in a pool.
+
+    Args:
+        pool: The pool.
+        queries: Language and judgements of each query.
+        items: (n_queries,) what each query asks, which translations share.
+        query_ids: (n_queries,) unique.
+    """
+    codes = tuple(dict.fromkeys([*pool.codes, *(language for language, _ in queries)]))
+    number = {code: at for at, code in enumerate(codes)}
+    relevant = [[one for one in grades if one.grade > 0] for _, grades in queries]
+    wanted: dict[str, dict[str, int]] = {}
+    for one in (one for grades in relevant for one in grades):
+        wanted.setdefault(one.language, {})[one.passage] = NO_ROW
+    for code, rows in wanted.items():
+        known = pool.rows_in(code, list(rows))
+        rows.update((passage, known[passage]) for passage in rows if passage in known)
+    sizes = np.zeros(len(codes), np.int64)
+    sizes[: len(pool.codes)] = pool.sizes
+    flat = [one for grades in relevant for one in grades]
+    return Judgements(
+        Relevance.from_lists([[wanted[g.language][g.passage] for g in row] for row in relevant]),
+        codes,
+        queries=np.array([number[language] for language, _ in queries], np.int64),
+        entries=np.array([number[one.language] for one in flat], np.int64),
+        pool=sizes,
+        items=items,
+        gains=np.array([one.grade for one in flat], np.float64),
+        query_ids=query_ids,
+        missing=sum(row == NO_ROW for rows in wanted.values() for row in rows.values()),
+    )

@@ -1,0 +1,72 @@
+"""Numbers that users hand over: arrays, lists, tensors of torch, as NumPy arrays and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hybridir_mteb.errors import SettingError
+from hybridir_mteb.ranking.arrays import ScoreBlock
+
+
+def as_array(values: object, name: str) -> npt.NDArray[Any]:
+    """Numbers as an array, from anything that holds them, tensors of torch included.
+
+    Args:
+        values: On any device and of any precision.
+        name: For the message.
+
+    Raises:
+        SettingError: Rows of different lengths, or no numbers.
+    """
+    try:
+        array: npt.NDArray[Any] = np.asarray(_without_torch(values))
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"{name}: not a matrix of numbers ({error})") from error
+    if array.dtype.kind not in "biuf":
+        raise SettingError(f"{name}: expected numbers, got {array.dtype}")
+    return array
+
+
+def _without_torch(values: Any) -> Any:
+    if isinstance(values, list | tuple):
+        return [_without_torch(value) for value in values] if _any_tensor(values) else values
+    if not hasattr(values, "detach"):
+        return values
+    tensor = values.detach().cpu()
+    if str(tensor.dtype) == "torch.bfloat16":  # NumPy has none; float32 holds it exactly
+        tensor = tensor.float()
+    return tensor.numpy()
+
+
+def _any_tensor(values: Sequence[object]) -> bool:
+    return any(hasattr(value, "detach") for value in values)
+
+
+class MatrixScorer:
+    """Scores that are there already: (n_queries, n_passages), higher is better."""
+
+    def __init__(self, scores: npt.NDArray[np.generic]) -> None:
+        if scores.ndim != 2:
+            raise SettingError(
+                f"scores have shape {scores.shape}; expected one row for each query, one column "
+                "for each passage"
+            )
+        self._scores = scores
+
+    @property
+    def n_queries(self) -> int:
+        """Number of queries."""
+        return int(self._scores.shape[0])
+
+    @property
+    def n_passages(self) -> int:
+        """Size of the pool."""
+        return int(self._scores.shape[1])
+
+    def block(self, start: int, stop: int) -> ScoreBlock:
+        """(stop - start, n_passages) scores."""
+        return np.asarray(self._scores[start:stop], np.float64)

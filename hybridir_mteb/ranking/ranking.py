@@ -1,0 +1,132 @@
+"""What every engine gives: exact ranks and the best-ranked passages; the only tie rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.files import tie_key
+from hybridir_mteb.ranking.arrays import IntArray, Relevance, Run, ScoreBlock
+from hybridir_mteb.ranking.judgements import NO_ROW, Judgements
+
+NOT_RETRIEVED = 1 << 60  # rank of what a system left out: behind everything, in no top
+
+
+class Ties(StrEnum):
+    """How equal scores are ordered."""
+
+    HASH = "hash"
+    TREC_EVAL = "trec_eval"
+
+
+def tie_order(passage_ids: Sequence[str], ties: Ties = Ties.HASH) -> IntArray:
+    """Place of each passage among passages of equal score, 0 first.
+
+    Args:
+        passage_ids: Unique ids of the pool.
+        ties: ``HASH``, or ``TREC_EVAL`` for trec_eval's order (ids descending).
+
+    Returns:
+        (n_passages,) int64, a permutation.
+    """
+    if ties is Ties.TREC_EVAL:
+        keys = [identifier.encode() for identifier in passage_ids]
+        order = sorted(range(len(keys)), key=keys.__getitem__, reverse=True)
+    else:
+        hashes = [(tie_key(identifier), identifier) for identifier in passage_ids]
+        order = sorted(range(len(hashes)), key=hashes.__getitem__)
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order))
+    return places
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What a system found for the queries of one evaluation.
+
+    Attributes:
+        ranks: (n_entries,) 1-based ranks of what is relevant, in the order of the judgements;
+            ``NOT_RETRIEVED`` for what the pool lacks or the system left out.
+        top: (n_queries, depth) rows of the pool, best first; ``NO_ROW`` behind the end.
+        scores: (n_queries, depth) their scores; -inf behind the end.
+    """
+
+    ranks: IntArray
+    top: IntArray
+    scores: ScoreBlock = field(repr=False)
+
+    def cut(self, relevance: Relevance, lengths: IntArray) -> Ranking:
+        """The ranking of a system that returned only a part of the pool.
+
+        Args:
+            relevance: The relevant passages of each query, whose ranks these are.
+            lengths: (n_queries,) number of passages returned, which are before all others here.
+        """
+        lost = self.ranks > lengths[relevance.query_of_entry]
+        ended = np.arange(self.top.shape[1]) >= lengths[:, None]
+        return Ranking(
+            np.where(lost, NOT_RETRIEVED, self.ranks),
+            np.where(ended, NO_ROW, self.top),
+            np.where(ended, -np.inf, self.scores),
+        )
+
+    def of_judged(self, judged: Judgements) -> Ranking:
+        """The same where the ranks are those of ``judged.present`` alone."""
+        ranks = np.full(len(judged.relevance.passages), NOT_RETRIEVED)
+        ranks[judged.present.entries] = self.ranks
+        return Ranking(ranks, self.top, self.scores)
+
+
+def rank_run(
+    run: Run,
+    judged: Judgements,
+    rows_of: Callable[[Sequence[str]], Mapping[str, int]],
+    depth: int,
+    id_prefix: str = "",
+) -> Ranking:
+    """Rank what a search model returned; everything else counts as not found.
+
+    Args:
+        run: Query -> passage -> score, of every query of the judgements.
+        judged: With ``query_ids``.
+        rows_of: Gives the row of each passage id that the pool has.
+        depth: How many of the best-ranked passages.
+        id_prefix: Put before an id where the tie rule hashes it.
+
+    Raises:
+        EmbeddingError: A passage that is not in the pool, or a score that is not finite.
+    """
+    queries = list(judged.query_ids or ())
+    returned = {passage for query in queries for passage in run.get(query, ())}
+    row_of = rows_of(sorted(returned))
+    ranks = np.full(len(judged.relevance.passages), NOT_RETRIEVED)
+    top = np.full((len(queries), depth), NO_ROW)
+    scores = np.full((len(queries), depth), -np.inf)
+    bounds = judged.relevance.indptr
+    for at, query in enumerate(queries):
+        found = run.get(query, {})
+        _check(query, found, row_of)
+        ids = list(found)
+        values = np.array([found[i] for i in ids], np.float64)
+        best = np.lexsort((tie_order([id_prefix + i for i in ids]), -values))
+        rows = np.array([row_of[ids[place]] for place in best], np.int64)
+        place_of = {row: place for place, row in enumerate(rows.tolist(), 1)}
+        entries = slice(bounds[at], bounds[at + 1])
+        ranks[entries] = [
+            place_of.get(row, NOT_RETRIEVED) for row in judged.relevance.passages[entries].tolist()
+        ]
+        kept = min(depth, len(rows))
+        top[at, :kept], scores[at, :kept] = rows[:kept], values[best][:kept]
+    return Ranking(ranks, top, scores)
+
+
+def _check(query: str, found: Mapping[str, float], row_of: Mapping[str, int]) -> None:
+    for passage, score in found.items():
+        if passage not in row_of:
+            raise EmbeddingError(f"the search returned {passage!r}, not in the pool")
+        if not (isinstance(score, (int, float, np.number)) and np.isfinite(score)):
+            raise EmbeddingError(f"query {query}: score of {passage} is {score}")
