@@ -171,8 +171,8 @@ class HubFolder:
     Attributes:
         repository: ``owner/name`` of the data set.
         revision: Commit of the data set.
-        folder: Folder there.
-        count: Number of files there: ``docs-0.jsonl.gz`` and so on.
+        folder: Folder of the data set that the files are in.
+        count: Number of files: ``docs-0.jsonl.gz`` and so on.
         place: Folder below the mirror and below the cache, with forward slashes.
         how: Command that fetches the files, for messages.
     """
