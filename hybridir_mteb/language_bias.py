@@ -214,8 +214,9 @@ def of_predictions(
     found = read_predictions(Path(path), maps, _judgements_of_mteb)
     judged = judgements_of(found.qrels, found.doc_languages, found.query_languages, found.items)
     if found.n_passages is not None:
-        sizes = [found.n_passages.get(code, 0) for code in judged.codes]
-        judged = replace(judged, pool=np.array(sizes))
+        codes = tuple(dict.fromkeys([*judged.codes, *found.n_passages]))  # some are never found
+        sizes = [found.n_passages.get(code, 0) for code in codes]
+        judged = replace(judged, codes=codes, pool=np.array(sizes))
     return _of_judged_run(found.run, judged, found.doc_languages, chosen)
 
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from toys.bias import LANGUAGES, Parallel, write_predictions
+from toys.streamed import MULTI, toy_part, toy_spec
 
 from hybridir_mteb import language_bias
 from hybridir_mteb.errors import (
@@ -23,6 +24,7 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
+from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.report import BiasReport
 from hybridir_mteb.ranking.arrays import Relevance
@@ -267,6 +269,18 @@ def test_predictions_of_some_languages_keep_the_whole_pool(pocketqa, tmp_path):
     report = language_bias.of_predictions(tmp_path, resamples=0)
     assert report.query_languages == ("de",)
     assert report.passage_languages == tuple(sorted(spec.languages))
+
+
+def test_languages_that_no_run_finds_count_in_the_pool(tmp_path, monkeypatch):
+    sizes = {"sw": 30, "te": 240, "yo": 30}
+    parts = {code: replace(toy_part("sw", n), language=code) for code, n in sizes.items()}
+    spec = toy_spec(parts)
+    monkeypatch.setitem(installed_plugins().collections._items, spec.name, spec)
+    run = {f"q:sw:q{at}": {"p:sw:0#0": 0.9, "p:yo:0#1": 0.8} for at in (0, 2)}
+    write_predictions(tmp_path, MULTI, run)
+    report = language_bias.of_predictions(tmp_path, resamples=0)
+    assert report.n_passages == sizes
+    assert report.means["same_language_share_at_10"] == pytest.approx(0.5 / (30 / 300))
 
 
 def test_predictions_of_other_tasks_need_languages(tmp_path):

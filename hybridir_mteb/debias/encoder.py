@@ -58,6 +58,10 @@ class Debiased:
         """The base's state: statistics do not change."""
         return self.base.state()
 
+    def use(self, role: Role) -> str:
+        """The base's settings and prompt, and the statistics."""
+        return f"{self.base.use(role)}|{self.fitted.fingerprint if self.changes(role) else ''}"
+
     def embed(
         self, texts: Sequence[str], role: Role, languages: Sequence[str | None] | None = None
     ) -> Embedded:

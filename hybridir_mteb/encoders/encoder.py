@@ -49,6 +49,10 @@ class Encoder(Protocol):
         """What changes when weights are trained or merged in place, or settings are changed."""
         ...
 
+    def use(self, role: Role) -> str:
+        """All that a vector depends on besides weights, text and language, as one string."""
+        ...
+
     def embed(
         self, texts: Sequence[str], role: Role, languages: Sequence[str | None] | None = None
     ) -> Embedded:
@@ -108,6 +112,10 @@ class TextEncoder(ABC):
     def state(self) -> str:
         """Settings and weights, as far as they can be told cheaply."""
         return f"{self.variant}|{self.stamp}"
+
+    def use(self, role: Role) -> str:
+        """Settings and prompt."""
+        return f"{self.variant}|{self.prompt(role)}"
 
     def identity(self, role: Role) -> str | None:
         """Digest of weights, settings and prompt; None if the weights cannot be seen."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -151,11 +151,17 @@ class PerModel(Generic[Value]):
         """
         if id(model) not in self._found:
             self._found[id(model)] = {}
-            weakref.finalize(model, self._found.pop, id(model), None)
+            # It must not keep this alive as long as the model lives.
+            weakref.finalize(model, _forget, weakref.ref(self), id(model))
         known = self._found[id(model)]
         if way not in known or known[way][0] != state:
             known[way] = (state, make())
         return known[way][1]
+
+
+def _forget(values: weakref.ref[PerModel[Any]], model: int) -> None:
+    if (found := values()) is not None:
+        found._found.pop(model, None)
 
 
 _ONCE: PerModel[EncodeOnce] = PerModel()

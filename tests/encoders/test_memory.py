@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hybridir_mteb.encoders import memory as encode_once
 from hybridir_mteb.encoders.cache import EmbeddingStore, Namespace
-from hybridir_mteb.encoders.memory import EncodeOnce, encode_once_for
+from hybridir_mteb.encoders.memory import EncodeOnce, PerModel, encode_once_for
 from hybridir_mteb.errors import EmbeddingError
 
 
@@ -216,3 +216,12 @@ def test_weights_in_another_state_start_a_new_memory():
     model = Model()
     before = encode_once_for(model, "", "epoch 1", lambda: None)
     assert encode_once_for(model, "", "epoch 2", lambda: None) is not before
+
+
+def test_what_is_forgotten_before_the_model_is_freed_at_once():
+    model, values = Model(), PerModel()
+    value = weakref.ref(values.get(model, "s", Model))
+    assert value() is not None
+    del values
+    gc.collect()
+    assert value() is None

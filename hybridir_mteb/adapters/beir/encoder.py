@@ -60,11 +60,11 @@ class BeirEncoder:
         register()  # names are ours, too, and the autoload hook may be off
         if language is not None:
             check_language(language)
-        self.language = language
+        self.language, self.keep = language, keep
         self.model = encoder_of(model)
         # No subset of the task has this name: its languages are not those of BEIR's texts.
         metadata = task_metadata_of(task or FITTING_TASK)
-        self._call = EncodeCall(metadata, "test", "", {}, label="BEIR", keep=keep)
+        self._call = EncodeCall(metadata, "test", "", {}, label="BEIR")
 
     def encode_queries(self, queries: Sequence[str], batch_size: int = 16, **options: Any) -> Any:
         """Embeddings of queries.
@@ -108,7 +108,8 @@ class BeirEncoder:
         Args:
             role: ``query`` or ``document``.
         """
-        encoder: Any = of_mteb(self.model, self._call)
+        # What lies in files outlives what memory knows of the weights.
+        encoder: Any = of_mteb(self.model, replace(self._call, keep=False))
         debiasers = []
         while isinstance(encoder, Debiased):
             debiasers.append(encoder.fitted.fingerprint)
@@ -173,7 +174,8 @@ class BeirEncoder:
                 f"{', '.join(unknown)}: not an option of BeirEncoder, which takes "
                 f"{', '.join(sorted(_OPTIONS))}; the encoder's own prompts are always applied"
             )
-        call = replace(self._call, encode_kwargs={"batch_size": batch_size}, pool=pool)
+        kwargs = {"batch_size": batch_size}
+        call = replace(self._call, encode_kwargs=kwargs, pool=pool, keep=self.keep)
         languages = None if self.language is None else [self.language] * len(texts)
         if pool is not None:
             self._base().network()

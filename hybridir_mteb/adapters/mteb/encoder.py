@@ -56,7 +56,8 @@ class EncodeCall:
         subset: Name of the subset.
         encode_kwargs: Arguments for ``encode``, such as ``batch_size``.
         label: Shown beside progress bars; by default task and subset.
-        keep: Whether embeddings stay in memory and in the store.
+        keep: Whether embeddings stay in memory and in the store; if not, weights are also read anew
+            each time that they are told apart.
         pool: Processes of sentence-transformers that share the work, if there are any.
     """
 
@@ -170,6 +171,8 @@ class MtebEncoder(TextEncoder):
             return model.embedding_fingerprint or None
         if module is None or type(model) not in _KNOWN:
             return None
+        if not self.keep:
+            return module_fingerprint(module)
         return _FINGERPRINTS.get(
             model, self.stamp, lambda: module_fingerprint(module), self.variant
         )

@@ -83,7 +83,7 @@ def evaluate_subset(task: CollectionTask, model: Any, data: Any, asked: Asked) -
         EmbeddingError: Embeddings or scores that cannot be ranked.
         SettingError: The disk has no room for the passages' embeddings.
     """
-    subset = SubsetView(task, task.subset(asked.subset))
+    subset = SubsetView(task, task.subset(asked.subset), data)
     call = EncodeCall(task.metadata, asked.split, asked.subset, asked.encode_kwargs)
     if isinstance(model, SearchProtocol):
         found = _of_search_model(task, subset, (model, data, call), asked)

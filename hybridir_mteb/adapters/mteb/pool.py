@@ -35,16 +35,20 @@ class Pool(Protocol):
     sizes: IntArray
     label: str
 
-    def rows_of(self, names: Sequence[str]) -> Mapping[str, int]:
-        """Rows of those ids that the pool has, as MTEB has them."""
-        ...
-
     def rows_in(self, code: str, ids: Sequence[str]) -> Mapping[str, int]:
         """Rows of those passages of one language that the pool has, by the files' ids."""
         ...
 
     def ids(self, rows: IntArray) -> list[str]:
-        """Ids of rows, as MTEB has them."""
+        """Ids of rows in ascending order, as MTEB has them."""
+        ...
+
+
+class SearchedPool(Pool, Protocol):
+    """A pool for models that search by themselves."""
+
+    def rows_of(self, names: Sequence[str]) -> Mapping[str, int]:
+        """Rows of those ids that the pool has, as MTEB has them."""
         ...
 
 
@@ -56,7 +60,7 @@ class EmbeddedPool(Pool, Protocol):
         ...
 
     def vectors(self, rows: IntArray) -> FloatMatrix:
-        """(n, dimension) embeddings of rows."""
+        """(n, dimension) embeddings of rows in ascending order."""
         ...
 
 
@@ -167,14 +171,6 @@ class ShardPool:
         self.sizes = np.array([folder.n_passages for folder in self._folders.values()], np.int64)
         self._starts = dict(zip(self.codes, np.cumsum(self.sizes) - self.sizes, strict=True))
 
-    def rows_of(self, names: Sequence[str]) -> Mapping[str, int]:
-        """Rows of those ids that the pool has, as MTEB has them."""
-        found: dict[str, int] = {}
-        for code, prefix in self._prefixes.items():
-            own = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
-            found |= {prefix + i: row for i, row in self.rows_in(code, own).items()}
-        return found
-
     def rows_in(self, code: str, ids: Sequence[str]) -> Mapping[str, int]:
         """Rows of those passages of one language that the pool has, by the files' ids."""
         start, known = int(self._starts[code]), self._folders[code].rows_of(ids)
@@ -229,8 +225,10 @@ class TablePool:
 
     def rows_in(self, code: str, ids: Sequence[str]) -> Mapping[str, int]:
         """Rows of those passages of one language that the pool has, by the files' ids."""
-        known = self.rows_of([self._prefixes[code] + identifier for identifier in ids])
-        return {name.removeprefix(self._prefixes[code]): row for name, row in known.items()}
+        prefix, at = self._prefixes[code], self.codes.index(code)
+        start = int(self.sizes[:at].sum())
+        known = self._corpora.rows_of((code,), [prefix + identifier for identifier in ids])
+        return {name.removeprefix(prefix): start + row for name, row in known.items()}
 
     def rows_of(self, names: Sequence[str]) -> Mapping[str, int]:
         """Rows of those ids that the pool has, as MTEB has them."""
@@ -238,5 +236,5 @@ class TablePool:
 
     def ids(self, rows: IntArray) -> list[str]:
         """Ids of rows, as MTEB has them."""
-        names: list[str] = self._corpora.pool(self.codes)[rows]["id"]
+        names: list[str] = self._corpora.pool(self.codes).select_columns("id")[rows]["id"]
         return names

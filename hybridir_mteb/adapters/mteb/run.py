@@ -67,7 +67,10 @@ def search(
         UnknownNameError: No such encoder, task or subset.
         DataUnavailableError: The encoder or the data cannot be had.
         DataFormatError: An id that a run cannot hold.
+        TypeError: There is no option of a name.
     """
+    if unknown := set(options) - set(RunOptions.__annotations__):
+        raise TypeError(f"search() has no option {', '.join(sorted(unknown))}")
     depth, precision = options.get("depth", DEPTH), options.get("precision")
     if depth < 1:
         raise SettingError(f"depth={depth} (--depth): give 1 or more")

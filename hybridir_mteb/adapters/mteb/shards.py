@@ -98,8 +98,8 @@ def encoded(encoder: Encoder, part: CollectionPart, dtype: str, dimension: int) 
 def _shards_of(encoder: Encoder) -> _ModelShards:
     """What is known of an encoder in its present state."""
     identity = encoder.identity(ROLE)
-    way = identity or encoder.state()
-    return _SHARDS.get(encoder.host, encoder.state(), lambda: _ModelShards(identity), way)
+    state, use = encoder.state(), encoder.use(ROLE)
+    return _SHARDS.get(encoder.host, state, lambda: _ModelShards(identity), use)
 
 
 def _fill(folder: ShardFolder, encoder: Encoder, part: CollectionPart, dimension: int) -> None:

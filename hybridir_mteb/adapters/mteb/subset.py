@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from hybridir_mteb.adapters.mteb.pool import (
     ListedPool,
     MemoryPool,
     Pool,
+    SearchedPool,
     ShardPool,
     TablePool,
 )
@@ -32,18 +33,22 @@ class SubsetView:
     Args:
         task: The task, its data loaded.
         subset: The subset.
+        data: The subset as MTEB lays it out; who takes queries out there does not want them asked.
     """
 
-    def __init__(self, task: CollectionTask, subset: Subset) -> None:
+    def __init__(self, task: CollectionTask, subset: Subset, data: Any) -> None:
         self._task, self._subset = task, subset
         self._language = subset.query_language
         self._parts = {code: task.collection.parts[code] for code in subset.passage_languages}
+        self._query_prefix = task.prefixes(self._language)[0]
+        self._asked = set(data["queries"]["id"])
         self._prefixes = {code: task.prefixes(code)[1] for code in subset.passage_languages}
 
     @cached_property
     def judged(self) -> Mapping[str, Sequence[Grade]]:
         """Query id of the files -> its judgements in the pool."""
-        return self._task.collection.judged(self._subset)
+        judged, prefix = self._task.collection.judged(self._subset), self._query_prefix
+        return {query: grades for query, grades in judged.items() if prefix + query in self._asked}
 
     @property
     def query_texts(self) -> list[str]:
@@ -75,7 +80,7 @@ class SubsetView:
         pool.device, pool.label = self._task.device, self._label
         return pool
 
-    def unembedded(self) -> Pool:
+    def unembedded(self) -> SearchedPool:
         """The pool for a model that searches by itself."""
         if self._task.spec.parallel:
             return ListedPool(self._parts, self._prefixes)
@@ -87,8 +92,7 @@ class SubsetView:
 
     def judgements(self, pool: Pool) -> Judgements:
         """What is relevant, by rows of the pool."""
-        prefix = self._task.prefixes(self._language)[0]
-        names = [prefix + query for query in self.judged]
+        names = [self._query_prefix + query for query in self.judged]
         items = list(self.judged) if self._task.spec.parallel else names
         queries = [(self._language, grades) for grades in self.judged.values()]
         return judgements_of(pool, queries, items, names)

@@ -9,6 +9,10 @@ import pytest
 import torch
 from beir.retrieval.evaluation import EvaluateRetrieval
 from beir.retrieval.search import dense
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import BoW, StaticEmbedding
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 from toys.beir import BeirHash, toy_set
 from toys.encoders import HashEncoder
 
@@ -96,6 +100,9 @@ def test_without_keeping_each_call_encodes_anew():
     assert len(encoder.model.seen) == 2
     assert (encoder.encode_corpus(["a", "b", "a"]) == first).all()
     assert len(encoder.model.seen) == 4
+    encoder.keep = True
+    assert [len(encoder.encode_corpus(["a"])) for _ in range(2)] == [1, 1]
+    assert len(encoder.model.seen) == 5
 
 
 def test_what_is_no_encoder_is_refused():
@@ -137,11 +144,19 @@ def test_names_objects_and_debiased_encoders_give_the_vectors_of_mteb():
 
 def tiny_sentence_transformer() -> Any:
     """A network of two numbers a word, quick to send to other processes."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import BoW
-
     words = [f"w{at}" for at in range(12)]
     return SentenceTransformer(modules=[BoW(vocab=words)], device="cpu")
+
+
+def test_the_key_of_saved_embeddings_sees_every_weight():
+    words = Tokenizer(WordLevel({f"w{at}": at for at in range(100)}, unk_token="w0"))
+    network = SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=8)], device="cpu")
+    encoder = BeirEncoder(network)
+    before = encoder.embedding_key("document")
+    assert before is not None
+    with torch.no_grad():
+        next(network.parameters())[9, 7] += 1  # no sample of the cheap digest
+    assert encoder.embedding_key("document") != before
 
 
 @pytest.mark.slow

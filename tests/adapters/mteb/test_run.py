@@ -204,3 +204,9 @@ def test_tables_of_passages_are_shown_and_cleared():
 def test_dtype_and_device_reach_the_task(tmp_path):
     found = dict(search("test/hash", MONO, tmp_path, subsets=["sw"], dtype="float16", device="cpu"))
     assert found["sw"].scores["shard_dtype"] == "float16"
+
+
+def test_an_option_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="no option depht"):
+        next(search("test/hash", MONO, tmp_path, depht=3))
+    assert not list(tmp_path.iterdir())

@@ -7,6 +7,7 @@ from dataclasses import replace
 import mteb
 import numpy as np
 import pytest
+import torch
 from toys.encoders import HashEncoder, Reversed, WordSearch
 from toys.mteb import evaluate, measures, scores_of
 from toys.streamed import (
@@ -107,6 +108,49 @@ def test_a_model_without_fingerprint_leaves_no_shards(tmp_path, monkeypatch):
     assert list((tmp_path / "shards").iterdir())
     del model
     assert not list((tmp_path / "shards").iterdir())
+
+
+class Instructed(HashEncoder):
+    """Has another instruction for each task."""
+
+    def get_instruction(self, task_metadata, prompt_type):
+        return task_metadata.name
+
+
+def test_another_instruction_is_another_embedding_also_without_a_fingerprint(tmp_path):
+    model = Instructed(None)
+    evaluate(model, [task_of(MONO), task_of(MULTI)], tmp_path)
+    assert model.passages_seen() == 2 * DISTINCT
+
+
+class Trainable(HashEncoder):
+    """Its weights can be seen, and nothing is known of what it does with them."""
+
+    def __init__(self):
+        super().__init__(None)
+        self.model = torch.nn.Linear(2, 2)
+
+
+def test_shards_of_weights_that_have_changed_are_deleted(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRIDIR_SHARD_DIR", str(tmp_path / "shards"))
+    model, folders = Trainable(), []
+    for run in ("a", "b"):
+        evaluate(model, [task_of(MONO)], tmp_path / run)
+        folders += [{path.name for path in (tmp_path / "shards").iterdir() if path.is_dir()}]
+        torch.nn.init.constant_(model.model.weight, 0.5)
+    assert model.passages_seen() == 2 * DISTINCT
+    assert [len(found) for found in folders] == [1, 1]
+    assert folders[0] != folders[1]
+
+
+@pytest.mark.parametrize("model", [HashEncoder(), WordSearch()], ids=["encoder", "search"])
+def test_queries_that_are_taken_out_of_the_dataset_are_not_asked(model, tmp_path):
+    task = task_of(MULTI)
+    task.load_data()
+    data = task.dataset["sw"]["dev"]
+    data["queries"] = data["queries"].select(range(3))
+    score = scores_of(evaluate(model, [task], tmp_path))
+    assert (score["sw"]["n_queries"], score["yo"]["n_queries"]) == (3, 7)
 
 
 def test_judged_passages_that_the_corpus_lacks_are_never_retrieved(tmp_path, caplog):
