@@ -6,11 +6,18 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from hybridir_mteb._moved import old_names
 from hybridir_mteb.debias.fitted import FittedDebiaser
 from hybridir_mteb.encoders.encoder import Encoder, Role
 from hybridir_mteb.encoders.memory import Embedded
 from hybridir_mteb.files import digest_of
 from hybridir_mteb.ranking.arrays import FloatMatrix, ScoreFunction, Similarity
+
+__getattr__ = old_names(
+    "debias.encoder",
+    "adapters.mteb.load adapters.mteb.fit adapters.mteb.metas",
+    "SEPARATOR check_names debiased_metas debiased_name load_debiased",
+)
 
 
 class Debiased:

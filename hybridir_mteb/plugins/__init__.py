@@ -2,5 +2,9 @@
 
 from hybridir_mteb._moved import old_names
 
-NAMES = "Plugins Registry installed_plugins load_plugins ENTRY_POINT_GROUP DISTRIBUTION"
-__getattr__ = old_names("plugins", "plugins.registry plugins.manager installed", NAMES)
+NAMES = (
+    "Plugins Registry installed_plugins load_plugins ENTRY_POINT_GROUP DISTRIBUTION "
+    "AnyCollection Item"
+)
+PLACES = "plugins.registry plugins.manager plugins.specs installed"
+__getattr__ = old_names("plugins", PLACES, NAMES)

@@ -149,20 +149,26 @@ class CollectionSpec:
         return self.task or task_name(self.name, setting, context)
 
 
-def StreamedSpec(  # noqa: N802 -- was a class up to version 0.1
-    name: str,
-    languages: tuple[str, ...],
-    load: Callable[[str], CollectionPart],
-    card: CollectionCard,
-    **options: Any,
-) -> CollectionSpec:
+_AFTER_CARD = ("files", "split", "settings", "task", "query_languages", "main_score", "corpora")
+
+
+class _Streamed(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, CollectionSpec) and not instance.parallel
+
+
+class StreamedSpec(metaclass=_Streamed):
     """Deprecated: ``CollectionSpec`` with ``parallel=False``; goes with version 0.3."""
-    warnings.warn(
-        "StreamedSpec(…) is CollectionSpec(…, parallel=False) now",
-        DeprecationWarning,
-        stacklevel=2,
-    )
-    return CollectionSpec(name, languages, load, card, parallel=False, **options)
+
+    def __new__(  # type: ignore[misc]
+        cls, name: str, languages: tuple[str, ...], load: Any, card: Any, *more: Any, **options: Any
+    ) -> CollectionSpec:
+        """Such a collection; ``more`` are its other values in the order of version 0.1."""
+        now = "StreamedSpec(…) is CollectionSpec(…, parallel=False) now"
+        warnings.warn(now, DeprecationWarning, stacklevel=2)
+        options |= {"parallel": False}
+        given = zip(_AFTER_CARD[: len(more)], more, strict=True)
+        return CollectionSpec(name, languages, load, card, **dict(given), **options)
 
 
 OptionValue = float | int | str | bool | tuple[str, ...]

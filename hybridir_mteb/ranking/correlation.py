@@ -27,7 +27,7 @@ def full_ranking(row: ScoreBlock, order: IntArray, by_place: IntArray) -> IntArr
 
     Args:
         row: (n_passages,) scores.
-        order: Place of each passage among equals, from ``ranking.exact.tie_order``.
+        order: Place of each passage among equals, from ``ranking.ranking.tie_order``.
         by_place: Columns in tie order, ``argsort(order)``.
 
     Returns:
@@ -105,19 +105,32 @@ def mean_rank_correlation(
     values = np.full(len(items), np.nan)
     limit = max(1, block_bytes // (8 * scorer.n_passages))
     cuts = _cuts(scorer, depth, lengths)
+    by_place = np.argsort(order)
     for start, stop in _blocks(items, limit):
         scores = scorer.block(start, stop)
         check_scores(scores, start)
         part = slice(start, stop)
-        _correlate(scores, items[part], cuts[part], order, values[part])
+        _correlate(scores, items[part], cuts[part], (order, by_place), values[part])
     return values
 
 
 def _correlate(
-    scores: ScoreBlock, items: IntArray, cuts: IntArray, order: IntArray, values: Values
+    scores: ScoreBlock,
+    items: IntArray,
+    cuts: IntArray,
+    ties: tuple[IntArray, IntArray],
+    values: Values,
 ) -> None:
-    """Fill in the values of a block of queries, which holds all translations of its items."""
-    by_place = np.argsort(order)
+    """Fill in the values of a block of queries, which holds all translations of its items.
+
+    Args:
+        scores: (n_queries, n_passages) scores of the block.
+        items: (n_queries,) ascending numbers; translations of one query share a number.
+        cuts: (n_queries,) how many passages of each ranking are told apart.
+        ties: Place of each passage among equals, and the columns in the order of these places.
+        values: (n_queries,) where the correlations are written.
+    """
+    order, by_place = ties
     firsts = np.flatnonzero(np.diff(items, prepend=items[0] - 1))
     ends = np.append(firsts[1:], len(items))
 

@@ -18,11 +18,11 @@ from hybridir_mteb import paths
 from hybridir_mteb.collections.download import locate
 from hybridir_mteb.collections.own import OWNER, AddedFolder, added_folders
 from hybridir_mteb.collections.readers.beir import read_beir_folder
-from hybridir_mteb.collections.readers.rows import read_rows
 from hybridir_mteb.errors import DataUnavailableError, LeakError
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.specs import CollectionSpec
 from hybridir_mteb.training.pairs import Source, normalise
+from hybridir_mteb.training.sources.jsonl import read_objects
 
 # In letters: "In the 1990s." occurs everywhere and proves nothing.
 SHORTEST = 16
@@ -150,7 +150,7 @@ def _beir(folder: Path) -> Iterator[str]:
     for name in ("corpus.jsonl", "queries.jsonl"):
         if not (folder / name).is_file():
             raise DataUnavailableError(f"{folder / name}: missing; not a BEIR folder")
-        for _, row in read_rows(folder / name):
+        for _, row in read_objects(folder / name):
             yield str(row.get("text", ""))
 
 

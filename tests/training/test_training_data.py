@@ -85,9 +85,22 @@ def test_a_malformed_line_is_named_with_its_file(tmp_path, row, message):
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_an_empty_file_among_others_is_passed_over(tmp_path, content):
+    write(tmp_path / "en.jsonl", GOOD)
+    (tmp_path / "xx.jsonl").write_text(content)
+    assert [item.id for item in read_jsonl(tmp_path).items] == ["a"]
+    with pytest.raises(DataFormatError, match="no line in any language"):
+        read_jsonl(tmp_path / "xx.jsonl")
+    with pytest.raises(DataFormatError, match="no question in de, en"):
+        read_questions(tmp_path / "xx.jsonl", corpus())
+
+
 def test_missing_data_say_so(tmp_path):
-    with pytest.raises(DataUnavailableError, match="no such file"):
+    with pytest.raises(DataUnavailableError, match="no such file; check the path in the recipe's"):
         read_jsonl(tmp_path / "none.jsonl")
+    with pytest.raises(DataUnavailableError, match="no such file; check the path in the recipe's"):
+        read_questions(tmp_path / "none.jsonl", corpus())
     with pytest.raises(DataUnavailableError, match=r"no \*\.jsonl"):
         read_jsonl(tmp_path)
 
@@ -236,6 +249,14 @@ def test_texts_of_all_evaluation_sets_are_known(data_dir):
     assert known.not_at_hand == []
     assert {"XQuADR", "MLQAR", "PocketQAR", "MIRACL topics", "cranfield-beir"} <= set(known.checked)
     assert known.find("How many points did the Panthers defense surrender?") == "XQuADR"
+
+
+def test_an_empty_file_of_a_beir_folder_is_passed_over(tmp_path, monkeypatch):
+    monkeypatch.delenv("HYBRIDIR_DATA_DIR", raising=False)
+    write(tmp_path / "corpus.jsonl", {"_id": "p", "text": "Nothing but one passage of a corpus."})
+    (tmp_path / "queries.jsonl").write_text("")
+    known = evaluation_texts([tmp_path])
+    assert known.find("nothing but one passage of a corpus") == tmp_path.name
 
 
 def test_sets_that_are_not_at_hand_are_named(monkeypatch):

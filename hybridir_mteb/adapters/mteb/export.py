@@ -1,4 +1,4 @@
-"""Tasks of collections as what :mod:`hybridir_mteb.export` writes."""
+"""Tasks of collections as what :mod:`hybridir_mteb.collections.export` writes."""
 
 from __future__ import annotations
 

@@ -30,7 +30,6 @@ ID_FIELDS = ("_id", "docid", "id")
 BUFFER_BYTES = 1 << 20
 PARQUET_ROWS = 1024
 Row = tuple[int, Mapping[str, Any]]
-_BOM = b"\xef\xbb\xbf"
 _COLUMNS = {*ID_FIELDS, "title", "text", "query-id", "corpus-id", "score"}  # no embeddings, say
 
 
@@ -122,14 +121,24 @@ def read_rows(path: Path, start: int = 0, stop: int | None = None) -> Generator[
     """
     if not path.is_file():
         raise DataUnavailableError(f"{path}: no such file")
-    read = _parquet_rows if path.suffix == ".parquet" else _json_rows
+    read = _parquet_rows if path.suffix == ".parquet" else json_rows
     count = yield from read(path, start, stop)
     if not count and stop != 0:
         raise DataFormatError(f"{path}: the file is empty; is it the right one?")
     return count
 
 
-def _json_rows(path: Path, start: int, stop: int | None) -> Generator[Row, None, int]:
+def json_rows(path: Path, start: int = 0, stop: int | None = None) -> Generator[Row, None, int]:
+    """As :func:`read_rows`, of a file of JSON lines that exists and may be empty.
+
+    Args:
+        path: The file.
+        start: Number of rows to pass over.
+        stop: Number of rows after which to end; by default all.
+
+    Raises:
+        DataFormatError: The file is damaged, or a line is no JSON object in UTF-8.
+    """
     at = 0
     with reading(path) as stream:
         for number, line in enumerate(stream, 1):

@@ -40,7 +40,7 @@ def search(
     """The best passages of each query and exact ranks of relevant ones, in one pass.
 
     A score is the float64 cosine or dot product of the stored vectors; equal scores are ordered by
-    the hash of the passage id, as in :mod:`hybridir_mteb.ranking.exact`.
+    the hash of the passage id, as by :func:`~hybridir_mteb.ranking.ranking.tie_order`.
 
     Args:
         queries: (n_queries, dimension) float32.

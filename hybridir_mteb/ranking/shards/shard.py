@@ -93,7 +93,9 @@ def by_number(numbers: IntArray) -> Iterator[tuple[int, IntArray]]:
 
 
 def tie_hashes(prefix: str, ids: Sequence[str]) -> HashArray:
-    """Hashes that order passages of equal score, as :func:`hybridir_mteb.ranking.exact.tie_order`.
+    """Hashes that order passages of equal score.
+
+    The order is that of :func:`~hybridir_mteb.ranking.ranking.tie_order`.
 
     Raises:
         DataFormatError: An id is not valid Unicode.

@@ -6,17 +6,29 @@ one ``id`` and different languages are translations of each other; they may be i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hybridir_mteb.collections.languages import LANGUAGES
-from hybridir_mteb.collections.readers.rows import read_rows
+from hybridir_mteb.collections.readers.rows import Row, json_rows
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
 
 REQUIRED = ("id", "language", "query", "passage")
 KNOWN = {*REQUIRED, "negatives", "document"}
+
+
+def read_objects(path: Path) -> Iterator[Row]:
+    """Line numbers, from 1, and JSON objects of a file, which may be empty; no blank lines.
+
+    Raises:
+        DataUnavailableError: There is no such file.
+        DataFormatError: A line is no JSON object in UTF-8; with file and line.
+    """
+    if not path.is_file():
+        raise DataUnavailableError(f"{path}: no such file; check the path in the recipe's data")
+    yield from json_rows(path)
 
 
 def read_jsonl(place: Path, languages: tuple[str, ...] = (), *, origin: str = "") -> Source:
@@ -38,7 +50,7 @@ def read_jsonl(place: Path, languages: tuple[str, ...] = (), *, origin: str = ""
     examples: dict[str, dict[str, Example]] = {}
     documents: dict[str, str] = {}
     for path in files:
-        for number, row in read_rows(path):
+        for number, row in read_objects(path):
             where = f"{path}, line {number}"
             code, example = _check(row, where)
             if languages and code not in languages:

@@ -8,21 +8,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hybridir_mteb.collections.readers.rows import read_rows
 from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
 from hybridir_mteb.training.sources.documents import LineParallel
+from hybridir_mteb.training.sources.jsonl import read_objects
 
 
 def read_questions(path: Path, corpus: LineParallel, *, origin: str = "") -> Source:
     """Questions with the sentence that answers each, in the languages that both have.
 
     Raises:
+        DataUnavailableError: There is no such file.
         DataFormatError: Malformed JSON, a line that does not exist, an empty question; with file
             and line.
     """
     items = []
-    for number, row in read_rows(path):
+    for number, row in read_objects(path):
         at = row.get("line")
         where = f"{path}, line {number}"
         if not isinstance(at, int) or not 0 <= at < len(corpus.documents):
