@@ -36,7 +36,7 @@ OLD = sorted(
 
 
 @pytest.mark.parametrize("old", OLD)
-def test_an_old_path_gives_a_module_with_the_names_of_its_new_places(old: str) -> None:
+def test_an_old_path_gives_a_module_with_the_names_of_its_new_places(old):
     module = import_module(f"hybridir_mteb.{old}")
     own = [name for name in dir(module) if not name.startswith("_")]
     assert own or old in PACKAGES
@@ -52,13 +52,13 @@ def test_every_name_that_has_a_place_is_found_by_its_old_path(old: str, names: l
 
 
 @pytest.mark.parametrize(("old", "name"), WRITTEN)
-def test_a_name_by_its_old_path_warns_and_works(old: str, name: str) -> None:
+def test_a_name_by_its_old_path_warns_and_works(old, name):
     module = import_module(f"hybridir_mteb.{old}")
     with pytest.warns(DeprecationWarning, match="has moved to"):
         assert getattr(module, name) is not None
 
 
-def test_names_that_never_were_are_still_missing() -> None:
+def test_names_that_never_were_are_still_missing():
     with pytest.raises(ImportError):
         import_module("hybridir_mteb.no_such_module")
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

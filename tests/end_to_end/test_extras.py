@@ -102,7 +102,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return made
 
 
-def test_the_base_has_no_optional_package_and_each_extra_has_its_own() -> None:
+def test_the_base_has_no_optional_package_and_each_extra_has_its_own():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     for name, of_extras in OPTIONAL.values():
@@ -113,7 +113,7 @@ def test_the_base_has_no_optional_package_and_each_extra_has_its_own() -> None:
 
 
 @pytest.mark.slow
-def test_evaluation_needs_no_extra(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluation_needs_no_extra(runs, monkeypatch):
     monkeypatch.setenv("HIDDEN", ALL)
     runs.mteb("hash", "pins/hash", *PARALLEL)
     found = runs.results("hash")
@@ -131,9 +131,7 @@ def test_evaluation_needs_no_extra(runs: Runs, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.slow
-def test_debiasing_needs_no_extra_where_languages_are_known(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_debiasing_needs_no_extra_where_languages_are_known(runs, monkeypatch):
     monkeypatch.setenv("HIDDEN", ALL)
     pinned = json.loads((PINS / "debiasing.json").read_text(encoding="utf-8"))
     assert differences(pinned, json.loads(json.dumps(runs.debiasing())), SUMS) == []
@@ -143,9 +141,7 @@ def test_debiasing_needs_no_extra_where_languages_are_known(
 @pytest.mark.parametrize(
     ("hidden", "what", "message", "extra"), MISSING, ids=[message for *_, message, _ in MISSING]
 )
-def test_a_missing_package_is_one_message_with_the_command(
-    hidden: str, what: str, message: str, extra: str, runs: Runs
-) -> None:
+def test_a_missing_package_is_one_message_with_the_command(hidden, what, message, extra, runs):
     code = "import" in what
     command = [sys.executable, *(["-c", what] if code else ["-m", "hybridir_mteb", *what.split()])]
     environment = runs.environment(HIDDEN=hidden)
