@@ -72,6 +72,17 @@ def test_a_module_has_one_job_and_fits_on_a_few_screens():
     assert {n for n in plain if not n.startswith("docs/")} - entry_points() == set()
 
 
+def test_numpy_is_imported_before_its_parts():
+    """``import numpy.typing`` does not wait for a thread that imports numpy, and then fails."""
+    parts = re.compile(r"^(?:import|from) numpy\.", re.MULTILINE)
+    early = {
+        name
+        for name, text in sources().items()
+        if (found := parts.search(text)) and "\nimport numpy as np\n" not in text[: found.start()]
+    }
+    assert early == set()
+
+
 def test_a_function_fits_on_a_screen():
     long = {n for n, node in functions() if node.end_lineno - node.lineno >= LONGEST_FUNCTION}
     assert long - PERMITTED == set()

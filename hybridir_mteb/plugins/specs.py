@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy.typing as npt
+import numpy as np
 
 from hybridir_mteb.errors import PluginError, UnknownNameError
 from hybridir_mteb.plugins.settings import (
@@ -220,7 +220,7 @@ class TrainingMethod:
     transform: Callable[[MethodContext], TextTransform] | None = None
 
 
-Tensors = Mapping[str, npt.NDArray[Any]]
+Tensors = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
 ROLES = ("query", "document")
 _DEBIASER_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
