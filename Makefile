@@ -11,7 +11,7 @@ POCKET_TASKS = PocketQARMonolingualRetrieval PocketQARCrossLingualRetrieval Pock
 AGAIN = --overwrite-strategy always
 # Test processes; each computes on one core, so that they do not slow one another down.
 WORKERS ?= 2
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST = OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .PHONY: demo test test-fast lint docs bench bench-scale xquad train-pocket compare-pocket debias-pocket compare-debiasing stats clean
