@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+MESSAGE_LIMIT = 300  # characters of other people's text in a message
+_JOINERS = "\u200c\u200d"  # parts of words in Persian and Hindi, harmless on a terminal
+
 
 class HybridIRError(Exception):
     """Base class of every error that this package raises on purpose."""
@@ -98,7 +101,35 @@ def one_line(error: BaseException, limit: int | None = None) -> str:
         error: The error.
         limit: Number of characters that are kept; by default all.
     """
-    return " ".join(str(error).split())[:limit] or type(error).__name__
+    return printable(" ".join(str(error).split()), limit) or type(error).__name__
+
+
+def printable(text: str, limit: int | None = MESSAGE_LIMIT) -> str:
+    """Text that a terminal shows in one line as it is: control characters become escapes.
+
+    Args:
+        text: Any text, such as a name that somebody else has chosen.
+        limit: Number of characters that are kept, an ellipsis included; None keeps all.
+    """
+    if limit is not None and len(text) > limit:
+        text = text[: limit - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in _JOINERS else ascii(char)[1:-1] for char in text
+    )
+
+
+def quoted(value: object, limit: int = MESSAGE_LIMIT) -> str:
+    """What a user gave, in quotes where it is text, for a message in one line.
+
+    Args:
+        value: The value.
+        limit: Number of characters that are kept.
+    """
+    if isinstance(value, str) and len(value) > limit:
+        value = value[:limit]  # the repr of a book is a book
+    return printable(repr(value), limit)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
