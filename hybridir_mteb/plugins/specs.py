@@ -201,8 +201,8 @@ class TrainingMethod:
         name: Lower case, such as ``hybrid``.
         summary: One sentence: what a batch is, and the loss.
         source: The paper that describes it.
-        batches: Kind of batch: ``mono``, ``xx``, ``cross``, ``mixed`` or ``hybrid``; empty for a
-            method that trains nothing.
+        batches: Kind of batch: ``mono``, ``xx``, ``cross``, ``bilingual``, ``mixed`` or ``hybrid``;
+            empty for a method that trains nothing.
         options: Options with their default values; a recipe's ``method_options`` may change them.
             ``batches``, ``alpha``, ``mixes`` and ``batch_language`` are options of every method.
         unlabelled: Whether batches carry unlabelled text in random languages.

@@ -70,8 +70,21 @@ METHODS = (
     TrainingMethod("base", "No training: the backbone as published.", ""),
     TrainingMethod("mono", "One language a batch (X-X-mono); InfoNCE.", LAREQA, "mono"),
     TrainingMethod("xx", "Monolingual pairs, languages mixed (X-X); InfoNCE.", LAREQA, "xx"),
-    TrainingMethod("cross", "One ordered language pair a batch; InfoNCE.", LAREQA, "cross"),
-    TrainingMethod("mixed", "Every pair draws both languages (X-Y); InfoNCE.", LAREQA, "mixed"),
+    TrainingMethod(
+        "cross", "Every pair draws two different languages (X-Y); InfoNCE.", LAREQA, "cross"
+    ),
+    TrainingMethod(
+        "bilingual",
+        "One ordered language pair a batch, what version 0.1 called cross; InfoNCE.",
+        "a narrower reading of X-Y (LAReQA)",
+        "bilingual",
+    ),
+    TrainingMethod(
+        "mixed",
+        "Every pair draws both languages on their own; InfoNCE.",
+        "close to the mixed batches of arXiv 2404.08118 and 2405.00977",
+        "mixed",
+    ),
     TrainingMethod(
         "hybrid",
         "With probability alpha a mono batch, else a cross batch; InfoNCE.",

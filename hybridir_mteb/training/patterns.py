@@ -1,7 +1,7 @@
 """What a batch is: the languages of its queries and passages, one class for each kind.
 
 LAReQA (Roy et al. 2020) names X-X-mono, X-X and X-Y; hybrid batches are Elmahdy et al. 2024
-(arXiv 2408.10536).
+(arXiv 2408.10536), whose figure 2 shows that every pair of an X-Y batch has languages of its own.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ class Shape:
         kind: Name of the pattern that drew it.
         required: Languages that every item must have.
         draw: The languages of one item.
+        languages: How many languages every item must have, whichever they are.
     """
 
     kind: str
     required: tuple[int, ...]
     draw: DrawLanguages
+    languages: int = 1
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,9 @@ class LanguageCounts:
     Attributes:
         both: (n_languages, n_languages) items that exist in both; on the diagonal, in the one.
         smallest: Items with different passages that a batch needs, on all devices together.
-        temperature: Languages are drawn with probability proportional to size ** (1 / temperature):
-            1 is proportional, infinity uniform.
+        temperature: Where a batch or a pair has a choice of languages, they are drawn with
+            probability proportional to size ** (1 / temperature): 1 is proportional, infinity
+            uniform. The language of a ``mono`` batch is uniform in any case.
         distinct: Like ``both``, but items with one passage count once; by default ``both``.
     """
 
@@ -53,11 +56,14 @@ class LanguageCounts:
     temperature: float = 1.0
     distinct: IntArray | None = None
 
+    def enough(self) -> Flags:
+        """(n_languages, n_languages) whether the items in both languages fill a batch."""
+        return (self.both if self.distinct is None else self.distinct) >= self.smallest
+
     def weights(self) -> Values:
         """(n_languages, n_languages) unnormalised probabilities; 0 where no batch can be filled."""
-        enough = (self.both if self.distinct is None else self.distinct) >= self.smallest
-        scaled: Values = np.where(enough, self.both, 0).astype(float) ** (1 / self.temperature)
-        return np.where(enough, scaled, 0.0)
+        scaled: Values = np.maximum(self.both, 1).astype(float) ** (1 / self.temperature)
+        return np.where(self.enough(), scaled, 0.0)
 
 
 class Pattern(Protocol):
@@ -91,14 +97,14 @@ def _too_few(counts: LanguageCounts, what: str) -> str:
 
 @dataclass(frozen=True)
 class Mono:
-    """One language for all queries and passages of a batch."""
+    """One language for all queries and passages of a batch, drawn uniformly (X-X-mono)."""
 
     language: int | None = None
     name: str = field(default="mono", init=False)
 
     def shape(self, rng: np.random.Generator, counts: LanguageCounts) -> Shape:
         """See :class:`Pattern`."""
-        weights = counts.weights().diagonal()
+        weights = counts.enough().diagonal().astype(float)
         if self.language is not None:
             weights = np.where(np.arange(len(weights)) == self.language, weights, 0.0)
         chosen = _choose(rng, weights, _too_few(counts, "no language"))
@@ -106,10 +112,13 @@ class Mono:
 
 
 @dataclass(frozen=True)
-class Cross:
-    """One ordered pair of different languages: queries in the first, passages in the second."""
+class Bilingual:
+    """One ordered pair of different languages: queries in the first, passages in the second.
 
-    name: str = field(default="cross", init=False)
+    A narrower reading of X-Y; until version 0.1 it was called ``cross``.
+    """
+
+    name: str = field(default="bilingual", init=False)
 
     def shape(self, rng: np.random.Generator, counts: LanguageCounts) -> Shape:
         """See :class:`Pattern`."""
@@ -126,6 +135,7 @@ class XX:
 
     name: str = field(default="xx", init=False)
     languages: ClassVar[int] = 1  # that a pair draws
+    different: ClassVar[bool] = False
 
     def shape(self, rng: np.random.Generator, counts: LanguageCounts) -> Shape:
         """See :class:`Pattern`."""
@@ -136,11 +146,14 @@ class XX:
         weights: Values = sizes ** (1 / counts.temperature - 1)
 
         def draw(rng: np.random.Generator, has: Flags) -> tuple[int, int]:
-            mine = weights * has
-            drawn = [_choose(rng, mine, "an item has no language") for _ in range(self.languages)]
+            mine, drawn = weights * has, []
+            for _ in range(self.languages):
+                drawn.append(_choose(rng, mine, "an item has too few languages"))
+                if self.different:
+                    mine[drawn[-1]] = 0.0
             return drawn[0], drawn[-1]
 
-        return Shape(self.name, (), draw)
+        return Shape(self.name, (), draw, self.languages if self.different else 1)
 
 
 @dataclass(frozen=True)
@@ -149,6 +162,14 @@ class Mixed(XX):
 
     name: str = field(default="mixed", init=False)
     languages: ClassVar[int] = 2
+
+
+@dataclass(frozen=True)
+class Cross(Mixed):
+    """Every pair draws two different languages of its own (X-Y)."""
+
+    name: str = field(default="cross", init=False)
+    different: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -179,7 +200,13 @@ class Hybrid:
         return pattern.shape(rng, counts)
 
 
-SIMPLE: dict[str, Callable[[], Pattern]] = {"mono": Mono, "xx": XX, "cross": Cross, "mixed": Mixed}
+SIMPLE: dict[str, Callable[[], Pattern]] = {
+    "mono": Mono,
+    "xx": XX,
+    "cross": Cross,
+    "bilingual": Bilingual,
+    "mixed": Mixed,
+}
 
 
 def pattern(
@@ -188,7 +215,7 @@ def pattern(
     """The pattern of this name.
 
     Args:
-        name: ``mono``, ``xx``, ``cross``, ``mixed`` or ``hybrid``.
+        name: ``mono``, ``xx``, ``cross``, ``bilingual``, ``mixed`` or ``hybrid``.
         alpha: Share of the first of the two in ``hybrid``.
         mixes: The two patterns that ``hybrid`` mixes.
 

@@ -137,23 +137,26 @@ class _Pool:
         self._rng = rng
         # Uses so far, plus a random fraction that orders items used equally often.
         self._priority = rng.random(len(self._ids))
-        self._eligible: dict[tuple[int, ...], IntArray] = {}
+        self._eligible: dict[tuple[int, tuple[int, ...]], IntArray] = {}
         has = self._has.astype(np.int64)
         distinct = _count_distinct(self._has, [table.keys[item] for item in self._ids])
         self.counts = LanguageCounts(has.T @ has, group, temperature, distinct)
 
     def take(self, shape: Shape) -> list[int]:
         """Positions of items for one step, those used least first, no two with one passage."""
-        if shape.required not in self._eligible:
+        wanted = shape.languages, shape.required
+        if wanted not in self._eligible:
             fits = self._has[:, list(shape.required)].all(axis=1)
-            self._eligible[shape.required] = np.flatnonzero(fits)
-        eligible = self._eligible[shape.required]
+            fits &= self._has.sum(axis=1) >= shape.languages
+            self._eligible[wanted] = np.flatnonzero(fits)
+        eligible = self._eligible[wanted]
         chosen = self._distinct(self._first(eligible, 4 * self._group))
         if len(chosen) < self._group:
             chosen = self._distinct(self._first(eligible, len(eligible)))
         if len(chosen) < self._group:
+            several = f"in {shape.languages} languages or more, " if shape.languages > 1 else ""
             raise DataFormatError(
-                f"{self._name}: only {len(chosen)} items with different passages fit a "
+                f"{self._name}: only {len(chosen)} items {several}with different passages fit a "
                 f"{shape.kind} batch, {self._group} are needed: add data, or use smaller batches"
             )
         self._priority[chosen] = np.floor(self._priority[chosen]) + 1

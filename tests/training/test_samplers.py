@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from hybridir_mteb.errors import DataFormatError, SettingError
 from hybridir_mteb.training.pairs import Columns, Draw, Example, PairDataset, Source, TrainingItem
-from hybridir_mteb.training.patterns import XX, Cross, Hybrid, Mixed, Mono, pattern
+from hybridir_mteb.training.patterns import XX, Bilingual, Cross, Hybrid, Mixed, Mono, pattern
 from hybridir_mteb.training.samplers import PairBatchSampler
 
-PATTERNS = [Mono(), XX(), Cross(), Mixed(), Hybrid()]
+PATTERNS = [Mono(), XX(), Cross(), Bilingual(), Mixed(), Hybrid()]
 
 
 def items(n: int, languages: str = "en de fr", prefix: str = "i") -> tuple[TrainingItem, ...]:
@@ -48,20 +48,25 @@ def test_batches_have_the_languages_that_their_kind_promises(kind):
         if shape.kind == "mono":
             assert len(set(pairs)) == 1
             assert pairs[0][0] == pairs[0][1]
-        elif shape.kind == "cross":
+        elif shape.kind == "bilingual":
             assert len(set(pairs)) == 1
             assert pairs[0][0] != pairs[0][1]
+        elif shape.kind == "cross":
+            assert all(query != passage for query, passage in pairs)
+            assert len(set(pairs)) > 1
         elif shape.kind == "xx":
             assert all(query == passage for query, passage in pairs)
         else:
             assert shape.kind == "mixed"
 
 
-def test_mixed_and_xx_mix_languages_within_a_batch():
+def test_mixed_cross_and_xx_mix_languages_within_a_batch():
     data = dataset(items(64))
     mixed = next(iter(PairBatchSampler(data, 32, pattern=Mixed())))
     pairs = Counter(languages_of(data, draw) for draw in mixed)
     assert len(pairs) >= 7  # of the nine; 32 draws miss three of them with probability 0.003
+    cross = next(iter(PairBatchSampler(data, 32, pattern=Cross())))
+    assert len({languages_of(data, draw) for draw in cross}) >= 5  # of the six
     xx = next(iter(PairBatchSampler(data, 32, pattern=XX())))
     assert len({languages_of(data, draw) for draw in xx}) == 3
 
@@ -98,33 +103,51 @@ def test_shares_of_kinds_and_languages():
     data = dataset(items(800))
     kinds: Counter[str] = Counter()
     pairs: Counter[tuple[int, ...]] = Counter()
+    crossed: Counter[tuple[str, str]] = Counter()
     sampler = PairBatchSampler(data, 2, pattern=Hybrid(alpha=0.3))
     for epoch in range(5):
         sampler.set_epoch(epoch)
-        for shape, _ in sampler.batches():
+        for shape, batch in sampler.batches():
             kinds[shape.kind] += 1
             pairs[shape.required] += 1
+            crossed.update(languages_of(data, draw) for draw in batch if shape.kind == "cross")
     total = sum(kinds.values())
     # Four standard deviations of a binomial.
     assert abs(kinds["mono"] / total - 0.3) < 4 * np.sqrt(0.3 * 0.7 / total)
     mono = [pairs[at,] for at in range(3)]
     assert max(mono) - min(mono) < 4 * np.sqrt(2 * kinds["mono"] / 3)
-    assert len([pair for pair in pairs if len(pair) == 2]) == 6
+    assert len(crossed) == 6  # ordered pairs of three languages, each as often as the others
+    mean = crossed.total() / 6
+    assert max(abs(count - mean) for count in crossed.values()) < 4 * np.sqrt(mean)
 
 
-def test_languages_in_proportion_to_size_and_flatter_with_temperature():
-    data = dataset(items(900, "en") + items(100, "de", prefix="d"))
+def share_of_german(pattern: Mono | Bilingual | Mixed, temperature: float = 1.0) -> float:
+    """Share of queries in the language that a tenth of the items has."""
+    data = dataset(items(900, "en fr") + items(100, "de fr", prefix="d"))
+    sampler = PairBatchSampler(data, 2, pattern=pattern, temperature=temperature)
+    spoken: Counter[str] = Counter()
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        for batch in sampler:
+            spoken.update(languages_of(data, draw)[0] for draw in batch)
+    return spoken["de"] / (spoken["de"] + spoken["en"])
 
-    def share(temperature: float) -> float:
-        sampler = PairBatchSampler(data, 2, pattern=Mono(), temperature=temperature)
-        shapes: list[int] = []
-        for epoch in range(4):
-            sampler.set_epoch(epoch)
-            shapes += [shape.required[0] for shape, _ in sampler.batches()]
-        return shapes.count(data.items.languages.index("de")) / len(shapes)
 
-    assert abs(share(1.0) - 0.1) < 0.03
-    assert abs(share(1e9) - 0.5) < 0.05
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_the_language_of_a_mono_batch_is_uniform(temperature):
+    assert abs(share_of_german(Mono(), temperature) - 0.5) < 0.05
+
+
+@pytest.mark.parametrize("kind", [Bilingual(), Mixed()], ids=lambda kind: kind.name)
+def test_languages_in_proportion_to_size_and_flatter_with_temperature(kind):
+    assert abs(share_of_german(kind) - 0.1) < 0.03
+    assert share_of_german(kind, 1e9) > 0.12
+
+
+def test_a_cross_batch_holds_no_item_of_a_single_language():
+    data = dataset(items(8, "en de") + items(40, "en", "e"))
+    for batch in PairBatchSampler(data, 8, pattern=Cross()):
+        assert {item_of(data, draw) for draw in batch} == set(range(8))
 
 
 def test_sources_are_never_mixed_and_have_their_shares():
@@ -183,6 +206,8 @@ def test_impossible_batches_say_what_is_missing():
     with pytest.raises(DataFormatError, match="add data, or use smaller batches"):
         PairBatchSampler(dataset(items(3)), 4)
     with pytest.raises(DataFormatError, match="no pair of languages"):
+        list(PairBatchSampler(dataset(items(20, "en")), 4, pattern=Bilingual()))
+    with pytest.raises(DataFormatError, match="only 0 items in 2 languages or more, with diff"):
         list(PairBatchSampler(dataset(items(20, "en")), 4, pattern=Cross()))
     with pytest.raises(SettingError, match="alpha"):
         Hybrid(alpha=1.5)
