@@ -129,7 +129,10 @@ def quoted(value: object, limit: int = MESSAGE_LIMIT) -> str:
     """
     if isinstance(value, str) and len(value) > limit:
         value = value[:limit]  # the repr of a book is a book
-    return printable(repr(value), limit)
+    try:
+        return printable(repr(value), limit)
+    except (ValueError, RecursionError):  # more digits, or nested deeper, than Python prints
+        return type(value).__name__
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
