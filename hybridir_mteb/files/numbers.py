@@ -1,7 +1,7 @@
 """The grammars of numbers that people write: grades, scores and settings.
 
-Python's ``int`` and ``float`` take more than any format means by a number: ``1_0`` is ten there, and
-so are digits of other scripts; True is one, and "nan" and "infinity" are numbers.
+Python's ``int`` and ``float`` take more than any format means by a number: ``1_0`` is ten there,
+digits are those of any script, True is one, and "nan" and "infinity" are numbers.
 """
 
 from __future__ import annotations
