@@ -353,18 +353,22 @@ def test_predictions_that_say_nothing_are_refused(tmp_path):
     with pytest.raises(SettingError, match="none of the 96 judged queries"):
         language_bias.of_predictions(tmp_path)  # takes the multilingual one
     broken = tmp_path / "X_predictions.json"
-    for text in ("{", "[]", '{"de": 3}', '{"de": {"test": [1]}}', '{"de": {}}'):
+    twice = '{"de": {"test": {"q": {"d": 1}, "q": {"d": 2}}}}'
+    for text in (
+        *("{", "[]", '{"de": 3}', '{"de": {"test": [1]}}', '{"de": {}}', "[" * 100_000, twice),
+        *('{"de": {"test": {"q": []}}}', '{"de": {"test": {"q": [["d", 1]]}}}'),
+    ):
         broken.write_text(text)
         with pytest.raises(DataFormatError, match=r"X_predictions\.json"):
             language_bias.of_predictions(broken)
-    for score in ("NaN", "Infinity", '"high"', "null", "[1]"):
+    for score in ("NaN", "1e999", "Infinity", '"high"', "null", "[1]", "true", "9" * 400):
         broken.write_text(f'{{"de": {{"test": {{"q": {{"d": {score}}}}}}}}}')
         message = r"X_predictions\.json: the score .* of document 'd' for query 'q' is not a finite"
         with pytest.raises(DataFormatError, match=message):
             language_bias.of_predictions(broken)
     packed = tmp_path / "X_predictions.json.gz"
     packed.write_text("{}")
-    with pytest.raises(DataFormatError, match=r"X_predictions\.json\.gz: not a prediction file"):
+    with pytest.raises(DataFormatError, match=r"X_predictions\.json\.gz: .* gzip file is damaged"):
         language_bias.of_predictions(packed)
     broken.write_text('{"de": {"test": {"q": {"d": 1}}}, "en": {"test": {"q": {"d": 1}}}}')
     with pytest.raises(DataFormatError, match="query 'q' is in several subsets"):
