@@ -67,11 +67,14 @@ def export(
 @models_app.command("import")
 def import_(
     source: Annotated[Path, typer.Argument(help="Exported zip archive, or an encoder's folder.")],
+    over_shipped: Annotated[
+        bool, typer.Option("--over-shipped", help="Hide an encoder of the package of this name.")
+    ] = False,
 ) -> None:
     """Take an encoder into the store, its weights checked against their fingerprint."""
     from hybridir_mteb.encoders.trained import import_encoder
 
-    encoder = import_encoder(source)
+    encoder = import_encoder(source, over_shipped=over_shipped)
     say(f"{encoder.name} {encoder.fingerprint}", wrap=True)
 
 

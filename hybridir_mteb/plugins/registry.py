@@ -57,6 +57,11 @@ class Registry(Generic[Item]):
         self._items[name] = item
         self._owner[name] = plugin
 
+    def discard(self, name: str) -> None:
+        """Forget one thing that turned out to be unusable."""
+        self._items.pop(name, None)
+        self._owner.pop(name, None)
+
     def __getitem__(self, name: str) -> Item:
         if name not in self._items:
             known = ", ".join(sorted(self._items)) or "none"
