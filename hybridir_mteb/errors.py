@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -162,6 +163,18 @@ def quoted(value: object, limit: int = MESSAGE_LIMIT) -> str:
     if isinstance(value, str) and len(value) > limit:
         value = value[:limit]  # the repr of a book is a book
     return printable(text_of(value, repr), limit)
+
+
+def plain_logger(name: str) -> logging.Logger:
+    """A module's logger whose messages hold no control characters, whatever names are in them."""
+    logger = logging.getLogger(name)
+    logger.addFilter(_as_one_line)  # once, however often
+    return logger
+
+
+def _as_one_line(record: logging.LogRecord) -> bool:
+    record.msg, record.args = printable(record.getMessage(), None), ()
+    return True
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

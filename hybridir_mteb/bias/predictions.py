@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import logging
 import math
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,14 +17,14 @@ from hybridir_mteb.collections.collection import (
     passage_id,
     query_id,
 )
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError, SettingError
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError, SettingError, plain_logger
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.settings import Context, Setting
 from hybridir_mteb.plugins.specs import CollectionSpec
 from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.shards.listing import shard_files
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 SUFFIX = "_predictions.json"
 MODEL_KEY = "mteb_model_meta"

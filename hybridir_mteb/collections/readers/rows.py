@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import logging
 import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,9 +21,9 @@ from typing import Any, BinaryIO
 
 from hybridir_mteb.collections.collection import StreamedPassage
 from hybridir_mteb.collections.readers.digests import content_digest
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError, plain_logger
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 ID_FIELDS = ("_id", "docid", "id")
 BUFFER_BYTES = 1 << 20
