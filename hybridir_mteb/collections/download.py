@@ -7,7 +7,6 @@ pinned commit. A single file is checked in mirror and cache, too; a folder of ma
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,13 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb import paths
-from hybridir_mteb.errors import ChecksumError, DataFormatError, DataUnavailableError, one_line
+from hybridir_mteb.errors import (
+    ChecksumError,
+    DataFormatError,
+    DataUnavailableError,
+    one_line,
+    plain_logger,
+    printable,
+)
 from hybridir_mteb.files import sha256_of, write_text
 
 if TYPE_CHECKING:
     import requests
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 CHUNK_BYTES = 1 << 16
 TIMEOUT_S = 30.0
@@ -156,7 +162,9 @@ def _append(response: requests.Response, part: Path, have: int, name: str) -> No
     total = have + int(length) if length else None
     with (
         part.open("r+b" if have else "wb") as stream,
-        tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=name) as bar,
+        tqdm(
+            total=total, initial=have, unit="B", unit_scale=True, desc=printable(name, 100)
+        ) as bar,
     ):
         stream.seek(have)
         for chunk in response.iter_content(CHUNK_BYTES):

@@ -8,7 +8,6 @@ ever trusted. Oldest files go first when the store outgrows its limit.
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import re
 import sqlite3
@@ -23,7 +22,9 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-logger = logging.getLogger(__name__)
+from hybridir_mteb.errors import plain_logger
+
+logger = plain_logger(__name__)
 
 FORMAT = 1
 SUFFIX = ".sqlite"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from hybridir_mteb.encoders import trained
-from hybridir_mteb.encoders.trained_record import ALLOWED
+from hybridir_mteb.encoders.archive import ALLOWED
 from hybridir_mteb.errors import DataUnavailableError, one_line
+from hybridir_mteb.plugins.names import check_encoder_name
 
 
 def from_hub(name: str, revision: str | None) -> trained.StoredEncoder:
@@ -15,6 +16,7 @@ def from_hub(name: str, revision: str | None) -> trained.StoredEncoder:
     Raises:
         DataUnavailableError: It is not there, or the hub cannot be reached.
     """
+    check_encoder_name(name)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
@@ -31,7 +33,7 @@ def from_hub(name: str, revision: str | None) -> trained.StoredEncoder:
     found = trained.read_encoder(Path(folder)).fingerprint
     if not found.startswith(revision or ""):
         raise DataUnavailableError(f"{name}: the hub has the revision {found}, not {revision}")
-    return trained.import_encoder(Path(folder))
+    return trained.import_encoder(Path(folder), links=True)
 
 
 def to_hub(encoder: trained.StoredEncoder, repository: str, *, private: bool) -> str:

@@ -6,10 +6,15 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
+
+from hybridir_mteb.errors import DataFormatError
+
+RECORD_LIMIT = 64 << 20  # bytes; a long training's curve has one
 
 
 def sha256_of(path: Path) -> str:
@@ -26,6 +31,24 @@ def digest_of(*parts: str) -> str:
 def tie_key(identifier: str) -> bytes:
     """What orders passages of equal score, the smallest first: 8 bytes of a hash of the id."""
     return hashlib.blake2b(identifier.encode(), digest_size=8).digest()
+
+
+def check_regular(path: Path, limit: int = RECORD_LIMIT) -> None:
+    """Refuse what is no file of a record before it is read: a pipe would be waited for.
+
+    Args:
+        path: Where the record should be.
+        limit: Largest size in bytes.
+
+    Raises:
+        DataFormatError: A folder, a pipe or a device, or too large a file.
+        OSError: There is nothing, or a link to nothing.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise DataFormatError(f"{path}: not a file; remove it")
+    if found.st_size > limit:
+        raise DataFormatError(f"{path}: {found.st_size / 1e6:.0f} MB is too much for a record")
 
 
 def beside(path: Path) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hybridir_mteb.errors import DataFormatError
-from hybridir_mteb.files import write_text
+from hybridir_mteb.files import check_regular, write_text
 from hybridir_mteb.files.json_text import read_json_object
 
 SEAL = "sha256"
@@ -50,6 +50,7 @@ def read_record(path: Path, old: Collection[str] = ()) -> dict[str, Any]:
         DataFormatError: The record is damaged; the message names it.
         OSError: The file is missing or cannot be read.
     """
+    check_regular(path)
     try:
         content = read_json_object(path)
     except DataFormatError as error:

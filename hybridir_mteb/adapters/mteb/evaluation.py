@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from hybridir_mteb.adapters.mteb.facts import pool_facts
 from hybridir_mteb.adapters.mteb.pool import Pool, ShardPool
 from hybridir_mteb.adapters.mteb.subset import SubsetView
 from hybridir_mteb.encoders.encoder import Encoder
+from hybridir_mteb.errors import plain_logger
 from hybridir_mteb.measures.evaluate import Known, subset_scores
 from hybridir_mteb.measures.view import TOP_DEPTH
 from hybridir_mteb.plugins.settings import Setting
@@ -27,7 +27,7 @@ from hybridir_mteb.ranking.ranking import Ranking, rank_run
 if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb.task import CollectionTask
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 SEARCH_DEPTH = 1000  # models that only search give no full ranking
 NO_RANKING = "it compares rankings of the whole pool, and a search model gives the best passages"

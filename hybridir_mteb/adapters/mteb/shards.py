@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,12 +19,12 @@ from hybridir_mteb.collections.collection import (
 from hybridir_mteb.debias.encoder import Debiased
 from hybridir_mteb.encoders.encoder import Encoder, Role
 from hybridir_mteb.encoders.memory import PerModel
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, plain_logger
 from hybridir_mteb.ranking.arrays import FloatMatrix
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill, fill_rows
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 ROLE: Role = "document"
 ROWS = 8192  # of a shard: what a kill can cost

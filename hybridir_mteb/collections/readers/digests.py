@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hybridir_mteb import paths
-from hybridir_mteb.errors import DataUnavailableError
+from hybridir_mteb.errors import DataUnavailableError, plain_logger
 from hybridir_mteb.files import sha256_of, write_text
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 
 def digests_of(files: Sequence[Path]) -> list[str]:
