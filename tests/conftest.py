@@ -14,8 +14,10 @@ offline.isolate()  # before anything is imported that reads the environment
 from hypothesis import settings  # noqa: E402
 from toys.collections import toy_collection  # noqa: E402
 
-from hybridir_mteb import cli  # noqa: E402
+from hybridir_mteb import _bootstrap, cli  # noqa: E402
 from hybridir_mteb.collections.collection import ParallelCollection  # noqa: E402
+
+_bootstrap.install()  # the startup file may have found HYBRIDIR_AUTOLOAD=0
 
 # Deadlines would fail tests on a busy machine without saying anything about the code.
 settings.register_profile("default", deadline=None)

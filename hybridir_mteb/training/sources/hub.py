@@ -13,6 +13,7 @@ from typing import Any
 from datasets import Dataset, load_dataset
 
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+from hybridir_mteb.files.remote import reached
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
 from hybridir_mteb.training.recipe import Hub
 
@@ -57,22 +58,17 @@ def read_hub(data: Hub, languages: tuple[str, ...] = ()) -> Source:
 
 
 def _load(data: Hub, configuration: str) -> Any:
+    said = f"{data.name}, {configuration}, {data.split}: cannot be read"
     local = Path(data.name).expanduser()
-    try:
-        if local.is_dir():
+    if local.is_dir():
+        with reached(said, remedy=f"check it: {', '.join(FORMATS)} or a saved data set are read"):
             return _load_local(local / configuration, data.split)
-        if data.revision is None:
-            raise DataFormatError(
-                f"{data.name}: give the commit as 'revision': data from the hub are pinned"
-            )
+    if data.revision is None:
+        raise DataFormatError(
+            f"{data.name}: give the commit as 'revision': data from the hub are pinned"
+        )
+    with reached(said, "give a local folder with one file or folder a language as 'name'"):
         return load_dataset(data.name, configuration, split=data.split, revision=data.revision)
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loading script
-        if isinstance(error, DataFormatError):
-            raise
-        raise DataUnavailableError(
-            f"{data.name}, {configuration}, {data.split}: {error}. Connect to the network, or give "
-            "a local folder with one file or folder a language as 'name'"
-        ) from error
 
 
 def _load_local(place: Path, split: str) -> Any:

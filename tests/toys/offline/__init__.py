@@ -1,6 +1,7 @@
 """Tests see nothing of the user's but a few variables, and no machine but this one."""
 
 import atexit
+import locale
 import os
 import shutil
 import site
@@ -8,6 +9,7 @@ import sys
 import tempfile
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from toys.offline import sitecustomize as guard
@@ -69,6 +71,8 @@ def isolate() -> None:
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
+    with suppress(locale.Error):  # what open() takes for a file's encoding
+        locale.setlocale(locale.LC_CTYPE, SET["LC_ALL"])
     guard.install()
 
 
