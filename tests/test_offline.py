@@ -2,20 +2,20 @@
 
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from toys import TESTS, offline
 from toys.cli import succeed
-from toys.offline import sitecustomize as guard
 
 ABROAD = "192.0.2.1"  # an address of documentation (RFC 5737)
 
 
 def asked(*attempt: object) -> str:
     """What was refused, and that the fixture does not see it."""
-    with pytest.raises(guard.ConnectionForbiddenError):
+    with pytest.raises(sys._tests_stay_here):
         attempt[0](*attempt[1:])
     return offline.attempts()
 
@@ -66,12 +66,30 @@ def test_processes_of_tests_are_refused_too_even_if_they_swallow_the_error():
     assert "test_processes_of_tests_are_refused" in offline.attempts()
 
 
+@pytest.mark.slow
+def test_a_test_that_swallows_the_refusal_fails_all_the_same(tmp_path):
+    (tmp_path / "test_x.py").write_text(
+        f"import subprocess, sys\ndef test_swallows():\n    code = {CONNECT!r}\n"
+        "    subprocess.run([sys.executable, '-c', code])\ndef test_after():\n    pass\n"
+    )
+    path = os.pathsep.join([str(TESTS), os.environ["PYTHONPATH"]])
+    command = [sys.executable, "-m", "pytest", "-p", "conftest", "-rA", "test_x.py"]
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "connections were refused" in done.stdout
+    assert "ERROR test_x.py::test_swallows" in done.stdout
+    assert "2 passed, 1 error" in done.stdout
+
+
 def test_the_file_of_that_name_which_ours_hides_is_run(tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.hidden = 1")
     path = os.pathsep.join([os.environ["PYTHONPATH"], str(tmp_path)])
-    code = "import sys; print(sys.hidden, sys._tests_stay_here)"
+    code = "import sys; print(sys.hidden, sys._tests_stay_here.__name__)"
     done = succeed(sys.executable, "-c", code, PYTHONPATH=path)
-    assert (done.stdout, done.stderr) == ("1 True\n", "")
+    assert (done.stdout, done.stderr) == ("1 ConnectionForbiddenError\n", "")
 
 
 def test_nothing_has_read_the_environment_before_it_was_set():
@@ -94,60 +112,10 @@ def test_libraries_are_offline_and_their_places_are_not_the_users():
     assert ResultCache().cache_path.is_relative_to(home)
 
 
-# What users have in their environment, at its worst.
-HOSTILE = {
-    "ACCELERATE_USE_CPU": "maybe",
-    "ALL_PROXY": "socks9://proxy.invalid:1",
-    "COLUMNS": "7",
-    "FORCE_COLOR": "1",
-    "GIT_DIR": "/dev/null",
-    "HF_DATASETS_CACHE": "/dev/null/datasets",
-    "HF_DATASETS_OFFLINE": "0",
-    "HF_ENDPOINT": "http://hub.invalid",
-    "HF_HOME": "/dev/null/hf",
-    "HF_HUB_CACHE": "/dev/null/hub",
-    "HF_HUB_OFFLINE": "0",
-    "HF_TOKEN": "hf_of_the_user",
-    "HOME": "/dev/null",
-    "HTTPS_PROXY": "http://proxy.invalid:1",
-    "HUGGING_FACE_HUB_TOKEN": "hf_of_the_user",
-    "HYBRIDIR_AUTOLOAD": "0",
-    "HYBRIDIR_CACHE_DIR": "/dev/null/cache",
-    "HYBRIDIR_COLLECTIONS": "/dev/null/collections",
-    "HYBRIDIR_EMBEDDING_STORE": "0",
-    "HYBRIDIR_EMBEDDING_STORE_GB": "much",
-    "HYBRIDIR_MODEL_STORE": "/dev/null/encoders",
-    "HYBRIDIR_SHARD_DIR": "/dev/null/shards",
-    "HYBRIDIR_SHARD_DTYPE": "int1",
-    "LANG": "tr_TR.ISO-8859-9",
-    "LC_ALL": "C",
-    "LINES": "3",
-    "MASTER_ADDR": "cluster.invalid",
-    "MTEB_CACHE": "/dev/null/mteb",
-    "NETRC": "/dev/null/netrc",
-    "NO_COLOR": "1",
-    "OMP_NUM_THREADS": "none",
-    "PYTHONCOERCECLOCALE": "0",
-    "PYTHONHASHSEED": "1",
-    "PYTHONIOENCODING": "ascii",
-    "PYTHONUTF8": "0",
-    "PYTHONWARNINGS": "error",
-    "RANK": "3",
-    "REQUESTS_CA_BUNDLE": "/dev/null/ca",
-    "SSL_CERT_FILE": "/dev/null/ca",
-    "TERM": "dumb",
-    "TMPDIR": "/dev/null",
-    "TOKENIZERS_PARALLELISM": "maybe",
-    "TRANSFORMERS_CACHE": "/dev/null/transformers",
-    "TRANSFORMERS_OFFLINE": "0",
-    "TZ": "Pacific/Chatham",
-    "WORLD_SIZE": "8",
-    "XDG_CACHE_HOME": "/dev/null/xdg",
-    "XDG_DATA_HOME": "/dev/null/xdg",
-    "http_proxy": "http://proxy.invalid:1",
-    "https_proxy": "http://proxy.invalid:1",
-    "no_proxy": "",
-}
+# What users have in their environment, at its worst; .ci/run takes it for the whole run.
+HOSTILE = dict(
+    line.split("=", 1) for line in (offline.HERE / "hostile.env").read_text("utf-8").splitlines()
+)
 
 
 def test_no_variable_of_the_user_decides_anything(tmp_path):

@@ -67,7 +67,7 @@ def refuse(event, arguments):
 def install():
     """Refuse from now on, in this process; a second time does nothing."""
     if not hasattr(sys, "_tests_stay_here"):
-        sys._tests_stay_here = True
+        sys._tests_stay_here = ConnectionForbiddenError
         sys.addaudithook(refuse)
 
 
