@@ -15,6 +15,7 @@ from tokenizers.processors import TemplateProcessing
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.trained import MODEL, StoredEncoder
 from hybridir_mteb.errors import DataUnavailableError, SettingError, TrainingError, from_extra
+from hybridir_mteb.files.remote import reached
 from hybridir_mteb.plugins.specs import Backbone
 
 
@@ -94,14 +95,9 @@ def load_backbone(
         )
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     of_model = {**options, "use_safetensors": True, "dtype": dtype or torch.float32}
-    try:
-        with quiet_transformers():
-            model = _assemble(backbone, place, device or "cpu", of_model, options)
-    except OSError as error:
-        raise DataUnavailableError(
-            f"{place}: the weights cannot be loaded: {error}. Connect to the network, or give a "
-            "local folder with --weights"
-        ) from error
+    said = f"{place}: the weights cannot be loaded"
+    with reached(said, "give a local folder with --weights"), quiet_transformers():
+        model = _assemble(backbone, place, device or "cpu", of_model, options)
     network = network_of(model)
     if getattr(network, "pooler", None) is not None:
         network.pooler = None  # unused here; untrained parameters would stall DDP

@@ -23,9 +23,9 @@ from hybridir_mteb.errors import (
     HybridIRError,
     SettingError,
     UnknownNameError,
-    one_line,
     suggest,
 )
+from hybridir_mteb.files.remote import diagnose
 from hybridir_mteb.installed import installed_plugins
 
 if TYPE_CHECKING:
@@ -211,9 +211,11 @@ def load_base(
     except HybridIRError:
         raise
     except Exception as error:  # other people's loaders, and the hub's client, raise anything
+        cause, remedy = diagnose(error)
         raise DataUnavailableError(
-            f"{base} cannot be loaded: {one_line(error, 300)}. 'hybridir models list' shows "
-            "encoders that are here; a folder of a sentence-transformers model works too"
+            f"{base} cannot be loaded: {cause}. {remedy and f'To have it: {remedy}. '}"
+            "'hybridir models list' shows encoders that are here; a folder of a "
+            "sentence-transformers model works too"
         ) from error
 
 

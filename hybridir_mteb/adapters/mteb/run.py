@@ -15,8 +15,9 @@ from hybridir_mteb.adapters.mteb.evaluation import SubsetRun
 from hybridir_mteb.adapters.mteb.load import load_base
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.task import CollectionTask, check_subsets
-from hybridir_mteb.errors import DataUnavailableError, SettingError
+from hybridir_mteb.errors import SettingError
 from hybridir_mteb.files import write_text
+from hybridir_mteb.files.remote import reached
 from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.trec import write_qrels, write_run
 
@@ -198,12 +199,8 @@ def judgements_of_task(name: str, subsets: Sequence[str]) -> Qrels:
         raise SettingError(
             f"mteb knows no task {name}: give its judgements too, qrels (QRELS)"
         ) from error
-    try:
+    with reached(f"mteb cannot load the data of {name}", "give its judgements, qrels (QRELS)"):
         task.load_data()
-    except OSError as error:
-        raise DataUnavailableError(
-            f"mteb cannot load the data of {name} ({error}); give its judgements, qrels (QRELS)"
-        ) from error
     unknown = sorted(set(subsets) - set(task.dataset))
     if unknown:
         raise SettingError(
