@@ -91,10 +91,10 @@ def refuse_for_debiased(arguments: Mapping[str, Any]) -> None:
     Raises:
         SettingError: There is one.
     """
-    for name in (*_PROMPTS, *_USUAL):
-        if (value := arguments.get(name)) not in (None, _USUAL.get(name)):
-            usual = f", only {_USUAL[name]!r}" if name in _USUAL else ""
-            raise SettingError(f"{name}={quoted(value)} cannot be debiased{usual}")
+    for name, usual in {**dict.fromkeys(_PROMPTS), **_USUAL}.items():
+        value = arguments.get(name, usual)
+        if value != usual and (value is not None or name == "output_value"):
+            raise SettingError(f"{name}={quoted(value)} cannot be debiased, only {usual!r}")
 
 
 class OwnRevision(AbsEncoder):
