@@ -13,6 +13,8 @@ from sentence_transformers.base.evaluation import BaseEvaluator
 
 from hybridir_mteb.errors import SettingError, plain_logger, quoted
 from hybridir_mteb.files.numbers import check_grade
+from hybridir_mteb.encoders.kinds import refuse_other_kinds
+from hybridir_mteb.errors import SettingError
 from hybridir_mteb.measures.evaluate import (
     MRC,
     PROBE,
@@ -152,7 +154,9 @@ class LanguageBiasEvaluator(BaseEvaluator):
 
         Raises:
             EmbeddingError: Embeddings that cannot be ranked.
+            SettingError: A model that gives no dense vector for each text.
         """
+        refuse_other_kinds(model)
         queries = self._encode(model.encode_query, self._queries)
         first, columns = distinct(self._corpus)
         passages = self._encode(model.encode_document, [self._corpus[at] for at in first])
