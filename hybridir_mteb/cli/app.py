@@ -13,12 +13,14 @@ from hybridir_mteb.cli.cache import cache_app
 from hybridir_mteb.cli.console import print_table, say
 from hybridir_mteb.cli.data import data_app, export
 from hybridir_mteb.cli.debias import debias_app
+from hybridir_mteb.cli.ending import Commands
 from hybridir_mteb.cli.models import models_app
 from hybridir_mteb.cli.report import report
 from hybridir_mteb.cli.search import search
 from hybridir_mteb.cli.train import train
 
 app = typer.Typer(
+    cls=Commands,
     help="Zero-shot multilingual retrieval inside MTEB.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

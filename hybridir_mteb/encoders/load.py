@@ -15,6 +15,7 @@ from tokenizers.processors import TemplateProcessing
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.trained import MODEL, StoredEncoder
 from hybridir_mteb.errors import DataUnavailableError, SettingError, TrainingError, from_extra
+from hybridir_mteb.paths import with_home
 from hybridir_mteb.plugins.specs import Backbone
 
 
@@ -86,7 +87,7 @@ def load_backbone(
         loaded: SentenceTransformer = loader(device=device)
         return loaded
     place = weights or backbone.hub_id
-    local = Path(place).expanduser().is_dir()
+    local = with_home(place).is_dir()
     revision = None if local else revision or backbone.revision
     if not local and revision is None:
         raise SettingError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +19,7 @@ from hybridir_mteb.adapters.beir.saved import (
     read_corpus,
 )
 from hybridir_mteb.errors import EmbeddingError, SettingError, from_extra
+from hybridir_mteb.files.temporary import TemporaryFolder
 from hybridir_mteb.ranking.arrays import FloatMatrix, Similarity
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill_rows, search
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
@@ -153,8 +153,7 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
         similarity: Similarity,
     ) -> Results:
         """Passages and scores of each query, best first."""
-        paths.shard_dir().mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=TEMPORARY, dir=paths.shard_dir()) as place:
+        with TemporaryFolder(paths.shard_dir(), TEMPORARY) as place:
             key = ShardKey(
                 source="the corpus",
                 source_fingerprint="",
@@ -163,7 +162,7 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
                 encoder_fingerprint=uuid4().hex,
                 rows=self.corpus_chunk_size,
             )
-            folder = ShardFolder(Path(place), key)
+            folder = ShardFolder(place, key)
             fill_rows(
                 folder,
                 len(ids),

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from hybridir_mteb import paths
@@ -21,6 +20,7 @@ from hybridir_mteb.debias.encoder import Debiased
 from hybridir_mteb.encoders.encoder import Encoder, Role
 from hybridir_mteb.encoders.memory import PerModel
 from hybridir_mteb.errors import SettingError
+from hybridir_mteb.files.temporary import TemporaryFolder
 from hybridir_mteb.ranking.arrays import FloatMatrix
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill, fill_rows
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
@@ -39,17 +39,16 @@ class _ModelShards:
     identity: str | None
     folders: dict[tuple[str, ShardKey], ShardFolder] = field(default_factory=dict)
     own: str = field(default_factory=lambda: uuid4().hex)
-    temporary: TemporaryDirectory[str] | None = None
+    temporary: TemporaryFolder | None = None
 
     def parent(self, name: str) -> Path:
         """Where they lie: a folder that ends with the model if nothing is known of its weights."""
         if self.identity is not None:
             return paths.shard_dir()
         if self.temporary is None:
-            paths.shard_dir().mkdir(parents=True, exist_ok=True)
-            self.temporary = TemporaryDirectory(prefix=TEMPORARY, dir=paths.shard_dir())
+            self.temporary = TemporaryFolder(paths.shard_dir(), TEMPORARY)
             logger.info("%s has no fingerprint: its shards are deleted at the end", name)
-        return Path(self.temporary.name)
+        return self.temporary.path
 
 
 _SHARDS: PerModel[_ModelShards] = PerModel()

@@ -13,6 +13,7 @@ from typing import Any
 from datasets import Dataset, load_dataset
 
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+from hybridir_mteb.paths import with_home
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
 from hybridir_mteb.training.recipe import Hub
 
@@ -57,7 +58,7 @@ def read_hub(data: Hub, languages: tuple[str, ...] = ()) -> Source:
 
 
 def _load(data: Hub, configuration: str) -> Any:
-    local = Path(data.name).expanduser()
+    local = with_home(data.name)
     try:
         if local.is_dir():
             return _load_local(local / configuration, data.split)
