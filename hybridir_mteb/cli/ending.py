@@ -8,7 +8,6 @@ import sys
 import threading
 from typing import Any, NoReturn
 
-import click
 from typer.core import TyperGroup
 
 from hybridir_mteb.cli.console import fail
@@ -35,8 +34,8 @@ class Stopped(KeyboardInterrupt):
 class Commands(TyperGroup):
     """The commands; click would say 'Aborted' of one that is interrupted."""
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """See :class:`click.Group`."""
+    def invoke(self, ctx: Any) -> Any:
+        """See :class:`typer.core.TyperGroup`."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:

@@ -79,9 +79,9 @@ def _message(path: Path, code: int, written: tuple[Path, ...]) -> str:
     place = existing(path)
     size = sum(file.stat().st_size for one in written for file in _files(one))
     return (
-        f"{path} cannot be written: {_WHY[code]} ({os.strerror(code)}): {readable(size)} of it were written, and "
-        f"{place} has {readable(shutil.disk_usage(place).free)} free; free some space there, or "
-        "choose another place"
+        f"{path} cannot be written: {_WHY[code]} ({os.strerror(code)}): {readable(size)} of it "
+        f"were written, and {place} has {readable(shutil.disk_usage(place).free)} free; free some "
+        "space there, or choose another place"
     )
 
 
