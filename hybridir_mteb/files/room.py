@@ -104,6 +104,11 @@ def existing(path: Path) -> Path:
     return path
 
 
+def disk_free(path: Path) -> int:
+    """Bytes that are free where a path is, or would be."""
+    return shutil.disk_usage(existing(path)).free
+
+
 def check_room(path: Path, needed: float, what: str) -> None:
     """Refuse to start what the disk cannot hold.
 

@@ -19,6 +19,7 @@ from hybridir_mteb.adapters.beir.saved import (
     read_corpus,
 )
 from hybridir_mteb.errors import EmbeddingError, SettingError, from_extra
+from hybridir_mteb.files.room import check_room
 from hybridir_mteb.files.temporary import TemporaryFolder
 from hybridir_mteb.ranking.arrays import FloatMatrix, Similarity
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill_rows, search
@@ -153,6 +154,8 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
         similarity: Similarity,
     ) -> Results:
         """Passages and scores of each query, best first."""
+        needed = len(ids) * queries.vectors.shape[1] * 4
+        check_room(paths.shard_dir(), needed, "embeddings of the corpus")
         with TemporaryFolder(paths.shard_dir(), TEMPORARY) as place:
             key = ShardKey(
                 source="the corpus",

@@ -142,7 +142,7 @@ def test_two_searches_are_not_mixed_in_one_folder(tmp_path):
     with pytest.raises(SettingError, match="is no file of this command"):
         check_folder(tmp_path, {"encoder": "a", "task": "b"})
     (tmp_path / "file").write_text("")
-    with pytest.raises(SettingError, match=r"is a file; give a folder"):
+    with pytest.raises(SettingError, match=r"is a file; give another folder"):
         check_folder(tmp_path / "file", {})
 
 
