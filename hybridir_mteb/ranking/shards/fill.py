@@ -12,10 +12,10 @@ from tqdm import tqdm
 
 from hybridir_mteb.collections.collection import PassageSource
 from hybridir_mteb.errors import DataFormatError, EmbeddingError, printable
+from hybridir_mteb.files import sweep
 from hybridir_mteb.ranking.arrays import BatchEncoder, FloatArray, FloatMatrix
 from hybridir_mteb.ranking.shards.folder import ShardFolder
 from hybridir_mteb.ranking.shards.key import ShardKey
-from hybridir_mteb.ranking.shards.shard import sweep
 
 
 def fill(

@@ -10,10 +10,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from hybridir_mteb.errors import SettingError
+from hybridir_mteb.files import sweep
 from hybridir_mteb.ranking.shards.folder import MANIFEST, ShardFolder
 from hybridir_mteb.ranking.shards.key import ShardKey
 
-TEMPORARY = "temporary-"  # of models that have no fingerprint; left behind by a kill
+TEMPORARY = "temporary"  # of models that have no fingerprint
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,11 @@ def clear_shards(parent: Path) -> int:
     Returns:
         Bytes freed.
     """
-    freed = 0
+    freed = sweep(parent)
     for folder in list(_folders(parent)):
         freed += _size(folder.path)
         shutil.rmtree(folder.path, ignore_errors=True)
-    for left in parent.glob(f"{TEMPORARY}*"):
+    for left in parent.glob(f"{TEMPORARY}-*"):
         if left.is_dir() and not any(left.iterdir()):
             left.rmdir()
     return freed
@@ -97,17 +98,17 @@ def clear_corpora(folder: Path) -> int:
     Returns:
         Bytes freed.
     """
-    freed = 0
-    for file in [*folder.glob("*.arrow"), *folder.glob(".*.arrow.*.tmp")]:
+    freed = sweep(folder)
+    for file in folder.glob("*.arrow"):
         freed += file.stat().st_size
         file.unlink()
     return freed
 
 
 def _folders(parent: Path) -> Iterator[ShardFolder]:
-    """Those whose name is what their manifest says; also in temporary folders."""
+    """Those whose name is what their manifest says; also in what version 0.1 left behind."""
     for manifest in sorted(
-        [*parent.glob(f"*/{MANIFEST}"), *parent.glob(f"{TEMPORARY}*/*/{MANIFEST}")]
+        [*parent.glob(f"*/{MANIFEST}"), *parent.glob(f"{TEMPORARY}-*/*/{MANIFEST}")]
     ):
         try:
             content = json.loads(manifest.read_text(encoding="utf-8"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.files import beside, folder_beside, move_in, sha256_of, tie_key
+from hybridir_mteb.files.temporary import done
 from hybridir_mteb.ranking.arrays import FloatArray, IntArray
 
 VECTORS = "vectors.npy"
@@ -26,7 +26,6 @@ ID_ENDS = "id_ends.npy"
 HASHES = "hashes.npy"
 RECORD = "shard.json"
 FILES = (VECTORS, IDS, ID_ENDS, HASHES)
-LEFT_BEHIND_S = 3600  # no shard takes that long to write
 
 HashArray = npt.NDArray[np.uint64]
 
@@ -193,17 +192,8 @@ def discard(folder: Path) -> None:
     trash = beside(folder)
     try:
         folder.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
     except FileNotFoundError:
         return  # another process was first
-    shutil.rmtree(trash, ignore_errors=True)
-
-
-def sweep(parent: Path) -> None:
-    """Remove what killed processes left behind."""
-    for path in parent.glob(".*.tmp"):
-        try:
-            old = time.time() - path.stat().st_mtime > LEFT_BEHIND_S
-        except FileNotFoundError:
-            continue
-        if old:
-            shutil.rmtree(path, ignore_errors=True)
+    finally:
+        done(trash)
