@@ -130,12 +130,13 @@ class _Plan:
 
 
 def _plan(folder: ShardFolder, shards: range | None) -> _Plan:
+    end, rows = folder.known_end, folder.key.rows
     kept = frozenset(
         number
         for number in folder.present()
         if (shards is None or number in shards) and folder.has(number, discard_damaged=True)
     )
-    end, rows, last = folder.known_end, folder.key.rows, max(kept, default=-1)
+    last = max(kept, default=-1)
     if end is None and shards is None and kept and len(folder.shard(last)) < rows:
         end = folder.shard(last).stop  # only the last shard is not full
     wanted = shards
