@@ -85,6 +85,7 @@ class TokenBudgetEncoder:
         Raises:
             EmbeddingError: An embedding is not finite.
         """
+        self.model.eval()  # as encode of sentence-transformers does: no dropout
         for start in range(0, len(texts), CHUNK_TEXTS):
             chunk = texts[start : start + CHUNK_TEXTS]
             lengths = self.count_tokens(chunk, prompt)
