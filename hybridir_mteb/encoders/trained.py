@@ -7,7 +7,6 @@ safetensors only. Imports no torch.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import zipfile
@@ -18,6 +17,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from hybridir_mteb import paths
+from hybridir_mteb.encoders import contents
+from hybridir_mteb.encoders.contents import (
+    check_contents,
+    digests_of,
+    fingerprint_of,
+    read_encoder_record,
+    weights_of,
+)
 from hybridir_mteb.encoders.trained_record import check_files, check_record, take_place
 from hybridir_mteb.errors import (
     ChecksumError,
@@ -27,17 +34,15 @@ from hybridir_mteb.errors import (
     UnknownNameError,
     suggest,
 )
-from hybridir_mteb.files import folder_beside, replacing, sha256_of
+from hybridir_mteb.files import folder_beside, replacing
 
 OWNER = "hybridir"
 NOT_HERE = "not-on-this-machine"  # revision of an encoder's name that has no weights here
 NAMES = f"{OWNER}/<backbone>-<method> or {OWNER}/<base>+<debiaser>"
-RECORD = "hybridir.json"
-CARD = "README.md"
+RECORD, CARD, WEIGHTS = contents.RECORD, contents.CARD, contents.WEIGHTS
 MODEL = "model"
 FORMAT = 1
 PACKAGED = paths.DATA / "encoders"
-WEIGHTS = "*.safetensors"
 
 
 @dataclass(frozen=True)
@@ -69,14 +74,10 @@ class StoredEncoder:
 
 def weights_fingerprint(folder: Path, applied_to: str) -> str:
     """Sha256 over all weight files of a folder and the revision of the network they change."""
-    digest = hashlib.sha256(applied_to.encode())
-    files = sorted(folder.rglob(WEIGHTS))
+    files = weights_of(digests_of(folder))
     if not files:
         raise DataFormatError(f"{folder}: holds no weights ({WEIGHTS})")
-    for path in files:
-        digest.update(path.relative_to(folder).as_posix().encode())
-        digest.update(sha256_of(path).encode())
-    return digest.hexdigest()
+    return fingerprint_of(files, applied_to)
 
 
 def read_encoder(folder: Path, place: str = "store") -> StoredEncoder:
@@ -87,13 +88,18 @@ def read_encoder(folder: Path, place: str = "store") -> StoredEncoder:
     """
     path = folder / RECORD
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_encoder_record(path)
         name, version = record["name"], record["format"]
         record["fingerprint"], record["backbone"]["revision"]
     except FileNotFoundError as error:
         raise DataFormatError(f"{folder}: no {RECORD}; not an encoder of this package") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise DataFormatError(f"{path}: not a record of a training run: {error!r}") from error
+        remedy = f"remove the folder {folder}, and train or import the encoder again"
+        if isinstance(error, HybridIRError):
+            raise DataFormatError(f"{error}: {remedy}") from error
+        raise DataFormatError(
+            f"{path}: not a record of a training run: {error!r}: {remedy}"
+        ) from error
     if version != FORMAT:
         raise DataFormatError(
             f"{path}: format {version}, this release reads {FORMAT}: upgrade hybridir-mteb"
@@ -103,18 +109,15 @@ def read_encoder(folder: Path, place: str = "store") -> StoredEncoder:
 
 
 def verify(encoder: StoredEncoder) -> None:
-    """Check the weights against the fingerprint.
+    """Check every file that loading reads against record and fingerprint.
 
     Raises:
-        ChecksumError: They are not those of the record.
+        ChecksumError: One is not that of the record.
     """
-    found = weights_fingerprint(encoder.path, str(encoder.record["backbone"]["revision"]))
-    if found != encoder.fingerprint:
-        raise ChecksumError(
-            f"{encoder.path}: the weights have the fingerprint {found}, the record says "
-            f"{encoder.fingerprint}: remove the encoder (hybridir models rm {encoder.name}) and "
-            "train or import it again"
-        )
+    remedy = f"remove the encoder (hybridir models rm {encoder.name}) and train or import it again"
+    if encoder.place == "package":
+        remedy = "install the package again: pip install --force-reinstall --no-deps hybridir-mteb"
+    check_contents(encoder.path, encoder.record, remedy)
 
 
 def encoders() -> list[StoredEncoder]:

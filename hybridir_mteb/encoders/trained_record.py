@@ -136,6 +136,7 @@ def take_place(
         if not keep or path.as_posix() in described_by:
             with replacing(target / path) as temporary:
                 (folder / path).rename(temporary)
-    for path in () if keep else list(target.rglob("*.safetensors")):
-        if path.relative_to(target) not in ours:  # would count among the weights
-            path.unlink(missing_ok=True)
+    for path in () if keep else list(target.rglob("*")):
+        hidden = path.name.startswith(".")  # another process may be writing it
+        if path.is_file() and not hidden and path.relative_to(target) not in ours:
+            path.unlink(missing_ok=True)  # would count among the files

@@ -31,7 +31,7 @@ from hybridir_mteb.training.losses.contrastive import (
 from hybridir_mteb.training.losses.distillation import Distillation
 from hybridir_mteb.training.losses.terms import LossTerm
 from hybridir_mteb.training.pairs import NEGATIVE, Columns, PairDataset
-from hybridir_mteb.training.plan import FEWEST_HELD_OUT, Plan, run_folder
+from hybridir_mteb.training.plan import FEWEST_HELD_OUT, Plan, check_backbone, run_folder
 from hybridir_mteb.training.record import Outcome, write_encoder
 from hybridir_mteb.training.samplers import batch_sampler
 from hybridir_mteb.training.selection import SelectBest, evaluate, interpolate
@@ -76,9 +76,10 @@ def train(plan: Plan) -> StoredEncoder | None:
         raise MissingExtraError(missing("report_to: tensorboard", "tensorboardX", "tensorboard"))
     state = PartialState()
     set_seed(plan.recipe.seed)
-    model = _prepare(plan, state)
     folder = run_folder(plan, state.num_processes)
     folder.mkdir(parents=True, exist_ok=True)
+    check_backbone(plan, folder)
+    model = _prepare(plan, state)
     longest = model.max_seq_length
     model.max_seq_length = min(plan.max_tokens, longest or plan.max_tokens)
     outcome = _fit_and_choose(plan, model, folder)
