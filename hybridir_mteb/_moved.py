@@ -74,7 +74,7 @@ PLACES = {
     "embedding_store": "encoders.cache",
     "encode": "encoders.token_budget",
     "encode_once": "encoders.memory",
-    "encoder_files": "encoders.trained_record",
+    "encoder_files": "encoders.trained_record encoders.archive",
     "export.subset": "collections.export.formats",
     "fingerprint": "encoders.fingerprint encoders.values",
     "hookspecs": "plugins.hookspecs",

@@ -9,7 +9,6 @@ ever trusted. Oldest files go first when the store outgrows its limit.
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import re
 import sqlite3
@@ -24,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.errors import DataFormatError, plain_logger
 from hybridir_mteb.files.json_text import parse_json
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 FORMAT = 1
 SUFFIX = ".sqlite"

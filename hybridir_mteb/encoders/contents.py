@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -68,6 +69,15 @@ def applied_to(record: Mapping[str, Any]) -> str:
     return json.dumps([backbone.get("name"), weights, backbone["revision"], digest])
 
 
+def finite(value: Any) -> Any:
+    """What JSON can hold: numbers of a curve that are none become null."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def read_encoder_record(path: Path) -> dict[str, Any]:
     """The record of an encoder, which is sealed unless version 0.1 wrote it.
 
@@ -75,8 +85,9 @@ def read_encoder_record(path: Path) -> dict[str, Any]:
         DataFormatError: It is damaged.
         OSError: It is missing or cannot be read.
     """
-    keys = read_json_object(path).keys()
-    record = read_record(path, next((old for old in _OF_0_1 if old == keys), ()))
+    record = read_json_object(path, nan=True)  # curves of 0.1 may hold it
+    if not any(record.keys() == old for old in _OF_0_1):
+        record = read_record(path)
     known = official().get(str(record.get("fingerprint")))
     if known and known["created"] == record["created"] and known["record"] != seal_of(record):
         raise DataFormatError(f"the record {path} is damaged: it differs from the published one")
