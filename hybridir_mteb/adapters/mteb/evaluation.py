@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from hybridir_mteb.adapters.mteb.pool import Pool, ShardPool
 from hybridir_mteb.adapters.mteb.subset import SubsetView
 from hybridir_mteb.encoders.encoder import Encoder
 from hybridir_mteb.encoders.kinds import refuse_other_kinds
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, plain_logger
 from hybridir_mteb.measures.evaluate import Known, subset_scores
 from hybridir_mteb.measures.view import TOP_DEPTH
 from hybridir_mteb.plugins.settings import Setting
@@ -29,8 +28,9 @@ from hybridir_mteb.ranking.ranking import Ranking, rank_run
 if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb.task import CollectionTask
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
+PLAIN = {"batch_size", "show_progress_bar"}
 SEARCH_DEPTH = 1000  # models that only search give no full ranking
 NO_RANKING = "it compares rankings of the whole pool, and a search model gives the best passages"
 
@@ -125,6 +125,8 @@ def _depth(task: CollectionTask, asked: Asked) -> int:
 def _of_encoder(task: CollectionTask, subset: SubsetView, encoder: Encoder, asked: Asked) -> Found:
     """What an encoder finds, in a pool that is embedded in memory or on disk."""
     with _timed(asked, "Encoding"):
+        if not set(asked.encode_kwargs) - PLAIN:  # others may change the dimension
+            subset.check_room(encoder)
         queries = encoder.embed(subset.query_texts, "query", subset.query_languages)
         pool = subset.embedded(encoder, queries.vectors.shape[1])
     judged = subset.judgements(pool)

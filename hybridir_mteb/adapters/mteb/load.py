@@ -23,10 +23,11 @@ from hybridir_mteb.errors import (
     HybridIRError,
     SettingError,
     UnknownNameError,
-    one_line,
     suggest,
 )
+from hybridir_mteb.files.remote import diagnose
 from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.paths import with_home
 
 if TYPE_CHECKING:
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
@@ -169,7 +170,7 @@ def load_debiased(
 
 def local_folder(base: str) -> Path | None:
     """The folder, unless MTEB knows a model of this name."""
-    folder = Path(base).expanduser()
+    folder = with_home(base)
     return folder.resolve() if base not in MODEL_REGISTRY and folder.is_dir() else None
 
 
@@ -214,9 +215,11 @@ def load_base(
     except HybridIRError:
         raise
     except Exception as error:  # other people's loaders, and the hub's client, raise anything
+        cause, remedy = diagnose(error)
         raise DataUnavailableError(
-            f"{base} cannot be loaded: {one_line(error, 300)}. 'hybridir models list' shows "
-            "encoders that are here; a folder of a sentence-transformers model works too"
+            f"{base} cannot be loaded: {cause}. {remedy and f'To have it: {remedy}. '}"
+            "'hybridir models list' shows encoders that are here; a folder of a "
+            "sentence-transformers model works too"
         ) from error
 
 
