@@ -19,11 +19,11 @@ from hybridir_mteb.errors import (
     ChecksumError,
     DataFormatError,
     DataUnavailableError,
-    one_line,
     plain_logger,
     printable,
 )
 from hybridir_mteb.files import sha256_of, write_text
+from hybridir_mteb.files.remote import CONNECT, diagnose, quiet
 
 if TYPE_CHECKING:
     import requests
@@ -112,10 +112,11 @@ def _fetching(needed: str, source: str, again: str, put: str) -> Iterator[Path]:
     except Exception as error:  # requests and the hub's client have no common base
         mirror = paths.mirror_dir()
         here = f"not in the mirror {mirror}" if mirror else f"{paths.DATA_DIR_VARIABLE} is not set"
+        cause, remedy = diagnose(error)
         raise DataUnavailableError(
             f"{needed} is needed and not here: {here}; not in the cache {paths.data_cache_dir()}; "
-            f"the download {source} failed: {one_line(error).rstrip('.')}. Either connect to the "
-            f"network and {again} (what was downloaded is kept), or put {put} and set "
+            f"the download {source} failed: {cause}. Either {remedy or CONNECT} and "
+            f"{again} (what was downloaded is kept), or put {put} and set "
             f"{paths.DATA_DIR_VARIABLE}=<folder>."
         ) from error
 
@@ -228,7 +229,7 @@ def fetch_folder(folder: HubFolder) -> tuple[Path, ...]:
     if found is None:
         put = f"the files at <folder>/{folder.place}/docs-*.jsonl.gz"
         source = f"from {folder.repository}"
-        with _fetching(folder.place, source, f"run: {folder.how}", put) as cached:
+        with _fetching(folder.place, source, f"run: {folder.how}", put) as cached, quiet():
             _download_folder(folder, cached)
         found = tuple(cached / name for name in folder.names)
     return found

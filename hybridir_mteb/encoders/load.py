@@ -12,9 +12,11 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers.processors import TemplateProcessing
 
+from hybridir_mteb.encoders.kinds import refuse_other_files
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.trained import MODEL, StoredEncoder
 from hybridir_mteb.errors import DataUnavailableError, SettingError, TrainingError, from_extra
+from hybridir_mteb.files.remote import reached
 from hybridir_mteb.plugins.specs import Backbone
 
 
@@ -33,6 +35,7 @@ def load_sentence_transformer(
         MissingExtraError: The encoder is an adapter, and peft is not installed.
     """
     if not encoder.is_adapter:
+        refuse_other_files(encoder.path / MODEL)
         try:
             model = SentenceTransformer(
                 str(encoder.path / MODEL),
@@ -77,7 +80,7 @@ def load_backbone(
         trust_remote_code: Run code that comes with the weights. Never on by itself.
 
     Raises:
-        SettingError: Weights from the hub without a commit.
+        SettingError: Weights from the hub without a commit, or of a model that is no bi-encoder.
         DataUnavailableError: The weights cannot be had.
     """
     if backbone.loader and weights is None:
@@ -94,14 +97,9 @@ def load_backbone(
         )
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     of_model = {**options, "use_safetensors": True, "dtype": dtype or torch.float32}
-    try:
-        with quiet_transformers():
-            model = _assemble(backbone, place, device or "cpu", of_model, options)
-    except OSError as error:
-        raise DataUnavailableError(
-            f"{place}: the weights cannot be loaded: {error}. Connect to the network, or give a "
-            "local folder with --weights"
-        ) from error
+    said = f"{place}: the weights cannot be loaded"
+    with reached(said, "give a local folder with --weights"), quiet_transformers():
+        model = _assemble(backbone, place, device or "cpu", of_model, options)
     network = network_of(model)
     if getattr(network, "pooler", None) is not None:
         network.pooler = None  # unused here; untrained parameters would stall DDP
@@ -113,8 +111,21 @@ def _assemble(
     backbone: Backbone, place: str, device: str, of_model: dict[str, Any], options: dict[str, Any]
 ) -> SentenceTransformer:
     """The model as published, or the network with the pooling of the table."""
+    refuse_other_files(place, revision=options["revision"])
     if not backbone.pooling:
-        return SentenceTransformer(place, device=device, model_kwargs=of_model, **options)
+        model = SentenceTransformer(
+            place,
+            device=device,
+            model_kwargs=of_model,
+            similarity_fn_name="cosine",  # what it is trained for, whatever was published
+            **options,
+        )
+        if not isinstance(model[0], Transformer):
+            raise SettingError(
+                f"{place}: training starts from one transformer and its pooling, and this model "
+                f"starts with {type(model[0]).__name__}; give other weights"
+            )
+        return model
     transformer = Transformer(
         place, model_kwargs=of_model, config_kwargs=options, processor_kwargs=options
     )

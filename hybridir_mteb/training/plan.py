@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybridir_mteb import paths
-from hybridir_mteb.errors import SettingError, TrainingError
+from hybridir_mteb.errors import SettingError, TrainingError, quoted
+from hybridir_mteb.files.numbers import number
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.specs import Backbone, OptionValue, TrainingMethod
 from hybridir_mteb.training.held_out import split_documents
@@ -173,8 +174,11 @@ def _options(method: TrainingMethod, recipe: Recipe) -> dict[str, OptionValue]:
             f"(it has {', '.join(sorted(known))})"
         )
     for name, value in recipe.method_options.items():
-        if isinstance(known[name], (int, float)) and not isinstance(value, (int, float)):
-            raise SettingError(f"option {name} of {method.name} is a number, not {value!r}")
+        is_number = isinstance(known[name], int | float) and not isinstance(known[name], bool)
+        if is_number and number(value) is None:
+            raise SettingError(
+                f"option {name} of {method.name} is a number, not {quoted(value, 80)}"
+            )
     return {**known, **recipe.method_options}
 
 

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import mteb
+from mteb.models import SearchProtocol
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.evaluation import SubsetRun
 from hybridir_mteb.adapters.mteb.load import load_base
+from hybridir_mteb.adapters.mteb.models import check_encoder
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.task import CollectionTask, check_subsets
-from hybridir_mteb.errors import DataUnavailableError, SettingError
+from hybridir_mteb.errors import SettingError
 from hybridir_mteb.files import write_text
+from hybridir_mteb.files.remote import reached
 from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.trec import write_qrels, write_run
 
@@ -78,8 +81,7 @@ def search(
     folder, named = Path(output), {"encoder": encoder, "task": task}
     former = check_folder(folder, named)
     searched.load_data()
-    given = {"precision": precision} if precision else {}
-    model = load_base(encoder, device=options.get("device"), **given)
+    model = _loaded(encoder, options.get("device"), precision)
     record = {**named, **_record(searched, model), "depth": depth}
     found = former.pop("subsets", {})
     if former != record or not isinstance(found, dict):
@@ -92,6 +94,14 @@ def search(
         content = json.dumps({**record, "subsets": found}, indent=1, allow_nan=False)
         write_text(folder / MEASURES_FILE, content + "\n")
         yield name, result
+
+
+def _loaded(encoder: str, device: str | None, precision: str | None) -> Any:
+    """A model that finds passages: an encoder, or one that searches by itself."""
+    model = load_base(encoder, device=device, **({"precision": precision} if precision else {}))
+    if not isinstance(model, SearchProtocol):
+        check_encoder(model)
+    return model
 
 
 def _searched(name: str, options: RunOptions) -> CollectionTask:
@@ -198,12 +208,8 @@ def judgements_of_task(name: str, subsets: Sequence[str]) -> Qrels:
         raise SettingError(
             f"mteb knows no task {name}: give its judgements too, qrels (QRELS)"
         ) from error
-    try:
+    with reached(f"mteb cannot load the data of {name}", "give its judgements, qrels (QRELS)"):
         task.load_data()
-    except OSError as error:
-        raise DataUnavailableError(
-            f"mteb cannot load the data of {name} ({error}); give its judgements, qrels (QRELS)"
-        ) from error
     unknown = sorted(set(subsets) - set(task.dataset))
     if unknown:
         raise SettingError(
