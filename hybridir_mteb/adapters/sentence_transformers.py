@@ -11,10 +11,9 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.evaluation import BaseEvaluator
 
+from hybridir_mteb.encoders.kinds import refuse_other_kinds
 from hybridir_mteb.errors import SettingError, plain_logger, quoted
 from hybridir_mteb.files.numbers import check_grade
-from hybridir_mteb.encoders.kinds import refuse_other_kinds
-from hybridir_mteb.errors import SettingError
 from hybridir_mteb.measures.evaluate import (
     MRC,
     PROBE,

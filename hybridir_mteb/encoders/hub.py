@@ -6,7 +6,6 @@ from pathlib import Path
 
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.archive import ALLOWED
-from hybridir_mteb.encoders.trained_record import ALLOWED
 from hybridir_mteb.errors import DataUnavailableError
 from hybridir_mteb.files.remote import CONNECT, LOGIN, reached
 from hybridir_mteb.plugins.names import check_encoder_name

@@ -16,9 +16,8 @@ from hybridir_mteb.adapters.mteb.facts import pool_facts
 from hybridir_mteb.adapters.mteb.pool import Pool, ShardPool
 from hybridir_mteb.adapters.mteb.subset import SubsetView
 from hybridir_mteb.encoders.encoder import Encoder
-from hybridir_mteb.errors import plain_logger
 from hybridir_mteb.encoders.kinds import refuse_other_kinds
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, plain_logger
 from hybridir_mteb.measures.evaluate import Known, subset_scores
 from hybridir_mteb.measures.view import TOP_DEPTH
 from hybridir_mteb.plugins.settings import Setting
