@@ -76,7 +76,7 @@ PLACES = {
     "encode_once": "encoders.memory",
     "encoder_files": "encoders.trained_record encoders.archive",
     "export.subset": "collections.export.formats",
-    "fingerprint": "encoders.fingerprint",
+    "fingerprint": "encoders.fingerprint encoders.values",
     "hookspecs": "plugins.hookspecs",
     "hub_files": "collections.download",
     "languages": "collections.languages",

@@ -32,6 +32,14 @@ class SettingError(HybridIRError, ValueError):
     """An environment variable or option has a value that makes no sense."""
 
 
+class NoSpaceError(SettingError, OSError):
+    """The disk is full, or would be; the message says where, and how much is needed."""
+
+
+class BusyError(HybridIRError):
+    """Another process works in the same place; the message says which."""
+
+
 class EmbeddingError(HybridIRError, ValueError):
     """Embeddings that cannot be ranked: NaN, infinite, or of the wrong shape."""
 

@@ -9,16 +9,17 @@ import typer
 import hybridir_mteb
 from hybridir_mteb.cli.bias import bias
 from hybridir_mteb.cli.cache import cache_app
-from hybridir_mteb.cli.console import PlainGroup, print_table, rows_of, say
+from hybridir_mteb.cli.console import print_table, rows_of, say
 from hybridir_mteb.cli.data import data_app, export
 from hybridir_mteb.cli.debias import debias_app
+from hybridir_mteb.cli.ending import Commands
 from hybridir_mteb.cli.models import models_app
 from hybridir_mteb.cli.report import report
 from hybridir_mteb.cli.search import search
 from hybridir_mteb.cli.train import train
 
 app = typer.Typer(
-    cls=PlainGroup,
+    cls=Commands,
     help="Zero-shot multilingual retrieval inside MTEB.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -24,7 +24,8 @@ PIPED = 120
 UNBOUNDED = 100_000
 
 # Piped output gets the room that the tables need; a terminal decides for itself.
-console = Console(width=None if sys.stdout.isatty() else PIPED)
+_terminal = sys.stdout is not None and sys.stdout.isatty()
+console = Console(width=None if _terminal else PIPED)
 
 
 def shown(text: object) -> str:

@@ -142,7 +142,7 @@ def add_folder(
     check_name(name, taken)
     _check_licence(options.licence, licences)
     query_language = check_language(options.query_language or options.language).code
-    folder = folder.expanduser().absolute()
+    folder = paths.with_home(folder).absolute()
     found = read_through(read_beir_folder(folder, options.split, options.language, name))
     _check(folder, found, options.allow_missing)
     record = AddedFolder(

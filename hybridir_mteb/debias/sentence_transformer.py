@@ -16,6 +16,7 @@ from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.kinds import refuse_other_kinds
 from hybridir_mteb.errors import DataFormatError, SettingError
 from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.paths import with_home
 
 __getattr__ = old_names("debias.sentence_transformer", "adapters.mteb.fit", "fit_debiaser")
 
@@ -32,7 +33,7 @@ def load_debiaser(place: str | Path, revision: str | None = None) -> FittedDebia
         ChecksumError: The statistics are not those of the record.
         DataFormatError: Not a debiased encoder.
     """
-    folder = Path(place).expanduser()
+    folder = with_home(place)
     encoder = trained.read_encoder(folder) if folder.is_dir() else trained.get(str(place), revision)
     if "debiaser" not in encoder.record:
         raise DataFormatError(

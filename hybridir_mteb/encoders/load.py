@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -15,11 +16,51 @@ from tokenizers.processors import TemplateProcessing
 from hybridir_mteb.encoders.kinds import refuse_other_files
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.trained import MODEL, StoredEncoder
-from hybridir_mteb.errors import DataUnavailableError, SettingError, TrainingError, from_extra
+from hybridir_mteb.errors import (
+    MESSAGE_LIMIT,
+    DataUnavailableError,
+    HybridIRError,
+    SettingError,
+    TrainingError,
+    from_extra,
+    one_line,
+)
 from hybridir_mteb.files.remote import reached
+from hybridir_mteb.paths import with_home
 from hybridir_mteb.plugins.specs import Backbone
 
+Arguments = ParamSpec("Arguments")
+Model = TypeVar("Model")
 
+
+def _says_place(
+    place: Callable[..., object],
+) -> Callable[[Callable[Arguments, Model]], Callable[Arguments, Model]]:
+    """For functions that load: whatever a damaged file makes a library raise is one message.
+
+    Args:
+        place: Gives the place of what is loaded, from the function's arguments.
+    """
+
+    def decorate(load: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
+        @wraps(load)
+        def loaded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Model:
+            try:
+                return load(*args, **kwargs)
+            except HybridIRError:
+                raise
+            except Exception as error:
+                raise DataUnavailableError(
+                    f"{place(*args, **kwargs)}: cannot be loaded, a file may be damaged: "
+                    f"{type(error).__name__}: {one_line(error, MESSAGE_LIMIT)}"
+                ) from error
+
+        return loaded
+
+    return decorate
+
+
+@_says_place(lambda encoder, *_, **__: encoder.path)
 def load_sentence_transformer(
     encoder: StoredEncoder, backbone_of: Callable[[str], Backbone], *, device: str | None = None
 ) -> SentenceTransformer:
@@ -60,6 +101,7 @@ def load_sentence_transformer(
     return merge_adapter(model, encoder.path)
 
 
+@_says_place(lambda backbone, weights=None, **_: weights or backbone.hub_id)
 def load_backbone(
     backbone: Backbone,
     *,
@@ -89,7 +131,7 @@ def load_backbone(
         loaded: SentenceTransformer = loader(device=device)
         return loaded
     place = weights or backbone.hub_id
-    local = Path(place).expanduser().is_dir()
+    local = with_home(place).is_dir()
     revision = None if local else revision or backbone.revision
     if not local and revision is None:
         raise SettingError(
@@ -164,6 +206,7 @@ def prepare_decoder_tokenizer(tokenizer: Any) -> None:
     )
 
 
+@_says_place(lambda model, folder: folder)
 def merge_adapter(model: SentenceTransformer, folder: Path) -> SentenceTransformer:
     """Add a stored LoRA adapter to the weights of its backbone.
 

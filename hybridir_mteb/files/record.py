@@ -44,7 +44,7 @@ def read_record(path: Path, old: Collection[str] = ()) -> dict[str, Any]:
     Args:
         path: The file.
         old: The keys of such a record in versions that had no seals; a record without a seal is
-            accepted if it has exactly these.
+            accepted if it has exactly these, of which one may be called as the seal is.
 
     Raises:
         DataFormatError: The record is damaged; the message names it.
@@ -55,9 +55,9 @@ def read_record(path: Path, old: Collection[str] = ()) -> dict[str, Any]:
         content = read_json_object(path)
     except DataFormatError as error:
         raise DataFormatError(f"the record is damaged: {error}") from error
-    seal = content.pop(SEAL, None)
-    if seal is None and old and content.keys() == set(old):
+    if old and content.keys() == set(old) and not isinstance(content.get(SEAL), str):
         return content
+    seal = content.pop(SEAL, None)
     if seal != seal_of(content):
         what = "has no checksum" if seal is None else "differs from its checksum"
         raise DataFormatError(f"the record {path} is damaged: it {what}")

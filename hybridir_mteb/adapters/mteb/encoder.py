@@ -37,6 +37,7 @@ from hybridir_mteb.encoders.encoder import Role, TextEncoder
 from hybridir_mteb.encoders.fingerprint import module_fingerprint, weights_stamp
 from hybridir_mteb.encoders.kinds import refuse_other_kinds
 from hybridir_mteb.encoders.memory import PerModel
+from hybridir_mteb.encoders.module_state import is_patched
 from hybridir_mteb.encoders.token_budget import is_plain, role_prompt
 from hybridir_mteb.errors import EmbeddingError, SettingError
 from hybridir_mteb.ranking.arrays import FloatMatrix, ScoreFunction, Similarity, check_embeddings
@@ -227,7 +228,7 @@ class MtebEncoder(TextEncoder):
         model, module = self._model, self._module
         if isinstance(model, StatesFingerprint) and isinstance(model.embedding_fingerprint, str):
             return model.embedding_fingerprint or None
-        if module is None or type(model) not in _KNOWN:
+        if module is None or type(model) not in _KNOWN or is_patched(model):
             return None
         if not self.keep:
             return module_fingerprint(module)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 logger = plain_logger(__name__)
 
+PLAIN = {"batch_size", "show_progress_bar"}
 SEARCH_DEPTH = 1000  # models that only search give no full ranking
 NO_RANKING = "it compares rankings of the whole pool, and a search model gives the best passages"
 
@@ -124,6 +125,8 @@ def _depth(task: CollectionTask, asked: Asked) -> int:
 def _of_encoder(task: CollectionTask, subset: SubsetView, encoder: Encoder, asked: Asked) -> Found:
     """What an encoder finds, in a pool that is embedded in memory or on disk."""
     with _timed(asked, "Encoding"):
+        if not set(asked.encode_kwargs) - PLAIN:  # others may change the dimension
+            subset.check_room(encoder)
         queries = encoder.embed(subset.query_texts, "query", subset.query_languages)
         pool = subset.embedded(encoder, queries.vectors.shape[1])
     judged = subset.judgements(pool)

@@ -27,6 +27,7 @@ from hybridir_mteb.errors import (
 )
 from hybridir_mteb.files.remote import diagnose
 from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.paths import with_home
 
 if TYPE_CHECKING:
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
@@ -169,7 +170,7 @@ def load_debiased(
 
 def local_folder(base: str) -> Path | None:
     """The folder, unless MTEB knows a model of this name."""
-    folder = Path(base).expanduser()
+    folder = with_home(base)
     return folder.resolve() if base not in MODEL_REGISTRY and folder.is_dir() else None
 
 

@@ -20,6 +20,7 @@ from hybridir_mteb.errors import (
 )
 from hybridir_mteb.files.reading import numbered_lines
 from hybridir_mteb.files.remote import reached
+from hybridir_mteb.paths import with_home
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
 from hybridir_mteb.training.recipe import Hub
 
@@ -80,7 +81,7 @@ def _key(value: Any, column: str, where: str) -> str:
 
 def _load(data: Hub, configuration: str) -> Any:
     said = f"{data.name}, {configuration}, {data.split}: cannot be read"
-    local = Path(data.name).expanduser()
+    local = with_home(data.name)
     if local.is_dir():
         with reached(said, remedy=f"check it: {', '.join(FORMATS)} or a saved data set are read"):
             return _load_local(local / configuration, data.split)
