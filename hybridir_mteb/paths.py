@@ -7,7 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
-from hybridir_mteb.errors import SettingError, quoted
+from hybridir_mteb.errors import SettingError, printable, quoted
 from hybridir_mteb.files.numbers import written_number
 
 PACKAGE = Path(__file__).parent
@@ -25,10 +25,30 @@ SHARD_DTYPE_VARIABLE = "HYBRIDIR_SHARD_DTYPE"
 SHARD_DTYPES = ("float32", "float16")
 
 
+def with_home(path: str | Path, named: str = "") -> Path:
+    """A path whose ``~`` or ``~user`` is the home it stands for.
+
+    Args:
+        path: As a user gives it.
+        named: The variable or option that gives it, for the message.
+
+    Raises:
+        SettingError: There is no such user, or nobody knows the home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        given = f"{named}={path}" if named else str(path)
+        raise SettingError(
+            f"{printable(given)}: the home folder that ~ stands for is not known; give the path "
+            "from / on"
+        ) from error
+
+
 def _named(variable: str) -> Path | None:
     """The folder that an environment variable names."""
     value = os.environ.get(variable)
-    return Path(value).expanduser() if value else None
+    return with_home(value, variable) if value else None
 
 
 def _data_dir() -> Path:

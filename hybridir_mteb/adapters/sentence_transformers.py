@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.evaluation import BaseEvaluator
 
-from hybridir_mteb.errors import SettingError, quoted
+from hybridir_mteb.encoders.kinds import refuse_other_kinds
+from hybridir_mteb.errors import SettingError, plain_logger, quoted
 from hybridir_mteb.files.numbers import check_grade
 from hybridir_mteb.measures.evaluate import (
     MRC,
@@ -29,7 +29,7 @@ from hybridir_mteb.ranking.given import check_ids, check_text
 from hybridir_mteb.ranking.judgements import MapNames, judgements_of
 from hybridir_mteb.ranking.scorers import scorer_of
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 LOWER_IS_BETTER = ("rank_distance", "rank_distance_norm", PROBE)
 NO_DIRECTION = ("lpr", "top1_", "same_language_share_")  # best at a value in between
@@ -153,7 +153,9 @@ class LanguageBiasEvaluator(BaseEvaluator):
 
         Raises:
             EmbeddingError: Embeddings that cannot be ranked.
+            SettingError: A model that gives no dense vector for each text.
         """
+        refuse_other_kinds(model)
         queries = self._encode(model.encode_query, self._queries)
         first, columns = distinct(self._corpus)
         passages = self._encode(model.encode_document, [self._corpus[at] for at in first])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,
     SettingError,
+    plain_logger,
     printable,
     quoted,
 )
@@ -31,7 +31,7 @@ from hybridir_mteb.plugins.specs import CollectionSpec
 from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.shards.listing import shard_files
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 SUFFIX = "_predictions.json"
 MODEL_KEY = "mteb_model_meta"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hybridir_mteb.cli.console import print_table, say
+from hybridir_mteb.cli.console import print_table, rows_of, say
 from hybridir_mteb.cli.numbers import integer
 from hybridir_mteb.errors import SettingError
 
@@ -90,15 +90,17 @@ def methods() -> None:
     print_table(
         "Debiasers (hybridir debias fit --method NAME)",
         ("name", "what it does", "options", "applied to", "source", "plugin"),
-        (
-            (
-                name,
-                debiaser.summary,
-                ", ".join(f"{key}={value}" for key, value in debiaser.options.items()),
-                ", ".join(sorted(debiaser.roles)),
-                debiaser.source,
-                registry.owner(name),
-            )
-            for name, debiaser in registry.items()
+        rows_of(
+            registry.items(),
+            lambda name, debiaser: [
+                (
+                    name,
+                    debiaser.summary,
+                    ", ".join(f"{key}={value}" for key, value in debiaser.options.items()),
+                    ", ".join(sorted(debiaser.roles)),
+                    debiaser.source,
+                    registry.owner(name),
+                )
+            ],
         ),
     )

@@ -132,7 +132,8 @@ def train(
     finally:  # gloo's threads abort an interpreter that ends with its process group
         PartialState().destroy_process_group()
     if encoder is not None:
-        say(f"{encoder.name} {encoder.fingerprint}\n{encoder.path}")
+        say(f"{encoder.name} {encoder.fingerprint}")
+        say(str(encoder.path))
         say(f"Evaluate it: mteb run -m {encoder.name} -t XQuADRMultilingualRetrieval")
 
 

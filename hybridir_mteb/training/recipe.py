@@ -16,7 +16,14 @@ from pydantic import (
 )
 
 from hybridir_mteb import paths
-from hybridir_mteb.errors import DataUnavailableError, SettingError, one_line, printable, quoted
+from hybridir_mteb.errors import (
+    MESSAGE_LIMIT,
+    DataUnavailableError,
+    SettingError,
+    one_line,
+    printable,
+    quoted,
+)
 from hybridir_mteb.files.numbers import written_number, written_whole
 from hybridir_mteb.plugins.specs import OptionValue
 from hybridir_mteb.training import plain_yaml as yaml
@@ -264,11 +271,13 @@ def _fields(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The fields of a file, with those that it extends."""
     if path in seen:
         raise SettingError(f"{path}: extends itself")
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8-sig")
         fields = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
-        raise SettingError(f"{path}: {one_line(error)}") from error
+    except UnicodeDecodeError as error:
+        raise SettingError(f"{path}: not UTF-8 ({error.reason}): save the file as UTF-8") from error
+    except (ValueError, yaml.YAMLError, RecursionError) as error:  # a number may be too long
+        raise SettingError(f"{path}: {one_line(error, MESSAGE_LIMIT)}") from error
     if not isinstance(fields, dict):
         raise SettingError(f"{path}: a recipe is a table of fields such as 'backbone: pocket'")
     base = fields.pop("extends", None)

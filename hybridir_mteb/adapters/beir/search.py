@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +20,8 @@ from hybridir_mteb.adapters.beir.saved import (
 )
 from hybridir_mteb.errors import EmbeddingError, SettingError, from_extra, quoted
 from hybridir_mteb.files.numbers import whole
+from hybridir_mteb.files.room import check_room
+from hybridir_mteb.files.temporary import TemporaryFolder
 from hybridir_mteb.ranking.arrays import FloatMatrix, Similarity
 from hybridir_mteb.ranking.given import check_ids
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill_rows, search
@@ -173,8 +174,9 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
         similarity: Similarity,
     ) -> Results:
         """Passages and scores of each query, best first."""
-        paths.shard_dir().mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=TEMPORARY, dir=paths.shard_dir()) as place:
+        needed = len(ids) * queries.vectors.shape[1] * 4
+        check_room(paths.shard_dir(), needed, "embeddings of the corpus")
+        with TemporaryFolder(paths.shard_dir(), TEMPORARY) as place:
             key = ShardKey(
                 source="the corpus",
                 source_fingerprint="",
@@ -183,7 +185,7 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
                 encoder_fingerprint=uuid4().hex,
                 rows=self.corpus_chunk_size,
             )
-            folder = ShardFolder(Path(place), key)
+            folder = ShardFolder(place, key)
             fill_rows(
                 folder,
                 len(ids),

@@ -6,7 +6,6 @@ not looked at. BEIR, MIRACL and the hub's Parquet shards have these.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,11 +16,18 @@ from typing import Any
 
 from hybridir_mteb.collections.collection import StreamedPassage
 from hybridir_mteb.collections.readers.digests import content_digest
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError, one_line, printable, quoted
+from hybridir_mteb.errors import (
+    DataFormatError,
+    DataUnavailableError,
+    one_line,
+    plain_logger,
+    printable,
+    quoted,
+)
 from hybridir_mteb.files.json_text import parse_json
 from hybridir_mteb.files.reading import BUFFER_BYTES, naming, reading
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 __all__ = ["BUFFER_BYTES", "FileSource", "as_passage", "json_rows", "read_rows", "reading"]
 ID_FIELDS = ("_id", "docid", "id")

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, load_dataset
-from datasets.exceptions import DatasetsError
 
 from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,
-    HybridIRError,
-    one_line,
     quoted,
 )
 from hybridir_mteb.files.reading import numbered_lines
+from hybridir_mteb.files.remote import reached
+from hybridir_mteb.paths import with_home
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
 from hybridir_mteb.training.recipe import Hub
 
@@ -81,22 +80,17 @@ def _key(value: Any, column: str, where: str) -> str:
 
 
 def _load(data: Hub, configuration: str) -> Any:
-    local = Path(data.name).expanduser()
-    try:
-        if local.is_dir():
+    said = f"{data.name}, {configuration}, {data.split}: cannot be read"
+    local = with_home(data.name)
+    if local.is_dir():
+        with reached(said, remedy=f"check it: {', '.join(FORMATS)} or a saved data set are read"):
             return _load_local(local / configuration, data.split)
-        if data.revision is None:
-            raise DataFormatError(
-                f"{data.name}: give the commit as 'revision': data from the hub are pinned"
-            )
+    if data.revision is None:
+        raise DataFormatError(
+            f"{data.name}: give the commit as 'revision': data from the hub are pinned"
+        )
+    with reached(said, "give a local folder with one file or folder a language as 'name'"):
         return load_dataset(data.name, configuration, split=data.split, revision=data.revision)
-    except HybridIRError:
-        raise
-    except (OSError, ValueError, RuntimeError, DatasetsError) as error:  # of a script, of a file
-        raise DataUnavailableError(
-            f"{data.name}, {configuration}, {data.split}: {one_line(error, 200)}. Connect to "
-            "the network, or give a local folder with one file or folder a language as 'name'"
-        ) from error
 
 
 def _load_local(place: Path, split: str) -> Any:
