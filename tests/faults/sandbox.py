@@ -121,12 +121,7 @@ class Sandbox:
     def variables(self) -> dict[str, str]:
         """The environment of the commands."""
         own = {name: str(self.home / place) for name, place in VARIABLES.items()}
-        return {
-            **own,
-            "HF_HUB_OFFLINE": "1",
-            "OMP_NUM_THREADS": "1",
-            "MPLCONFIGDIR": str(self.root),
-        }
+        return {**own, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "MPLCONFIGDIR": str(self.root)}
 
     def keep(self) -> Path:
         """A copy of all that is in the folder, to be put back."""
