@@ -100,7 +100,8 @@ def clear_corpora(folder: Path) -> int:
         Bytes freed.
     """
     freed = 0
-    for file in [*folder.glob("*.arrow"), *folder.glob(".*.arrow.*.tmp")]:
+    endings = ("*.arrow", "*.arrow.json", ".*.arrow.*.tmp")
+    for file in [path for ending in endings for path in folder.glob(ending)]:
         freed += file.stat().st_size
         file.unlink()
     return freed
