@@ -42,7 +42,10 @@ def run_kind(
     for result in module.run(box, amount, wanted, SEED):
         total.add(result)
         if not result.kept:
-            print(f"  {kind} {result.case}: {result.outcome}: {result.detail} {result.again or ''}", flush=True)
+            print(
+                f"  {kind} {result.case}: {result.outcome}: {result.detail} {result.again or ''}",
+                flush=True,
+            )
         if loud and time.monotonic() - shown > SHOW_EVERY_S:
             shown = time.monotonic()
             print(f"  {kind}: {total.tried} ({result.case}) {shown - began:.0f} s", flush=True)

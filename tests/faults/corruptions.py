@@ -17,10 +17,8 @@ from typing import Any
 import numpy as np
 
 from faults.operations import (
-    BASE,
     BY_NAME,
     DEBIASED,
-    PARALLEL,
     STREAMED,
     TRAINED,
     fresh,
@@ -190,9 +188,7 @@ def _damage_all(
                 yield judge(box.run(use), case, what, lambda: stored.result(box.home), expected)
 
 
-def judge(
-    ran: Ran, case: str, what: str, result: Callable[[], Any], expected: Any
-) -> Result:
+def judge(ran: Ran, case: str, what: str, result: Callable[[], Any], expected: Any) -> Result:
     """What became of a command after damage.
 
     Args:
@@ -443,9 +439,7 @@ STORED = (
         of_search,
         400,
     ),
-    Stored(
-        "debiaser", with_debiased, ("store/**/*",), search(DEBIASED), of_search, 300
-    ),
+    Stored("debiaser", with_debiased, ("store/**/*",), search(DEBIASED), of_search, 300),
     Stored("adapter", trained, ("store/*/*/*",), search(TRAINED), of_search, 120),
     Stored(
         "archive",

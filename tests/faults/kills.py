@@ -18,7 +18,6 @@ from faults.sandbox import Breaks, Ran, Sandbox
 NAME = "kills"
 
 
-
 def run(box: Sandbox, amount: float, wanted: Callable[[str], bool], seed: int) -> Iterator[Result]:
     """Kill each operation at many moments."""
     for operation in OPERATIONS:

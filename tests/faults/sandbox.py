@@ -121,7 +121,12 @@ class Sandbox:
     def variables(self) -> dict[str, str]:
         """The environment of the commands."""
         own = {name: str(self.home / place) for name, place in VARIABLES.items()}
-        return {**own, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "MPLCONFIGDIR": str(self.root)}
+        return {
+            **own,
+            "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",
+            "MPLCONFIGDIR": str(self.root),
+        }
 
     def keep(self) -> Path:
         """A copy of all that is in the folder, to be put back."""
@@ -140,11 +145,11 @@ class Sandbox:
         if kept is not None:
             shutil.copytree(kept, self.home, symlinks=True, dirs_exist_ok=True)
 
-    def start(self, command: Command, breaks: Breaks = Breaks()) -> Process:  # noqa: B008
+    def start(self, command: Command, breaks: Breaks = Breaks()) -> Process:
         """Start a command in a process of its own."""
         return Process(self, command, breaks)
 
-    def run(self, command: Command, breaks: Breaks = Breaks()) -> Ran:  # noqa: B008
+    def run(self, command: Command, breaks: Breaks = Breaks()) -> Ran:
         """Run a command to its end."""
         return self.start(command, breaks).wait()
 
@@ -310,7 +315,7 @@ def warm(variables: Mapping[str, str]) -> None:
     import torch
 
     torch.set_num_threads(1)
-    import mteb  # noqa: F401
+    import mteb
     import mteb.cli  # noqa: F401
 
     import hybridir_mteb.adapters.beir
