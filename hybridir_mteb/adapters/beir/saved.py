@@ -18,9 +18,16 @@ import numpy as np
 
 from hybridir_mteb.adapters.mteb.models import as_matrix
 from hybridir_mteb.collections.collection import StreamedPassage
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError, EmbeddingError, SettingError
+from hybridir_mteb.errors import (
+    DataFormatError,
+    DataUnavailableError,
+    EmbeddingError,
+    SettingError,
+    quoted,
+)
 from hybridir_mteb.files import replacing
 from hybridir_mteb.ranking.arrays import FloatMatrix, check_embeddings
+from hybridir_mteb.ranking.given import check_ids
 
 Row = Mapping[str, Any]
 _ZIP, _PICKLE = b"PK", b"\x80"
@@ -82,7 +89,7 @@ class SavesEmbeddings:
 
         Raises:
             SettingError: A file holds embeddings of other texts or of another encoder, and is not
-                to be overwritten, or ``corpus_filename`` has no ``*``.
+                to be overwritten, ``corpus_filename`` has no ``*``, or an id is no string.
             DataFormatError: A pickle, or something else, is in the way.
             EmbeddingError: NaN, infinity, no query or no passage.
         """
@@ -90,6 +97,8 @@ class SavesEmbeddings:
             raise SettingError(
                 f"corpus_filename {corpus_filename!r}: needs one * for the chunk's number"
             )
+        check_ids(queries, "query")
+        check_ids(corpus, "passage")
         folder, ids, size = Path(encode_output_path), list(corpus), self.corpus_chunk_size
         written = {folder / query_filename}
         encoder = _encoder(self.model, "query")
@@ -286,10 +295,26 @@ def passage_texts(corpus: Corpus) -> list[str]:
     return [_content(row, at) for at, row in enumerate(rows)]
 
 
+def query_texts(queries: Sequence[str]) -> list[str]:
+    """The queries as a list.
+
+    Raises:
+        DataFormatError: One is no string.
+    """
+    for at, text in enumerate(queries):
+        if not isinstance(text, str):
+            raise DataFormatError(f"query number {at} is no string: {quoted(text, 80)}")
+    return list(queries)
+
+
 def _content(row: Mapping[str, str | None] | str, at: int) -> str:
     if isinstance(row, str):
         return row.strip()
-    text = row.get("text")
+    text, title = (row.get("text"), row.get("title")) if isinstance(row, Mapping) else (row, None)
     if not isinstance(text, str):
-        raise DataFormatError(f"passage number {at} of the corpus has no text: {dict(row)!r}")
-    return StreamedPassage("", text, row.get("title") or "").content
+        raise DataFormatError(f"passage number {at} of the corpus has no text: {quoted(row, 80)}")
+    if not isinstance(title, str | None):
+        raise DataFormatError(
+            f"passage number {at} of the corpus: the title {quoted(title, 80)} is no string"
+        )
+    return StreamedPassage("", text, title or "").content

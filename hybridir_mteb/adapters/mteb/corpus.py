@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, concatenate_datasets
 
 from hybridir_mteb import paths
+from hybridir_mteb.adapters.mteb.ids import check_passage_ids
 from hybridir_mteb.collections.collection import CollectionPart, ListedPassages
 from hybridir_mteb.files import replacing
 from hybridir_mteb.ranking.arrays import IntArray
@@ -51,6 +52,7 @@ class Corpora:
             else:
                 path = self._path(code)
                 if not path.is_file():
+                    check_passage_ids(source)
                     self._write(code, path)
                 self._tables[code] = Dataset.from_file(str(path))
         return self._tables[code]
