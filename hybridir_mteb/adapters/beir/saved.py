@@ -243,7 +243,7 @@ def _remove_stale(path: Path, overwrite: bool) -> None:
 
 def _write(path: Path, saved: Saved, key: str) -> None:
     assert saved.about is not None  # noqa: S101 -- of what is written now
-    content = {
+    content: dict[str, Any] = {
         "ids": np.frombuffer(json.dumps(saved.ids).encode(), np.uint8),
         "embeddings": saved.vectors,
         "key": np.array(key),
