@@ -7,7 +7,6 @@ stamps first. A single file is checked in the mirror, too; a folder of many is n
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,14 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb import paths
 from hybridir_mteb.collections.readers.digests import digests_of
-from hybridir_mteb.errors import ChecksumError, DataFormatError, DataUnavailableError, one_line
+from hybridir_mteb.errors import (
+    ChecksumError,
+    DataFormatError,
+    DataUnavailableError,
+    plain_logger,
+    printable,
+)
 from hybridir_mteb.files import sha256_of
 from hybridir_mteb.files.record import read_record, write_record
+from hybridir_mteb.files.remote import CONNECT, diagnose, quiet
 
 if TYPE_CHECKING:
     import requests
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 CHUNK_BYTES = 1 << 16
 TIMEOUT_S = 30.0
@@ -109,10 +115,11 @@ def _fetching(needed: str, source: str, again: str, put: str) -> Iterator[Path]:
     except Exception as error:  # requests and the hub's client have no common base
         mirror = paths.mirror_dir()
         here = f"not in the mirror {mirror}" if mirror else f"{paths.DATA_DIR_VARIABLE} is not set"
+        cause, remedy = diagnose(error)
         raise DataUnavailableError(
             f"{needed} is needed and not here: {here}; not in the cache {paths.data_cache_dir()}; "
-            f"the download {source} failed: {one_line(error).rstrip('.')}. Either connect to the "
-            f"network and {again} (what was downloaded is kept), or put {put} and set "
+            f"the download {source} failed: {cause}. Either {remedy or CONNECT} and "
+            f"{again} (what was downloaded is kept), or put {put} and set "
             f"{paths.DATA_DIR_VARIABLE}=<folder>."
         ) from error
 
@@ -159,7 +166,9 @@ def _append(response: requests.Response, part: Path, have: int, name: str) -> No
     total = have + int(length) if length else None
     with (
         part.open("r+b" if have else "wb") as stream,
-        tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=name) as bar,
+        tqdm(
+            total=total, initial=have, unit="B", unit_scale=True, desc=printable(name, 100)
+        ) as bar,
     ):
         stream.seek(have)
         for chunk in response.iter_content(CHUNK_BYTES):
@@ -223,7 +232,7 @@ def fetch_folder(folder: HubFolder) -> tuple[Path, ...]:
     if found is None:
         put = f"the files at <folder>/{folder.place}/docs-*.jsonl.gz"
         source = f"from {folder.repository}"
-        with _fetching(folder.place, source, f"run: {folder.how}", put) as cached:
+        with _fetching(folder.place, source, f"run: {folder.how}", put) as cached, quiet():
             _download_folder(folder, cached)
         found = tuple(cached / name for name in folder.names)
     return found

@@ -32,7 +32,7 @@ class FitText:
         source: Where it comes from, for the record.
         lines: ISO 639-1 code, sorted -> texts.
         parallel: Whether text i is the same sentence in every language.
-        places: Code -> where each text is, such as ``de.txt, line 7``, for messages.
+        places: Code -> where each text is, such as ``de.txt:7``, for messages.
     """
 
     source: str
@@ -56,7 +56,7 @@ class FitText:
     def place(self, code: str, at: int) -> str:
         """Where text number ``at`` of a language is."""
         places = self.places.get(code)
-        return places[at] if places else f"{self.source}, line {at + 1}"
+        return places[at] if places else f"{self.source}:{at + 1}"
 
 
 def make_text(
@@ -129,9 +129,7 @@ def ntrex_text(languages: Iterable[str] = (), limit: int = LINES) -> FitText:
     ((kept,), _) = split_documents([Source(corpus.name, items)], HELD_OUT_EVERY)
     chosen = [int(item.id) for item in evenly(kept.items, limit)]
     lines = {code: [texts[at] for at in chosen] for code, texts in corpus.lines.items()}
-    places = {
-        code: [f"{Path(FILES[code].path).name}, line {at + 1}" for at in chosen] for code in lines
-    }
+    places = {code: [f"{Path(FILES[code].path).name}:{at + 1}" for at in chosen] for code in lines}
     return make_text(ORIGIN, lines, parallel=True, places=places)
 
 
@@ -179,7 +177,7 @@ def file_text(
         {code: [raw[code][at] for at in places] for code, places in chosen.items()},
         parallel=parallel,
         places={
-            code: [f"{files[code].name}, line {at + 1}" for at in places]
+            code: [f"{files[code].name}:{at + 1}" for at in places]
             for code, places in chosen.items()
         },
     )

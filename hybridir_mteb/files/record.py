@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hybridir_mteb.errors import DataFormatError
-from hybridir_mteb.files import write_text
+from hybridir_mteb.files import check_regular, write_text
 from hybridir_mteb.files.json_text import read_json_object
 
 SEAL = "sha256"
@@ -50,6 +51,7 @@ def read_record(path: Path, old: Collection[str] = ()) -> dict[str, Any]:
         DataFormatError: The record is damaged; the message names it.
         OSError: The file is missing or cannot be read.
     """
+    check_regular(path)
     try:
         content = read_json_object(path)
     except DataFormatError as error:
@@ -61,3 +63,18 @@ def read_record(path: Path, old: Collection[str] = ()) -> dict[str, Any]:
         what = "has no checksum" if seal is None else "differs from its checksum"
         raise DataFormatError(f"the record {path} is damaged: it {what}")
     return content
+
+
+def seal(path: Path, old: Collection[str]) -> None:
+    """Give a record of a version that had no seals its seal, once its content is known to be right.
+
+    One that is damaged, or lies where nothing can be written, stays as it is.
+
+    Args:
+        path: The file.
+        old: As of :func:`read_record`.
+    """
+    with suppress(DataFormatError, OSError):
+        content = read_json_object(path)
+        if content.keys() == set(old):
+            write_record(path, content)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybridir_mteb import paths
-from hybridir_mteb.errors import SettingError, TrainingError
+from hybridir_mteb.errors import SettingError, TrainingError, quoted
+from hybridir_mteb.files.numbers import number
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.specs import Backbone, OptionValue, TrainingMethod
 from hybridir_mteb.training.held_out import split_documents
@@ -16,6 +17,7 @@ from hybridir_mteb.training.leak import EvaluationTexts, Leak, check_leaks, eval
 from hybridir_mteb.training.pairs import Source
 from hybridir_mteb.training.patterns import Mono, Pattern, pattern
 from hybridir_mteb.training.recipe import Data, Hub, JsonLines, Lora, Questions, Recipe
+from hybridir_mteb.training.runs import runs_dir
 from hybridir_mteb.training.sources.documents import inverse_cloze
 from hybridir_mteb.training.sources.hub import read_hub
 from hybridir_mteb.training.sources.jsonl import read_jsonl
@@ -173,8 +175,11 @@ def _options(method: TrainingMethod, recipe: Recipe) -> dict[str, OptionValue]:
             f"(it has {', '.join(sorted(known))})"
         )
     for name, value in recipe.method_options.items():
-        if isinstance(known[name], (int, float)) and not isinstance(value, (int, float)):
-            raise SettingError(f"option {name} of {method.name} is a number, not {value!r}")
+        is_number = isinstance(known[name], int | float) and not isinstance(known[name], bool)
+        if is_number and number(value) is None:
+            raise SettingError(
+                f"option {name} of {method.name} is a number, not {quoted(value, 80)}"
+            )
     return {**known, **recipe.method_options}
 
 
@@ -182,7 +187,7 @@ def read_source(data: Data, languages: Sequence[str]) -> Source:
     """One entry of a recipe's data."""
     wanted = tuple(languages)
     if isinstance(data, JsonLines):
-        return read_jsonl(Path(data.path).expanduser(), wanted)
+        return read_jsonl(paths.with_home(data.path), wanted)
     if isinstance(data, Hub):
         return read_hub(data, wanted)
     corpus = load_ntrex(wanted or tuple(FILES))
@@ -195,7 +200,7 @@ def packaged_path(path: str) -> Path:
     """A path of a recipe; ``package:`` stands for the package's own data."""
     if path.startswith(PACKAGED):
         return paths.DATA / path.removeprefix(PACKAGED)
-    return Path(path).expanduser()
+    return paths.with_home(path)
 
 
 def content_hash(source: Source) -> str:
@@ -211,11 +216,11 @@ def content_hash(source: Source) -> str:
 def run_folder(plan: Plan, devices: int = 1) -> Path:
     """Where checkpoints of this very run are: the same recipe, data and devices resume."""
     recipe = plan.recipe
-    weights = str(Path(recipe.weights).expanduser().resolve()) if recipe.weights else ""
+    weights = str(paths.with_home(recipe.weights).resolve()) if recipe.weights else ""
     parts = [recipe.model_dump_json(), weights, str(devices)]
     parts += [content_hash(source) for source in (*plan.train, *plan.held_out)]
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-    return paths.model_store_dir() / ".runs" / f"{recipe.backbone}-{recipe.method}-{digest}"
+    return runs_dir() / f"{recipe.backbone}-{recipe.method}-{digest}"
 
 
 def estimate(plan: Plan) -> str:

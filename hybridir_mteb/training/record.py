@@ -19,6 +19,7 @@ from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
 from hybridir_mteb.encoders.trained import FORMAT, MODEL, weights_fingerprint
 from hybridir_mteb.errors import from_extra
 from hybridir_mteb.files import write_text
+from hybridir_mteb.paths import with_home
 from hybridir_mteb.training.held_out import HeldOutScores
 from hybridir_mteb.training.leak import leak_record
 from hybridir_mteb.training.plan import Plan, content_hash
@@ -116,9 +117,9 @@ def backbone_record(plan: Plan) -> dict[str, Any]:
         weights, revision = None, FILE_SHA256
     else:
         weights = recipe.weights
-        local = weights is not None and Path(weights).expanduser().is_dir()
+        local = weights is not None and with_home(weights).is_dir()
         revision = "local" if local or plan.revision is None else plan.revision
-        weights = str(Path(weights).expanduser().resolve()) if local and weights else weights
+        weights = str(with_home(weights).resolve()) if local and weights else weights
     return {
         "name": backbone.name,
         "hub_id": backbone.hub_id,

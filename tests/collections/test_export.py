@@ -254,7 +254,7 @@ def test_a_full_disk_is_one_message(tmp_path, monkeypatch):
     out = tmp_path / "out"
     write_export([subset()], ORIGIN, out, Format.BEIR)
     monkeypatch.setattr("hybridir_mteb.collections.export.folder.write_queries", full)
-    with pytest.raises(SettingError, match=r"out was not written: .*No space left"):
+    with pytest.raises(SettingError, match=r"out cannot be written: .*No space left"):
         write_export([subset()], ORIGIN, out, Format.BEIR, overwrite=True)
     assert (out / "de" / "queries.jsonl").is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -212,7 +212,7 @@ def test_an_encoder_is_pushed_whole_and_only_if_sound(monkeypatch):
             return "https://hub/commit"
 
     encoder = add(5.0)
-    with pytest.raises(DataUnavailableError, match="hf auth login"):  # offline
+    with pytest.raises(DataUnavailableError, match="Unset HF_HUB_OFFLINE"):
         to_hub(encoder, "me/encoder", private=True)
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
     assert to_hub(encoder, "me/encoder", private=True) == "https://hub/commit"

@@ -71,11 +71,11 @@ def test_jsonl_joins_translations_over_files(tmp_path):
     [
         ("{", ":2: not valid JSON"),
         ("[]", ":2: expected a JSON object"),
-        ({**GOOD, "id": "b", "query": " "}, "line 2: 'query' must be a non-empty string"),
-        ({**GOOD, "id": "b", "language": "xx"}, "line 2: unknown language 'xx'"),
-        ({**GOOD, "id": "b", "negatives": "no"}, "line 2: 'negatives' must be a list"),
-        ({**GOOD, "id": "b", "answer": "x"}, "line 2: unknown field answer"),
-        (GOOD, "line 2: id 'a' occurs twice in 'en'"),
+        ({**GOOD, "id": "b", "query": " "}, ":2: 'query' must be a non-empty string"),
+        ({**GOOD, "id": "b", "language": "xx"}, ":2: unknown language 'xx'"),
+        ({**GOOD, "id": "b", "negatives": "no"}, ":2: 'negatives' must be a list"),
+        ({**GOOD, "id": "b", "answer": "x"}, ":2: unknown field answer"),
+        (GOOD, ":2: id 'a' occurs twice in 'en'"),
     ],
 )
 def test_a_malformed_line_is_named_with_its_file(tmp_path, row, message):
@@ -147,7 +147,7 @@ def test_questions_take_their_line_as_passage(tmp_path):
     assert item.examples["de"] == Example("Was fliegt?", "drei blaue Vögel fliegen weg")
     assert item.document == "a"
     for row, message in (
-        ({"line": 9, "en": "x"}, "line 1: 'line'"),
+        ({"line": 9, "en": "x"}, ":1: 'line'"),
         ({"line": 0, "en": ""}, "'en'"),
     ):
         with pytest.raises(DataFormatError, match=message):
@@ -206,7 +206,7 @@ def test_a_loading_script_of_the_hub_is_not_run_and_says_so(monkeypatch):
 def test_data_of_the_hub_are_pinned_and_say_when_they_cannot_be_had():
     with pytest.raises(DataFormatError, match="revision"):
         read_hub(Hub(name="unicamp-dl/mmarco", configurations={"en": "english"}))
-    with pytest.raises(DataUnavailableError, match="Connect to the network"):
+    with pytest.raises(DataUnavailableError, match="Unset HF_HUB_OFFLINE"):
         read_hub(Hub(name="unicamp-dl/mmarco", configurations={"en": "english"}, revision="0" * 40))
 
 
@@ -279,7 +279,7 @@ def test_lexicons_in_muse_format(tmp_path):
     path.write_text("\n".join(pairs) + "\n")
     assert read_muse(path) == lexicon
     path.write_text("cat\tKatze\nalone\n")
-    with pytest.raises(DataFormatError, match="line 2"):
+    with pytest.raises(DataFormatError, match=r"\w:2: "):
         read_muse(path)
 
 

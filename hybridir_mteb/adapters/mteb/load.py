@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mteb.models.model_implementations import MODEL_REGISTRY
 
@@ -23,10 +23,11 @@ from hybridir_mteb.errors import (
     HybridIRError,
     SettingError,
     UnknownNameError,
-    one_line,
     suggest,
 )
+from hybridir_mteb.files.remote import diagnose
 from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.paths import with_home
 
 if TYPE_CHECKING:
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
@@ -169,7 +170,7 @@ def load_debiased(
 
 def local_folder(base: str) -> Path | None:
     """The folder, unless MTEB knows a model of this name."""
-    folder = Path(base).expanduser()
+    folder = with_home(base)
     return folder.resolve() if base not in MODEL_REGISTRY and folder.is_dir() else None
 
 
@@ -211,9 +212,11 @@ def load_base(
     except HybridIRError:
         raise
     except Exception as error:  # other people's loaders, and the hub's client, raise anything
+        cause, remedy = diagnose(error)
         raise DataUnavailableError(
-            f"{base} cannot be loaded: {one_line(error, 300)}. 'hybridir models list' shows "
-            "encoders that are here; a folder of a sentence-transformers model works too"
+            f"{base} cannot be loaded: {cause}. {remedy and f'To have it: {remedy}. '}"
+            "'hybridir models list' shows encoders that are here; a folder of a "
+            "sentence-transformers model works too"
         ) from error
 
 
@@ -244,7 +247,9 @@ def _load_folder(folder: Path, device: str | int | None, kwargs: Mapping[str, An
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 
     from hybridir_mteb.adapters.mteb.models import torch_device
+    from hybridir_mteb.encoders.kinds import refuse_other_files
 
+    refuse_other_files(folder)
     model = SentenceTransformerEncoderWrapper(
         str(folder), device=torch_device(device), local_files_only=True, **kwargs
     )
@@ -301,7 +306,9 @@ def encoder_of(model: Any) -> Any:
     from hybridir_mteb.debias.sentence_transformer import DebiasedSentenceTransformer
 
     if isinstance(model, str | Path):
-        return load_base(str(model))
+        loaded = load_base(str(model))
+        check_encoder(loaded)
+        return loaded
     if isinstance(model, DebiasedSentenceTransformer):
         return DebiasedEncoder(encoder_of(model.model), model.fitted)
     if isinstance(model, SentenceTransformer):
@@ -317,16 +324,15 @@ def _of_sentence_transformer(
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 
     from hybridir_mteb.adapters.mteb.models import SentenceEncoder
+    from hybridir_mteb.encoders.token_budget import is_plain
 
-    if not callable(model.tokenizer):  # static embeddings: tokens cannot be counted
-        return SentenceTransformerEncoderWrapper(model)
-    encoder = SentenceEncoder(model)
-    prompts = dict(encoder.model_prompts or {})
-    for name in ("passage", "corpus"):
-        if name in prompts:
-            prompts.setdefault("document", prompts[name])
-    encoder.model_prompts = prompts
-    return encoder
+    if is_plain(model):
+        return SentenceEncoder(model)
+    wrapper = SentenceTransformerEncoderWrapper(model)
+    # Not those of tasks, which the model itself knows nothing of.
+    roles = {name: model.prompts[name] for name in ("query", "document") if name in model.prompts}
+    wrapper.model_prompts = cast("dict[str, str]", roles) or None
+    return wrapper
 
 
 def pinned_revision(hub_id: str) -> str | None:

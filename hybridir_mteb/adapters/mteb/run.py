@@ -9,18 +9,25 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import mteb
+from mteb.models import SearchProtocol
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.evaluation import SubsetRun
+from hybridir_mteb.adapters.mteb.ids import check_ids, check_passage_ids
 from hybridir_mteb.adapters.mteb.load import load_base
+from hybridir_mteb.adapters.mteb.models import check_encoder
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.task import CollectionTask, check_subsets
-from hybridir_mteb.errors import DataUnavailableError, SettingError
+from hybridir_mteb.errors import SettingError
 from hybridir_mteb.files import write_text
+from hybridir_mteb.files.remote import reached
+from hybridir_mteb.files.room import check_folder as check_writable
+from hybridir_mteb.files.room import check_room
 from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.trec import write_qrels, write_run
 
 DEPTH = 1000
+LINE = 50  # bytes of a run's line
 MEASURES_FILE = "measures.json"
 ENCODE_KWARGS = {"batch_size": 32}  # as mteb run has it
 
@@ -78,8 +85,8 @@ def search(
     folder, named = Path(output), {"encoder": encoder, "task": task}
     former = check_folder(folder, named)
     searched.load_data()
-    given = {"precision": precision} if precision else {}
-    model = load_base(encoder, device=options.get("device"), **given)
+    _check_files(searched, folder, depth)
+    model = _loaded(encoder, options.get("device"), precision)
     record = {**named, **_record(searched, model), "depth": depth}
     found = former.pop("subsets", {})
     if former != record or not isinstance(found, dict):
@@ -92,6 +99,33 @@ def search(
         content = json.dumps({**record, "subsets": found}, indent=1, allow_nan=False)
         write_text(folder / MEASURES_FILE, content + "\n")
         yield name, result
+
+
+def _loaded(encoder: str, device: str | None, precision: str | None) -> Any:
+    """A model that finds passages: an encoder, or one that searches by itself."""
+    model = load_base(encoder, device=device, **({"precision": precision} if precision else {}))
+    if not isinstance(model, SearchProtocol):
+        check_encoder(model)
+    return model
+
+
+def _check_files(task: CollectionTask, folder: Path, depth: int) -> None:
+    """Whether the files can be written that the search is made for, before anything is encoded.
+
+    Raises:
+        DataFormatError: An id that they cannot hold, or that occurs twice.
+        NoSpaceError: The disk is too small for them.
+    """
+    lines = 0
+    for name in task.hf_subsets:
+        data = task.dataset[name][task.eval_splits[0]]
+        check_ids(data["relevant_docs"])
+        for grades in data["relevant_docs"].values():
+            check_ids(grades)
+        lines += depth * len(data["relevant_docs"])
+    for part in task.collection.parts.values():
+        check_passage_ids(part.passages, trec=True)
+    check_room(folder, LINE * lines, "the runs of the search")
 
 
 def _searched(name: str, options: RunOptions) -> CollectionTask:
@@ -155,8 +189,7 @@ def check_folder(folder: Path, record: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         SettingError: The folder holds those of another encoder or task, or is none.
     """
-    if folder.exists() and not folder.is_dir():
-        raise SettingError(f"{folder} (--output) is a file; give a folder")
+    check_writable(folder, "--output")
     path = folder / MEASURES_FILE
     if not path.exists():
         return {}
@@ -198,12 +231,8 @@ def judgements_of_task(name: str, subsets: Sequence[str]) -> Qrels:
         raise SettingError(
             f"mteb knows no task {name}: give its judgements too, qrels (QRELS)"
         ) from error
-    try:
+    with reached(f"mteb cannot load the data of {name}", "give its judgements, qrels (QRELS)"):
         task.load_data()
-    except OSError as error:
-        raise DataUnavailableError(
-            f"mteb cannot load the data of {name} ({error}); give its judgements, qrels (QRELS)"
-        ) from error
     unknown = sorted(set(subsets) - set(task.dataset))
     if unknown:
         raise SettingError(

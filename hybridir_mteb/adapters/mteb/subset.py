@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.pool import (
     EmbeddedPool,
     ListedPool,
@@ -17,6 +18,7 @@ from hybridir_mteb.adapters.mteb.pool import (
     ShardPool,
     TablePool,
 )
+from hybridir_mteb.adapters.mteb.shards import check_room, known_dimension
 from hybridir_mteb.collections.collection import Grade, passage_id
 from hybridir_mteb.encoders.encoder import Encoder
 from hybridir_mteb.plugins.settings import Subset
@@ -79,6 +81,20 @@ class SubsetView:
         pool = ShardPool(self._parts, self._prefixes, encoder, dimension, self._task.shard_dtype)
         pool.device, pool.label = self._task.device, self._label
         return pool
+
+    def check_room(self, encoder: Encoder) -> None:
+        """Refuse passages that the disk cannot hold, if their dimension is known.
+
+        Args:
+            encoder: Is to embed them.
+
+        Raises:
+            SettingError: The disk is too small.
+        """
+        dimension = None if self._task.spec.parallel else known_dimension(encoder)
+        if dimension is not None:
+            dtype = self._task.shard_dtype or paths.shard_dtype()
+            check_room(encoder, list(self._parts.values()), dtype, dimension)
 
     def unembedded(self) -> SearchedPool:
         """The pool for a model that searches by itself."""

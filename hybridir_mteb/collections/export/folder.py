@@ -87,9 +87,11 @@ def write_export(
         SettingError: As of :func:`check_target`, or the disk is full or cannot be written to.
         DataFormatError: An id that the format cannot hold.
     """
-    check_target(folder, overwrite=overwrite)
     place = folder.resolve()  # a link stays one
+    aside = place.with_name(f".{place.name}.old")
+    check_target(folder, overwrite=overwrite)
     try:
+        _recover(place, aside)
         with folder_beside(place) as building:
             done = _write_subsets(subsets, building, form)
             readme = _readme(origin, done, building, form)
@@ -97,7 +99,7 @@ def write_export(
             record = {"format": form, **asdict(origin), "subsets": [asdict(one) for one in done]}
             text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
             (building / RECORD).write_text(text, encoding="utf-8")
-            _put_in_place(building, place, building.with_suffix(".old"))
+            _put_in_place(building, place, aside)
     except HybridIRError:  # some are OSErrors
         raise
     except OSError as error:
@@ -105,6 +107,14 @@ def write_export(
             f"{folder} was not written: {error}; free some space or give another folder"
         ) from error
     return Exported(folder, form, tuple(done))
+
+
+def _recover(place: Path, aside: Path) -> None:
+    """What an export that was killed as it replaced an older one left aside: back, or away."""
+    if aside.is_dir() and not place.exists():
+        aside.rename(place)
+    elif aside.is_dir():
+        shutil.rmtree(aside)
 
 
 def _put_in_place(building: Path, place: Path, aside: Path) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from hybridir_mteb import paths
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError, plain_logger
 from hybridir_mteb.files import sha256_of
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.files.stamp import is_settled, stamp_of
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 FILES: Final = "files"  # path -> its stamp and sha256
 

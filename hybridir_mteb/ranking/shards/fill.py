@@ -11,11 +11,11 @@ import numpy as np
 from tqdm import tqdm
 
 from hybridir_mteb.collections.collection import PassageSource
-from hybridir_mteb.errors import DataFormatError, EmbeddingError
+from hybridir_mteb.errors import DataFormatError, EmbeddingError, printable
+from hybridir_mteb.files import sweep
 from hybridir_mteb.ranking.arrays import BatchEncoder, FloatArray, FloatMatrix
 from hybridir_mteb.ranking.shards.folder import ShardFolder
 from hybridir_mteb.ranking.shards.key import ShardKey
-from hybridir_mteb.ranking.shards.shard import sweep
 
 
 def fill(
@@ -163,7 +163,7 @@ def _fill(
     with tqdm(
         total=expected if shards is None else None,
         initial=kept,
-        desc=label or f"encoding {source.name}",
+        desc=printable(label or f"encoding {source.name}", 100),
         unit="passage",
         unit_scale=True,
         leave=False,

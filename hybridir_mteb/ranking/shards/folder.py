@@ -6,7 +6,6 @@ end is marked once all shards are there.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridir_mteb.errors import DataFormatError, ShardError
+from hybridir_mteb.errors import DataFormatError, ShardError, plain_logger
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray
 from hybridir_mteb.ranking.shards.key import FORMAT, ShardKey, key_of
@@ -32,7 +31,7 @@ from hybridir_mteb.ranking.shards.shard import (
     write_shard,
 )
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 MANIFEST = "manifest.json"
 END = "end.json"

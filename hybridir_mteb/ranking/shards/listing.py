@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.errors import DataFormatError, plain_logger
+from hybridir_mteb.files import sweep
 from hybridir_mteb.ranking.shards.folder import MANIFEST, ShardFolder
 from hybridir_mteb.ranking.shards.key import key_of
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
-TEMPORARY = "temporary-"  # of models that have no fingerprint; left behind by a kill
+TEMPORARY = "temporary"  # of models that have no fingerprint
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ def clear_shards(parent: Path) -> int:
     Returns:
         Bytes freed.
     """
-    freed = 0
+    freed = sweep(parent)
     for folder in list(_folders(parent)):
         freed += _size(folder.path)
         shutil.rmtree(folder.path, ignore_errors=True)
-    for left in parent.glob(f"{TEMPORARY}*"):
+    for left in parent.glob(f"{TEMPORARY}-*"):
         if left.is_dir() and not any(left.iterdir()):
             left.rmdir()
     return freed
@@ -99,18 +99,17 @@ def clear_corpora(folder: Path) -> int:
     Returns:
         Bytes freed.
     """
-    freed = 0
-    endings = ("*.arrow", "*.arrow.json", ".*.arrow.*.tmp")
-    for file in [path for ending in endings for path in folder.glob(ending)]:
+    freed = sweep(folder)
+    for file in [*folder.glob("*.arrow"), *folder.glob("*.arrow.json")]:
         freed += file.stat().st_size
         file.unlink()
     return freed
 
 
 def _folders(parent: Path) -> Iterator[ShardFolder]:
-    """Those whose name is what their manifest says; also in temporary folders."""
+    """Those whose name is what their manifest says; also in what version 0.1 left behind."""
     for manifest in sorted(
-        [*parent.glob(f"*/{MANIFEST}"), *parent.glob(f"{TEMPORARY}*/*/{MANIFEST}")]
+        [*parent.glob(f"*/{MANIFEST}"), *parent.glob(f"{TEMPORARY}-*/*/{MANIFEST}")]
     ):
         try:
             folder = ShardFolder(manifest.parent.parent, key_of(manifest))

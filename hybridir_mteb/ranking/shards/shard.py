@@ -7,7 +7,6 @@ read. Of two processes that write the same shard, the first wins.
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +19,7 @@ from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.files import beside, folder_beside, move_in, sha256_of, tie_key
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.files.stamp import Stamp, is_settled, settle, stamp_of
+from hybridir_mteb.files.temporary import done
 from hybridir_mteb.ranking.arrays import FloatArray, IntArray
 
 VECTORS = "vectors.npy"
@@ -29,7 +29,6 @@ HASHES = "hashes.npy"
 RECORD = "shard.json"
 FILES = (VECTORS, IDS, ID_ENDS, HASHES)
 OLD_FIELDS = ("start", "stop", "dimension", "dtype", "sizes", "sha256")  # up to version 0.1
-LEFT_BEHIND_S = 3600  # no shard takes that long to write
 
 HashArray = npt.NDArray[np.uint64]
 
@@ -239,17 +238,8 @@ def discard(folder: Path) -> None:
     trash = beside(folder)
     try:
         folder.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
     except FileNotFoundError:
         return  # another process was first
-    shutil.rmtree(trash, ignore_errors=True)
-
-
-def sweep(parent: Path) -> None:
-    """Remove what killed processes left behind."""
-    for path in parent.glob(".*.tmp"):
-        try:
-            old = time.time() - path.stat().st_mtime > LEFT_BEHIND_S
-        except FileNotFoundError:
-            continue
-        if old:
-            shutil.rmtree(path, ignore_errors=True)
+    finally:
+        done(trash)

@@ -509,11 +509,11 @@ def test_leaks_are_refused_or_written_down(registered, files, monkeypatch):
     known.add("XQuADR", [TEXTS["de"][1]])
     monkeypatch.setattr(data, "evaluation_texts", lambda: known)
     command = ["fit", "--model", "test/fake", "--method", "centre", *files]
-    with pytest.raises(LeakError, match=r"de\.txt, line 2 \(de\) occurs in XQuADR"):
+    with pytest.raises(LeakError, match=r"de\.txt:2 \(de\) occurs in XQuADR"):
         run(*command)
     run(*command, "--allow-leaks")
     made = trained.get("hybridir/test__fake+centre")
-    assert made.record["leak_check"]["allowed_leaks"][0].count("de.txt, line 2") == 1
+    assert made.record["leak_check"]["allowed_leaks"][0].count("de.txt:2") == 1
     assert made.record["leak_check"]["leaked_sets"] == ["XQuADR"]
     assert "NOT zero-shot: 1 lines" in (made.path / trained.CARD).read_text()
     assert "XQuADRMultilingualRetrieval" in (metas()[made.name].training_datasets or ())

@@ -117,7 +117,7 @@ def test_mteb_knows_encoders_trained_on_miracl_are_not_zero_shot_on_ours():
         (b"1\tone\n\n1\ttwo\n", ":3: query '1' occurs twice"),
         (b"1\tone\tmore\n", ":1: expected an id, a tab"),
         (b"1\t \n", ":1: expected an id"),
-        (b"1\t\xff\n", ": not UTF-8"),
+        (b"1\t\xff\n", ":1: not UTF-8 at byte 3"),
         (b"\n", ": the file is empty"),
     ],
 )
