@@ -74,7 +74,7 @@ def write(path: Path, saved: Saved, key: str) -> None:
         key: Digest of texts and encoder; empty if it cannot be seen what the encoder is.
     """
     assert saved.about is not None  # noqa: S101 -- of what is written now
-    content = {
+    content: dict[str, Any] = {
         "ids": np.frombuffer(json.dumps(saved.ids).encode(), np.uint8),
         "embeddings": saved.vectors,
         "key": np.array(key),
