@@ -301,7 +301,7 @@ def test_a_pickle_is_never_opened(encoder, toy, tmp_path):
         with pytest.raises(DataFormatError, match="is a pickle"):
             search.encode(corpus, queries, str(tmp_path), overwrite=overwrite)
     (tmp_path / "text").write_text("hello")
-    with pytest.raises(DataFormatError, match="is no file of embeddings"):
+    with pytest.raises(DataFormatError, match="is no file of embeddings, or damaged"):
         search.search_from_files(str(tmp_path / "text"), [], 5)
     with pytest.raises(DataUnavailableError, match="encode first"):
         search.search_from_files(str(tmp_path / "absent"), [], 5)
