@@ -245,6 +245,10 @@ def test_what_cannot_be_ranked_is_an_error(encoder, toy):
         ExactSearch(encoder).search({7: {"text": "x"}}, queries, 5, "dot")
     with pytest.raises(SettingError, match="passage id 7 is of type int; ids are strings"):
         ExactSearch(encoder).encode({7: {"text": "x"}}, queries)
+    with pytest.raises(SettingError, match="corpus: expected a mapping from ids, got"):
+        ExactSearch(encoder).search(["text"], queries, 5, "dot")
+    with pytest.raises(SettingError, match="score_function 3: choose from cos_sim, dot"):
+        ExactSearch(encoder).search(corpus, queries, 5, 3)
     for depth in (0, -1, True, 2.5, "5", None):
         with pytest.raises(SettingError, match=r"top_k=.*: give 1 or more"):
             ExactSearch(encoder).search(corpus, queries, depth, "dot")
