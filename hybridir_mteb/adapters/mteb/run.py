@@ -16,10 +16,11 @@ from hybridir_mteb.adapters.mteb.ids import check_ids, check_passage_ids
 from hybridir_mteb.adapters.mteb.load import load_base
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.task import CollectionTask, check_subsets
-from hybridir_mteb.errors import DataUnavailableError, SettingError
+from hybridir_mteb.errors import DataUnavailableError, HybridIRError, PluginError, SettingError
 from hybridir_mteb.files import write_text
 from hybridir_mteb.files.room import check_folder as check_writable
 from hybridir_mteb.files.room import check_room
+from hybridir_mteb.measures.measure import FAILED
 from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.trec import write_qrels, write_run
 
@@ -70,7 +71,9 @@ def search(
         SettingError: An option that makes no sense, or a folder that holds another search.
         UnknownNameError: No such encoder, task or subset.
         DataUnavailableError: The encoder or the data cannot be had.
-        DataFormatError: An id that a run cannot hold.
+        DataFormatError: An id that a run cannot hold, or that occurs twice.
+        NoSpaceError: The disk is full; what was measured is told before.
+        PluginError: A measure failed; all others are told and written before.
         TypeError: There is no option of a name.
     """
     if unknown := set(options) - set(RunOptions.__annotations__):
@@ -91,12 +94,25 @@ def search(
         found = {}  # made in another way
     for name in searched.hf_subsets:
         result = searched.search_subset(model, name, depth, ENCODE_KWARGS)
-        write_run(folder / f"{name}.trec", result.run, encoder)
-        write_qrels(folder / f"{name}.qrels", result.qrels)
         found[name] = result.scores
         content = json.dumps({**record, "subsets": found}, indent=1, allow_nan=False)
-        write_text(folder / MEASURES_FILE, content + "\n")
+        try:
+            write_text(folder / MEASURES_FILE, content + "\n")
+            write_run(folder / f"{name}.trec", result.run, encoder)
+            write_qrels(folder / f"{name}.qrels", result.qrels)
+        except (HybridIRError, OSError):
+            yield name, result  # what was measured is told before what failed
+            raise
         yield name, result
+    broken = [f"{s}: {m}: {why}" for s in searched.hf_subsets for m, why in failures(found[s])]
+    if broken:
+        raise PluginError(f"all but this was measured: {'; '.join(broken)}")
+
+
+def failures(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Measures that failed in a subset, each with the reason."""
+    left_out: Mapping[str, str] = scores.get("not_applicable", {})
+    return [(name, why) for name, why in left_out.items() if why.startswith(FAILED)]
 
 
 def _check_files(task: CollectionTask, folder: Path, depth: int) -> None:
