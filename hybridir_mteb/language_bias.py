@@ -6,8 +6,9 @@ that say nothing about the collection, why. All take the
 keywords ``measures``, ``mrc_depth``, ``parallel`` and ``resamples``, which
 :class:`~hybridir_mteb.measures.evaluate.Choices` explains.
 
-Languages may be any codes, as long as queries and passages use the same. Equal scores are ordered
-by a hash of the passage id. Scores and embeddings may be tensors of torch.
+Languages may be any codes, as long as queries and passages use the same. Ids, languages and items
+are strings, grades whole numbers and scores finite ones; anything else is refused. Equal scores are
+ordered by a hash of the passage id. Scores and embeddings may be tensors of torch.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from hybridir_mteb.ranking.arrays import (
     distinct,
 )
 from hybridir_mteb.ranking.exact import Scorer
+from hybridir_mteb.ranking.given import columns_of
 from hybridir_mteb.ranking.judgements import Judgements, judgements_of, run_lengths
 from hybridir_mteb.ranking.matrices import MatrixScorer, as_array
 from hybridir_mteb.ranking.scorers import DenseScorer, RunScorer
@@ -245,12 +247,9 @@ def _judgements(
     ids, items = options.pop("passage_ids", None), options.pop("items", None)
     left: Choices = options
     chosen = Options(**left)
-    try:
-        relevance = relevant if isinstance(relevant, Relevance) else Relevance.from_lists(relevant)
-    except (TypeError, ValueError) as error:
-        raise SettingError(
-            f"relevant: expected the columns of the relevant passages of each query ({error})"
-        ) from error
+    relevance = relevant
+    if not isinstance(relevance, Relevance):
+        relevance = Relevance.from_lists(columns_of(relevance))
     if ids is None:
         ids = list(map(str, range(len(passage_languages))))
     judged = Judgements.of_lists(relevance, query_languages, passage_languages, ids, items)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
-from hybridir_mteb.errors import SettingError, printable
+from hybridir_mteb.errors import SettingError, printable, quoted
+from hybridir_mteb.files.numbers import written_number
 
 PACKAGE = Path(__file__).parent
 DATA = PACKAGE / "data"  # what ships with the package
@@ -106,13 +107,10 @@ def embedding_store_limit() -> int:
         SettingError: The variable does not hold a positive number.
     """
     raw = os.environ.get(STORE_LIMIT_VARIABLE, str(DEFAULT_STORE_LIMIT_GB))
-    try:
-        gigabytes = float(raw)
-    except ValueError:
-        gigabytes = -1.0
-    if not 0 < gigabytes < float("inf"):
+    gigabytes = written_number(raw)
+    if gigabytes is None or gigabytes <= 0:
         raise SettingError(
-            f"{STORE_LIMIT_VARIABLE}={raw!r}: expected a positive number of gigabytes"
+            f"{STORE_LIMIT_VARIABLE}={quoted(raw, 80)}: expected a positive number of gigabytes"
         )
     return int(gigabytes * 1e9)
 
@@ -131,6 +129,6 @@ def shard_dtype() -> str:
     value = os.environ.get(SHARD_DTYPE_VARIABLE) or SHARD_DTYPES[0]
     if value not in SHARD_DTYPES:
         raise SettingError(
-            f"{SHARD_DTYPE_VARIABLE}={value!r}: expected one of {', '.join(SHARD_DTYPES)}"
+            f"{SHARD_DTYPE_VARIABLE}={quoted(value, 80)}: expected one of {', '.join(SHARD_DTYPES)}"
         )
     return value

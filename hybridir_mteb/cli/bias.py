@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybridir_mteb.cli.console import UNBOUNDED, print_table, room, say
+from hybridir_mteb.cli.numbers import integer
 from hybridir_mteb.errors import DataUnavailableError, PluginError, SettingError
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ def bias(
     ] = None,
     mrc_depth: Annotated[
         int | None,
-        typer.Option(help="Depth of the rankings that mrc compares; 0 leaves it out."),
+        typer.Option(
+            parser=integer, help="Depth of the rankings that mrc compares; 0 leaves it out."
+        ),
     ] = None,
     parallel: Annotated[
         bool | None,
@@ -66,7 +69,7 @@ def bias(
         ),
     ] = None,
     resamples: Annotated[
-        int, typer.Option(help="Of the bootstrap; 0 leaves the intervals out.")
+        int, typer.Option(parser=integer, help="Of the bootstrap; 0 leaves the intervals out.")
     ] = 1000,
     format_: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TABLE,
     matrix: Annotated[

@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from typer.core import TyperGroup
-
-from hybridir_mteb.cli.console import fail
+from hybridir_mteb.cli.console import PlainGroup, fail
 from hybridir_mteb.errors import HybridIRError, one_line, printable
 from hybridir_mteb.files.room import no_room
 
@@ -33,7 +31,7 @@ class Stopped(KeyboardInterrupt):
     """The process was asked to end (SIGTERM)."""
 
 
-class Commands(TyperGroup):
+class Commands(PlainGroup):
     """The commands; click would say 'Aborted' of one that is interrupted."""
 
     def invoke(self, ctx: Any) -> Any:

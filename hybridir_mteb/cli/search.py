@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hybridir_mteb.cli.console import print_table, say
+from hybridir_mteb.cli.numbers import integer
 
 MEASURES = ("ndcg_at_10", "recall_at_100", "mrr_at_10", "map")
 
@@ -24,7 +25,9 @@ def search(
     subset: Annotated[
         list[str] | None, typer.Option(help="Name of a subset, repeatable. Default: all.")
     ] = None,
-    depth: Annotated[int, typer.Option(help="Passages for each query in the run.")] = 1000,
+    depth: Annotated[
+        int, typer.Option(parser=integer, help="Passages for each query in the run.")
+    ] = 1000,
     dtype: Annotated[
         str | None,
         typer.Option(help="float32 or float16: number format of the encoded passages on disk."),

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.files.room import room_for
 from hybridir_mteb.files.temporary import beside, done, sweep
 
 __all__ = [
     "beside",
+    "check_regular",
     "digest_of",
     "folder_beside",
     "move_in",
@@ -23,6 +26,8 @@ __all__ = [
     "tie_key",
     "write_text",
 ]
+
+RECORD_LIMIT = 64 << 20  # bytes; a long training's curve has one
 
 
 def sha256_of(path: Path) -> str:
@@ -39,6 +44,24 @@ def digest_of(*parts: str) -> str:
 def tie_key(identifier: str) -> bytes:
     """What orders passages of equal score, the smallest first: 8 bytes of a hash of the id."""
     return hashlib.blake2b(identifier.encode(), digest_size=8).digest()
+
+
+def check_regular(path: Path, limit: int = RECORD_LIMIT) -> None:
+    """Refuse what is no file of a record before it is read: a pipe would be waited for.
+
+    Args:
+        path: Where the record should be.
+        limit: Largest size in bytes.
+
+    Raises:
+        DataFormatError: A folder, a pipe or a device, or too large a file.
+        OSError: There is nothing, or a link to nothing.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise DataFormatError(f"{path}: not a file; remove it")
+    if found.st_size > limit:
+        raise DataFormatError(f"{path}: {found.st_size / 1e6:.0f} MB is too much for a record")
 
 
 @contextmanager

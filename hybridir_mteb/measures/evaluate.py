@@ -8,7 +8,8 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from hybridir_mteb.errors import EmbeddingError, SettingError
+from hybridir_mteb.errors import EmbeddingError, SettingError, quoted
+from hybridir_mteb.files.numbers import whole
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.measures.applicable import Circumstances, not_applicable, remarks
 from hybridir_mteb.measures.bootstrap import RESAMPLES
@@ -53,7 +54,7 @@ class Options:
     """The choices of a user, checked; :class:`Choices` says what each is.
 
     Raises:
-        SettingError: A negative number.
+        SettingError: A negative number or none, or a value of another type.
     """
 
     measures: Sequence[str] | None = None
@@ -62,11 +63,18 @@ class Options:
     resamples: int = RESAMPLES
 
     def __post_init__(self) -> None:
+        if not isinstance(self.parallel, bool | None):
+            raise SettingError(f"parallel={quoted(self.parallel, 80)}: give True, False or None")
+        if isinstance(self.measures, str):
+            raise SettingError(f"measures={quoted(self.measures, 80)}: give a list of names")
         for name in ("mrc_depth", "resamples"):
             value = getattr(self, name)
-            if value is not None and value < 0:
+            if value is None and name == "mrc_depth":
+                continue
+            found = None if isinstance(value, float) else whole(value)
+            if found is None or found < 0:
                 option = f"--{name.replace('_', '-')}"
-                raise SettingError(f"{name}={value} ({option}): give 0 or more")
+                raise SettingError(f"{name}={quoted(value, 80)} ({option}): give 0 or more")
 
     def chosen(self) -> list[Measure]:
         """The measures to evaluate.

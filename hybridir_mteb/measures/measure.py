@@ -140,7 +140,7 @@ def failed(what: str, error: Exception) -> str:
 
     Args:
         what: What failed, for the log.
-        error: How.
+        error: What was raised.
     """
     reason = f"{FAILED}: {type(error).__name__}: {one_line(error, MESSAGE_LIMIT)}"
     logger.error("%s is left out: %s", what, reason)

@@ -11,6 +11,8 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 from transformers import TrainerCallback
 
+from hybridir_mteb.encoders.encoder import Role
+from hybridir_mteb.encoders.sentence import role_prompt
 from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
 from hybridir_mteb.files import replacing
 from hybridir_mteb.ranking.arrays import FloatMatrix
@@ -23,10 +25,9 @@ BEST = "best.safetensors"
 def evaluate(model: SentenceTransformer, held_out: HeldOut, precision: Precision) -> HeldOutScores:
     """Held-out scores of a model as it is now."""
     encoder = TokenBudgetEncoder(model, precision=precision)
-    prompts = {role: prompt or "" for role, prompt in model.prompts.items()}
 
-    def embed(texts: Sequence[str], role: str) -> FloatMatrix:
-        return encoder.encode(texts, prompts.get(role, ""))
+    def embed(texts: Sequence[str], role: Role) -> FloatMatrix:
+        return encoder.encode(texts, role_prompt(model, role), role)
 
     was_training = model.training
     model.eval()

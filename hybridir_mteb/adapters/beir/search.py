@@ -18,10 +18,12 @@ from hybridir_mteb.adapters.beir.saved import (
     read,
     read_corpus,
 )
-from hybridir_mteb.errors import EmbeddingError, SettingError, from_extra
+from hybridir_mteb.errors import EmbeddingError, SettingError, from_extra, quoted
+from hybridir_mteb.files.numbers import whole
 from hybridir_mteb.files.room import check_room
 from hybridir_mteb.files.temporary import TemporaryFolder
 from hybridir_mteb.ranking.arrays import FloatMatrix, Similarity
+from hybridir_mteb.ranking.given import check_ids
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill_rows, search
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
 
@@ -43,6 +45,20 @@ def similarity_of(score_function: str) -> Similarity:
             f"score_function {score_function!r}: choose from {', '.join(SCORE_FUNCTIONS)}"
         )
     return SCORE_FUNCTIONS[score_function]
+
+
+def check_depth(top_k: object) -> None:
+    """Refuse a number of passages that is none.
+
+    Args:
+        top_k: How many passages of each query.
+
+    Raises:
+        SettingError: It is not a whole number from 1.
+    """
+    found = None if isinstance(top_k, float) else whole(top_k)
+    if found is None or found < 1:
+        raise SettingError(f"top_k={quoted(top_k, 80)}: give 1 or more")
 
 
 class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR has no types
@@ -104,10 +120,13 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
             Query id -> passage id -> score, best first.
 
         Raises:
-            SettingError: An unknown score function.
+            SettingError: An unknown score function, or an id that is no string.
             EmbeddingError: NaN, infinity, no query or no passage.
         """
         similarity = similarity_of(score_function or self.score_function)
+        check_depth(top_k)
+        check_ids(queries, "query")
+        check_ids(corpus, "passage")
         if not corpus:  # said before queries are encoded
             raise EmbeddingError("the corpus has no passage")
         asked = Saved(list(queries), self.embed("query", list(queries.values())))
@@ -137,8 +156,9 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
             DataFormatError: A file holds something else, or an id occurs twice.
         """
         similarity = similarity_of(score_function or self.score_function)
-        queries = read(Path(query_embeddings_file))
-        ids, vectors = read_corpus([Path(name) for name in corpus_embeddings_files])
+        check_depth(top_k)
+        queries = read(Path(query_embeddings_file), "query")
+        ids, vectors = read_corpus([Path(name) for name in corpus_embeddings_files], queries)
 
         def vectors_of(rows: Sequence[int]) -> FloatMatrix:
             return np.stack(list(islice(vectors, len(rows))))  # rows come in order

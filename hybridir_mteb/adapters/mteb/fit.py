@@ -29,6 +29,7 @@ from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.encoder import Role
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.plugins.names import check_encoder_name
 from hybridir_mteb.plugins.specs import OptionValue
 from hybridir_mteb.ranking.arrays import FloatArray
 
@@ -141,11 +142,12 @@ def check_names(base: str, methods: Iterable[str]) -> None:
     """Refuse a fit whose result would shadow a debiased encoder of another base.
 
     Raises:
-        SettingError: Store or package has the name with another base.
+        SettingError: Store or package has the name with another base, or it is malformed.
     """
-    folder, names = local_folder(base), {debiased_name(base, method) for method in methods}
+    folder = local_folder(base)
+    names = {check_encoder_name(debiased_name(base, method)) for method in methods}
     for encoder in trained.encoders():
-        other = encoder.record["backbone"]["name"]
+        other = encoder.record["backbone"].get("name")
         if encoder.name in names and other != (base if folder is None else str(folder)):
             remedy = f"remove that one: hybridir models rm {encoder.name}"
             raise SettingError(

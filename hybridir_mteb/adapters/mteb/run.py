@@ -9,15 +9,27 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import mteb
+from mteb.models import SearchProtocol
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.evaluation import SubsetRun
 from hybridir_mteb.adapters.mteb.ids import check_ids, check_passage_ids
 from hybridir_mteb.adapters.mteb.load import load_base
+from hybridir_mteb.adapters.mteb.models import check_encoder
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.task import CollectionTask, check_subsets
-from hybridir_mteb.errors import DataUnavailableError, HybridIRError, PluginError, SettingError
+from hybridir_mteb.errors import (
+    DataFormatError,
+    HybridIRError,
+    PluginError,
+    SettingError,
+    printable,
+    quoted,
+)
 from hybridir_mteb.files import write_text
+from hybridir_mteb.files.json_text import read_json_object
+from hybridir_mteb.files.numbers import whole
+from hybridir_mteb.files.remote import reached
 from hybridir_mteb.files.room import check_folder as check_writable
 from hybridir_mteb.files.room import check_room
 from hybridir_mteb.measures.measure import FAILED
@@ -78,16 +90,13 @@ def search(
     """
     if unknown := set(options) - set(RunOptions.__annotations__):
         raise TypeError(f"search() has no option {', '.join(sorted(unknown))}")
-    depth, precision = options.get("depth", DEPTH), options.get("precision")
-    if depth < 1:
-        raise SettingError(f"depth={depth} (--depth): give 1 or more")
+    depth = _checked(options.get("depth", DEPTH))
     searched = _searched(task, options)
     folder, named = Path(output), {"encoder": encoder, "task": task}
     former = check_folder(folder, named)
     searched.load_data()
     _check_files(searched, folder, depth)
-    given = {"precision": precision} if precision else {}
-    model = load_base(encoder, device=options.get("device"), **given)
+    model = _loaded(encoder, options.get("device"), options.get("precision"))
     record = {**named, **_record(searched, model), "depth": depth}
     found = former.pop("subsets", {})
     if former != record or not isinstance(found, dict):
@@ -95,24 +104,51 @@ def search(
     for name in searched.hf_subsets:
         result = searched.search_subset(model, name, depth, ENCODE_KWARGS)
         found[name] = result.scores
-        content = json.dumps({**record, "subsets": found}, indent=1, allow_nan=False)
         try:
-            write_text(folder / MEASURES_FILE, content + "\n")
-            write_run(folder / f"{name}.trec", result.run, encoder)
-            write_qrels(folder / f"{name}.qrels", result.qrels)
+            _write(folder, name, {**record, "subsets": found}, result)
         except (HybridIRError, OSError):
             yield name, result  # what was measured is told before what failed
             raise
         yield name, result
-    broken = [f"{s}: {m}: {why}" for s in searched.hf_subsets for m, why in failures(found[s])]
+    _tell_failures({name: found[name] for name in searched.hf_subsets})
+
+
+def _checked(depth: int) -> int:
+    if isinstance(depth, float) or (whole(depth) or 0) < 1:
+        raise SettingError(f"depth={quoted(depth, 80)} (--depth): give 1 or more")
+    return depth
+
+
+def _write(folder: Path, subset: str, record: Mapping[str, Any], found: SubsetRun) -> None:
+    """The measures first: they are small, and what cannot be had again without encoding."""
+    content = json.dumps(record, indent=1, allow_nan=False)
+    write_text(folder / MEASURES_FILE, content + "\n")
+    write_run(folder / f"{subset}.trec", found.run, record["encoder"])
+    write_qrels(folder / f"{subset}.qrels", found.qrels)
+
+
+def _tell_failures(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise, once all is written, if a measure failed in a subset.
+
+    Raises:
+        PluginError: One did.
+    """
+    broken = [
+        f"{subset}: {name}: {why}"
+        for subset, scores in found.items()
+        for name, why in scores.get("not_applicable", {}).items()
+        if why.startswith(FAILED)
+    ]
     if broken:
         raise PluginError(f"all but this was measured: {'; '.join(broken)}")
 
 
-def failures(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Measures that failed in a subset, each with the reason."""
-    left_out: Mapping[str, str] = scores.get("not_applicable", {})
-    return [(name, why) for name, why in left_out.items() if why.startswith(FAILED)]
+def _loaded(encoder: str, device: str | None, precision: str | None) -> Any:
+    """A model that finds passages: an encoder, or one that searches by itself."""
+    model = load_base(encoder, device=device, **({"precision": precision} if precision else {}))
+    if not isinstance(model, SearchProtocol):
+        check_encoder(model)
+    return model
 
 
 def _check_files(task: CollectionTask, folder: Path, depth: int) -> None:
@@ -200,14 +236,14 @@ def check_folder(folder: Path, record: Mapping[str, str]) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        held = read_json_object(path)
         former = {name: str(held[name]) for name in record}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, DataFormatError, KeyError) as error:
         raise SettingError(f"{path} is no file of this command; give another --output") from error
     if former != record:
         raise SettingError(
-            f"{folder} holds the search of {former['encoder']} on {former['task']}; give another "
-            "--output"
+            f"{folder} holds the search of {printable(former['encoder'], 100)} on "
+            f"{printable(former['task'], 100)}; give another --output"
         )
     return held
 
@@ -237,12 +273,8 @@ def judgements_of_task(name: str, subsets: Sequence[str]) -> Qrels:
         raise SettingError(
             f"mteb knows no task {name}: give its judgements too, qrels (QRELS)"
         ) from error
-    try:
+    with reached(f"mteb cannot load the data of {name}", "give its judgements, qrels (QRELS)"):
         task.load_data()
-    except OSError as error:
-        raise DataUnavailableError(
-            f"mteb cannot load the data of {name} ({error}); give its judgements, qrels (QRELS)"
-        ) from error
     unknown = sorted(set(subsets) - set(task.dataset))
     if unknown:
         raise SettingError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,14 +21,14 @@ from hybridir_mteb.collections.collection import (
 from hybridir_mteb.debias.encoder import Debiased
 from hybridir_mteb.encoders.encoder import Encoder, Role
 from hybridir_mteb.encoders.memory import PerModel
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, plain_logger
 from hybridir_mteb.files.room import check_folder, disk_free
 from hybridir_mteb.files.temporary import TemporaryFolder
 from hybridir_mteb.ranking.arrays import FloatMatrix
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill, fill_rows
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 ROLE: Role = "document"
 ROWS = 8192  # of a shard: what a kill can cost

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hybridir_mteb.collections.collection import CollectionPart, PassageSource, StreamedPassage
+from hybridir_mteb.errors import printable
 from hybridir_mteb.files import tie_key
 
 
@@ -88,7 +89,9 @@ def read_through(part: CollectionPart) -> PartSummary:
 def _progress(part: CollectionPart) -> Iterator[StreamedPassage]:
     source = part.passages
     total = getattr(source, "expected", None)
-    yield from tqdm(source.passages(), source.name, total, unit=" passages", disable=None)
+    yield from tqdm(
+        source.passages(), printable(source.name, 100), total, unit=" passages", disable=None
+    )
 
 
 def hash_of(identifier: str) -> int:

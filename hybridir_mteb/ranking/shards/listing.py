@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.files import sweep
 from hybridir_mteb.ranking.shards.folder import MANIFEST, ShardFolder
-from hybridir_mteb.ranking.shards.key import ShardKey
+from hybridir_mteb.ranking.shards.key import key_of
+
+logger = logging.getLogger(__name__)
 
 TEMPORARY = "temporary"  # of models that have no fingerprint
 
@@ -99,7 +101,7 @@ def clear_corpora(folder: Path) -> int:
         Bytes freed.
     """
     freed = sweep(folder)
-    for file in folder.glob("*.arrow"):
+    for file in [path for ending in ("*.arrow", "*.arrow.json") for path in folder.glob(ending)]:
         freed += file.stat().st_size
         file.unlink()
     return freed
@@ -111,11 +113,12 @@ def _folders(parent: Path) -> Iterator[ShardFolder]:
         [*parent.glob(f"*/{MANIFEST}"), *parent.glob(f"{TEMPORARY}-*/*/{MANIFEST}")]
     ):
         try:
-            content = json.loads(manifest.read_text(encoding="utf-8"))
-            key = ShardKey(**{field.name: content[field.name] for field in fields(ShardKey)})
-        except (OSError, ValueError, KeyError, TypeError, SettingError):
+            folder = ShardFolder(manifest.parent.parent, key_of(manifest))
+        except FileNotFoundError:
+            continue  # another process deletes it
+        except (DataFormatError, OSError) as error:
+            logger.warning("%s. Its folder is not listed until it is used or removed", error)
             continue
-        folder = ShardFolder(manifest.parent.parent, key)
         if folder.path == manifest.parent:
             yield folder
 
