@@ -87,7 +87,7 @@ class _Runnable(SavesEmbeddings):
         **options: Any,
     ) -> dict[str, dict[str, float]]:
         """Index and search embeddings that :meth:`encode` wrote."""
-        queries = read(Path(query_embeddings_file))
+        queries = read(Path(query_embeddings_file), "query")
         ids, vectors = read_corpus([Path(name) for name in corpus_embeddings_files])
         model, self.model = self.model, _Precomputed(queries, np.stack(list(vectors)))
         try:

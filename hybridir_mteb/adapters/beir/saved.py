@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +25,24 @@ from hybridir_mteb.errors import (
     DataUnavailableError,
     EmbeddingError,
     SettingError,
+    one_line,
     quoted,
 )
 from hybridir_mteb.files import replacing
+from hybridir_mteb.files.json_text import parse_json
 from hybridir_mteb.ranking.arrays import FloatMatrix, check_embeddings
 from hybridir_mteb.ranking.given import check_ids
 
 Row = Mapping[str, Any]
 _ZIP, _PICKLE = b"PK", b"\x80"
+_PARTS = {"ids", "embeddings", "key"}
+_PLACE = "place"  # which file of how many; version 0.1 did not write it
+# What reading a damaged archive raises: NumPy and zipfile believe its lengths.
+_DAMAGE = (
+    *(ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, struct.error),
+    *(NotImplementedError, RuntimeError, MemoryError, OverflowError),
+)
+Place = tuple[str, int, int]  # query or passage, number of the file, number of files
 
 
 @dataclass(frozen=True)
@@ -102,14 +114,15 @@ class SavesEmbeddings:
         folder, ids, size = Path(encode_output_path), list(corpus), self.corpus_chunk_size
         written = {folder / query_filename}
         encoder = _encoder(self.model, "query")
-        self._save(folder / query_filename, "query", queries, encoder, overwrite)
+        self._save(folder / query_filename, ("query", 0, 1), queries, encoder, overwrite)
         if not corpus:
             raise EmbeddingError("the corpus has no passage")
         encoder = _encoder(self.model, "document")
-        for number, start in enumerate(range(0, len(ids), size)):
+        starts = range(0, len(ids), size)
+        for number, start in enumerate(starts):
             path = folder / corpus_filename.replace("*", str(number))
             part = {identifier: corpus[identifier] for identifier in ids[start : start + size]}
-            self._save(path, "passage", part, encoder, overwrite)
+            self._save(path, ("passage", number, len(starts)), part, encoder, overwrite)
             written.add(path)
         for path in sorted(set(folder.glob(corpus_filename)) - written):
             _remove_stale(path, overwrite)
@@ -146,12 +159,18 @@ class SavesEmbeddings:
         return np.ascontiguousarray(vectors)
 
     def _save(
-        self, path: Path, what: str, inputs: Mapping[str, Any], encoder: str | None, overwrite: bool
+        self,
+        path: Path,
+        place: Place,
+        inputs: Mapping[str, Any],
+        encoder: str | None,
+        overwrite: bool,
     ) -> None:
         """Write one file, unless it is there."""
         key = _key(encoder, [[name, *_fields(item)] for name, item in inputs.items()])
-        if not _is_there(path, key, overwrite):
-            _write(path, list(inputs), self.embed(what, list(inputs.values())), key)
+        if not _is_there(path, key, place, overwrite):
+            vectors = self.embed(place[0], list(inputs.values()))
+            _write(path, list(inputs), vectors, key=key, place=place)
 
 
 def _fields(row: Row | str) -> list[Any]:
@@ -172,17 +191,17 @@ def _key(encoder: str | None, texts: Sequence[Sequence[Any]]) -> str:
     return hashlib.blake2b(content.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
-def _is_there(path: Path, key: str, overwrite: bool) -> bool:
+def _is_there(path: Path, key: str, place: Place, overwrite: bool) -> bool:
     if not path.exists():
         return False
-    with _opened(path) as content:
-        same = bool(key) and str(content["key"]) == key
+    content = _parts(path, "key")
+    same = bool(key) and str(content["key"]) == key
     if not same and not overwrite:
         raise SettingError(
             f"{path} holds embeddings of other texts, or of an encoder that is not known to be "
             "this one; pass overwrite=True, or give another encode_output_path"
         )
-    return same
+    return same and _place(content) in {None, place}
 
 
 def _remove_stale(path: Path, overwrite: bool) -> None:
@@ -192,25 +211,31 @@ def _remove_stale(path: Path, overwrite: bool) -> None:
             f"{path} is a chunk of another, longer corpus; pass overwrite=True to remove it, or "
             "give another encode_output_path"
         )
-    _opened(path).close()  # never remove what is no file of embeddings
+    _parts(path)  # never remove what is no file of embeddings
     path.unlink()
 
 
-def _write(path: Path, ids: Sequence[str], vectors: FloatMatrix, key: str) -> None:
+def _write(path: Path, ids: Sequence[str], vectors: FloatMatrix, *, key: str, place: Place) -> None:
     with replacing(path) as temporary, temporary.open("wb") as stream:
         names = np.frombuffer(json.dumps(list(ids)).encode(), np.uint8)
-        np.savez(stream, ids=names, embeddings=vectors, key=np.array(key))
+        parts = {"ids": names, "embeddings": vectors, "key": np.array(key)}
+        np.savez(stream, **parts, **{_PLACE: np.array(json.dumps(place))})  # type: ignore[arg-type]
 
 
-def read(path: Path) -> Saved:
+def read(path: Path, what: str | None = None) -> Saved:
     """Ids and embeddings of a file.
+
+    Args:
+        path: The file.
+        what: ``query`` or ``passage``, what its texts have to be; None takes both.
 
     Raises:
         DataUnavailableError: There is no such file.
-        DataFormatError: It holds something else, or is a pickle.
+        DataFormatError: It holds something else, is damaged, or is a pickle.
     """
-    with _opened(path) as content:
-        saved = Saved(_ids(content), content["embeddings"])
+    content = _parts(path, "ids", "embeddings")
+    _check_what(path, content, what)
+    saved = Saved(_ids(path, content), content["embeddings"])
     if len(saved.ids) != len(saved.vectors):
         raise DataFormatError(
             f"{path} has {len(saved.ids)} ids and {len(saved.vectors)} embeddings. Remove it and "
@@ -234,23 +259,59 @@ def read_corpus(paths: Sequence[Path]) -> tuple[list[str], Iterator[FloatMatrix]
     if not paths:
         raise DataUnavailableError("no file of passages' embeddings is there; encode first")
     files, ids = sorted(paths), []
+    places: dict[Path, Place | None] = {}
     for path in files:
-        with _opened(path) as content:
-            ids += _ids(content)
+        content = _parts(path, "ids")
+        _check_what(path, content, "passage")
+        places[path] = _place(content)
+        ids += _ids(path, content)
+    _check_all_there(places)
     if len(set(ids)) < len(ids):
         raise DataFormatError(
             f"a passage occurs twice in {', '.join(map(str, files))}: the files are of "
             "different corpora; encode again with overwrite=True"
         )
-    return ids, (vector for path in files for vector in read(path).vectors)
+    return ids, (vector for path in files for vector in read(path, "passage").vectors)
 
 
-def _ids(content: Mapping[str, Any]) -> list[str]:
-    ids: list[str] = json.loads(content["ids"].tobytes())
+def _check_what(path: Path, content: Mapping[str, Any], what: str | None) -> None:
+    place = _place(content)
+    if what is not None and place is not None and place[0] != what:
+        raise DataFormatError(
+            f"{path} holds the embeddings of a {place[0]}, not of a {what}: give the right file, "
+            "or encode again"
+        )
+
+
+def _check_all_there(places: Mapping[Path, Place | None]) -> None:
+    """Refuse a part of a corpus: its rankings would be those of another one."""
+    known = [place for place in places.values() if place is not None]
+    counts = {count for _, _, count in known}
+    missing = sorted(set(range(max(counts, default=0))) - {number for _, number, _ in known})
+    if len(known) == len(places) and (len(counts) > 1 or missing):
+        first = next(iter(places))
+        raise DataFormatError(
+            f"{first.parent}: not all {max(counts)} files of passages are there, or they are of "
+            "two corpora; encode again"
+        )
+
+
+def _place(content: Mapping[str, Any]) -> Place | None:
+    if _PLACE not in content:
+        return None
+    what, number, count = json.loads(str(content[_PLACE]))
+    return str(what), int(number), int(count)
+
+
+def _ids(path: Path, content: Mapping[str, Any]) -> list[str]:
+    ids = parse_json(content["ids"].tobytes(), f"{path}: its ids")
+    if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
+        raise DataFormatError(f"{path}: its ids are no list of strings. Encode again")
     return ids
 
 
-def _opened(path: Path) -> Any:
+def _parts(path: Path, *names: str) -> dict[str, Any]:
+    """Some arrays of a file, and its place; each is compared with the archive's checksum."""
     if not path.is_file():
         raise DataUnavailableError(f"{path}: no such file; encode first")
     with path.open("rb") as stream:
@@ -263,14 +324,15 @@ def _opened(path: Path) -> Any:
     try:
         if start != _ZIP:
             raise ValueError("not a zip archive")
-        content = np.load(path, allow_pickle=False)
-        if set(content.files) != {"ids", "embeddings", "key"}:
-            raise ValueError(f"it has the parts {', '.join(content.files)}")
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        with np.load(path, allow_pickle=False) as content:
+            if set(content.files) - {_PLACE} != _PARTS:
+                raise ValueError(f"it has the parts {', '.join(content.files)}")
+            return {name: content[name] for name in (*names, _PLACE) if name in content.files}
+    except _DAMAGE as error:
         raise DataFormatError(
-            f"{path} is no file of embeddings: {error}. Remove it and encode again"
+            f"{path} is no file of embeddings, or damaged: {one_line(error)}. Remove it and "
+            "encode again"
         ) from error
-    return content
 
 
 Corpus = Sequence[Mapping[str, str | None]] | Sequence[str] | Mapping[str, Sequence[str | None]]

@@ -157,7 +157,7 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
         """
         similarity = similarity_of(score_function or self.score_function)
         check_depth(top_k)
-        queries = read(Path(query_embeddings_file))
+        queries = read(Path(query_embeddings_file), "query")
         ids, vectors = read_corpus([Path(name) for name in corpus_embeddings_files])
 
         def vectors_of(rows: Sequence[int]) -> FloatMatrix:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,10 +15,16 @@ from datasets import Dataset, concatenate_datasets
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.ids import check_passage_ids
 from hybridir_mteb.collections.collection import CollectionPart, ListedPassages
-from hybridir_mteb.files import replacing
+from hybridir_mteb.collections.readers.digests import digests_of
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError, plain_logger
+from hybridir_mteb.files import replacing, sha256_of
+from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.ranking.arrays import IntArray
 
+logger = plain_logger(__name__)
+
 FORMAT = 1
+RECORD = ".json"  # beside a table
 BATCH = 4096  # passages in memory at a time
 _SCHEMA = pa.schema([("id", pa.string()), ("title", pa.string()), ("text", pa.string())])
 
@@ -51,9 +58,10 @@ class Corpora:
                 self._tables[code] = self._listed(source, self._prefixes[code])
             else:
                 path = self._path(code)
-                if not path.is_file():
+                if not _is_sound(path):
                     check_passage_ids(source)
                     self._write(code, path)
+                    write_record(path.with_suffix(RECORD), {"arrow": sha256_of(path)})
                 self._tables[code] = Dataset.from_file(str(path))
         return self._tables[code]
 
@@ -106,6 +114,22 @@ class Corpora:
                     rows = []
             if rows:
                 stream.write(_batch(rows))
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether a table is there, and is what its record says; Arrow has no checksums."""
+    try:
+        record = read_record(path.with_suffix(RECORD))
+        if [record["arrow"]] == digests_of([path]):
+            return True
+        logger.warning("%s is damaged and made anew", path)
+    except DataUnavailableError:
+        pass
+    except (DataFormatError, OSError, KeyError):
+        logger.debug("%s has no record and is made anew", path)
+    if path.is_dir():
+        shutil.rmtree(path)
+    return False
 
 
 def _batch(rows: Sequence[tuple[str, str, str]]) -> pa.RecordBatch:

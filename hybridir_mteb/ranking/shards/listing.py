@@ -101,7 +101,7 @@ def clear_corpora(folder: Path) -> int:
         Bytes freed.
     """
     freed = sweep(folder)
-    for file in folder.glob("*.arrow"):
+    for file in [*folder.glob("*.arrow"), *folder.glob("*.json")]:  # tables and their records
         freed += file.stat().st_size
         file.unlink()
     return freed
