@@ -247,8 +247,9 @@ def _judgements(
     ids, items = options.pop("passage_ids", None), options.pop("items", None)
     left: Choices = options
     chosen = Options(**left)
-    given = isinstance(relevant, Relevance)
-    relevance = relevant if given else Relevance.from_lists(columns_of(relevant))
+    relevance = relevant
+    if not isinstance(relevance, Relevance):
+        relevance = Relevance.from_lists(columns_of(relevance))
     if ids is None:
         ids = list(map(str, range(len(passage_languages))))
     judged = Judgements.of_lists(relevance, query_languages, passage_languages, ids, items)

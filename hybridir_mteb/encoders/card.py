@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -10,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hybridir_mteb import __version__
-from hybridir_mteb.encoders.trained import CARD, RECORD
+from hybridir_mteb.encoders.contents import CARD, RECORD, finite
 from hybridir_mteb.files import write_text
+from hybridir_mteb.files.record import write_record as write_sealed
 
 
 def machine() -> dict[str, Any]:
@@ -29,7 +29,7 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
 
 def write_record(folder: Path, record: dict[str, Any], card: str) -> None:
     """Write an encoder's record and card into its folder."""
-    write_text(folder / RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_sealed(folder / RECORD, finite(record))
     write_text(folder / CARD, card)
 
 

@@ -54,7 +54,7 @@ class Options:
     """The choices of a user, checked; :class:`Choices` says what each is.
 
     Raises:
-        SettingError: A negative number, or none.
+        SettingError: A negative number or none, or a value of another type.
     """
 
     measures: Sequence[str] | None = None
@@ -63,6 +63,10 @@ class Options:
     resamples: int = RESAMPLES
 
     def __post_init__(self) -> None:
+        if not isinstance(self.parallel, bool | None):
+            raise SettingError(f"parallel={quoted(self.parallel, 80)}: give True, False or None")
+        if isinstance(self.measures, str):
+            raise SettingError(f"measures={quoted(self.measures, 80)}: give a list of names")
         for name in ("mrc_depth", "resamples"):
             value = getattr(self, name)
             if value is None and name == "mrc_depth":

@@ -1,7 +1,8 @@
 """Saved embeddings for BEIR's ``encode_and_retrieve``, without pickle.
 
 BEIR names the files ``queries.pkl`` and ``corpus.*.pkl`` and finds them by these names, so the
-names stay the caller's; the content is NumPy's ``.npz``. A pickle is never opened.
+names stay the caller's; the content is NumPy's ``.npz``. A pickle is never opened. A file says what
+it is a part of, and has a checksum over all that it holds; files of version 0.1 have neither.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,29 +29,52 @@ from hybridir_mteb.errors import (
     one_line,
     quoted,
 )
-from hybridir_mteb.files import replacing
+from hybridir_mteb.files import digest_of, replacing
 from hybridir_mteb.files.json_text import parse_json
 from hybridir_mteb.ranking.arrays import FloatMatrix, check_embeddings
 from hybridir_mteb.ranking.given import check_ids
 
 Row = Mapping[str, Any]
 _ZIP, _PICKLE = b"PK", b"\x80"
-_PARTS = {"ids", "embeddings", "key"}
-_PLACE = "place"  # which file of how many; version 0.1 did not write it
-# What reading a damaged archive raises: NumPy and zipfile believe its lengths.
-_DAMAGE = (
-    *(ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, struct.error),
-    *(NotImplementedError, RuntimeError, MemoryError, OverflowError),
+_OLD_PARTS = {"ids", "embeddings", "key"}  # up to version 0.1
+_PARTS = _OLD_PARTS | {"about", "sha256"}
+# What NumPy and zipfile raise on damaged files.
+_DAMAGED = (
+    *(ValueError, TypeError, KeyError, OSError, EOFError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
 )
-Place = tuple[str, int, int]  # query or passage, number of the file, number of files
+
+
+@dataclass(frozen=True)
+class About:
+    """What a file is a part of.
+
+    Attributes:
+        what: ``query`` or ``passage``.
+        encoder: Digest of what the encoder is; empty if it cannot be seen.
+        chunk: Number of the file, from 0.
+        chunks: Number of files.
+    """
+
+    what: str
+    encoder: str
+    chunk: int = 0
+    chunks: int = 1
 
 
 @dataclass(frozen=True)
 class Saved:
-    """One file: ids and the (n, dimension) float32 embeddings of their texts."""
+    """One file: ids and the (n, dimension) float32 embeddings of their texts.
+
+    Attributes:
+        ids: (n,) ids.
+        vectors: (n, dimension) float32.
+        about: What the file is a part of; None in files of version 0.1.
+    """
 
     ids: list[str]
     vectors: FloatMatrix
+    about: About | None = None
 
 
 def normalised(vectors: FloatMatrix, options: Mapping[str, Any]) -> FloatMatrix:
@@ -113,16 +137,17 @@ class SavesEmbeddings:
         check_ids(corpus, "passage")
         folder, ids, size = Path(encode_output_path), list(corpus), self.corpus_chunk_size
         written = {folder / query_filename}
-        encoder = _encoder(self.model, "query")
-        self._save(folder / query_filename, ("query", 0, 1), queries, encoder, overwrite)
+        asked, encoder = _encoder(self.model, "query"), _encoder(self.model, "document")
+        of = "" if asked is None or encoder is None else digest_of(asked, encoder)
+        self._save(folder / query_filename, About("query", of), queries, asked, overwrite)
         if not corpus:
             raise EmbeddingError("the corpus has no passage")
-        encoder = _encoder(self.model, "document")
         starts = range(0, len(ids), size)
         for number, start in enumerate(starts):
             path = folder / corpus_filename.replace("*", str(number))
             part = {identifier: corpus[identifier] for identifier in ids[start : start + size]}
-            self._save(path, ("passage", number, len(starts)), part, encoder, overwrite)
+            about = About("passage", of, number, len(starts))
+            self._save(path, about, part, encoder, overwrite)
             written.add(path)
         for path in sorted(set(folder.glob(corpus_filename)) - written):
             _remove_stale(path, overwrite)
@@ -161,16 +186,18 @@ class SavesEmbeddings:
     def _save(
         self,
         path: Path,
-        place: Place,
+        about: About,
         inputs: Mapping[str, Any],
         encoder: str | None,
         overwrite: bool,
     ) -> None:
         """Write one file, unless it is there."""
         key = _key(encoder, [[name, *_fields(item)] for name, item in inputs.items()])
-        if not _is_there(path, key, place, overwrite):
-            vectors = self.embed(place[0], list(inputs.values()))
-            _write(path, list(inputs), vectors, key=key, place=place)
+        if not _is_there(path, key, overwrite):
+            vectors = self.embed(about.what, list(inputs.values()))
+            _write(path, Saved(list(inputs), vectors, about), key)
+        elif (saved := read(path)).about != about:  # of 0.1, or of a corpus that was shorter
+            _write(path, replace(saved, about=about), key)
 
 
 def _fields(row: Row | str) -> list[Any]:
@@ -191,17 +218,16 @@ def _key(encoder: str | None, texts: Sequence[Sequence[Any]]) -> str:
     return hashlib.blake2b(content.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
-def _is_there(path: Path, key: str, place: Place, overwrite: bool) -> bool:
+def _is_there(path: Path, key: str, overwrite: bool) -> bool:
     if not path.exists():
         return False
-    content = _parts(path, "key")
-    same = bool(key) and str(content["key"]) == key
+    same = bool(key) and str(_opened(path)["key"]) == key
     if not same and not overwrite:
         raise SettingError(
             f"{path} holds embeddings of other texts, or of an encoder that is not known to be "
             "this one; pass overwrite=True, or give another encode_output_path"
         )
-    return same and _place(content) in {None, place}
+    return same
 
 
 def _remove_stale(path: Path, overwrite: bool) -> None:
@@ -211,15 +237,30 @@ def _remove_stale(path: Path, overwrite: bool) -> None:
             f"{path} is a chunk of another, longer corpus; pass overwrite=True to remove it, or "
             "give another encode_output_path"
         )
-    _parts(path)  # never remove what is no file of embeddings
+    _opened(path)  # never remove what is no file of embeddings
     path.unlink()
 
 
-def _write(path: Path, ids: Sequence[str], vectors: FloatMatrix, *, key: str, place: Place) -> None:
+def _write(path: Path, saved: Saved, key: str) -> None:
+    assert saved.about is not None  # noqa: S101 -- of what is written now
+    content: dict[str, Any] = {
+        "ids": np.frombuffer(json.dumps(saved.ids).encode(), np.uint8),
+        "embeddings": saved.vectors,
+        "key": np.array(key),
+        "about": np.frombuffer(json.dumps(asdict(saved.about)).encode(), np.uint8),
+    }
     with replacing(path) as temporary, temporary.open("wb") as stream:
-        names = np.frombuffer(json.dumps(list(ids)).encode(), np.uint8)
-        parts = {"ids": names, "embeddings": vectors, "key": np.array(key)}
-        np.savez(stream, **parts, **{_PLACE: np.array(json.dumps(place))})  # type: ignore[arg-type]
+        np.savez(stream, **content, sha256=np.array(_digest(content)))
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """Hex sha256 of all parts but itself."""
+    digest = hashlib.sha256()
+    for name in sorted(_PARTS - {"sha256"}):
+        part = content[name]
+        digest.update(f"{name} {part.dtype.str} {part.shape}\n".encode())
+        digest.update(np.ascontiguousarray(part).data if part.size else b"")
+    return digest.hexdigest()
 
 
 def read(path: Path, what: str | None = None) -> Saved:
@@ -227,91 +268,106 @@ def read(path: Path, what: str | None = None) -> Saved:
 
     Args:
         path: The file.
-        what: ``query`` or ``passage``, what its texts have to be; None takes both.
+        what: ``query`` or ``passage``, where the other must not be read.
 
     Raises:
         DataUnavailableError: There is no such file.
         DataFormatError: It holds something else, is damaged, or is a pickle.
     """
-    content = _parts(path, "ids", "embeddings")
-    _check_what(path, content, what)
-    saved = Saved(_ids(path, content), content["embeddings"])
-    if len(saved.ids) != len(saved.vectors):
+    content = _opened(path, with_vectors=True)
+    saved = Saved(_ids(path, content), content["embeddings"], _about(path, content))
+    if saved.vectors.shape[:1] != (len(saved.ids),) or saved.vectors.ndim != 2:
         raise DataFormatError(
-            f"{path} has {len(saved.ids)} ids and {len(saved.vectors)} embeddings. Remove it and "
-            "encode again"
+            f"{path} has {len(saved.ids)} ids and embeddings of shape {saved.vectors.shape}. "
+            "Remove it and encode again"
         )
+    if saved.about and what not in {None, saved.about.what}:
+        raise DataFormatError(f"{path} holds embeddings of {saved.about.what} texts, not {what}")
     return saved
 
 
-def read_corpus(paths: Sequence[Path]) -> tuple[list[str], Iterator[FloatMatrix]]:
+def read_corpus(
+    paths: Sequence[Path], queries: Saved | None = None
+) -> tuple[list[str], Iterator[FloatMatrix]]:
     """Ids of all passages in several files, and their vectors one by one in the same order.
 
     One file is held at a time.
 
     Args:
         paths: The files, in any order.
+        queries: What is searched for, where it must be by the same encoder.
 
     Raises:
         DataUnavailableError: A file is missing, or there are none.
-        DataFormatError: A file holds something else, or an id occurs twice.
+        DataFormatError: A file holds something else or is of another encoder or corpus, or an id
+            occurs twice.
     """
     if not paths:
         raise DataUnavailableError("no file of passages' embeddings is there; encode first")
-    files, ids = sorted(paths), []
-    places: dict[Path, Place | None] = {}
+    files, ids, parts = sorted(paths), [], {}
     for path in files:
-        content = _parts(path, "ids")
-        _check_what(path, content, "passage")
-        places[path] = _place(content)
+        content = _opened(path)
         ids += _ids(path, content)
-    _check_all_there(places)
+        parts[path] = _about(path, content)
     if len(set(ids)) < len(ids):
         raise DataFormatError(
             f"a passage occurs twice in {', '.join(map(str, files))}: the files are of "
             "different corpora; encode again with overwrite=True"
         )
+    _check_parts(parts, queries.about if queries else None)
     return ids, (vector for path in files for vector in read(path, "passage").vectors)
 
 
-def _check_what(path: Path, content: Mapping[str, Any], what: str | None) -> None:
-    place = _place(content)
-    if what is not None and place is not None and place[0] != what:
-        raise DataFormatError(
-            f"{path} holds the embeddings of a {place[0]}, not of a {what}: give the right file, "
-            "or encode again"
-        )
+def _check_parts(parts: Mapping[Path, About | None], queries: About | None) -> None:
+    """Whether files are all those of one corpus, by one encoder; those of 0.1 do not say.
 
-
-def _check_all_there(places: Mapping[Path, Place | None]) -> None:
-    """Refuse a part of a corpus: its rankings would be those of another one."""
-    known = [place for place in places.values() if place is not None]
-    counts = {count for _, _, count in known}
-    missing = sorted(set(range(max(counts, default=0))) - {number for _, number, _ in known})
-    if len(known) == len(places) and (len(counts) > 1 or missing):
-        first = next(iter(places))
-        raise DataFormatError(
-            f"{first.parent}: not all {max(counts)} files of passages are there, or they are of "
-            "two corpora; encode again"
-        )
-
-
-def _place(content: Mapping[str, Any]) -> Place | None:
-    if _PLACE not in content:
-        return None
-    what, number, count = json.loads(str(content[_PLACE]))
-    return str(what), int(number), int(count)
+    Raises:
+        DataFormatError: They are not; the message names a file.
+    """
+    encoder = queries.encoder if queries else ""
+    for path, about in parts.items():
+        if about is None:
+            continue
+        encoder = encoder or about.encoder
+        if about.encoder not in {"", encoder}:
+            raise DataFormatError(
+                f"{path} is of another encoder than the other files; encode again with "
+                "overwrite=True"
+            )
+        if about.chunks != len(parts):
+            raise DataFormatError(
+                f"{path} is one of {about.chunks} files of its corpus, and {len(parts)} are given: "
+                "that would be a search in a part of it; encode again"
+            )
 
 
 def _ids(path: Path, content: Mapping[str, Any]) -> list[str]:
-    ids = parse_json(content["ids"].tobytes(), f"{path}: its ids")
-    if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
-        raise DataFormatError(f"{path}: its ids are no list of strings. Encode again")
+    ids = parse_json(content["ids"].tobytes(), str(path))
+    if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
+        raise DataFormatError(f"{path} holds no list of ids. Remove it and encode again")
     return ids
 
 
-def _parts(path: Path, *names: str) -> dict[str, Any]:
-    """Some arrays of a file, and its place; each is compared with the archive's checksum."""
+def _about(path: Path, content: Mapping[str, Any]) -> About | None:
+    if "about" not in content:
+        return None
+    try:
+        return About(**parse_json(content["about"].tobytes(), str(path)))
+    except TypeError as error:
+        raise DataFormatError(f"{path}: {error}. Remove it and encode again") from error
+
+
+def _opened(path: Path, *, with_vectors: bool = False) -> dict[str, Any]:
+    """The parts of a file by name.
+
+    Args:
+        path: The file.
+        with_vectors: Whether to read the embeddings, too, and compare the checksum.
+
+    Raises:
+        DataUnavailableError: There is no such file.
+        DataFormatError: It is damaged, or something else.
+    """
     if not path.is_file():
         raise DataUnavailableError(f"{path}: no such file; encode first")
     with path.open("rb") as stream:
@@ -324,15 +380,19 @@ def _parts(path: Path, *names: str) -> dict[str, Any]:
     try:
         if start != _ZIP:
             raise ValueError("not a zip archive")
-        with np.load(path, allow_pickle=False) as content:
-            if set(content.files) - {_PLACE} != _PARTS:
-                raise ValueError(f"it has the parts {', '.join(content.files)}")
-            return {name: content[name] for name in (*names, _PLACE) if name in content.files}
-    except _DAMAGE as error:
+        with np.load(path, allow_pickle=False) as file:
+            if set(file.files) not in (_OLD_PARTS, _PARTS):
+                raise ValueError(f"it has the parts {', '.join(file.files)}")
+            names = [name for name in file.files if with_vectors or name != "embeddings"]
+            content = {name: file[name] for name in names}
+        if with_vectors and "sha256" in content and _digest(content) != str(content["sha256"]):
+            raise ValueError("it differs from its checksum")
+    except _DAMAGED as error:
         raise DataFormatError(
-            f"{path} is no file of embeddings, or damaged: {one_line(error)}. Remove it and "
+            f"{path} is no file of embeddings, or damaged: {one_line(error, 200)}. Remove it and "
             "encode again"
         ) from error
+    return content
 
 
 Corpus = Sequence[Mapping[str, str | None]] | Sequence[str] | Mapping[str, Sequence[str | None]]

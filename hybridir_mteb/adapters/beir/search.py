@@ -158,7 +158,7 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
         similarity = similarity_of(score_function or self.score_function)
         check_depth(top_k)
         queries = read(Path(query_embeddings_file), "query")
-        ids, vectors = read_corpus([Path(name) for name in corpus_embeddings_files])
+        ids, vectors = read_corpus([Path(name) for name in corpus_embeddings_files], queries)
 
         def vectors_of(rows: Sequence[int]) -> FloatMatrix:
             return np.stack(list(islice(vectors, len(rows))))  # rows come in order

@@ -17,6 +17,7 @@ from ir_measures.measures.base import MeanAgg
 from ir_measures.providers.base import NOT_PROVIDED
 
 from hybridir_mteb.errors import SettingError
+from hybridir_mteb.files.numbers import whole
 from hybridir_mteb.measures import language_bias as bias
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.peer import Unretrieved, check_weights, peer
@@ -66,7 +67,7 @@ class LanguageBiasMeasure(measures.Measure):  # type: ignore[misc]
             )
         for name, value in self.params.items():
             info = self.SUPPORTED_PARAMS.get(name)
-            useless = name == "cutoff" and isinstance(value, int) and value < 1
+            useless = name == "cutoff" and isinstance(value, int) and not (whole(value) or 0) > 0
             if info is None or not info.validate(value) or useless:
                 raise SettingError(
                     f"{self.__name__}: {name}={self._param_repr(value)} makes no sense; it takes "

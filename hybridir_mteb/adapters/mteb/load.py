@@ -202,7 +202,10 @@ def load_base(
             known = get_model_meta(base, revision, fetch_from_hf=True)
         # The loader decides whether it has the revision: the registry knows the newest only.
         meta = known.model_copy(update={"revision": revision or known.revision})
-        return meta.load_model(device=device, **kwargs)  # type: ignore[arg-type]  # MTEB passes int
+        model = meta.load_model(device=device, **kwargs)  # type: ignore[arg-type]  # MTEB passes int
+        if base not in MODEL_REGISTRY:
+            _check_loaded(base, meta.revision, model)
+        return model
     except TypeError as error:
         if not kwargs:
             raise
@@ -218,6 +221,16 @@ def load_base(
             "'hybridir models list' shows encoders that are here; a folder of a "
             "sentence-transformers model works too"
         ) from error
+
+
+def _check_loaded(base: str, revision: str | None, model: Any) -> None:
+    """Refuse another kind of model that MTEB, which knows nothing of it, took for a bi-encoder."""
+    from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
+
+    from hybridir_mteb.encoders.kinds import refuse_other_files
+
+    if isinstance(model, SentenceTransformerEncoderWrapper):
+        refuse_other_files(base, revision=revision, local_files_only=True)
 
 
 def check_base(base: str) -> None:
@@ -324,7 +337,7 @@ def _of_sentence_transformer(
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 
     from hybridir_mteb.adapters.mteb.models import SentenceEncoder
-    from hybridir_mteb.encoders.token_budget import is_plain
+    from hybridir_mteb.encoders.sentence import is_plain
 
     if is_plain(model):
         return SentenceEncoder(model)

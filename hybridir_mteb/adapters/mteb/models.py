@@ -17,7 +17,8 @@ from hybridir_mteb.debias.detect import MACRO, iso_639
 from hybridir_mteb.debias.fitted import FittedDebiaser
 from hybridir_mteb.encoders.encoder import Role
 from hybridir_mteb.encoders.kinds import refuse_other_kinds
-from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder, role_prompt
+from hybridir_mteb.encoders.sentence import role_prompt
+from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
 from hybridir_mteb.errors import MESSAGE_LIMIT, EmbeddingError, SettingError, one_line, quoted
 from hybridir_mteb.ranking.arrays import FloatMatrix
 

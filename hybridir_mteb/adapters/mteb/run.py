@@ -18,8 +18,10 @@ from hybridir_mteb.adapters.mteb.load import load_base
 from hybridir_mteb.adapters.mteb.models import check_encoder
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.task import CollectionTask, check_subsets
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import DataFormatError, SettingError, printable, quoted
 from hybridir_mteb.files import write_text
+from hybridir_mteb.files.json_text import read_json_object
+from hybridir_mteb.files.numbers import whole
 from hybridir_mteb.files.remote import reached
 from hybridir_mteb.files.room import check_folder as check_writable
 from hybridir_mteb.files.room import check_room
@@ -79,8 +81,8 @@ def search(
     if unknown := set(options) - set(RunOptions.__annotations__):
         raise TypeError(f"search() has no option {', '.join(sorted(unknown))}")
     depth, precision = options.get("depth", DEPTH), options.get("precision")
-    if depth < 1:
-        raise SettingError(f"depth={depth} (--depth): give 1 or more")
+    if isinstance(depth, float) or (whole(depth) or 0) < 1:
+        raise SettingError(f"depth={quoted(depth, 80)} (--depth): give 1 or more")
     searched = _searched(task, options)
     folder, named = Path(output), {"encoder": encoder, "task": task}
     former = check_folder(folder, named)
@@ -194,14 +196,14 @@ def check_folder(folder: Path, record: Mapping[str, str]) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        held = read_json_object(path)
         former = {name: str(held[name]) for name in record}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, DataFormatError, KeyError) as error:
         raise SettingError(f"{path} is no file of this command; give another --output") from error
     if former != record:
         raise SettingError(
-            f"{folder} holds the search of {former['encoder']} on {former['task']}; give another "
-            "--output"
+            f"{folder} holds the search of {printable(former['encoder'], 100)} on "
+            f"{printable(former['task'], 100)}; give another --output"
         )
     return held
 

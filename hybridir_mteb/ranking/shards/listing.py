@@ -101,7 +101,7 @@ def clear_corpora(folder: Path) -> int:
         Bytes freed.
     """
     freed = sweep(folder)
-    for file in [*folder.glob("*.arrow"), *folder.glob("*.json")]:  # tables and their records
+    for file in [path for ending in ("*.arrow", "*.arrow.json") for path in folder.glob(ending)]:
         freed += file.stat().st_size
         file.unlink()
     return freed

@@ -301,7 +301,7 @@ def test_a_pickle_is_never_opened(encoder, toy, tmp_path):
         with pytest.raises(DataFormatError, match="is a pickle"):
             search.encode(corpus, queries, str(tmp_path), overwrite=overwrite)
     (tmp_path / "text").write_text("hello")
-    with pytest.raises(DataFormatError, match="is no file of embeddings"):
+    with pytest.raises(DataFormatError, match="is no file of embeddings, or damaged"):
         search.search_from_files(str(tmp_path / "text"), [], 5)
     with pytest.raises(DataUnavailableError, match="encode first"):
         search.search_from_files(str(tmp_path / "absent"), [], 5)
@@ -316,20 +316,6 @@ def test_files_of_two_corpora_are_not_mixed(encoder, toy, tmp_path):
         search.search_from_files(str(tmp_path / "queries.pkl"), twice, 5)
     with pytest.raises(DataUnavailableError, match="encode first"):
         search.search_from_files(str(tmp_path / "queries.pkl"), [], 5)
-
-
-def test_a_part_of_a_corpus_and_files_in_the_wrong_place_are_refused(encoder, toy, tmp_path):
-    corpus, queries, _ = toy
-    search = ExactSearch(encoder, corpus_chunk_size=50)
-    search.encode(corpus, queries, str(tmp_path))
-    asked, files = str(tmp_path / "queries.pkl"), sorted(map(str, tmp_path.glob("corpus.*")))
-    assert len(search.search_from_files(asked, files, 5)["0"]) == 5
-    with pytest.raises(DataFormatError, match="not all 3 files of passages are there"):
-        search.search_from_files(asked, files[:2], 5)
-    with pytest.raises(DataFormatError, match="holds the embeddings of a query"):
-        search.search_from_files(asked, [*files, asked], 5)
-    with pytest.raises(DataFormatError, match="holds the embeddings of a passage"):
-        search.search_from_files(files[0], files, 5)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9, 0.99])
@@ -368,9 +354,6 @@ def test_files_of_version_0_1_are_searched(encoder, toy, tmp_path):
         with path.open("wb") as stream:
             np.savez(stream, **old)
     assert search.search_from_files(str(tmp_path / "queries.pkl"), files, 5) == wanted
-    times = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    search.encode(corpus, queries, str(tmp_path))
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == times
 
 
 @pytest.mark.parametrize(
