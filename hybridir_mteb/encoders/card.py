@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 from collections.abc import Iterable
@@ -11,7 +12,6 @@ from typing import Any
 
 from hybridir_mteb import __version__
 from hybridir_mteb.encoders.contents import CARD, RECORD, finite
-from hybridir_mteb.encoders.trained import CARD, RECORD
 from hybridir_mteb.errors import printable
 from hybridir_mteb.files import write_text
 from hybridir_mteb.files.record import write_record as write_sealed
