@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from hybridir_mteb import __version__
-from hybridir_mteb.encoders.trained import CARD, RECORD
+from hybridir_mteb.encoders.contents import CARD, RECORD, finite
 from hybridir_mteb.errors import printable
 from hybridir_mteb.files import write_text
+from hybridir_mteb.files.record import write_record as write_sealed
 
 _PLAIN = re.compile(r"[A-Za-z0-9/~][\w./+-]*", re.ASCII)  # other text is in quotes in YAML
 
@@ -33,7 +34,7 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
 
 def write_record(folder: Path, record: dict[str, Any], card: str) -> None:
     """Write an encoder's record and card into its folder."""
-    write_text(folder / RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_sealed(folder / RECORD, finite(record))
     write_text(folder / CARD, card)
 
 

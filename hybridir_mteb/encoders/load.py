@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -13,11 +14,13 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers.processors import TemplateProcessing
 
+from hybridir_mteb.encoders.contents import backbone_digest
 from hybridir_mteb.encoders.kinds import refuse_other_files
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.trained import MODEL, StoredEncoder
 from hybridir_mteb.errors import (
     MESSAGE_LIMIT,
+    ChecksumError,
     DataUnavailableError,
     HybridIRError,
     SettingError,
@@ -25,12 +28,13 @@ from hybridir_mteb.errors import (
     from_extra,
     one_line,
 )
-from hybridir_mteb.files.remote import reached
+from hybridir_mteb.files.remote import CONNECT, reached
 from hybridir_mteb.paths import with_home
 from hybridir_mteb.plugins.specs import Backbone
 
 Arguments = ParamSpec("Arguments")
 Model = TypeVar("Model")
+logger = logging.getLogger(__name__)
 
 
 def _says_place(
@@ -88,6 +92,7 @@ def load_sentence_transformer(
             raise DataUnavailableError(f"{encoder.path}: cannot be loaded: {error}") from error
         return model.eval()
     trained_from = encoder.record["backbone"]
+    _check_backbone(encoder)
     revision = trained_from["revision"]
     backbone = backbone_of(trained_from["name"])
     with from_extra("embedded" if backbone.loader else "train", f"{encoder.name}, an adapter,"):
@@ -99,6 +104,34 @@ def load_sentence_transformer(
         device=device,
     )
     return merge_adapter(model, encoder.path)
+
+
+def _check_backbone(encoder: StoredEncoder) -> None:
+    """Refuse a local backbone that is not the one that the adapter was trained from.
+
+    Raises:
+        ChecksumError: Its files were changed since.
+        DataUnavailableError: It is not there.
+    """
+    trained_from = encoder.record["backbone"]
+    if trained_from["revision"] != "local":
+        return
+    folder, known = with_home(trained_from["weights"]), trained_from.get("digest")
+    remedy = f"put it back, or train {encoder.name} again"
+    if not folder.is_dir():
+        raise DataUnavailableError(f"{folder}, the backbone of {encoder.name}, is gone: {remedy}")
+    if known is None:
+        logger.warning(
+            "%s was trained by version 0.1, which did not note the files of its backbone: nobody "
+            "can tell whether %s is still the same",
+            encoder.name,
+            folder,
+        )
+    elif backbone_digest(folder) != known:
+        raise ChecksumError(
+            f"{folder} is not the backbone that {encoder.name} was trained from, its files were "
+            f"changed: {remedy}"
+        )
 
 
 @_says_place(lambda backbone, weights=None, **_: weights or backbone.hub_id)
@@ -140,7 +173,8 @@ def load_backbone(
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     of_model = {**options, "use_safetensors": True, "dtype": dtype or torch.float32}
     said = f"{place}: the weights cannot be loaded"
-    with reached(said, "give a local folder with --weights"), quiet_transformers():
+    remedy = "check its files" if local else CONNECT
+    with reached(said, "give another folder with --weights", remedy), quiet_transformers():
         model = _assemble(backbone, place, device or "cpu", of_model, options)
     network = network_of(model)
     if getattr(network, "pooler", None) is not None:

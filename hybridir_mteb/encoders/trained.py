@@ -7,7 +7,6 @@ safetensors only. Imports no torch.
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,11 +16,18 @@ from shlex import quote
 from typing import Any
 
 from hybridir_mteb import paths
+from hybridir_mteb.encoders import contents
 from hybridir_mteb.encoders.archive import opened
+from hybridir_mteb.encoders.contents import (
+    check_contents,
+    digests_of,
+    fingerprint_of,
+    read_encoder_record,
+    weights_of,
+)
 from hybridir_mteb.encoders.trained_record import (
     check_record,
     delete_folder,
-    files_of,
     folders_in,
     no_empty,
     take_place,
@@ -36,20 +42,18 @@ from hybridir_mteb.errors import (
     quoted,
     suggest,
 )
-from hybridir_mteb.files import check_regular, folder_beside, replacing, sha256_of
-from hybridir_mteb.files.json_text import parse_json, read_json_object
+from hybridir_mteb.files import check_regular, folder_beside, replacing
+from hybridir_mteb.files.json_text import parse_json
 from hybridir_mteb.plugins import names
 from hybridir_mteb.plugins.guard import alone
 from hybridir_mteb.plugins.names import check_encoder_name
 
 OWNER, NAMES = names.OWNER, names.ENCODERS
 NOT_HERE = "not-on-this-machine"  # revision of an encoder's name that has no weights here
-RECORD = "hybridir.json"
-CARD = "README.md"
+RECORD, CARD, WEIGHTS = contents.RECORD, contents.CARD, contents.WEIGHTS
 MODEL = "model"
 FORMAT = 1
 PACKAGED = paths.DATA / "encoders"
-WEIGHTS = "*.safetensors"
 DESCRIBED = (CARD, RECORD)
 Report = Callable[[str], None]
 
@@ -83,14 +87,10 @@ class StoredEncoder:
 
 def weights_fingerprint(folder: Path, applied_to: str) -> str:
     """Sha256 over all weight files of a folder and the revision of the network they change."""
-    digest = hashlib.sha256(applied_to.encode())
-    files = sorted(folder.rglob(WEIGHTS))
+    files = weights_of(digests_of(folder))
     if not files:
         raise DataFormatError(f"{folder}: holds no weights ({WEIGHTS})")
-    for path in files:
-        digest.update(path.relative_to(folder).as_posix().encode())
-        digest.update(sha256_of(path).encode())
-    return digest.hexdigest()
+    return fingerprint_of(files, applied_to)
 
 
 def read_encoder(folder: Path, place: str = "store") -> StoredEncoder:
@@ -102,13 +102,18 @@ def read_encoder(folder: Path, place: str = "store") -> StoredEncoder:
     path = folder / RECORD
     try:
         check_regular(path)
-        record = read_json_object(path, nan=True)  # a curve may hold it
+        record = read_encoder_record(path)
         name, version = record["name"], record["format"]
         record["fingerprint"], record["backbone"]["revision"]
     except FileNotFoundError as error:
         raise DataFormatError(f"{folder}: no {RECORD}; not an encoder of this package") from error
-    except (KeyError, TypeError) as error:
-        raise DataFormatError(f"{path}: not a record of a training run: {error!r}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        remedy = f"remove the folder {folder}, and train or import the encoder again"
+        if isinstance(error, HybridIRError):
+            raise DataFormatError(f"{error}: {remedy}") from error
+        raise DataFormatError(
+            f"{path}: not a record of a training run: {error!r}: {remedy}"
+        ) from error
     if version != FORMAT:
         raise DataFormatError(
             f"{path}: format {version}, this release reads {FORMAT}: upgrade hybridir-mteb"
@@ -120,18 +125,15 @@ def read_encoder(folder: Path, place: str = "store") -> StoredEncoder:
 
 
 def verify(encoder: StoredEncoder) -> None:
-    """Check the weights against the fingerprint.
+    """Check every file that loading reads against record and fingerprint.
 
     Raises:
-        ChecksumError: They are not those of the record.
+        ChecksumError: One is not that of the record.
     """
-    found = weights_fingerprint(encoder.path, str(encoder.record["backbone"]["revision"]))
-    if found != encoder.fingerprint:
-        raise ChecksumError(
-            f"{encoder.path}: the weights have the fingerprint {found}, the record says "
-            f"{encoder.fingerprint}: remove the encoder (hybridir models rm {encoder.name}) and "
-            "train or import it again"
-        )
+    remedy = f"remove the encoder (hybridir models rm {encoder.name}) and train or import it again"
+    if encoder.place == "package":
+        remedy = "install the package again: pip install --force-reinstall --no-deps hybridir-mteb"
+    check_contents(encoder.path, encoder.record, remedy)
 
 
 def encoders(report: Report | None = None) -> list[StoredEncoder]:
@@ -252,7 +254,7 @@ def keep(name: str, root: Path | None = None) -> Iterator[Place]:
         place = Place(temporary)
         yield place
         encoder = read_encoder(temporary)
-        verify(encoder)
+        check_contents(temporary, encoder.record, f"{name} does not enter the store")
         target = home / encoder.fingerprint
         take_place(temporary, target, DESCRIBED, lambda there: _equal(there, encoder))
         place.kept = read_encoder(target)
@@ -351,10 +353,11 @@ def _check_shipped(source: Path, encoder: StoredEncoder, over: bool) -> None:
         if shipped.name.lower() != encoder.name.lower():
             continue
         same = shipped.fingerprint == encoder.fingerprint
-        if same and not _equal_files(shipped, encoder):
+        others = ", ".join(_differing(shipped, encoder)) if same else ""
+        if others:
             raise ChecksumError(
-                f"{source}: has the fingerprint of {shipped.name} of this package, and other "
-                "files; not imported"
+                f"{source}: has the fingerprint of {shipped.name} of this package, and another "
+                f"{others}; not imported"
             )
         if shipped.name != encoder.name or (not same and not over):
             raise SettingError(
@@ -363,7 +366,8 @@ def _check_shipped(source: Path, encoder: StoredEncoder, over: bool) -> None:
             )
 
 
-def _equal_files(one: StoredEncoder, other: StoredEncoder) -> bool:
-    """Whether all that is loaded is the same: records and cards may be of another release."""
-    equal = files_of(one.path, DESCRIBED) == files_of(other.path, DESCRIBED)
-    return equal and one.record["backbone"] == other.record["backbone"]
+def _differing(one: StoredEncoder, other: StoredEncoder) -> list[str]:
+    """Which of the files that are loaded differ: records and cards may be of another release."""
+    mine, theirs = digests_of(one.path), digests_of(other.path)
+    names = sorted(n for n in mine.keys() | theirs.keys() if mine.get(n) != theirs.get(n))
+    return names + [RECORD] * (one.record["backbone"] != other.record["backbone"])

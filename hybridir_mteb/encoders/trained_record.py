@@ -6,14 +6,14 @@ Imports neither torch nor mteb.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb.errors import DataFormatError
-from hybridir_mteb.files import beside, move_in, replacing, sha256_of
+from hybridir_mteb.files import beside, move_in, replacing
 from hybridir_mteb.plugins.guard import alone
 from hybridir_mteb.plugins.names import OWNER
 
@@ -128,9 +128,10 @@ def take_place(
         if not keep or path.as_posix() in described_by:
             with replacing(target / path) as temporary:
                 (folder / path).rename(temporary)
-    for path in () if keep else list(target.rglob("*.safetensors")):
-        if path.relative_to(target) not in ours:  # would count among the weights
-            path.unlink(missing_ok=True)
+    for path in () if keep else list(target.rglob("*")):
+        hidden = path.name.startswith(".")  # another process may be writing it
+        if path.is_file() and not hidden and path.relative_to(target) not in ours:
+            path.unlink(missing_ok=True)  # would count among the files
 
 
 def folders_in(parent: Path) -> list[Path]:
@@ -160,14 +161,3 @@ def delete_folder(folder: Path) -> None:
         gone.unlink()
     else:
         shutil.rmtree(gone)
-
-
-def files_of(folder: Path, leave_out: Collection[str]) -> dict[str, str]:
-    """File of a folder, relative to it -> sha256.
-
-    Args:
-        folder: The folder.
-        leave_out: Names of files that do not count.
-    """
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in leave_out]
-    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}

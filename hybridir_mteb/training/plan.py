@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hybridir_mteb import paths
+from hybridir_mteb.encoders.contents import backbone_digest
 from hybridir_mteb.errors import SettingError, TrainingError, quoted
 from hybridir_mteb.files.numbers import number
+from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.specs import Backbone, OptionValue, TrainingMethod
 from hybridir_mteb.training.held_out import split_documents
@@ -24,6 +27,9 @@ from hybridir_mteb.training.sources.jsonl import read_jsonl
 from hybridir_mteb.training.sources.ntrex import FILES, ORIGIN, load_ntrex
 from hybridir_mteb.training.sources.questions import read_questions
 
+logger = logging.getLogger(__name__)
+
+BACKBONE = "backbone.json"  # in a run's folder
 OF_EVERY_METHOD: dict[str, OptionValue] = {
     "batches": "",
     "alpha": 0.5,
@@ -56,6 +62,7 @@ class Plan:
         leaks: Items that occur in evaluation sets; empty unless the recipe allows them.
         checked: Evaluation sets that the data were compared with.
         unchecked: Evaluation sets that are not on this machine.
+        digest: Of the files of a backbone in a local folder; None if it is not in one.
     """
 
     recipe: Recipe
@@ -68,6 +75,7 @@ class Plan:
     leaks: tuple[Leak, ...]
     checked: tuple[str, ...]
     unchecked: tuple[str, ...]
+    digest: str | None = None
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -161,6 +169,7 @@ def make_plan(
         tuple(leaks),
         tuple(known.checked),
         tuple(known.not_at_hand),
+        digest_of_weights(recipe.weights),
     )
     plan.pattern()  # refuses impossible options before anything is loaded
     return plan
@@ -201,6 +210,38 @@ def packaged_path(path: str) -> Path:
     if path.startswith(PACKAGED):
         return paths.DATA / path.removeprefix(PACKAGED)
     return paths.with_home(path)
+
+
+def digest_of_weights(weights: str | None) -> str | None:
+    """Digest of a local folder of weights; None for a name on the hub, or none at all."""
+    folder = paths.with_home(weights) if weights else None
+    return backbone_digest(folder) if folder and folder.is_dir() else None
+
+
+def check_backbone(plan: Plan, folder: Path) -> None:
+    """Refuse a local backbone that is not the one that the run began with.
+
+    Args:
+        plan: The run.
+        folder: The run's, in which the backbone's digest is kept.
+
+    Raises:
+        TrainingError: Its files were changed since.
+    """
+    kept = folder / BACKBONE
+    if plan.digest is None:
+        return
+    weights = plan.recipe.weights
+    remedy = f"put the former files back, or remove {folder} to train anew from those"
+    began = read_record(kept)["digest"] if kept.is_file() else plan.digest
+    if not plan.digest == began == digest_of_weights(weights):
+        raise TrainingError(f"the backbone in {weights} changed since this run began: {remedy}")
+    if not kept.is_file():
+        if any(folder.glob("checkpoint-*")):
+            logger.warning(
+                "%s: begun by version 0.1, which did not note the files of %s", folder, weights
+            )
+        write_record(kept, {"weights": weights, "digest": plan.digest})
 
 
 def content_hash(source: Source) -> str:

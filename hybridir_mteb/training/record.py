@@ -14,9 +14,10 @@ from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 
 from hybridir_mteb.encoders.card import card, machine, versions, write_record
+from hybridir_mteb.encoders.contents import applied_to, digests_of, fingerprint_of
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
-from hybridir_mteb.encoders.trained import FORMAT, MODEL, weights_fingerprint
+from hybridir_mteb.encoders.trained import FORMAT, MODEL
 from hybridir_mteb.errors import from_extra
 from hybridir_mteb.files import write_text
 from hybridir_mteb.paths import with_home
@@ -65,11 +66,12 @@ def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome:
     else:
         with quiet_transformers():
             model.save_pretrained(str(folder / MODEL), create_model_card=False)
-    backbone = backbone_record(plan)
+    backbone, files = backbone_record(plan), digests_of(folder)
     record = {
         "format": FORMAT,
         "name": plan.recipe.name,
-        "fingerprint": weights_fingerprint(folder, backbone["revision"]),
+        "fingerprint": fingerprint_of(files, applied_to({"backbone": backbone})),
+        "files": files,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "backbone": backbone,
         "method": plan.method.name,
@@ -125,6 +127,7 @@ def backbone_record(plan: Plan) -> dict[str, Any]:
         "hub_id": backbone.hub_id,
         "weights": weights,
         "revision": revision,
+        **({"digest": plan.digest} if plan.digest else {}),
     }
 
 

@@ -34,7 +34,7 @@ from hybridir_mteb.training.losses.contrastive import (
 from hybridir_mteb.training.losses.distillation import Distillation
 from hybridir_mteb.training.losses.terms import LossTerm
 from hybridir_mteb.training.pairs import NEGATIVE, Columns, PairDataset
-from hybridir_mteb.training.plan import FEWEST_HELD_OUT, Plan, run_folder
+from hybridir_mteb.training.plan import FEWEST_HELD_OUT, Plan, check_backbone, run_folder
 from hybridir_mteb.training.record import Outcome, write_encoder
 from hybridir_mteb.training.runs import working_in
 from hybridir_mteb.training.samplers import batch_sampler
@@ -89,6 +89,7 @@ def train(plan: Plan) -> StoredEncoder | None:
 
 def _train(plan: Plan, state: PartialState, folder: Path) -> StoredEncoder | None:
     set_seed(plan.recipe.seed)
+    check_backbone(plan, folder)
     model = _prepare(plan, state)
     check_room(folder, _checkpoint_bytes(model), "checkpoints of the run")
     longest = model.max_seq_length

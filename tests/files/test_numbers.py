@@ -126,6 +126,6 @@ def test_a_grade_of_a_caller_that_is_none_is_named(value):
 
 
 def test_a_number_that_python_does_not_print_is_refused_as_well():
-    with pytest.raises(SettingError, match="grade int of document"):
+    with pytest.raises(SettingError, match="grade <int> of document"):
         check_grade(10**5000, "q", "d")
     assert grade("9" * 5000) is None
