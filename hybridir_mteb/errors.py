@@ -168,7 +168,7 @@ def quoted(value: object, limit: int = MESSAGE_LIMIT) -> str:
         value: The value.
         limit: Number of characters that are kept.
     """
-    if isinstance(value, str) and len(value) > limit:
+    if type(value) is str and len(value) > limit:  # isinstance() asks the value itself
         value = value[:limit]  # the repr of a book is a book
     return printable(text_of(value, repr), limit)
 

@@ -150,7 +150,7 @@ def _groups(names: Sequence[str]) -> list[list[str]]:
 
 def _of_measures(report: BiasReport, names: Sequence[str]) -> Sheet:
     rows = [
-        (code, *(number(report.by_language[code][name], name) for name in names))
+        (printable(code), *(number(report.by_language[code][name], name) for name in names))
         for code in report.query_languages
     ]
     rows.append((MEAN, *(number(report.means[name], name) for name in names)))
@@ -162,11 +162,11 @@ def _of_measures(report: BiasReport, names: Sequence[str]) -> Sheet:
 def _of_matrix(report: BiasReport, name: str) -> Sheet:
     check_matrix(name)
     rows = [
-        (code, *(matrix_number(value, name) for value in values))
+        (printable(code), *(matrix_number(value, name) for value in values))
         for code, values in zip(report.query_languages, report.matrices[name], strict=True)
     ]
     title = f"{name}: {MATRICES[name]}, by query language (rows) and passage language (columns)"
-    return Sheet(title, ("query", *report.passage_languages), tuple(rows))
+    return Sheet(title, ("query", *map(printable, report.passage_languages)), tuple(rows))
 
 
 def words(report: BiasReport) -> list[str]:

@@ -136,9 +136,9 @@ BAD = (
     "train --backbone pocket --method hybrid --precision {name} --dry-run",
     "train --backbone pocket --method hybrid --data {root}/nowhere --dry-run",
     "debias fit --model hybridir/{name} --method centre --text de={root}/file",
-    "debias fit --model {root}/nowhere --method centre",
-    "debias fit --model hybridir/pocket-base --method {name}",
-    "debias fit --model hybridir/pocket-base --method centre --option {name}",
+    "debias fit --model {root}/nowhere --method centre {texts}",
+    "debias fit --model hybridir/pocket-base --method {name} {texts}",
+    "debias fit --model hybridir/pocket-base --method centre --option {name} {texts}",
     "debias fit --model hybridir/pocket-base --method centre --text {name}",
     "debias fit --model hybridir/pocket-base --method centre --languages {name}",
 )
@@ -154,6 +154,7 @@ USAGE = (
 
 
 def words(command: str, root: Path) -> list[str]:
+    command = command.replace("{texts}", "--text de={root}/file --text en={root}/file")
     return [word.format(root=root, name=NAME) for word in command.split(" ")]
 
 

@@ -1,7 +1,9 @@
 """Collections that users add: by command and by function, from the folder to MTEB's registry."""
 
 import json
+import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -286,3 +288,33 @@ def test_training_data_are_compared_with_added_folders(folder, monkeypatch):
     assert known.find("the pine marten hides its winter food in hollows") == "Mine"
     (folder / "corpus.jsonl").unlink()
     assert "Mine" in evaluation_texts().not_at_hand
+
+
+BAD_FILES: dict[str, Callable[[Path], object]] = {
+    "deep": lambda path: path.write_text("[" * 100_000),
+    "no object": lambda path: path.write_text("[]"),
+    "no UTF-8": lambda path: path.write_bytes(b"\xff"),
+    "a folder": lambda path: (path / "within").mkdir(parents=True),
+    "a pipe": os.mkfifo,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a link to nothing": lambda path: path.symlink_to("nowhere"),
+    "a link to itself": lambda path: path.symlink_to(path),
+    "huge": lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 65 << 20),
+}
+
+
+@pytest.mark.parametrize("name", ["Bad", "[bad] \x1b[31m\u202e\n ü"])
+@pytest.mark.parametrize("fault", BAD_FILES)
+def test_one_bad_file_is_one_line_and_every_other_collection_is_there(fault, name, folder, capsys):
+    add_folder("Mine", folder)
+    path = collections_dir() / f"{name}.json"
+    BAD_FILES[fault](path)
+    plugins = load_plugins([])
+    added.register_added(plugins)
+    assert list(plugins.collections) == ["Mine"]
+    assert [record.name for record in added.added_folders()] == ["Mine"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+    assert "hybridir data remove" in line
+    added.remove(name)
+    assert [path.name for path in collections_dir().iterdir()] == ["Mine.json"]

@@ -143,7 +143,9 @@ def test_mteb_works_beside_a_bad_plugin_bad_encoders_and_bad_collections(tmp_pat
 
 def test_a_plugin_that_hangs_is_named_while_it_hangs(tmp_path):
     slow = "import time; time.sleep(0.5)"
-    code = f"import hybridir_mteb.plugins.guard as g; g.SLOW_SECONDS = 0.1\nimport mteb\n{REGISTERED}"
+    code = (
+        f"import hybridir_mteb.plugins.guard as g; g.SLOW_SECONDS = 0.1\nimport mteb\n{REGISTERED}"
+    )
     lines = run(code, tmp_path, slow)
     assert lines[0] == (
         "hybridir-mteb: plugin quick:quick: its import has taken 0.1 s and is still at work; if it "
