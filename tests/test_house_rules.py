@@ -37,11 +37,6 @@ JSON_READERS = {
     "encoders/fingerprint.py",
     "files/record.py",
 }
-JSON_READERS |= {
-    "adapters/beir/saved.py",
-    "collections/own.py",
-    "debias/fitted.py",
-}  # not yet moved
 
 
 @cache

@@ -21,7 +21,10 @@ from hybridir_mteb.errors import (
     HybridIRError,
     PluginError,
     SettingError,
+    one_line,
+    quoted,
 )
+from hybridir_mteb.files.json_text import parse_json
 from hybridir_mteb.plugins.registry import Registry
 from hybridir_mteb.plugins.specs import ROLES, Debiaser, OptionValue, Tensors
 from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, check_embeddings
@@ -192,6 +195,21 @@ class FittedDebiaser:
         return path
 
 
+def _header(text: str) -> dict[str, Any]:
+    """What a file says of its statistics, each field of its type; True is no number."""
+    header = parse_json(text, "its header")
+    if not isinstance(header, dict):
+        raise DataFormatError(f"its header is {quoted(header, 80)}")
+    kinds = {"method": str, "languages": list, "options": dict, "dimension": int}
+    for name, kind in {**kinds, "unit_length": bool, "roles": list}.items():
+        if type(header.get(name)) is not kind and (name != "roles" or name in header):
+            raise DataFormatError(f"{name} is {quoted(header.get(name), 80)}")
+    for name in (*header["languages"], *header.get("roles", ())):
+        if not isinstance(name, str):
+            raise DataFormatError(f"{quoted(name, 80)} is no language or role")
+    return header
+
+
 def read_fitted(folder: Path, debiasers: Registry[Debiaser]) -> FittedDebiaser:
     """The debiaser that was saved in a folder.
 
@@ -207,7 +225,7 @@ def read_fitted(folder: Path, debiasers: Registry[Debiaser]) -> FittedDebiaser:
     tensors: dict[str, dict[str, Any]] = {}
     try:
         with safe_open(path, "np") as file:
-            header = json.loads((file.metadata() or {})[_HEADER])
+            header = _header((file.metadata() or {})[_HEADER])
             tensors.update({role: {} for role in header.get("roles", ())})
             for key in file.keys():  # noqa: SIM118 -- not a mapping
                 role, _, name = key.partition(".")
@@ -216,11 +234,12 @@ def read_fitted(folder: Path, debiasers: Registry[Debiaser]) -> FittedDebiaser:
             key: tuple(value) if isinstance(value, list) else value
             for key, value in header["options"].items()
         }
-        method, languages = str(header["method"]), tuple(header["languages"])
-        dimension, unit_length = int(header["dimension"]), bool(header["unit_length"])
+        method, languages = header["method"], tuple(header["languages"])
+        dimension, unit_length = header["dimension"], header["unit_length"]
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise DataFormatError(
-            f"{path}: not the statistics of a debiaser: {error}; fit it again: hybridir debias fit"
+            f"{path}: not the statistics of a debiaser: {one_line(error, 200)}; fit it again: "
+            "hybridir debias fit"
         ) from error
     debiaser = debiasers[method]
     missing = sorted(debiaser.roles - set(tensors))
