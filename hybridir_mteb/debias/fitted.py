@@ -16,12 +16,16 @@ from safetensors.numpy import save_file
 
 from hybridir_mteb.debias.detect import detect, macrolanguage
 from hybridir_mteb.errors import (
+    MESSAGE_LIMIT,
     DataFormatError,
     EmbeddingError,
     HybridIRError,
     PluginError,
     SettingError,
+    one_line,
+    quoted,
 )
+from hybridir_mteb.files.json_text import parse_json
 from hybridir_mteb.plugins.registry import Registry
 from hybridir_mteb.plugins.specs import ROLES, Debiaser, OptionValue, Tensors
 from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, check_embeddings
@@ -207,7 +211,7 @@ def read_fitted(folder: Path, debiasers: Registry[Debiaser]) -> FittedDebiaser:
     tensors: dict[str, dict[str, Any]] = {}
     try:
         with safe_open(path, "np") as file:
-            header = json.loads((file.metadata() or {})[_HEADER])
+            header = parse_json((file.metadata() or {})[_HEADER], "its header")
             tensors.update({role: {} for role in header.get("roles", ())})
             for key in file.keys():  # noqa: SIM118 -- not a mapping
                 role, _, name = key.partition(".")
@@ -216,11 +220,17 @@ def read_fitted(folder: Path, debiasers: Registry[Debiaser]) -> FittedDebiaser:
             key: tuple(value) if isinstance(value, list) else value
             for key, value in header["options"].items()
         }
-        method, languages = str(header["method"]), tuple(header["languages"])
-        dimension, unit_length = int(header["dimension"]), bool(header["unit_length"])
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        method, languages = header["method"], tuple(header["languages"])
+        dimension, unit_length = header["dimension"], header["unit_length"]
+        texts = [method, *languages]
+        if not all(isinstance(text, str) for text in texts) or type(unit_length) is not bool:
+            raise TypeError("its header holds something else")
+        if type(dimension) is not int or dimension < 1:
+            raise TypeError(f"its dimension is {quoted(dimension)}")
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise DataFormatError(
-            f"{path}: not the statistics of a debiaser: {error}; fit it again: hybridir debias fit"
+            f"{path}: not the statistics of a debiaser: {one_line(error, MESSAGE_LIMIT)}; fit it "
+            "again: hybridir debias fit"
         ) from error
     debiaser = debiasers[method]
     missing = sorted(debiaser.roles - set(tensors))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -173,7 +174,8 @@ def load_backbone(
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     of_model = {**options, "use_safetensors": True, "dtype": dtype or torch.float32}
     said = f"{place}: the weights cannot be loaded"
-    with reached(said, "give a local folder with --weights"), quiet_transformers():
+    remote = nullcontext() if local else reached(said, "give a local folder with --weights")
+    with remote, quiet_transformers():
         model = _assemble(backbone, place, device or "cpu", of_model, options)
     network = network_of(model)
     if getattr(network, "pooler", None) is not None:

@@ -23,6 +23,7 @@ from hybridir_mteb.errors import (
     HybridIRError,
     SettingError,
     UnknownNameError,
+    one_line,
     suggest,
 )
 from hybridir_mteb.files.remote import diagnose
@@ -206,15 +207,13 @@ def load_base(
         if base not in MODEL_REGISTRY:
             _check_loaded(base, meta.revision, model)
         return model
-    except TypeError as error:
-        if not kwargs:
-            raise
-        raise SettingError(
-            f"{base} cannot be loaded with {', '.join(sorted(kwargs))}: {error}"
-        ) from error
     except HybridIRError:
         raise
     except Exception as error:  # other people's loaders, and the hub's client, raise anything
+        if isinstance(error, TypeError) and kwargs:
+            raise SettingError(
+                f"{base} cannot be loaded with {', '.join(sorted(kwargs))}: {one_line(error, 300)}"
+            ) from error
         cause, remedy = diagnose(error)
         raise DataUnavailableError(
             f"{base} cannot be loaded: {cause}. {remedy and f'To have it: {remedy}. '}"
