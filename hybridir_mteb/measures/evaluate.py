@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
@@ -26,6 +26,7 @@ from hybridir_mteb.ranking.exact import Scorer, ranks_and_top
 from hybridir_mteb.ranking.judgements import Judgements
 from hybridir_mteb.ranking.ranking import Ranking, tie_order
 
+TOO_MANY = 2**31
 MRC, PROBE, DISTANCE = "mrc", "language_probe_accuracy", "rank_distance"
 
 
@@ -65,16 +66,21 @@ class Options:
     def __post_init__(self) -> None:
         if not isinstance(self.parallel, bool | None):
             raise SettingError(f"parallel={quoted(self.parallel, 80)}: give True, False or None")
-        if isinstance(self.measures, str):
-            raise SettingError(f"measures={quoted(self.measures, 80)}: give a list of names")
+        names = () if self.measures is None else self.measures
+        if isinstance(names, str) or not isinstance(names, Collection):
+            raise SettingError(f"measures={quoted(names, 80)}: give a list of names")
+        for name in names:
+            if not isinstance(name, str):
+                raise SettingError(f"measures: {quoted(name, 80)} is no name")
         for name in ("mrc_depth", "resamples"):
             value = getattr(self, name)
             if value is None and name == "mrc_depth":
                 continue
             found = None if isinstance(value, float) else whole(value)
-            if found is None or found < 0:
+            if found is None or not 0 <= found < TOO_MANY:
                 option = f"--{name.replace('_', '-')}"
-                raise SettingError(f"{name}={quoted(value, 80)} ({option}): give 0 or more")
+                limit = "" if found is None or found < 0 else ", and less than 2**31"
+                raise SettingError(f"{name}={quoted(value, 80)} ({option}): give 0 or more{limit}")
 
     def chosen(self) -> list[Measure]:
         """The measures to evaluate.

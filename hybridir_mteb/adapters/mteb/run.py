@@ -96,9 +96,7 @@ def search(
     _check_files(searched, folder, depth)
     model = _loaded(encoder, options.get("device"), options.get("precision"))
     record = {**named, **_record(searched, model), "depth": depth}
-    found = former.pop("subsets", {})
-    if former != record or not isinstance(found, dict):
-        found = {}  # made in another way
+    found = _of_before(former, record)
     for name in searched.hf_subsets:
         result = searched.search_subset(model, name, depth, ENCODE_KWARGS)
         found[name] = result.scores
@@ -109,6 +107,12 @@ def search(
             raise
         yield name, result
     _tell_failures({name: found[name] for name in searched.hf_subsets})
+
+
+def _of_before(former: dict[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """The measures of each subset that an earlier search wrote in the same way."""
+    found = former.pop("subsets", {})
+    return found if former == record and isinstance(found, dict) else {}
 
 
 def _checked(options: RunOptions) -> int:
