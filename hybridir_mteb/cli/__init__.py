@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hybridir_mteb.cli.app import app
@@ -17,13 +19,27 @@ def main() -> None:
     """Entry point; expected errors are one message, not a traceback."""
     _open_streams()
     try:
-        with stopping_orderly():
+        with stopping_orderly(), _flushing():
             app()
     except KeyboardInterrupt as error:
         interrupted(error)
     except (HybridIRError, OSError) as error:
-        fail(message_of(error))
+        if not isinstance(error, BrokenPipeError):  # whoever read has seen enough
+            fail(message_of(error))
         sys.exit(1)
+
+
+@contextmanager
+def _flushing() -> Iterator[None]:
+    """What is printed is written before the end, where a failure could only be ignored."""
+    try:
+        yield
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise
 
 
 def _open_streams() -> None:

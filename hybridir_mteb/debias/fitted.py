@@ -204,6 +204,8 @@ def _header(text: str) -> dict[str, Any]:
     for name, kind in {**kinds, "unit_length": bool, "roles": list}.items():
         if type(header.get(name)) is not kind and (name != "roles" or name in header):
             raise DataFormatError(f"{name} is {quoted(header.get(name), 80)}")
+    if header["dimension"] < 1:
+        raise DataFormatError(f"dimension is {quoted(header['dimension'], 80)}")
     for name in (*header["languages"], *header.get("roles", ())):
         if not isinstance(name, str):
             raise DataFormatError(f"{quoted(name, 80)} is no language or role")

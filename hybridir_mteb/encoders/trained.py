@@ -44,6 +44,8 @@ from hybridir_mteb.errors import (
 )
 from hybridir_mteb.files import check_regular, folder_beside, replacing
 from hybridir_mteb.files.json_text import parse_json
+from hybridir_mteb.files.room import check_file, check_folder, check_room
+from hybridir_mteb.files.temporary import size_of
 from hybridir_mteb.plugins import names
 from hybridir_mteb.plugins.guard import alone
 from hybridir_mteb.plugins.names import check_encoder_name
@@ -246,6 +248,7 @@ def keep(name: str, root: Path | None = None) -> Iterator[Place]:
         ChecksumError: Its fingerprint is not that of its weights.
     """
     store = root or paths.model_store_dir()
+    check_folder(store, paths.MODEL_STORE_VARIABLE)
     home = store / check_encoder_name(name).partition("/")[2]
     alike = [path.name for path in folders_in(store) if path.name.lower() == home.name.lower()]
     if alike and home.name not in alike:
@@ -307,8 +310,10 @@ def export(encoder: StoredEncoder, target: Path) -> Path:
     Raises:
         SettingError: The target exists.
     """
+    check_file(target)
     if target.exists():
         raise SettingError(f"{target} exists; give another name or remove it")
+    check_room(target, size_of(encoder.path), "the archive")
     with replacing(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for path in sorted(encoder.path.rglob("*")):
             if path.is_file() and not path.name.startswith("."):
@@ -336,6 +341,8 @@ def import_encoder(
     with opened(source, RECORD, links=links) as archive:
         record = parse_json(archive.read(RECORD), f"{source}: {RECORD}", nan=True)
         check_record(record, f"{source}: {RECORD}")
+        needed = sum(entry.size for entry in archive.entries)
+        check_room(paths.model_store_dir(), needed, "the encoder")
         with keep(record["name"]) as place:
             archive.copy_to(place.folder)
             _check_shipped(source, read_encoder(place.folder), over_shipped)

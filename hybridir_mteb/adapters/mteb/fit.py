@@ -10,6 +10,7 @@ import mteb
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
+from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.encoder import EncodeCall, module_of, of_mteb
 from hybridir_mteb.adapters.mteb.load import (
     LOCAL,
@@ -28,6 +29,7 @@ from hybridir_mteb.debias.text import FitText, check_text, make_text
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.encoder import Role
 from hybridir_mteb.errors import SettingError
+from hybridir_mteb.files.room import check_folder
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.names import check_encoder_name
 from hybridir_mteb.plugins.specs import OptionValue
@@ -83,6 +85,7 @@ def make_debiased(asked: FitRequest, text: FitText) -> list[trained.StoredEncode
     options = own_options(debiasers, asked.options, parallel=text.parallel)
     check_base(asked.base)
     check_names(asked.base, asked.methods)
+    check_folder(paths.model_store_dir(), paths.MODEL_STORE_VARIABLE)
     known, leaks = check_text(text, allow=asked.allow_leaks)
     chosen = {"precision": asked.precision} if asked.precision else {}
     model = load_base(asked.base, device=asked.device, **chosen)

@@ -88,9 +88,7 @@ def search(
         PluginError: A measure failed; all others are told and written before.
         TypeError: There is no option of a name.
     """
-    if unknown := set(options) - set(RunOptions.__annotations__):
-        raise TypeError(f"search() has no option {', '.join(sorted(unknown))}")
-    depth = _checked(options.get("depth", DEPTH))
+    depth = _checked(options)
     searched = _searched(task, options)
     folder, named = Path(output), {"encoder": encoder, "task": task}
     former = check_folder(folder, named)
@@ -117,7 +115,11 @@ def _of_before(former: dict[str, Any], record: Mapping[str, Any]) -> dict[str, A
     return found if former == record and isinstance(found, dict) else {}
 
 
-def _checked(depth: int) -> int:
+def _checked(options: RunOptions) -> int:
+    """The depth, once the options are known to make sense."""
+    if unknown := set(options) - set(RunOptions.__annotations__):
+        raise TypeError(f"search() has no option {', '.join(sorted(unknown))}")
+    depth = options.get("depth", DEPTH)
     if isinstance(depth, float) or (whole(depth) or 0) < 1:
         raise SettingError(f"depth={quoted(depth, 80)} (--depth): give 1 or more")
     return depth

@@ -15,6 +15,7 @@ from pathlib import Path
 from hybridir_mteb.collections.export.formats import ExportSubset, Format, write_pool, write_queries
 from hybridir_mteb.errors import HybridIRError, SettingError
 from hybridir_mteb.files import folder_beside, sha256_of
+from hybridir_mteb.files.room import check_folder
 
 RECORD = "export.json"
 DEFAULT = "default"
@@ -62,6 +63,7 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
     Raises:
         SettingError: The folder exists and is not to be overwritten, or is no export.
     """
+    check_folder(folder.parent)
     if not folder.exists():
         return
     if not overwrite:
