@@ -1,6 +1,7 @@
 """Fixtures that several test modules share, and the one place that sets the tests' environment."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +35,15 @@ LONGEST_FIRST = (
     "test_docs.py",
     "test_pocket.py",
 )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Where file names are ASCII, which a running process keeps, a new one runs the tests."""
+    if sys.getfilesystemencoding() == "utf-8" or getattr(config.option, "numprocesses", 0):
+        return None
+    given = config.invocation_params
+    return subprocess.call([sys.executable, "-m", "pytest", *given.args], cwd=given.dir)
 
 
 def pytest_configure() -> None:
