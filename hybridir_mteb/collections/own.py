@@ -25,7 +25,6 @@ from hybridir_mteb.collections.readers.verify import PartSummary, read_through
 from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,
-    HybridIRError,
     SettingError,
     UnknownNameError,
     printable,
