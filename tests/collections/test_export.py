@@ -229,8 +229,11 @@ def test_only_an_older_export_is_overwritten(tmp_path):
     own = tmp_path / "own"
     own.mkdir()
     (own / "thesis.tex").write_text("years of work")
-    with pytest.raises(SettingError, match="is no export"):
-        write_export([subset()], ORIGIN, own, Format.BEIR, overwrite=True)
+    for record in (None, "{", "[]", "{}", '{"format": "beir"}'):  # other programs have such files
+        if record:
+            (own / RECORD).write_text(record)
+        with pytest.raises(SettingError, match="is no export"):
+            write_export([subset()], ORIGIN, own, Format.BEIR, overwrite=True)
     assert (own / "thesis.tex").read_text() == "years of work"
 
 

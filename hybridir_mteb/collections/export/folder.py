@@ -13,11 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hybridir_mteb.collections.export.formats import ExportSubset, Format, write_pool, write_queries
-from hybridir_mteb.errors import HybridIRError, SettingError
+from hybridir_mteb.errors import DataFormatError, HybridIRError, SettingError, one_line
 from hybridir_mteb.files import folder_beside, sha256_of
+from hybridir_mteb.files.json_text import read_json_object
 from hybridir_mteb.files.room import check_folder
 
 RECORD = "export.json"
+KEYS = {"format", "task", "collection", "subsets"}  # of every record
 DEFAULT = "default"
 
 
@@ -68,10 +70,15 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise SettingError(f"{folder} exists; add --overwrite, or give another folder")
-    if not (folder / RECORD).is_file():
+    why = f"{RECORD} is missing"
+    if (folder / RECORD).is_file():
+        try:
+            why = "" if read_json_object(folder / RECORD).keys() >= KEYS else f"by its {RECORD}"
+        except (DataFormatError, OSError) as error:
+            why = one_line(error)
+    if why:
         raise SettingError(
-            f"{folder} is no export ({RECORD} is missing), so it is not overwritten; give another "
-            "folder"
+            f"{folder} is no export ({why}), so it is not overwritten; give another folder"
         )
 
 
