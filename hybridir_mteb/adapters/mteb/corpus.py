@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -59,6 +60,8 @@ class Corpora:
                 path = self._path(code)
                 if not self._is_sound(code, path):
                     check_passage_ids(source)
+                    if path.is_dir():
+                        shutil.rmtree(path)
                     self._write(code, path)
                 self._tables[code] = Dataset.from_file(str(path))
         return self._tables[code]
