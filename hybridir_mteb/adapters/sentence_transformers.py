@@ -27,7 +27,7 @@ from hybridir_mteb.measures.evaluate import (
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.report import BiasReport
 from hybridir_mteb.ranking.arrays import FloatMatrix, distinct
-from hybridir_mteb.ranking.given import check_ids, check_text
+from hybridir_mteb.ranking.given import check_ids, check_mapping, check_text
 from hybridir_mteb.ranking.judgements import MapNames, judgements_of
 from hybridir_mteb.ranking.scorers import scorer_of
 
@@ -91,6 +91,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
         super().__init__()  # type: ignore[no-untyped-call]
         quick = [measure.name for measure in LANGUAGE_BIAS if measure.name not in {MRC, PROBE}]
         chosen = quick if measures is None else measures
+        Options(chosen)
+        Options([select_by])
         self.measures = tuple(dict.fromkeys(["map", select_by, *chosen]))
         choose_measures(self.measures)
         if select_by.startswith(NO_DIRECTION):
@@ -103,7 +105,10 @@ class LanguageBiasEvaluator(BaseEvaluator):
         self.name, self.batch_size, self.write_csv = name, batch_size, write_csv
         self.show_progress_bar = show_progress_bar
         self.csv_file = f"language_bias_evaluation{f'_{name}' if name else ''}_results.csv"
+        check_mapping(relevant_docs, "relevant_docs")
+        check_mapping(corpus_languages, "corpus_languages")
         for what, texts in (("query", queries), ("document", corpus)):
+            check_mapping(texts, "queries" if what == "query" else "corpus")
             check_ids(texts, what)
             for identifier, text in texts.items():
                 check_text(text, f"{what} {quoted(identifier, 80)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -25,7 +25,6 @@ from hybridir_mteb.collections.readers.verify import PartSummary, read_through
 from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,
-    HybridIRError,
     SettingError,
     UnknownNameError,
     printable,
@@ -34,7 +33,6 @@ from hybridir_mteb.errors import (
 )
 from hybridir_mteb.files import check_regular
 from hybridir_mteb.files import record as sealed
-from hybridir_mteb.files.json_text import read_json_object
 from hybridir_mteb.plugins.guard import alone
 from hybridir_mteb.plugins.names import COLLECTION as NAME
 from hybridir_mteb.plugins.specs import CollectionCard, CollectionSpec, pool_of
@@ -308,10 +306,7 @@ def _load(record: AddedFolder, _code: str) -> CollectionPart:
             f"old results would be taken for new ones. Delete those, and run: "
             f"{_again(record, quote(record.folder))}"
         )
-    with suppress(HybridIRError, OSError):  # version 0.1's record, which agrees with the files
-        path = paths.collections_dir() / f"{record.name}.json"
-        if sealed.SEAL not in read_json_object(path) and read_record(path) == record:
-            write_record(record)
+    sealed.seal(paths.collections_dir() / f"{record.name}.json", KEPT)
     return read_beir_folder(folder, record.split, record.language, record.name, record.passages)
 
 

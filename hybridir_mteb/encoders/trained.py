@@ -216,7 +216,11 @@ def get(name: str, revision: str | None = None) -> StoredEncoder:
     """
     found = find(name, revision)
     if found is None:
-        names = sorted({encoder.name for encoder in encoders()})
+        bad: list[str] = []
+        names = sorted({encoder.name for encoder in encoders(bad.append)})
+        home = paths.model_store_dir() / name.partition("/")[2]
+        if damaged := [line for line in bad if f" {home}/" in line]:
+            raise UnknownNameError(damaged[0])
         which = f" with revision {revision}" if revision else ""
         raise UnknownNameError(
             f"no trained encoder {quoted(name)}{which} here{suggest(name, names)} "
@@ -250,7 +254,7 @@ def keep(name: str, root: Path | None = None) -> Iterator[Place]:
         place = Place(temporary)
         yield place
         encoder = read_encoder(temporary)
-        verify(encoder)
+        check_contents(temporary, encoder.record, f"{name} does not enter the store")
         target = home / encoder.fingerprint
         take_place(temporary, target, DESCRIBED, lambda there: _equal(there, encoder))
         place.kept = read_encoder(target)
@@ -349,10 +353,11 @@ def _check_shipped(source: Path, encoder: StoredEncoder, over: bool) -> None:
         if shipped.name.lower() != encoder.name.lower():
             continue
         same = shipped.fingerprint == encoder.fingerprint
-        if same and not _equal_files(shipped, encoder):
+        others = ", ".join(_differing(shipped, encoder)) if same else ""
+        if others:
             raise ChecksumError(
-                f"{source}: has the fingerprint of {shipped.name} of this package, and other "
-                "files; not imported"
+                f"{source}: has the fingerprint of {shipped.name} of this package, and another "
+                f"{others}; not imported"
             )
         if shipped.name != encoder.name or (not same and not over):
             raise SettingError(
@@ -361,7 +366,8 @@ def _check_shipped(source: Path, encoder: StoredEncoder, over: bool) -> None:
             )
 
 
-def _equal_files(one: StoredEncoder, other: StoredEncoder) -> bool:
-    """Whether all that is loaded is the same: records and cards may be of another release."""
-    equal = digests_of(one.path) == digests_of(other.path)
-    return equal and one.record["backbone"] == other.record["backbone"]
+def _differing(one: StoredEncoder, other: StoredEncoder) -> list[str]:
+    """Which of the files that are loaded differ: records and cards may be of another release."""
+    mine, theirs = digests_of(one.path), digests_of(other.path)
+    names = sorted(n for n in mine.keys() | theirs.keys() if mine.get(n) != theirs.get(n))
+    return names + [RECORD] * (one.record["backbone"] != other.record["backbone"])

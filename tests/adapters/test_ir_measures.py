@@ -215,6 +215,7 @@ def test_identity_includes_the_languages():
         (SameLanguageShare(**LANGUAGES), "SameLanguageShare needs cutoff"),
         (PEER(doc_lang=DOCUMENTS) @ 0, "PEER: cutoff=0 makes no sense"),
         (PEER(doc_lang=DOCUMENTS) @ True, "PEER: cutoff=True makes no sense"),
+        (LPR(doc_lang={7: "de", "x": "en"}, query_lang=QUERIES), "document id 7 is of type int"),
         (LPR(doc_lang={7: "de"}, query_lang=QUERIES), "document id 7 is of type int; ids are"),
         (PEER(doc_lang=DOCUMENTS, weights={1: True, 0: 0.0}) @ 5, "a weight of 0 or more"),
         (PEER(doc_lang=DOCUMENTS, unretrieved="up") @ 5, "unretrieved='up' makes no sense"),

@@ -236,6 +236,11 @@ def test_an_error_is_text_in_one_line(capsys):
     assert said.count("\n") == 1
 
 
+def test_a_very_long_word_is_cut(capsys):
+    console.fail(f"no such name {'y' * 5000}: give another")
+    assert capsys.readouterr().err == f"error: no such name {'y' * 299}… give another\n"
+
+
 def test_one_row_that_fails_is_named(monkeypatch):
     rows = console.rows_of([("a", 1), ("b", 0)], lambda name, item: [(name, 1 // item)])
     assert list(rows) == [

@@ -29,6 +29,7 @@ from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,
     TrainingError,
+    UnknownNameError,
 )
 from hybridir_mteb.training.plan import BACKBONE, check_backbone, digest_of_weights
 
@@ -149,7 +150,7 @@ def test_an_encoder_that_version_0_1_trained_is_found(tmp_path):
     save_file({"w": torch.ones(2, 2)}, home / "adapter_model.safetensors")
     revision = json.loads((home / "hybridir.json").read_text())["backbone"]["revision"]
     changed(home, "hybridir.json", fingerprint=trained.weights_fingerprint(home, revision))
-    kept = trained.import_encoder(home)
+    kept = trained.import_encoder(home, over_shipped=True)
     assert kept.fingerprint == trained.weights_fingerprint(home, revision)
     assert trained.get("hybridir/pocket-hybrid").place == "store"
 
@@ -229,7 +230,7 @@ def on_backbone(folder: Path, **known: str) -> trained.StoredEncoder:
 
 
 def nothing(name: str) -> Any:
-    raise LookupError(name)  # what comes after the check
+    raise UnknownNameError(name)  # what comes after the check
 
 
 def test_an_adapter_is_not_put_on_other_weights_than_its_own(tmp_path, caplog):
@@ -239,10 +240,10 @@ def test_an_adapter_is_not_put_on_other_weights_than_its_own(tmp_path, caplog):
     old = on_backbone(folder)
     for one in (encoder, old):
         shutil.rmtree(one.path / trained.MODEL)  # an adapter alone
-    with pytest.raises(LookupError), caplog.at_level(logging.WARNING):
+    with pytest.raises(UnknownNameError), caplog.at_level(logging.WARNING):
         load_sentence_transformer(encoder, nothing)
     assert caplog.text == ""
-    with pytest.raises(LookupError):
+    with pytest.raises(UnknownNameError):
         load_sentence_transformer(old, nothing)
     assert "trained by version 0.1" in caplog.text
     save_file({"w": torch.ones(2, 2)}, folder / "model.safetensors")

@@ -1,6 +1,5 @@
 """Encoders in folders, made up."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -8,6 +7,7 @@ from safetensors.torch import save_file
 
 from hybridir_mteb import paths
 from hybridir_mteb.encoders import trained
+from hybridir_mteb.files.record import write_record
 
 NAME = "hybridir/xlmr-hybrid"
 
@@ -27,7 +27,7 @@ def fill(folder: Path, value: float = 0.0, **changes: object) -> None:
         "data": [{"source": "NTREX-128", "origin": "NTREX-128, pinned"}],
         **changes,
     }
-    (folder / trained.RECORD).write_text(json.dumps(record))
+    write_record(folder / trained.RECORD, record)
     (folder / trained.CARD).write_text("# the card\n")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,13 +15,13 @@ from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.ids import check_passage_ids
 from hybridir_mteb.collections.collection import CollectionPart, ListedPassages
 from hybridir_mteb.collections.readers.digests import digests_of
-from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.errors import DataFormatError, plain_logger
 from hybridir_mteb.files import replacing
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.files.stamp import settle
 from hybridir_mteb.ranking.arrays import IntArray
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 FORMAT = 1
 BATCH = 4096  # passages in memory at a time

@@ -143,8 +143,7 @@ def _depth(task: CollectionTask, asked: Asked) -> int:
 def _of_encoder(task: CollectionTask, subset: SubsetView, encoder: Encoder, asked: Asked) -> Found:
     """What an encoder finds, in a pool that is embedded in memory or on disk."""
     with _timed(asked, "Encoding"):
-        if not set(asked.encode_kwargs) - PLAIN:  # others may change the dimension
-            subset.check_room(encoder)
+        subset.check(encoder, plain=not set(asked.encode_kwargs) - PLAIN)
         queries = encoder.embed(subset.query_texts, "query", subset.query_languages)
         pool = subset.embedded(encoder, queries.vectors.shape[1])
     judged = subset.judgements(pool)

@@ -52,7 +52,10 @@ def as_matrix(output: Any, model: object) -> FloatMatrix:
     """
     try:
         if isinstance(output, torch.Tensor):
-            output = output.detach().float().cpu().numpy()
+            output = output.detach().cpu()
+            output = (output if output.is_complex() else output.float()).numpy()
+        if np.iscomplexobj(output):
+            raise TypeError("complex numbers")  # NumPy would drop a part of each
         return np.asarray(output, dtype=np.float32)
     except (TypeError, ValueError, RuntimeError) as error:
         raise EmbeddingError(

@@ -9,8 +9,8 @@ from toys.beir import BeirHash, toy_set
 from toys.damage import unseen
 
 from hybridir_mteb.adapters.beir.encoder import BeirEncoder
-from hybridir_mteb.adapters.beir.saved import read
 from hybridir_mteb.adapters.beir.search import ExactSearch, Results
+from hybridir_mteb.adapters.beir.stored import read
 from hybridir_mteb.errors import DataFormatError
 
 CORPUS, QUERIES, _ = toy_set()

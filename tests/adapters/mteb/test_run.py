@@ -194,8 +194,8 @@ def test_clearing_leaves_what_is_no_shard_folder(tmp_path):
 def test_tables_of_passages_are_shown_and_cleared():
     folder = paths.corpora_dir()
     folder.mkdir(parents=True)
-    left = left_by_a_killed_process(folder / "b.arrow").name
-    for name in ("a.arrow", "a.arrow.json", left, "mine.txt"):
+    killed = left_by_a_killed_process(folder / "b.arrow").name
+    for name in ("a.arrow", "a.arrow.json", killed, "mine.txt"):
         (folder / name).write_bytes(bytes(1_000_000))
     assert "0.004 GB of passages as tables" in run("cache", "info")
     assert "freed 0.003 GB" in run("cache", "clear", "--shards")
