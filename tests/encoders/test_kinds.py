@@ -18,7 +18,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from sentence_transformers.sparse_encoder.modules import SpladePooling
 from toys.encoders import HashEncoder, meta
 from toys.mteb import evaluate, tasks_of
-from toys.sentence import SIZE, write_network
+from toys.sentence import SIZE, Shapes, write_network
 from transformers import BertForMaskedLM, BertForSequenceClassification, BertLMHeadModel
 
 import hybridir_mteb
@@ -94,6 +94,17 @@ def test_a_folder_is_refused_by_its_name(kind, saved):
     for name in ("me5s", "xlmr", "qwen2.5-7b"):  # as published, with pooling, a decoder
         backbone = next(one for one in BACKBONES if one.name == name)
         refused(kind, lambda backbone=backbone: load_backbone(backbone, weights=folder))
+
+
+def test_a_published_backbone_is_trained_for_cosine_and_starts_with_one_transformer(tmp_path):
+    shapes = Shapes(tmp_path)
+    backbone = next(one for one in BACKBONES if one.name == "me5s")
+    for name in ("dot", "router"):
+        shapes.made[name]().save_pretrained(str(tmp_path / name))
+    found = load_backbone(backbone, weights=str(tmp_path / "dot"))
+    assert found.similarity_fn_name == "cosine"
+    with pytest.raises(SettingError, match="starts with Router; give other weights"):
+        load_backbone(backbone, weights=str(tmp_path / "router"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
