@@ -103,6 +103,7 @@ PLACES = {
     "shards.errors": "errors",
     "shards.numbered": "ranking.shards.fill",
     "shards.products": "ranking.shards.pairs",
+    "shards.shard": "ranking.shards.shard files.temporary",
     "shards.unique": "ranking.shards.folder",
     "sources": "collections.download",
     "specs": "plugins.specs ranking.arrays",

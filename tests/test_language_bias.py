@@ -825,6 +825,18 @@ def test_a_scorer_is_asked_in_blocks_and_a_relevance_is_taken_as_it_is():
         ({"scores": np.zeros(3)}, "scores have shape (3,)"),
         ({"mrc_depth": -1}, "mrc_depth=-1 (--mrc-depth): give 0 or more"),
         ({"resamples": -1}, "resamples=-1 (--resamples): give 0 or more"),
+        ({"query_languages": 7}, "query_languages: expected a list, got 7"),
+        ({"query_languages": "deendeendeende!"}, "query_languages: expected a list, got 'deen"),
+        ({"passage_languages": {"de": 1}}, "passage_languages: expected a list, got {'de': 1}"),
+        ({"passage_ids": set("abc")}, "passage_ids: expected a list"),
+        ({"passage_ids": np.array(3)}, "passage_ids: expected a list"),
+        ({"items": 1.5}, "items: expected a list, got 1.5"),
+        ({"measures": 3}, "measures=3: give a list of names"),
+        ({"measures": [3]}, "measures: 3 is no name"),
+        ({"mrc_depth": 2**70}, "give 0 or more, and less than 2**31"),
+        ({"parallel": "false"}, "parallel='false': give True, False or None"),
+        ({"parallel": 0}, "parallel=0: give True, False or None"),
+        ({"measures": "lpr"}, "measures='lpr': give a list of names"),
         ({"resamples": True}, "resamples=True (--resamples): give 0 or more"),
         ({"resamples": 2.5}, "resamples=2.5 (--resamples): give 0 or more"),
         ({"resamples": None}, "resamples=None (--resamples): give 0 or more"),
@@ -866,6 +878,13 @@ def test_scores_and_embeddings_that_cannot_be_ranked_are_refused():
     vectors = np.ones((27, 2))
     with pytest.raises(EmbeddingError, match="4 queries"):
         language_bias.of_embeddings(vectors[:4], vectors, *TOY.arguments)
+    for wrong in (vectors[0], np.array(1.0), vectors[None]):
+        with pytest.raises(
+            SettingError, match=r"passages have shape .*; expected \(n, dimension\)"
+        ):
+            language_bias.of_embeddings(vectors[:15], wrong, *TOY.arguments)
+    with pytest.raises(SettingError, match=r"similarity \[\]: choose from"):
+        language_bias.of_embeddings(vectors, vectors, *TOY.arguments, similarity=[])
     with pytest.raises(SettingError, match="similarity 'euclidean'"):
         language_bias.of_embeddings(vectors, vectors, *TOY.arguments, similarity="euclidean")
 
@@ -905,6 +924,9 @@ def test_a_run_and_maps_that_do_not_fit_are_refused():
         ({"run": {1: {"p:de:0": 1.0}}}, "query id 1 is of type int; ids are strings"),
         ({"run": {"q:de:0": {b"d": 1.0}}}, "document id b'd' is of type bytes; ids are strings"),
         ({"run": {"q:de:0": [("p:de:0", 1.0)]}}, "the run: expected a mapping from queries"),
+        ({"doc_languages": ["d"]}, "doc_languages (--doc-lang): expected a mapping from ids"),
+        ({"query_languages": 3}, "query_languages (--query-lang): expected a mapping from ids"),
+        ({"items": ["a"]}, "items (the third column of --query-lang): expected a mapping"),
         ({"doc_languages": {7: "de"}}, "document id 7 is of type int; ids are strings"),
         ({"doc_languages": {"\udc00": "de"}}, "half of a surrogate pair"),
     ],

@@ -11,7 +11,9 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.evaluation import BaseEvaluator
 
+from hybridir_mteb.debias.sentence_transformer import DebiasedSentenceTransformer
 from hybridir_mteb.encoders.kinds import refuse_other_kinds
+from hybridir_mteb.encoders.sentence import own_similarity
 from hybridir_mteb.errors import SettingError, plain_logger, quoted
 from hybridir_mteb.files.numbers import check_grade
 from hybridir_mteb.measures.evaluate import (
@@ -24,8 +26,8 @@ from hybridir_mteb.measures.evaluate import (
 )
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.report import BiasReport
-from hybridir_mteb.ranking.arrays import FloatMatrix, Similarity, distinct
-from hybridir_mteb.ranking.given import check_ids, check_text
+from hybridir_mteb.ranking.arrays import FloatMatrix, distinct
+from hybridir_mteb.ranking.given import check_ids, check_mapping, check_text
 from hybridir_mteb.ranking.judgements import MapNames, judgements_of
 from hybridir_mteb.ranking.scorers import scorer_of
 
@@ -89,6 +91,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
         super().__init__()  # type: ignore[no-untyped-call]
         quick = [measure.name for measure in LANGUAGE_BIAS if measure.name not in {MRC, PROBE}]
         chosen = quick if measures is None else measures
+        Options(chosen)
+        Options([select_by])
         self.measures = tuple(dict.fromkeys(["map", select_by, *chosen]))
         choose_measures(self.measures)
         if select_by.startswith(NO_DIRECTION):
@@ -101,7 +105,10 @@ class LanguageBiasEvaluator(BaseEvaluator):
         self.name, self.batch_size, self.write_csv = name, batch_size, write_csv
         self.show_progress_bar = show_progress_bar
         self.csv_file = f"language_bias_evaluation{f'_{name}' if name else ''}_results.csv"
+        check_mapping(relevant_docs, "relevant_docs")
+        check_mapping(corpus_languages, "corpus_languages")
         for what, texts in (("query", queries), ("document", corpus)):
+            check_mapping(texts, "queries" if what == "query" else "corpus")
             check_ids(texts, what)
             for identifier, text in texts.items():
                 check_text(text, f"{what} {quoted(identifier, 80)}")
@@ -135,7 +142,7 @@ class LanguageBiasEvaluator(BaseEvaluator):
 
     def __call__(
         self,
-        model: SentenceTransformer,  # type: ignore[override]  # other models do not embed
+        model: SentenceTransformer | DebiasedSentenceTransformer,  # type: ignore[override]
         output_path: str | None = None,
         epoch: int = -1,
         steps: int = -1,
@@ -143,7 +150,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
         """Evaluate a model.
 
         Args:
-            model: Encodes queries and documents, with its own prompts and similarity.
+            model: Encodes queries and documents, with its own prompts and similarity; one that is
+                debiased detects languages.
             output_path: Folder for the file of results.
             epoch: Number of the epoch, for the file.
             steps: Number of the step, for the file.
@@ -156,10 +164,13 @@ class LanguageBiasEvaluator(BaseEvaluator):
             SettingError: A model that gives no dense vector for each text.
         """
         refuse_other_kinds(model)
+        if not callable(getattr(model, "encode_query", None)):
+            raise SettingError(f"{type(model).__name__} is no sentence-transformers model")
         queries = self._encode(model.encode_query, self._queries)
         first, columns = distinct(self._corpus)
         passages = self._encode(model.encode_document, [self._corpus[at] for at in first])
-        similarity = Similarity.named(str(model.similarity_fn_name), model.similarity)
+        network = model.model if isinstance(model, DebiasedSentenceTransformer) else model
+        similarity = own_similarity(network, model.similarity)
         self.report = evaluate(
             scorer_of(similarity, queries, passages, columns),
             self._judged,
@@ -172,7 +183,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
         defined = {name: value for name, value in means.items() if value is not None}
         logger.info("Language bias %s: %s", self.name, defined)
         metrics: dict[str, float] = self.prefix_name_to_metrics(defined, self.name)
-        self.store_metrics_in_model_card_data(model, metrics, epoch, steps)
+        if isinstance(network, SentenceTransformer):
+            self.store_metrics_in_model_card_data(network, metrics, epoch, steps)
         return metrics
 
     def _encode(self, encode: Any, texts: Sequence[str]) -> FloatMatrix:

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.cli.console import fail
-from hybridir_mteb.cli.ending import interrupted, message_of, stop_orderly
+from hybridir_mteb.cli.ending import interrupted, message_of, stopping_orderly
 from hybridir_mteb.errors import HybridIRError
 
 
 def main() -> None:
     """Entry point; expected errors are one message, not a traceback."""
     _open_streams()
-    stop_orderly()
     try:
-        app()
+        with stopping_orderly():
+            app()
     except KeyboardInterrupt as error:
         interrupted(error)
     except (HybridIRError, OSError) as error:

@@ -6,6 +6,7 @@ emoji, no control characters. Nothing else prints.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,12 +17,13 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from hybridir_mteb.errors import printable, text_of
+from hybridir_mteb.errors import MESSAGE_LIMIT, printable, text_of
 from hybridir_mteb.plugins.guard import alone
 
 UNBROKEN = {"name", "encoder", "collection", "task"}
 PIPED = 120
 UNBOUNDED = 100_000
+_LONG = re.compile(rf"\S{{{MESSAGE_LIMIT + 1},}}")  # no word of ours, and few paths
 
 # Piped output gets the room that the tables need; a terminal decides for itself.
 _terminal = sys.stdout is not None and sys.stdout.isatty()
@@ -56,6 +58,7 @@ def fail(message: str) -> None:
     """Print an error in one piece and one line, to be copied."""
     errors = Console(stderr=True, soft_wrap=True)
     line = " ".join(part.strip() for part in message.splitlines())
+    line = _LONG.sub(lambda word: f"{word[0][: MESSAGE_LIMIT - 1]}…", line)
     errors.print(Text.assemble(("error:", "bold red"), " ", shown(line)))
 
 

@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from hybridir_mteb.cli.console import PlainGroup, fail
@@ -53,10 +55,17 @@ def interrupted(error: KeyboardInterrupt, command: str = "") -> NoReturn:
     sys.exit(_SIGNAL_STATUS + number)
 
 
-def stop_orderly() -> None:
-    """Let SIGTERM end a command as Ctrl-C does, so that it tidies up; launchers do that alone."""
-    if threading.current_thread() is threading.main_thread() and "RANK" not in os.environ:
-        signal.signal(signal.SIGTERM, _stop)
+@contextmanager
+def stopping_orderly() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does, so that it tidies up; launchers do that alone."""
+    if threading.current_thread() is not threading.main_thread() or "RANK" in os.environ:
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _stop(number: int, frame: object) -> NoReturn:

@@ -54,10 +54,13 @@ def search(
         "precision": precision,
     }
     rows = []
-    for name, found in search_task(encoder, task, output, **options):
-        counts = (str(found.scores["n_queries"]), str(found.scores["n_passages"]))
-        values = (found.scores.get(measure) for measure in MEASURES)
-        rows.append((name, *counts, *("" if v is None else f"{v:.4f}" for v in values)))
-    columns = ("subset", "queries", "passages", *MEASURES)
-    print_table(f"{encoder} on {task}", columns, rows, numbers=True)
+    try:
+        for name, found in search_task(encoder, task, output, **options):
+            counts = (str(found.scores["n_queries"]), str(found.scores["n_passages"]))
+            values = (found.scores.get(measure) for measure in MEASURES)
+            rows.append((name, *counts, *("" if v is None else f"{v:.4f}" for v in values)))
+    finally:  # what was measured is shown before what failed
+        if rows:
+            columns = ("subset", "queries", "passages", *MEASURES)
+            print_table(f"{encoder} on {task}", columns, rows, numbers=True)
     say(f"runs and measures: {output}")

@@ -24,6 +24,7 @@ from hybridir_mteb.errors import (
     printable,
 )
 from hybridir_mteb.files import sha256_of
+from hybridir_mteb.files.numbers import written_whole
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.files.remote import CONNECT, diagnose, quiet
 
@@ -36,7 +37,7 @@ CHUNK_BYTES = 1 << 16
 TIMEOUT_S = 30.0
 VERIFIED = "verified.json"
 OLD_VERIFIED = ("revision", "sha256")  # what it had up to version 0.1
-_NUMBER = re.compile(r"(?:^|[-_])(\d+)(?:-of-(\d+))?(?=\.\D+$)")
+_NUMBER = re.compile(r"(?:^|[-_])([0-9]+)(?:-of-([0-9]+))?(?=\.[^0-9]+$)")
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,8 @@ def _append(response: requests.Response, part: Path, have: int, name: str) -> No
     from tqdm import tqdm
 
     length = response.headers.get("Content-Length")
-    total = have + int(length) if length else None
+    rest = written_whole(length or "")
+    total = None if rest is None else have + rest
     with (
         part.open("r+b" if have else "wb") as stream,
         tqdm(
@@ -343,11 +345,11 @@ def in_order(files: Sequence[Path], *, first: int | None = None) -> tuple[Path, 
     expected = range(ordered[0] if first is None else first, ordered[-1] + 1) if ordered else ()
     if total is not None:
         expected = range(total)
-    missing = [number for number in expected if number not in numbered]
-    if missing:
+    missing = next((number for number in expected if number not in numbered), None)
+    if missing is not None:  # the first one is soon found, however large the numbers are
         example = numbered[ordered[0]]
         raise DataFormatError(
-            f"{example.parent}: file {missing[0]} of the numbered files ({example.name}, …) is "
+            f"{example.parent}: file {missing} of the numbered files ({example.name}, …) is "
             "missing; fetch or copy it again"
         )
     return tuple(numbered[number] for number in ordered)

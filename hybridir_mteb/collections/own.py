@@ -6,7 +6,6 @@ as if a plugin had brought them; nothing but these files is read then.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
@@ -21,7 +20,7 @@ from hybridir_mteb import paths
 from hybridir_mteb.collections.collection import CollectionPart
 from hybridir_mteb.collections.languages import language as check_language
 from hybridir_mteb.collections.readers.beir import beir_files, read_beir_folder
-from hybridir_mteb.collections.readers.digests import content_digest, digests_of
+from hybridir_mteb.collections.readers.digests import content_digest, digests_of, joint_digest
 from hybridir_mteb.collections.readers.verify import PartSummary, read_through
 from hybridir_mteb.errors import (
     DataFormatError,
@@ -32,7 +31,8 @@ from hybridir_mteb.errors import (
     quoted,
     suggest,
 )
-from hybridir_mteb.files import check_regular, write_text
+from hybridir_mteb.files import check_regular
+from hybridir_mteb.files import record as sealed
 from hybridir_mteb.plugins.guard import alone
 from hybridir_mteb.plugins.names import COLLECTION as NAME
 from hybridir_mteb.plugins.specs import CollectionCard, CollectionSpec, pool_of
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 OWNER = "hybridir data add"
 NO_LICENCE = "not specified"
 FORMAT = 1
+KEPT = ("format", "kind", "collection")  # in a record; up to version 0.1 without a checksum
 Taken = Callable[[str], str | None]
 
 
@@ -305,6 +306,7 @@ def _load(record: AddedFolder, _code: str) -> CollectionPart:
             f"old results would be taken for new ones. Delete those, and run: "
             f"{_again(record, quote(record.folder))}"
         )
+    sealed.seal(paths.collections_dir() / f"{record.name}.json", KEPT)
     return read_beir_folder(folder, record.split, record.language, record.name, record.passages)
 
 
@@ -371,7 +373,7 @@ def read_record(path: Path) -> AddedFolder | AddedPool:
     from pydantic import TypeAdapter
 
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = sealed.read_record(path, KEPT)
         if content["format"] != FORMAT:
             raise DataFormatError(f"format {content['format']!r} is of another version of hybridir")
         kind = {"folder": AddedFolder, "pool": AddedPool}[content["kind"]]
@@ -381,6 +383,8 @@ def read_record(path: Path) -> AddedFolder | AddedPool:
         raise DataFormatError(f"not a collection that was added: {reason}") from error
     if record.name != path.stem or not NAME.fullmatch(record.name):
         raise DataFormatError(f"the file holds {record.name!r}: it was renamed")
+    if isinstance(record, AddedFolder) and record.revision != joint_digest(record.files.items()):
+        raise DataFormatError("not a collection that was added: its revision is not of its files")
     return record
 
 
@@ -393,6 +397,4 @@ def write_record(record: AddedFolder | AddedPool) -> None:
     """Keep a collection; one of the same name is replaced."""
     kind = "folder" if isinstance(record, AddedFolder) else "pool"
     content = {"format": FORMAT, "kind": kind, "collection": asdict(record)}
-    write_text(
-        paths.collections_dir() / f"{record.name}.json", json.dumps(content, indent=1) + "\n"
-    )
+    sealed.write_record(paths.collections_dir() / f"{record.name}.json", content)

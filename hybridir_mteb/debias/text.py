@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from hybridir_mteb.debias.detect import check_code, macrolanguage
 from hybridir_mteb.errors import DataFormatError, LeakError, SettingError
+from hybridir_mteb.ranking.given import check_text as check_string
 from hybridir_mteb.training.held_out import split_documents
 from hybridir_mteb.training.leak import SHOWN, EvaluationTexts, Leak, check_leaks, evaluation_texts
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
@@ -77,8 +78,8 @@ def make_text(
         places: Language code -> where each text is.
 
     Raises:
-        SettingError: Fewer than two languages, fewer than two texts in one, a code that is not
-            one of a language, or two codes of one language.
+        SettingError: Fewer than two languages, fewer than two texts in one, a text that is none, a
+            code that is not one of a language, or two codes of one language.
     """
     if len(lines) < FEWEST:
         raise SettingError(
@@ -94,6 +95,8 @@ def make_text(
                 f"{other!r} and {code!r} are one language here, {macrolanguage(code)!r}: a short "
                 "text does not tell them apart; put their texts together, or leave one out"
             )
+        for at, one in enumerate(texts):
+            check_string(one, f"{source}: text {at} in {code!r}")
         if len(texts) < FEWEST:
             raise SettingError(
                 f"{source}: {len(texts)} texts in {code!r}, at least {FEWEST} are needed"

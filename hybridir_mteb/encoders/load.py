@@ -28,7 +28,7 @@ from hybridir_mteb.errors import (
     from_extra,
     one_line,
 )
-from hybridir_mteb.files.remote import reached
+from hybridir_mteb.files.remote import CONNECT, reached
 from hybridir_mteb.paths import with_home
 from hybridir_mteb.plugins.specs import Backbone
 
@@ -173,7 +173,8 @@ def load_backbone(
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     of_model = {**options, "use_safetensors": True, "dtype": dtype or torch.float32}
     said = f"{place}: the weights cannot be loaded"
-    with reached(said, "give a local folder with --weights"), quiet_transformers():
+    remedy = "check its files" if local else CONNECT
+    with reached(said, "give another folder with --weights", remedy), quiet_transformers():
         model = _assemble(backbone, place, device or "cpu", of_model, options)
     network = network_of(model)
     if getattr(network, "pooler", None) is not None:

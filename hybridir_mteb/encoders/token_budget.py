@@ -15,24 +15,18 @@ from typing import Any
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Transformer
 from sentence_transformers.util import batch_to_device
 
 from hybridir_mteb.encoders.encoder import Role
+from hybridir_mteb.encoders.sentence import is_plain, role_prompt
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.ranking.arrays import FloatMatrix, check_embeddings
 
 CPU_TOKEN_BUDGET = 1024
 GPU_TOKEN_BUDGET = 32768
 MAX_BATCH = 1024
+NO_LIMIT = 1 << 31
 CHUNK_TEXTS = 4096  # texts tokenised at a time: bounded memory for millions of passages
-
-
-# By which of these names encode_document finds its prompt, first come first served.
-_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
-# What makes a text's features depend on the role, beside the prompt.
-_BY_ROLE = ("query_length", "document_length", "query_expansion")
-_ENCODES = ("encode", "encode_query", "encode_document", "preprocess")
 
 
 class Precision(StrEnum):
@@ -57,32 +51,6 @@ def length_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
         batches.append(order[start : start + size])
         start += size
     return batches
-
-
-def role_prompt(model: SentenceTransformer, role: Role) -> str | None:
-    """The prompt that the model's own ``encode_query`` or ``encode_document`` chooses.
-
-    An empty prompt is a choice, too: None leaves it to what the model does without any.
-    """
-    names = ("query",) if role == "query" else _DOCUMENT_PROMPTS
-    found = next((name for name in names if name in model.prompts), model.default_prompt_name)
-    return None if found is None else model.prompts.get(found)
-
-
-def is_plain(model: SentenceTransformer) -> bool:
-    """Whether batches of our own give what the model's own ``encode`` gives.
-
-    So it is for a transformer of sentence-transformers' own class and whatever follows it. Routes,
-    static embeddings and classes of other people are left to the model.
-    """
-    first: Any = model[0]
-    return (
-        type(model) is SentenceTransformer
-        and type(first) is Transformer
-        and callable(first.tokenizer)
-        and not any(name in vars(model) for name in _ENCODES)
-        and not any(getattr(first, name, None) for name in _BY_ROLE)
-    )
 
 
 class TokenBudgetEncoder:
@@ -110,10 +78,10 @@ class TokenBudgetEncoder:
 
     def count_tokens(self, texts: Sequence[str], prompt: str | None = "") -> list[int]:
         """Number of tokens of each text with its prompt, truncated to the model's maximum."""
-        limit = self.model.max_seq_length or 512
-        encoded = self.model.tokenizer(
-            [(prompt or "") + text for text in texts], truncation=True, max_length=limit
-        )
+        longest = self.model.max_seq_length or 512
+        # Tokenizers that know no limit say 10**30.
+        cut = {"truncation": True, "max_length": longest} if longest < NO_LIMIT else {}
+        encoded = self.model.tokenizer([(prompt or "") + text for text in texts], **cut)
         return [len(ids) for ids in encoded["input_ids"]]
 
     def batches(

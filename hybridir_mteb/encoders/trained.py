@@ -216,7 +216,11 @@ def get(name: str, revision: str | None = None) -> StoredEncoder:
     """
     found = find(name, revision)
     if found is None:
-        names = sorted({encoder.name for encoder in encoders()})
+        bad: list[str] = []
+        names = sorted({encoder.name for encoder in encoders(bad.append)})
+        home = paths.model_store_dir() / name.partition("/")[2]
+        if damaged := [line for line in bad if f" {home}/" in line]:
+            raise UnknownNameError(damaged[0])
         which = f" with revision {revision}" if revision else ""
         raise UnknownNameError(
             f"no trained encoder {quoted(name)}{which} here{suggest(name, names)} "

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.files import beside, move_in, replacing
 from hybridir_mteb.plugins.guard import alone
+from hybridir_mteb.plugins.names import OWNER
 
 if TYPE_CHECKING:
     from hybridir_mteb.encoders.trained import StoredEncoder
@@ -62,6 +63,8 @@ def check_record(record: Any, place: object) -> None:
             value = value[part]
         if not isinstance(value, types) or isinstance(value, bool):
             raise DataFormatError(f"{place}: the record's {key!r} is {value!r}")
+    if _another_base(record):
+        raise DataFormatError(f"{place}: the record's 'backbone.name' is not that of its name")
     try:
         date.fromisoformat(record["created"][:10])
     except ValueError as error:
@@ -73,6 +76,13 @@ def check_record(record: Any, place: object) -> None:
     leaked = _leaked_sets(record)
     if not isinstance(leaked, list) or not all(isinstance(name, str) for name in leaked):
         raise DataFormatError(f"{place}: the record's 'leak_check' has no list of leaked_sets")
+
+
+def _another_base(record: dict[str, Any]) -> bool:
+    """Whether a debiased encoder is named after another base: it might be its own."""
+    base = record["backbone"]["name"]
+    ours = "debiaser" in record and base.startswith(f"{OWNER}/")
+    return ours and not record["name"].startswith(f"{base}+")
 
 
 def _leaked_sets(record: dict[str, Any]) -> Any:

@@ -109,7 +109,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
     Raises:
         DataUnavailableError: It is missing, is a folder or may not be read.
-        DataFormatError: A line is not UTF-8, or the file is damaged.
+        DataFormatError: A line is not UTF-8 or holds NUL, as UTF-16 does, or the file is damaged.
     """
     with reading(path) as stream:
         for number, line in enumerate(stream, 1):
@@ -117,4 +117,8 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
                 text = line.removeprefix(codecs.BOM_UTF8).decode("utf-8")
             except UnicodeDecodeError:
                 text = decoded(line, f"{path}:{number}")
+            if "\0" in text:
+                raise DataFormatError(
+                    f"{path}:{number}: a NUL character; is the file in UTF-16? Save it as UTF-8"
+                )
             yield number, text.removesuffix("\n").removesuffix("\r")

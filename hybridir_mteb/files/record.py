@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,18 @@ def read_record(path: Path, old: Collection[str] = ()) -> dict[str, Any]:
         what = "has no checksum" if seal is None else "differs from its checksum"
         raise DataFormatError(f"the record {path} is damaged: it {what}")
     return content
+
+
+def seal(path: Path, old: Collection[str]) -> None:
+    """Give a record of a version that had no seals its seal, once its content is known to be right.
+
+    One that is damaged, or lies where nothing can be written, stays as it is.
+
+    Args:
+        path: The file.
+        old: As of :func:`read_record`.
+    """
+    with suppress(DataFormatError, OSError):
+        content = read_json_object(path)
+        if content.keys() == set(old):
+            write_record(path, content)

@@ -7,7 +7,7 @@ and True and text are neither.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from hybridir_mteb.errors import EmbeddingError, SettingError, quoted
 from hybridir_mteb.files.numbers import check_grade, number, whole
@@ -52,6 +52,35 @@ def check_text(text: object, what: str) -> None:
         raise SettingError(
             f"{what} {quoted(text, 80)} holds half of a surrogate pair: {error.reason}; mend it"
         ) from error
+
+
+def check_mapping(given: object, what: str) -> None:
+    """Refuse what is no mapping.
+
+    Args:
+        given: What should be a mapping from ids.
+        what: What it is called, for the message.
+
+    Raises:
+        SettingError: It is something else.
+    """
+    if not isinstance(given, Mapping):
+        raise SettingError(f"{what}: expected a mapping from ids, got {quoted(given, 80)}")
+
+
+def check_sequence(given: object, what: str) -> None:
+    """Refuse what has no entries in an order, and text, whose entries are its characters.
+
+    Args:
+        given: What should be a list, or an array.
+        what: What it is called, for the message.
+
+    Raises:
+        SettingError: It is something else.
+    """
+    unordered = isinstance(given, str | bytes | Mapping | Set)
+    if unordered or not hasattr(given, "__getitem__") or not getattr(given, "shape", (0,)):
+        raise SettingError(f"{what}: expected a list, got {quoted(given, 80)}")
 
 
 def check_nested(given: object, what: str, inner: str) -> None:

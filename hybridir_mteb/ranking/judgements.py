@@ -12,7 +12,13 @@ import numpy as np
 
 from hybridir_mteb.errors import SettingError, quoted
 from hybridir_mteb.ranking.arrays import IntArray, Relevance, Values
-from hybridir_mteb.ranking.given import check_ids, check_qrels, check_run
+from hybridir_mteb.ranking.given import (
+    check_ids,
+    check_mapping,
+    check_qrels,
+    check_run,
+    check_sequence,
+)
 
 NO_ROW = -1  # row of a passage that the pool lacks, or behind the end of a ranking
 
@@ -102,6 +108,7 @@ class Judgements:
             **known,  # type: ignore[arg-type]
         )
         if items is not None:
+            check_sequence(items, "items")
             _check_length("items", items, relevance.n_queries, "queries")
             judged.check_items(items)
         return judged
@@ -190,6 +197,9 @@ def _check_lists(
     passage_languages: Sequence[str],
     passage_ids: Sequence[str],
 ) -> None:
+    check_sequence(query_languages, "query_languages")
+    check_sequence(passage_languages, "passage_languages")
+    check_sequence(passage_ids, "passage_ids")
     n_queries, n_passages = relevance.n_queries, len(passage_languages)
     if not n_queries or not n_passages:
         raise SettingError(
@@ -260,6 +270,7 @@ def judgements_of(
     Raises:
         SettingError: A query without language or item, or a document without language.
     """
+    check_mapping(doc_languages, names.documents)
     check_ids(doc_languages, "document")
     for doc, language in doc_languages.items():
         if not isinstance(language, str):
@@ -294,6 +305,7 @@ def judgements_of(
 def _of_queries(
     queries: Mapping[str, object], values: Mapping[str, str], what: str, name: str
 ) -> list[str]:
+    check_mapping(values, name)
     for query in queries:
         if not isinstance(values.get(query), str):
             raise SettingError(

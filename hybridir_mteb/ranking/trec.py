@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.errors import DataFormatError, quoted
 from hybridir_mteb.files import replacing
 from hybridir_mteb.ranking.arrays import Qrels, Run
 
@@ -81,6 +81,6 @@ def check_id(identifier: str) -> None:
     """
     if not identifier or any(blank in identifier for blank in " \t\n\r\f\v"):
         raise DataFormatError(
-            f"id {identifier!r} cannot be in a TREC file, whose columns end at white space: change "
-            "the collection's ids"
+            f"id {quoted(identifier, 80)} cannot be in a TREC file, whose columns end at "
+            "white space: change the collection's ids"
         )

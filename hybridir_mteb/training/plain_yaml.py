@@ -15,6 +15,7 @@ from yaml import YAMLError
 from hybridir_mteb.errors import quoted
 from hybridir_mteb.files.numbers import written_number, written_whole
 
+__all__ = ["YAMLError", "safe_load"]
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = {
     "null": (r"~|null|Null|NULL|", "~nN\0"),
@@ -27,7 +28,7 @@ _KEPT = ("null", "str", "seq", "map")  # what PyYAML makes as everybody expects
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers = {}  # noqa: RUF012 -- as PyYAML has it
     yaml_constructors: ClassVar[dict[Any, Any]] = {
         tag: make
         for tag, make in yaml.SafeLoader.yaml_constructors.items()

@@ -12,7 +12,8 @@ from torch import Tensor
 from transformers import TrainerCallback
 
 from hybridir_mteb.encoders.encoder import Role
-from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder, role_prompt
+from hybridir_mteb.encoders.sentence import role_prompt
+from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
 from hybridir_mteb.files import replacing
 from hybridir_mteb.ranking.arrays import FloatMatrix
 from hybridir_mteb.training.held_out import HeldOut, HeldOutScores

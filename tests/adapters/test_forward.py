@@ -25,6 +25,7 @@ from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
 from hybridir_mteb.adapters.mteb.load import encoder_of, load_base
 from hybridir_mteb.adapters.mteb.models import DebiasedEncoder, SentenceEncoder
 from hybridir_mteb.debias.sentence_transformer import DebiasedSentenceTransformer
+from hybridir_mteb.errors import SettingError
 
 TASK = "PocketQARMonolingualRetrieval"
 TEXTS = ["Wie hoch ist der Turm?", "a", "Turm", "Der Turm, der sehr hoch ist, steht.", "ελληνικά"]
@@ -146,7 +147,7 @@ def test_a_folder_gives_its_own_vectors_in_every_way_in(name, shapes, monkeypatc
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_debiased_vectors_are_the_models_own_debiased(name, shapes):
+def test_debiased_vectors_are_the_models_own_debiased(name, shapes, monkeypatch):
     model = shapes.made[name]()
     fitted = hybridir_mteb.fit_debiaser(model, FIT, "centre")
     debiased = DebiasedSentenceTransformer(model, fitted)
@@ -158,6 +159,8 @@ def test_debiased_vectors_are_the_models_own_debiased(name, shapes):
     )
     equal(by_itself, wanted, f"itself: {name}")
     equal(in_beir(debiased), wanted, f"BEIR: {name}")
+    detected = debiased.encode_query(TEXTS), debiased.encode_document(TEXTS)
+    equal(in_the_evaluator(debiased, monkeypatch), detected, f"the evaluator: {name}")
     for base in (SentenceEncoder(model), SentenceTransformerEncoderWrapper(model)):
         equal(in_our_tasks(DebiasedEncoder(base, fitted)), wanted, f"{type(base)}: {name}")
         equal(in_mtebs_tasks(DebiasedEncoder(base, fitted)), wanted, f"{type(base)}: {name}")
@@ -168,6 +171,66 @@ def equal(found: Vectors, wanted: Vectors, what: str) -> None:
     for role, one, other in zip(("query", "document"), found, wanted, strict=True):
         assert np.asarray(one).shape == other.shape, f"{what}, {role}"
         np.testing.assert_allclose(one, other, atol=tolerance, err_msg=f"{what}, {role}")
+
+
+def similarity_in_the_evaluator(model: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    seen: list[Any] = []
+    monkeypatch.setattr(evaluator, "scorer_of", lambda *given: seen.append(given[0]) or 1 / 0)
+    one = {"a": "a"}
+    evaluate = evaluator.LanguageBiasEvaluator(one, one, {"a": {"a"}}, one, one)
+    with pytest.raises(ZeroDivisionError):
+        evaluate(model)
+    return seen[0]
+
+
+@pytest.mark.parametrize("name", ["mean", "dot", "euclidean", "router", "static"])
+def test_similarity_is_the_models_own_in_every_way_in(name, shapes, monkeypatch, tmp_path):
+    model = shapes.made[name]()
+    model.save_pretrained(str(tmp_path))
+    fitted = hybridir_mteb.fit_debiaser(model, FIT, "centre")
+    debiased = DebiasedSentenceTransformer(model, fitted)
+    bases = [encoder_of(model), SentenceEncoder(model), load_base(str(tmp_path))]
+    bases.append(SentenceTransformerEncoderWrapper(model))
+    models = [*bases, *(DebiasedEncoder(base, fitted) for base in bases), encoder_of(debiased)]
+    found = [of_mteb(one, call()).similarity for one in models]
+    found += [similarity_in_the_evaluator(one, monkeypatch) for one in (model, debiased)]
+    a, b = own(model)
+    for one in models:
+        assert one.similarity(a, b).numpy() == pytest.approx(
+            model.similarity(a, b).numpy(), abs=1e-5
+        )
+    if name != "euclidean":
+        assert found == ["dot" if name == "dot" else "cosine"] * len(found)
+        return
+    for function in found:
+        assert function(a, b).numpy() == pytest.approx(
+            -np.linalg.norm(a[:, None] - b, axis=2), abs=1e-4
+        )
+
+
+def test_a_similarity_of_somebody_else_is_used(shapes, monkeypatch):
+    """A class or an object with code of its own, whatever it is named after."""
+
+    class Far(SentenceTransformer):
+        def similarity(self, a: Any, b: Any) -> Any:
+            return -super().similarity(a, b)
+
+    far = Far(modules=list(shapes.made["mean"]()), device="cpu")
+    plain = shapes.made["mean"]()
+    wrapper = SentenceTransformerEncoderWrapper(plain)
+    wrapper.similarity = far.similarity  # type: ignore[method-assign]
+    for model in (encoder_of(far), SentenceTransformerEncoderWrapper(far), wrapper):
+        function = of_mteb(model, call()).similarity
+        assert callable(function)
+        assert function(np.eye(2), np.eye(2)).numpy() == pytest.approx(-np.eye(2))
+    assert callable(similarity_in_the_evaluator(far, monkeypatch))
+
+
+def test_what_is_no_model_is_refused_by_the_evaluator():
+    one = {"a": "a"}
+    evaluate = evaluator.LanguageBiasEvaluator(one, one, {"a": {"a"}}, one, one)
+    with pytest.raises(SettingError, match="object is no sentence-transformers model"):
+        evaluate(object())
 
 
 def test_the_shapes_differ_from_the_plain_one(shapes):

@@ -202,6 +202,12 @@ def test_a_string_is_no_set_of_documents():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"queries": ["x"]}, "queries: expected a mapping from ids"),
+        ({"corpus": 3}, "corpus: expected a mapping from ids"),
+        ({"relevant_docs": [("q", "d")]}, "relevant_docs: expected a mapping from ids"),
+        ({"corpus_languages": "de"}, "corpus_languages: expected a mapping from ids"),
+        ({"measures": 3}, "measures=3: give a list of names"),
+        ({"select_by": 3}, "measures: 3 is no name"),
         ({"queries": {1: "x"}}, "query id 1 is of type int; ids are strings"),
         ({"corpus": {7: "x"}}, "document id 7 is of type int; ids are strings"),
         ({"queries": {"q": 3}}, "query 'q' is 3; give a string"),

@@ -2,12 +2,14 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from toys.beir import CORPUS, QRELS, small_folder, write
 from toys.cli import pipe, run, succeed
+from toys.damage import unseal, unseen
 
 from hybridir_mteb.adapters.mteb.register import licences, owner_of
 from hybridir_mteb.collections import own as added
@@ -103,13 +105,14 @@ def test_mteb_knows_the_task_in_the_next_process(folder):
     done = succeed(sys.executable, "-c", code)
     assert done.stdout.splitlines() == ["['swe-Latn'] ndcg_at_10", "['sw', 'yo']"]
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("hybridir-mteb:")]
-    assert "Broken.json: not a collection that was added: damaged" in line
+    assert "Broken.json: not a collection that was added: the record is damaged" in line
     assert "hybridir data remove Broken" in line
 
 
 def test_a_damaged_record_is_one_problem_and_stops_nothing(folder):
     add_folder("Mine", folder)
     good = json.loads((collections_dir() / "Mine.json").read_text())
+    del good["sha256"]  # as of version 0.1
     damages = {
         "A": "{",
         "B": "[1]",
@@ -139,6 +142,31 @@ def test_a_damaged_record_is_one_problem_and_stops_nothing(folder):
     for name in damages:
         added.remove(name)
     assert registered().problems == []
+
+
+def test_no_damage_to_a_record_changes_the_collection(folder):
+    def result():
+        plugins = registered()
+        if plugins.problems:
+            raise DataFormatError(plugins.problems[0])
+        return replace(plugins.collections["Mine"], load=None)
+
+    add_folder("Mine", folder, language="sv", query_language="da")
+    tried, wrong = unseen(collections_dir() / "Mine.json", result, result(), step=23)
+    assert tried > 100
+    assert wrong == []
+
+
+def test_a_record_of_0_1_is_sealed_once_its_folder_was_found_unchanged(folder):
+    add_folder("Mine", folder)
+    record = collections_dir() / "Mine.json"
+    sealed = record.read_text()
+    unseal(record)
+    registered().collections["Mine"].load("en")
+    assert record.read_text() == sealed
+    unseal(record)
+    record.write_text(record.read_text().replace("queries.jsonl", "querieS.jsonl"))
+    assert "its revision is not of its files" in registered().problems[0]
 
 
 @pytest.mark.parametrize("file", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])

@@ -331,6 +331,8 @@ def test_files_that_cannot_be_used_are_named(tmp_path):
         make_text("here", {"deu": ["a", "b"], "en": ["a", "b"]}, parallel=True)
     with pytest.raises(SettingError, match="1 texts in 'de'"):
         make_text("here", {"de": ["a"], "en": ["a", "b"]}, parallel=False)
+    with pytest.raises(SettingError, match="text 1 in 'de' is 7; give a string"):
+        make_text("here", {"de": ["a", 7], "en": ["a", "b"]}, parallel=False)
 
 
 @pytest.mark.slow

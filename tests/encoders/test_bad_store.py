@@ -12,6 +12,7 @@ from toys.stored import NAME, put
 
 from hybridir_mteb.adapters.mteb.register import _register_encoders
 from hybridir_mteb.encoders import trained
+from hybridir_mteb.encoders.card import card
 from hybridir_mteb.errors import UnknownNameError
 from hybridir_mteb.files import RECORD_LIMIT
 from hybridir_mteb.paths import model_store_dir
@@ -163,3 +164,31 @@ def test_models_list_shows_the_others(tmp_path):
     listed = [row[0] for row in rows(run("models", "list"))]
     assert "hybridir/pocket-hybrid" in listed
     assert f"hybridir/{HOME}" not in listed
+
+
+def test_show_says_what_is_wrong_with_a_damaged_one(failure):
+    folder = put(HOME, "0123", name=f"hybridir/{HOME}")
+    (folder / trained.RECORD).write_text("{")
+    said = failure("models", "show", f"hybridir/{HOME}")
+    assert str(folder / trained.RECORD) in said
+    assert "not valid JSON" in said
+
+
+def test_no_encoder_is_its_own_base():
+    """Loading it would never end."""
+    debiaser = {"debiaser": {"method": "centre"}, "similarity": None}
+    for base, good in (("hybridir/a+centre", False), ("hybridir/b", False), ("hybridir/a", True)):
+        backbone = {"name": base, "revision": "rev", "model_revision": None}
+        put("a+centre", "0123", name="hybridir/a+centre", backbone=backbone, **debiaser)
+        plugins = load_plugins()
+        _register_encoders(plugins)
+        assert ("hybridir/a+centre" in plugins.models) is good
+
+
+def test_a_card_is_one_line_each(tmp_path):
+    record = {"languages": ["de"], "name": NAME}
+    text = card(record, "/a: b\n- x: \x1b[31m", "by `x\ny`", ["- from\nthere\x9b"], "it")
+    assert all(line.isprintable() for line in text.splitlines())
+    assert '\nbase_model: "/a: b\\n- x: \\u001b[31m"\n' in text
+    plain = card(record, "intfloat/multilingual-e5-small", "s", [], "it")
+    assert "\nbase_model: intfloat/multilingual-e5-small\n" in plain

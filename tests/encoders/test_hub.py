@@ -6,6 +6,7 @@ import huggingface_hub
 import pytest
 from toys.hub import BAD, bad_hub, use_hub
 
+from hybridir_mteb.adapters.mteb.load import load_base
 from hybridir_mteb.collections.download import HubFolder, fetch_folder
 from hybridir_mteb.encoders.hub import from_hub, to_hub
 from hybridir_mteb.encoders.load import load_backbone
@@ -93,6 +94,17 @@ def test_no_server_is_one_line_with_the_remedy(way, monkeypatch):
 @pytest.mark.parametrize("way", WAYS)
 def test_a_hub_that_is_switched_off_is_one_line_with_the_remedy(way):
     assert ONLINE.lower() in said(way) or CONNECT in said(way)
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_base_that_the_hub_does_not_give_is_one_line(fault, monkeypatch, capfd):
+    with bad_hub(BAD[fault]) as address:
+        use_hub(address, monkeypatch)
+        line = said(lambda: load_base("me/bert"))
+    assert line.startswith("me/bert cannot be loaded: ")
+    if fault in {"401", "404", "429", "503"}:
+        assert f"to have it: {REMEDIES[fault].lower()}" in line
+    assert capfd.readouterr().err.count("thrown while requesting") == 0
 
 
 @pytest.mark.parametrize("way", [push, pull])

@@ -7,6 +7,7 @@ from typing import Any
 
 import mteb
 import pytest
+from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 from sentence_transformers import (
     CrossEncoder,
     MultiVectorEncoder,
@@ -15,7 +16,7 @@ from sentence_transformers import (
 )
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from sentence_transformers.sparse_encoder.modules import SpladePooling
-from toys.encoders import HashEncoder
+from toys.encoders import HashEncoder, meta
 from toys.mteb import evaluate, tasks_of
 from toys.sentence import SIZE, write_network
 from transformers import BertForMaskedLM, BertForSequenceClassification, BertLMHeadModel
@@ -156,6 +157,23 @@ def test_files_of_another_form_say_nothing(content, tmp_path):
     refuse_other_files(tmp_path)
     (tmp_path / "modules.json").write_text(json.dumps(content))
     refuse_other_files(tmp_path)
+
+
+def test_a_hub_id_that_mteb_took_for_a_bi_encoder_is_refused(saved, monkeypatch):
+    """As for a classifier without modules.json, of which MTEB knows nothing."""
+    folder = saved["CrossEncoder"]
+    loader = lambda *_, **__: SentenceTransformerEncoderWrapper(str(folder), device="cpu")  # noqa: E731
+    known = meta("who/reranker", loader=loader)
+    monkeypatch.setattr("mteb.models.get_model_meta.get_model_meta", lambda *_, **__: known)
+    asked: list[Any] = []
+
+    def file_of(place: str, name: str, **options: Any) -> str:
+        asked.append((place, options))
+        return str(folder / name)
+
+    monkeypatch.setattr("hybridir_mteb.encoders.kinds.load_file_path", file_of)
+    refused("CrossEncoder", lambda: load_base("who/reranker"))
+    assert asked[0] == ("who/reranker", {"revision": "1", "local_files_only": True})
 
 
 def test_other_objects_are_not_refused():

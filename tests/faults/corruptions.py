@@ -17,18 +17,18 @@ from typing import Any
 import numpy as np
 
 from faults.operations import (
-    BASE,
     BY_NAME,
     DEBIASED,
-    PARALLEL,
     STREAMED,
     TRAINED,
     fresh,
     hybridir,
+    in_library,
     of_beir,
     of_mteb,
     of_search,
     of_store,
+    refuse,
     search,
     search_saved,
     succeed,
@@ -178,7 +178,7 @@ def _damage_all(
     names = [p.relative_to(kept) for pattern in stored.files for p in kept.glob(pattern)]
     names = sorted({name for name in names if (kept / name).is_file()})
     ways = stored.ways or (*IN_BYTES, *OF_FILES)
-    for at in range(max(len(ways), round(stored.cases * amount))):
+    for at in range(max(3, round(stored.cases * amount))):
         rng = random.Random(f"{seed} {NAME} {stored.name} {at}")
         way = rng.choices(ways, [WEIGHTS.get(one, 1) for one in ways])[0]
         case = f"{stored.name}:{at}-{way}"
@@ -190,9 +190,7 @@ def _damage_all(
                 yield judge(box.run(use), case, what, lambda: stored.result(box.home), expected)
 
 
-def judge(
-    ran: Ran, case: str, what: str, result: Callable[[], Any], expected: Any
-) -> Result:
+def judge(ran: Ran, case: str, what: str, result: Callable[[], Any], expected: Any) -> Result:
     """What became of a command after damage.
 
     Args:
@@ -259,28 +257,6 @@ def fill_and_search() -> None:
 
 
 SHARD_ROWS = 8
-
-
-def refuse(error: Exception) -> None:
-    """End as the command line does."""
-    from hybridir_mteb.cli.console import fail
-
-    fail(str(error))
-    raise SystemExit(1)
-
-
-def in_library(act: Callable[[], None]) -> Callable[[], None]:
-    """A call of the library whose expected errors end as the command line's do."""
-
-    def call() -> None:
-        from hybridir_mteb.errors import HybridIRError
-
-        try:
-            act()
-        except HybridIRError as error:
-            refuse(error)
-
-    return call
 
 
 def filled(box: Sandbox) -> None:
@@ -406,11 +382,6 @@ def _read_downloaded() -> None:
     write_text(Path("found.json"), json.dumps(rows))
 
 
-def of_report(home: Path) -> str:
-    """Nothing: a report writes no file, and what it prints is compared by ``named``."""
-    return ""
-
-
 WORDS = ("mteb", "run", "-m", "pins/words", "-t", STREAMED, "--output-folder", "out")
 
 
@@ -429,31 +400,29 @@ STORED = (
         ("shards/**/*",),
         fill_and_search,
         of_beir,
-        3000,
+        1500,
         registers=False,
     ),
-    Stored("search", searched, ("cache/shards/**/*",), search(), of_search, 200),
-    Stored("embeddings", evaluated, ("cache/**/*",), BY_NAME["mteb"].command, of_mteb, 250),
-    Stored("store", searched, ("cache/embeddings/*",), search(), of_search, 100),
+    Stored("search", searched, ("cache/shards/**/*",), search(), of_search, 120),
+    Stored("embeddings", evaluated, ("cache/**/*",), BY_NAME["mteb"].command, of_mteb, 150),
+    Stored("store", searched, ("cache/embeddings/*",), search(), of_search, 80),
     Stored(
         "collection",
         collection_searched,
         ("collections/*", "cache/*.json", "beir/**/*"),
         search(task="Toy"),
         of_search,
-        400,
+        200,
     ),
-    Stored(
-        "debiaser", with_debiased, ("store/**/*",), search(DEBIASED), of_search, 300
-    ),
-    Stored("adapter", trained, ("store/*/*/*",), search(TRAINED), of_search, 120),
+    Stored("debiaser", with_debiased, ("store/**/*",), search(DEBIASED), of_search, 200),
+    Stored("adapter", trained, ("store/*/*/*",), search(TRAINED), of_search, 60),
     Stored(
         "archive",
         with_archive,
         ("encoder.zip",),
         hybridir("models", "import", "encoder.zip"),
         of_store,
-        250,
+        150,
     ),
     Stored(
         "beir",
@@ -461,7 +430,7 @@ STORED = (
         ("embeddings/*",),
         in_library(search_saved),
         of_beir,
-        600,
+        400,
         registers=False,
     ),
     Stored(
@@ -470,10 +439,10 @@ STORED = (
         ("cache/data/**/*",),
         in_library(_read_downloaded),
         of_beir,
-        400,
+        300,
         registers=False,
     ),
-    Stored("tables", words_searched, ("cache/corpora/*",), WORDS, of_words, 120),
+    Stored("tables", words_searched, ("cache/corpora/*",), WORDS, of_words, 100),
     Stored("outputs", with_outputs, ("out/*",), search(), of_search, 120),
     Stored(
         "run-folder",
@@ -481,6 +450,6 @@ STORED = (
         ("store/.runs/*/**/*",),
         BY_NAME["train"].command,
         of_store,
-        60,
+        30,
     ),
 )

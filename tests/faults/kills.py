@@ -11,12 +11,11 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from faults.operations import OPERATIONS, Operation, fresh
+from faults.operations import OPERATIONS, Operation, fresh, name_what_mteb_left
 from faults.result import Outcome, Result
 from faults.sandbox import Breaks, Ran, Sandbox
 
 NAME = "kills"
-
 
 
 def run(box: Sandbox, amount: float, wanted: Callable[[str], bool], seed: int) -> Iterator[Result]:
@@ -50,16 +49,16 @@ def _moments(
     """Chosen and random moments, the same for the same seed."""
     rng = random.Random(f"{seed} kills {operation.name}")
     share = amount / 4 if operation.slow else amount
-    events = _some(rng, range(1, whole.events + 1), 60 * share)
+    events = _some(rng, range(1, whole.events + 1), 45 * share)
     yield from ((f"event-{at}", Breaks(at_event=at)) for at in events)
-    texts = _some(rng, range(1, whole.texts + 1, max(1, operation.unit // 4)), 14 * share)
+    texts = _some(rng, range(1, whole.texts + 1, max(1, operation.unit // 4)), 12 * share)
     yield from ((f"text-{at}", Breaks(at_text=at)) for at in texts)
-    sizes = sorted(int(2 ** rng.uniform(0, largest.bit_length())) for _ in range(round(14 * share)))
+    sizes = sorted(int(2 ** rng.uniform(0, largest.bit_length())) for _ in range(round(12 * share)))
     yield from (
         (f"write-{at}-{size}", Breaks(largest_file=size, kill=True))
         for at, size in enumerate(sizes)
     )
-    for at in range(round(14 * share)):
+    for at in range(round(12 * share)):
         after = rng.uniform(0.05, 1) * whole.seconds
         yield f"moment-{at}", Breaks(after_s=after)
 
@@ -76,6 +75,8 @@ def _one(
     broken = box.run(fresh(operation.command), breaks)
     if broken.code not in {0, -signal.SIGKILL, -signal.SIGXFSZ} and not broken.one_line:
         return Result(case, Outcome.TRACEBACK, f"killed: {broken.code} {broken.err[-600:]}")
+    if operation.name == "mteb" and (wrong := name_what_mteb_left(box)):
+        return Result(case, Outcome.UNDETECTED, wrong, rerun_equal=False)
     again = box.run(fresh(operation.command))
     if again.hung:
         return Result(case, Outcome.HUNG, "the rerun", rerun_equal=False)

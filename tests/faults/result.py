@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-SHOWN = 40  # failures that a report lists of a kind
-DETAIL = 600  # characters
+SHOWN = 60  # failures that a report lists of a kind
+ALIKE = 3  # of them, those that look alike
+DETAIL = 400  # characters
 
 
 class Outcome(StrEnum):
@@ -59,22 +61,27 @@ class Tally:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     groups: dict[str, Counter[Outcome]] = field(default_factory=dict)
     failures: list[Result] = field(default_factory=list)
+    alike: Counter[str] = field(default_factory=Counter)
     reruns: int = 0
     reruns_equal: int = 0
     most_again: int | None = None
 
-    def add(self, result: Result) -> None:
-        """Count one result."""
+    def add(self, result: Result) -> bool:
+        """Count one result; whether it is a failure of a shape that was not seen often."""
         self.outcomes[result.outcome] += 1
         group = result.case.partition(":")[0]
         self.groups.setdefault(group, Counter())[result.outcome] += 1
-        if not result.kept:
+        shape = re.sub(r"[0-9a-f]{4,}|\\d+|\\b0x\\w+", "#", f"{group} {result.detail[:90]}")
+        new = not result.kept and self.alike[shape] < ALIKE
+        self.alike[shape] += not result.kept
+        if new:
             self.failures.append(result)
         if result.rerun_equal is not None:
             self.reruns += 1
             self.reruns_equal += result.rerun_equal
         if result.again is not None:
             self.most_again = max(result.again, self.most_again or 0)
+        return new
 
     @property
     def tried(self) -> int:

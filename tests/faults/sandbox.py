@@ -6,6 +6,7 @@ of the machine is one folder, whose content is put back before each case.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import resource
@@ -14,7 +15,6 @@ import shutil
 import signal
 import struct
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +26,7 @@ from typing import Any
 HERE = Path(__file__).parent
 TESTS = HERE.parent
 LONGEST_S = 120.0
+PIPE_BYTES = 1 << 20
 # What changes files; each is announced before it happens.
 EVENTS = {
     *("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate"),
@@ -121,7 +122,12 @@ class Sandbox:
     def variables(self) -> dict[str, str]:
         """The environment of the commands."""
         own = {name: str(self.home / place) for name, place in VARIABLES.items()}
-        return {**own, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "MPLCONFIGDIR": str(self.root)}
+        return {
+            **own,
+            "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",
+            "MPLCONFIGDIR": str(self.root / "site"),
+        }
 
     def keep(self) -> Path:
         """A copy of all that is in the folder, to be put back."""
@@ -140,11 +146,11 @@ class Sandbox:
         if kept is not None:
             shutil.copytree(kept, self.home, symlinks=True, dirs_exist_ok=True)
 
-    def start(self, command: Command, breaks: Breaks = Breaks()) -> Process:  # noqa: B008
+    def start(self, command: Command, breaks: Breaks = Breaks()) -> Process:
         """Start a command in a process of its own."""
         return Process(self, command, breaks)
 
-    def run(self, command: Command, breaks: Breaks = Breaks()) -> Ran:  # noqa: B008
+    def run(self, command: Command, breaks: Breaks = Breaks()) -> Ran:
         """Run a command to its end."""
         return self.start(command, breaks).wait()
 
@@ -154,7 +160,8 @@ class Process:
 
     def __init__(self, box: Sandbox, command: Command, breaks: Breaks) -> None:
         self._counts = mmap.mmap(-1, 16)  # events, texts
-        self._log = Path(tempfile.mkdtemp(dir=box.root))
+        # Pipes, as no file may grow where the disk is full; what is written fits into them.
+        self._pipes = {name: _pipe() for name in ("out", "err", "failed")}
         self._breaks, self._began = breaks, time.monotonic()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -174,14 +181,8 @@ class Process:
         _, status = os.waitpid(self.pid, 0)
         os.close(self._descriptor)
         seconds = time.monotonic() - self._began
-        texts = {
-            name: path.read_text(encoding="utf-8", errors="replace")
-            if (path := self._log / name).exists()
-            else ""
-            for name in ("out", "err", "failed")
-        }
+        texts = {name: _drained(*ends) for name, ends in self._pipes.items()}
         events, encoded = struct.unpack("qq", self._counts[:16])
-        shutil.rmtree(self._log)
         code = os.waitstatus_to_exitcode(status)
         return Ran(code, texts["out"], texts["err"], events, encoded, seconds, texts["failed"])
 
@@ -203,10 +204,10 @@ class Process:
         os.environ.update(box.variables())
         os.chdir(box.home)
         for number, name in ((1, "out"), (2, "err")):
-            file = os.open(self._log / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            os.dup2(file, number)
+            os.dup2(self._pipes[name][1], number)
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", buffering=1, closefd=False)
-        sys.stderr = os.fdopen(2, "w", encoding="utf-8", buffering=1, closefd=False)
+        odd = "backslashreplace"  # as the interpreter opens it
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors=odd, buffering=1, closefd=False)
         from hybridir_mteb.cli import console
 
         console.console.file = sys.stdout
@@ -232,10 +233,24 @@ class Process:
             return 1
         except BaseException as error:  # noqa: BLE001 -- printed, as the interpreter would
             kind = type(error)
-            (self._log / "failed").write_text(f"{kind.__module__}.{kind.__name__}: {error}"[:2000])
+            said = f"{kind.__module__}.{kind.__name__}: {error}"[:2000]
+            os.write(self._pipes["failed"][1], said.encode(errors="backslashreplace"))
             traceback.print_exc()
             return 1
         return 0
+
+
+def _pipe() -> tuple[int, int]:
+    ends = os.pipe()
+    fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return ends
+
+
+def _drained(reader: int, writer: int) -> str:
+    """What was written to a pipe, which is closed."""
+    os.close(writer)
+    with os.fdopen(reader, "rb") as stream:
+        return stream.read(PIPE_BYTES).decode("utf-8", errors="replace")
 
 
 def main(command: Sequence[str]) -> None:
@@ -307,10 +322,12 @@ def warm(variables: Mapping[str, str]) -> None:
         del os.environ[name]
     os.environ.update(variables)
     os.environ["COLUMNS"] = "120"
+    import threadpoolctl
     import torch
+    from tqdm import tqdm
 
     torch.set_num_threads(1)
-    import mteb  # noqa: F401
+    import mteb
     import mteb.cli  # noqa: F401
 
     import hybridir_mteb.adapters.beir
@@ -323,8 +340,10 @@ def warm(variables: Mapping[str, str]) -> None:
     import hybridir_mteb.language_bias
     import hybridir_mteb.results.tables
     import hybridir_mteb.training.run  # noqa: F401
-    from hybridir_mteb.adapters.mteb import shards
+    from hybridir_mteb.adapters.mteb import encoder, shards
     from hybridir_mteb.adapters.mteb.register import register
 
-    shards.ROWS = 8  # passages of a shard
+    shards.ROWS, encoder.CHUNK_TEXTS = 8, 16  # passages of a shard, texts of a batch
+    with threadpoolctl.threadpool_limits(1):  # finds libraries once
+        tqdm.monitor_interval = 0  # no thread that a fork would lack
     assert "pins/hash" in register().models

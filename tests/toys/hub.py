@@ -94,7 +94,7 @@ def bad_hub(reply: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
 def use_hub(address: str, patch: pytest.MonkeyPatch) -> None:
     """Make the hub's client online, at another address, and not wait between tries."""
     import datasets
-    from huggingface_hub import constants
+    from huggingface_hub import constants, hf_api
     from huggingface_hub.utils import _http
 
     patch.setattr(constants, "HF_HUB_OFFLINE", False)
@@ -104,6 +104,7 @@ def use_hub(address: str, patch: pytest.MonkeyPatch) -> None:
         "HUGGINGFACE_CO_URL_TEMPLATE",
         address + "/{repo_id}/resolve/{revision}/{filename}",
     )
+    patch.setattr(hf_api.api, "endpoint", address)
     patch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     patch.setattr(datasets.config, "HF_ENDPOINT", address)
     patch.setattr(_http.time, "sleep", lambda _: None)

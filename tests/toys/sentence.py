@@ -15,7 +15,13 @@ from sentence_transformers.sentence_transformer.modules import (
     Transformer,
 )
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import (
+    BertConfig,
+    BertModel,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5EncoderModel,
+)
 
 SIZE = 16
 SPECIAL = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4}
@@ -89,6 +95,7 @@ class Shapes:
             "static": self._static,
             "bf16": lambda: self._prompted({"query": "query: "}).to(torch.bfloat16),
             "in training": lambda: self._prompted({"query": "q "}).train(),
+            "no limit": self._no_limit,
             "subclass": lambda: self._model(Pooling(SIZE, "mean"), kind=Shouting),
             "dot": lambda: self._model(Pooling(SIZE, "mean"), similarity_fn_name="dot"),
             "euclidean": lambda: self._model(Pooling(SIZE), similarity_fn_name="euclidean"),
@@ -126,6 +133,20 @@ class Shapes:
         model = self._prompted({"query": "query: "})
         model.max_seq_length = 12
         return model
+
+    def _no_limit(self) -> SentenceTransformer:
+        """Relative positions, and a tokenizer that says 10**30."""
+        folder = self._folder / "t5"
+        if not folder.is_dir():
+            torch.manual_seed(4)
+            shape = T5Config(
+                vocab_size=300, d_model=SIZE, d_ff=SIZE, d_kv=8, num_layers=1, num_heads=2
+            )
+            T5EncoderModel(shape).save_pretrained(folder)
+            tokenizer = PreTrainedTokenizerFast(tokenizer_object=letters(), pad_token="[PAD]")
+            tokenizer.save_pretrained(folder)
+        network = Transformer(str(folder))
+        return SentenceTransformer(modules=[network, Pooling(SIZE, "mean")], device="cpu")
 
     def _lengths_by_role(self) -> SentenceTransformer:
         model = self._model(Pooling(SIZE, "mean"))

@@ -194,6 +194,52 @@ def test_rows_of_one_query_are_held_out_together(tmp_path):
     assert [item.document for item in found.items] == [f"who {at // 3}" for at in range(9)]
 
 
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"query": ["a", None]}, "row 1: column 'query' must be a non-empty string, got None"),
+        ({"query": [1, 2]}, "row 0: column 'query' must be a non-empty string, got 1"),
+        ({"positive": [["a"], ["b"]]}, "row 0: column 'positive' must be a non-empty string"),
+        ({"negative": [1, 2]}, r"row 0: column 'negative' must hold strings, got 1"),
+        ({"negative": [[1], [2]]}, r"row 0: column 'negative' must hold strings, got \[1\]"),
+        ({"id": [None, "2"]}, "row 0: column 'id' must be a string or a whole number, got None"),
+        ({"id": [1.5, 2.5]}, "row 0: column 'id' must be a string or a whole number, got 1.5"),
+        ({"id": [True, False]}, "row 0: column 'id' must be a string or a whole number, got True"),
+        ({"id": ["1", "1"]}, "row 1: id '1' occurs twice in 'en'"),
+    ],
+)
+def test_columns_of_another_type_are_refused(tmp_path, columns, message):
+    plain = {"query": ["a", "b"], "positive": ["c", "d"], "negative": ["e", "f"], "id": ["1", "2"]}
+    Dataset.from_dict({**plain, **columns}).to_parquet(tmp_path / "english.parquet")
+    hub = Hub(
+        name=str(tmp_path),
+        configurations={"en": "english.parquet"},
+        negatives=("negative",),
+        id="id",
+    )
+    with pytest.raises(DataFormatError, match=message):
+        read_hub(hub)
+
+
+def test_a_quotation_mark_that_swallows_rows_is_named(tmp_path):
+    hub = Hub(name=str(tmp_path), configurations={"en": "english.tsv"})
+    path = tmp_path / "english.tsv"
+    path.write_text('query\tpositive\na\t"b ""c"" d"\ne "f" g\th\n')
+    found = [item.examples["en"] for item in read_hub(hub).items]
+    assert found == [Example("a", 'b "c" d'), Example('e "f" g', "h")]
+    path.write_text('query\tpositive\na\t"b\nc\td"\ne\tf\n')
+    with pytest.raises(DataFormatError, match=r"english\.tsv:2: a column that begins"):
+        read_hub(hub)
+
+
+def test_a_local_copy_that_is_damaged_is_one_message(tmp_path):
+    path = tmp_path / "english.parquet"
+    path.write_bytes(b"PAR1 no")
+    with pytest.raises(DataUnavailableError) as caught:
+        read_hub(Hub(name=str(tmp_path), configurations={"en": "english.parquet"}))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_loading_script_of_the_hub_is_not_run_and_says_so(monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("Dataset scripts are no longer supported")

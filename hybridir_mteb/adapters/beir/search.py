@@ -23,7 +23,7 @@ from hybridir_mteb.files.numbers import whole
 from hybridir_mteb.files.room import check_room
 from hybridir_mteb.files.temporary import TemporaryFolder
 from hybridir_mteb.ranking.arrays import FloatMatrix, Similarity
-from hybridir_mteb.ranking.given import check_ids
+from hybridir_mteb.ranking.given import check_ids, check_mapping
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill_rows, search
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
 
@@ -40,9 +40,9 @@ def similarity_of(score_function: str) -> Similarity:
     Raises:
         SettingError: There is none of the name.
     """
-    if score_function not in SCORE_FUNCTIONS:
+    if not isinstance(score_function, str) or score_function not in SCORE_FUNCTIONS:
         raise SettingError(
-            f"score_function {score_function!r}: choose from {', '.join(SCORE_FUNCTIONS)}"
+            f"score_function {quoted(score_function, 80)}: choose from {', '.join(SCORE_FUNCTIONS)}"
         )
     return SCORE_FUNCTIONS[score_function]
 
@@ -123,10 +123,13 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
             SettingError: An unknown score function, or an id that is no string.
             EmbeddingError: NaN, infinity, no query or no passage.
         """
-        similarity = similarity_of(score_function or self.score_function)
+        similarity = similarity_of(
+            self.score_function if score_function is None else score_function
+        )
         check_depth(top_k)
-        check_ids(queries, "query")
-        check_ids(corpus, "passage")
+        for what, given in (("query", queries), ("passage", corpus)):
+            check_mapping(given, "queries" if what == "query" else "corpus")
+            check_ids(given, what)
         if not corpus:  # said before queries are encoded
             raise EmbeddingError("the corpus has no passage")
         asked = Saved(list(queries), self.embed("query", list(queries.values())))
@@ -155,10 +158,12 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
             DataUnavailableError: A file is missing.
             DataFormatError: A file holds something else, or an id occurs twice.
         """
-        similarity = similarity_of(score_function or self.score_function)
+        similarity = similarity_of(
+            self.score_function if score_function is None else score_function
+        )
         check_depth(top_k)
-        queries = read(Path(query_embeddings_file))
-        ids, vectors = read_corpus([Path(name) for name in corpus_embeddings_files])
+        queries = read(Path(query_embeddings_file), "query")
+        ids, vectors = read_corpus([Path(name) for name in corpus_embeddings_files], queries)
 
         def vectors_of(rows: Sequence[int]) -> FloatMatrix:
             return np.stack(list(islice(vectors, len(rows))))  # rows come in order

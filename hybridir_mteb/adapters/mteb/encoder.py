@@ -38,7 +38,12 @@ from hybridir_mteb.encoders.fingerprint import module_fingerprint, weights_stamp
 from hybridir_mteb.encoders.kinds import refuse_other_kinds
 from hybridir_mteb.encoders.memory import PerModel
 from hybridir_mteb.encoders.module_state import is_patched
-from hybridir_mteb.encoders.token_budget import is_plain, role_prompt
+from hybridir_mteb.encoders.sentence import (
+    has_own_similarity,
+    is_plain,
+    own_similarity,
+    role_prompt,
+)
 from hybridir_mteb.errors import EmbeddingError, SettingError
 from hybridir_mteb.ranking.arrays import FloatMatrix, ScoreFunction, Similarity, check_embeddings
 
@@ -121,11 +126,6 @@ def _name_of(model: Any) -> str:
     return str(getattr(getattr(model, "mteb_model_meta", None), "name", None) or "")
 
 
-def _has_own_similarity(model: Any) -> bool:
-    """Whether somebody put another similarity than the class's into the object."""
-    return "similarity" in getattr(model, "__dict__", {})
-
-
 def _as_json(arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The arguments, or None if one is an object that cannot be told from others."""
     try:
@@ -155,15 +155,8 @@ class MtebEncoder(TextEncoder):
         self._seen = told is not None and not call.at_once
         self.keep = call.keep and self._seen
         self.variant = self._settings(told)
-        self.stamp = self._stamp()
+        self.stamp = weights_stamp(self._module) if self._module is not None else ""
         self.label = call.label or f"{call.metadata.name} {call.subset}"
-
-    def _stamp(self) -> str:
-        """Cheap digest of the weights, and their number format."""
-        if self._module is None:
-            return ""
-        first = next(self._module.parameters(), None)
-        return f"{weights_stamp(self._module)}{'' if first is None else first.dtype}"
 
     def _settings(self, arguments: Mapping[str, Any] | None) -> str:
         """What changes embeddings besides weights, prompt and text, as one string.
@@ -191,14 +184,11 @@ class MtebEncoder(TextEncoder):
     def similarity(self) -> Similarity | ScoreFunction:
         """Cosine or dot product, or the function of a model that brings code of its own."""
         name, method = None, type(self._model).similarity
-        if _has_own_similarity(self._model):
-            pass
-        elif method in {SentenceTransformerEncoderWrapper.similarity, SentenceEncoder.similarity}:
-            network = self._model.model
-            known = getattr(type(network), "similarity", None) is SentenceTransformer.similarity
-            if known and not _has_own_similarity(network):
-                name = network.similarity_fn_name
-        elif method is AbsEncoder.similarity:
+        if has_own_similarity(self._model):
+            return Similarity.named(None, self._model.similarity)
+        if method in {SentenceTransformerEncoderWrapper.similarity, SentenceEncoder.similarity}:
+            return own_similarity(self._model.model, self._model.similarity)
+        if method is AbsEncoder.similarity:
             meta = getattr(self._model, "mteb_model_meta", None)
             name = getattr(getattr(meta, "similarity_fn_name", None), "value", None)
         return Similarity.named(name, self._model.similarity)

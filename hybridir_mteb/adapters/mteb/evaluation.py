@@ -13,6 +13,7 @@ from mteb.timing import TimingStack
 
 from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
 from hybridir_mteb.adapters.mteb.facts import pool_facts
+from hybridir_mteb.adapters.mteb.models import odd_arguments
 from hybridir_mteb.adapters.mteb.pool import Pool, ShardPool
 from hybridir_mteb.adapters.mteb.subset import SubsetView
 from hybridir_mteb.encoders.encoder import Encoder
@@ -90,13 +91,8 @@ def evaluate_subset(task: CollectionTask, model: Any, data: Any, asked: Asked) -
     call = EncodeCall(task.metadata, asked.split, asked.subset, asked.encode_kwargs)
     if isinstance(model, SearchProtocol):
         found = _of_search_model(task, subset, (model, data, call), asked)
-    elif call.at_once and not task.spec.parallel:
-        precision = asked.encode_kwargs["precision"]
-        raise SettingError(
-            f"precision={precision!r} in encode_kwargs takes its ranges from all passages at once, "
-            f"and those of {task.spec.name} are encoded in parts; binary and ubinary need no ranges"
-        )
     elif isinstance(model, EncoderProtocol):
+        _check_arguments(task, call)
         found = _of_encoder(task, subset, of_mteb(model, call), asked)
     else:
         refuse_other_kinds(model)
@@ -108,6 +104,28 @@ def evaluate_subset(task: CollectionTask, model: Any, data: Any, asked: Asked) -
         scores = _scores(task, judged, ranking, pool, known)
     named = _named(judged, ranking, pool, asked.depth) if asked.depth else {}
     return SubsetRun(scores, named, data["relevant_docs"])
+
+
+def _check_arguments(task: CollectionTask, call: EncodeCall) -> None:
+    """Refuse what passages that are encoded in parts cannot have, and say what MTEB mixes up."""
+    if call.at_once and not task.spec.parallel:
+        precision = call.encode_kwargs["precision"]
+        raise SettingError(
+            f"precision={precision!r} in encode_kwargs takes its ranges from all passages at once, "
+            f"and those of {task.spec.name} are encoded in parts; binary and ubinary need no ranges"
+        )
+    mixed = sorted({*odd_arguments(call.encode_kwargs)} - {"precision"})
+
+    def warn() -> None:
+        logger.warning(
+            "%s: MTEB files results with %s in encode_kwargs as the model's ordinary ones; use "
+            "another folder of results for them",
+            task.metadata.name,
+            ", ".join(mixed),
+        )
+
+    if mixed:
+        task.memory.get(task, mixed, warn, "mixed")  # once for all subsets
 
 
 # Judgements, ranking, pool, and what else is known of the system in the multilingual setting.
@@ -125,8 +143,7 @@ def _depth(task: CollectionTask, asked: Asked) -> int:
 def _of_encoder(task: CollectionTask, subset: SubsetView, encoder: Encoder, asked: Asked) -> Found:
     """What an encoder finds, in a pool that is embedded in memory or on disk."""
     with _timed(asked, "Encoding"):
-        if not set(asked.encode_kwargs) - PLAIN:  # others may change the dimension
-            subset.check_room(encoder)
+        subset.check(encoder, plain=not set(asked.encode_kwargs) - PLAIN)
         queries = encoder.embed(subset.query_texts, "query", subset.query_languages)
         pool = subset.embedded(encoder, queries.vectors.shape[1])
     judged = subset.judgements(pool)

@@ -23,9 +23,10 @@ from hybridir_mteb.errors import (
     HybridIRError,
     SettingError,
     UnknownNameError,
+    one_line,
     suggest,
 )
-from hybridir_mteb.files.remote import diagnose
+from hybridir_mteb.files.remote import diagnose, quiet
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.paths import with_home
 
@@ -195,29 +196,41 @@ def load_base(
     check_base(base)
     folder = local_folder(base)
     try:
-        if folder is not None:
-            return _load_folder(folder, device, kwargs)
-        known = MODEL_REGISTRY.get(base)
-        if known is None:
-            known = get_model_meta(base, revision, fetch_from_hf=True)
-        # The loader decides whether it has the revision: the registry knows the newest only.
-        meta = known.model_copy(update={"revision": revision or known.revision})
-        return meta.load_model(device=device, **kwargs)  # type: ignore[arg-type]  # MTEB passes int
-    except TypeError as error:
-        if not kwargs:
-            raise
-        raise SettingError(
-            f"{base} cannot be loaded with {', '.join(sorted(kwargs))}: {error}"
-        ) from error
+        with quiet():
+            if folder is not None:
+                return _load_folder(folder, device, kwargs)
+            known = MODEL_REGISTRY.get(base)
+            if known is None:
+                known = get_model_meta(base, revision, fetch_from_hf=True)
+            # The loader decides whether it has the revision: the registry knows the newest only.
+            meta = known.model_copy(update={"revision": revision or known.revision})
+            model = meta.load_model(device=device, **kwargs)  # type: ignore[arg-type]  # MTEB: int
+            if base not in MODEL_REGISTRY:
+                _check_loaded(base, meta.revision, model)
+            return model
     except HybridIRError:
         raise
     except Exception as error:  # other people's loaders, and the hub's client, raise anything
+        if isinstance(error, TypeError) and kwargs:
+            raise SettingError(
+                f"{base} cannot be loaded with {', '.join(sorted(kwargs))}: {one_line(error)}"
+            ) from error
         cause, remedy = diagnose(error)
         raise DataUnavailableError(
             f"{base} cannot be loaded: {cause}. {remedy and f'To have it: {remedy}. '}"
             "'hybridir models list' shows encoders that are here; a folder of a "
             "sentence-transformers model works too"
         ) from error
+
+
+def _check_loaded(base: str, revision: str | None, model: Any) -> None:
+    """Refuse another kind of model that MTEB, which knows nothing of it, took for a bi-encoder."""
+    from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
+
+    from hybridir_mteb.encoders.kinds import refuse_other_files
+
+    if isinstance(model, SentenceTransformerEncoderWrapper):
+        refuse_other_files(base, revision=revision, local_files_only=True)
 
 
 def check_base(base: str) -> None:
@@ -324,7 +337,7 @@ def _of_sentence_transformer(
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 
     from hybridir_mteb.adapters.mteb.models import SentenceEncoder
-    from hybridir_mteb.encoders.token_budget import is_plain
+    from hybridir_mteb.encoders.sentence import is_plain
 
     if is_plain(model):
         return SentenceEncoder(model)

@@ -17,7 +17,8 @@ from hybridir_mteb.debias.detect import MACRO, iso_639
 from hybridir_mteb.debias.fitted import FittedDebiaser
 from hybridir_mteb.encoders.encoder import Role
 from hybridir_mteb.encoders.kinds import refuse_other_kinds
-from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder, role_prompt
+from hybridir_mteb.encoders.sentence import role_prompt
+from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
 from hybridir_mteb.errors import MESSAGE_LIMIT, EmbeddingError, SettingError, one_line, quoted
 from hybridir_mteb.ranking.arrays import FloatMatrix
 
@@ -51,7 +52,10 @@ def as_matrix(output: Any, model: object) -> FloatMatrix:
     """
     try:
         if isinstance(output, torch.Tensor):
-            output = output.detach().float().cpu().numpy()
+            output = output.detach().cpu()
+            output = (output if output.is_complex() else output.float()).numpy()
+        if np.iscomplexobj(output):
+            raise TypeError("complex numbers")  # NumPy would drop a part of each
         return np.asarray(output, dtype=np.float32)
     except (TypeError, ValueError, RuntimeError) as error:
         raise EmbeddingError(

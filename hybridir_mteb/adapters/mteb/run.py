@@ -18,11 +18,21 @@ from hybridir_mteb.adapters.mteb.load import load_base
 from hybridir_mteb.adapters.mteb.models import check_encoder
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.task import CollectionTask, check_subsets
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import (
+    DataFormatError,
+    HybridIRError,
+    PluginError,
+    SettingError,
+    printable,
+    quoted,
+)
 from hybridir_mteb.files import write_text
+from hybridir_mteb.files.json_text import read_json_object
+from hybridir_mteb.files.numbers import whole
 from hybridir_mteb.files.remote import reached
 from hybridir_mteb.files.room import check_folder as check_writable
 from hybridir_mteb.files.room import check_room
+from hybridir_mteb.measures.measure import FAILED
 from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.trec import write_qrels, write_run
 
@@ -73,32 +83,68 @@ def search(
         SettingError: An option that makes no sense, or a folder that holds another search.
         UnknownNameError: No such encoder, task or subset.
         DataUnavailableError: The encoder or the data cannot be had.
-        DataFormatError: An id that a run cannot hold.
+        DataFormatError: An id that a run cannot hold, or that occurs twice.
+        NoSpaceError: The disk is full; what was measured is told before.
+        PluginError: A measure failed; all others are told and written before.
         TypeError: There is no option of a name.
     """
     if unknown := set(options) - set(RunOptions.__annotations__):
         raise TypeError(f"search() has no option {', '.join(sorted(unknown))}")
-    depth, precision = options.get("depth", DEPTH), options.get("precision")
-    if depth < 1:
-        raise SettingError(f"depth={depth} (--depth): give 1 or more")
+    depth = _checked(options.get("depth", DEPTH))
     searched = _searched(task, options)
     folder, named = Path(output), {"encoder": encoder, "task": task}
     former = check_folder(folder, named)
     searched.load_data()
     _check_files(searched, folder, depth)
-    model = _loaded(encoder, options.get("device"), precision)
+    model = _loaded(encoder, options.get("device"), options.get("precision"))
     record = {**named, **_record(searched, model), "depth": depth}
-    found = former.pop("subsets", {})
-    if former != record or not isinstance(found, dict):
-        found = {}  # made in another way
+    found = _of_before(former, record)
     for name in searched.hf_subsets:
         result = searched.search_subset(model, name, depth, ENCODE_KWARGS)
-        write_run(folder / f"{name}.trec", result.run, encoder)
-        write_qrels(folder / f"{name}.qrels", result.qrels)
         found[name] = result.scores
-        content = json.dumps({**record, "subsets": found}, indent=1, allow_nan=False)
-        write_text(folder / MEASURES_FILE, content + "\n")
+        try:
+            _write(folder, name, {**record, "subsets": found}, result)
+        except (HybridIRError, OSError):
+            yield name, result  # what was measured is told before what failed
+            raise
         yield name, result
+    _tell_failures({name: found[name] for name in searched.hf_subsets})
+
+
+def _of_before(former: dict[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """The measures of each subset that an earlier search wrote in the same way."""
+    found = former.pop("subsets", {})
+    return found if former == record and isinstance(found, dict) else {}
+
+
+def _checked(depth: int) -> int:
+    if isinstance(depth, float) or (whole(depth) or 0) < 1:
+        raise SettingError(f"depth={quoted(depth, 80)} (--depth): give 1 or more")
+    return depth
+
+
+def _write(folder: Path, subset: str, record: Mapping[str, Any], found: SubsetRun) -> None:
+    """The measures first: they are small, and what cannot be had again without encoding."""
+    content = json.dumps(record, indent=1, allow_nan=False)
+    write_text(folder / MEASURES_FILE, content + "\n")
+    write_run(folder / f"{subset}.trec", found.run, record["encoder"])
+    write_qrels(folder / f"{subset}.qrels", found.qrels)
+
+
+def _tell_failures(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise, once all is written, if a measure failed in a subset.
+
+    Raises:
+        PluginError: One did.
+    """
+    broken = [
+        f"{subset}: {name}: {why}"
+        for subset, scores in found.items()
+        for name, why in scores.get("not_applicable", {}).items()
+        if why.startswith(FAILED)
+    ]
+    if broken:
+        raise PluginError(f"all but this was measured: {'; '.join(broken)}")
 
 
 def _loaded(encoder: str, device: str | None, precision: str | None) -> Any:
@@ -194,14 +240,14 @@ def check_folder(folder: Path, record: Mapping[str, str]) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        held = read_json_object(path)
         former = {name: str(held[name]) for name in record}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, DataFormatError, KeyError) as error:
         raise SettingError(f"{path} is no file of this command; give another --output") from error
     if former != record:
         raise SettingError(
-            f"{folder} holds the search of {former['encoder']} on {former['task']}; give another "
-            "--output"
+            f"{folder} holds the search of {printable(former['encoder'], 100)} on "
+            f"{printable(former['task'], 100)}; give another --output"
         )
     return held
 

@@ -147,6 +147,24 @@ def _missing(encoder: Encoder, part: CollectionPart, dtype: str) -> int:
     return more + max((expected or 0) - kept, 0)
 
 
+def check_parts(encoder: Encoder, parts: Sequence[CollectionPart], dtype: str) -> None:
+    """Look at the ids of those languages that are not encoded yet.
+
+    Args:
+        encoder: The encoder.
+        parts: The languages.
+        dtype: ``float32`` or ``float16``, of the vectors on disk.
+
+    Raises:
+        DataFormatError: An id occurs twice or is no text.
+    """
+    while isinstance(encoder, Debiased):
+        encoder = encoder.base
+    for part in parts:
+        if not _folder(_shards_of(encoder), encoder, part, dtype).complete:
+            check_passage_ids(part.passages)
+
+
 def known_dimension(encoder: Encoder) -> int | None:
     """Of the embeddings, if the network says so before it encodes anything."""
     while isinstance(encoder, Debiased):
@@ -176,5 +194,4 @@ def _fill(folder: ShardFolder, encoder: Encoder, part: CollectionPart, dimension
 
         fill_rows(folder, below.n_passages, below.ids, debias, label=label)
         return
-    check_passage_ids(source)
     fill(folder, source, lambda texts: encoder.batches(texts, ROLE), label=label, expected=expected)

@@ -18,7 +18,7 @@ from hybridir_mteb.adapters.mteb.pool import (
     ShardPool,
     TablePool,
 )
-from hybridir_mteb.adapters.mteb.shards import check_room, known_dimension
+from hybridir_mteb.adapters.mteb.shards import check_parts, check_room, known_dimension
 from hybridir_mteb.collections.collection import Grade, passage_id
 from hybridir_mteb.encoders.encoder import Encoder
 from hybridir_mteb.plugins.settings import Subset
@@ -82,19 +82,24 @@ class SubsetView:
         pool.device, pool.label = self._task.device, self._label
         return pool
 
-    def check_room(self, encoder: Encoder) -> None:
-        """Refuse passages that the disk cannot hold, if their dimension is known.
+    def check(self, encoder: Encoder, *, plain: bool) -> None:
+        """Refuse passages that cannot be kept in shards, before anything is encoded.
 
         Args:
             encoder: Is to embed them.
+            plain: Whether nothing but the encoder decides on their dimension.
 
         Raises:
-            SettingError: The disk is too small.
+            DataFormatError: An id that occurs twice.
+            SettingError: The disk is too small, if the dimension is known.
         """
-        dimension = None if self._task.spec.parallel else known_dimension(encoder)
+        if self._task.spec.parallel:
+            return
+        parts, dtype = list(self._parts.values()), self._task.shard_dtype or paths.shard_dtype()
+        check_parts(encoder, parts, dtype)
+        dimension = known_dimension(encoder) if plain else None
         if dimension is not None:
-            dtype = self._task.shard_dtype or paths.shard_dtype()
-            check_room(encoder, list(self._parts.values()), dtype, dimension)
+            check_room(encoder, parts, dtype, dimension)
 
     def unembedded(self) -> SearchedPool:
         """The pool for a model that searches by itself."""

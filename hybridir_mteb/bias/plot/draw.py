@@ -75,6 +75,18 @@ def check_suffix(path: Path) -> str:
     return suffix
 
 
+def check_drawing() -> None:
+    """Whether anything can be drawn here.
+
+    Raises:
+        DataUnavailableError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib import rc_context  # noqa: F401 -- is it there?
+    except ImportError as error:
+        raise DataUnavailableError(missing("drawing", "matplotlib", "plot")) from error
+
+
 def write_plot(report: BiasReport, path: Path, title: str, *, matrix: str = DEFAULT_MATRIX) -> None:
     """Draw a report: language pairs, rank distances by query language, what stands first.
 
@@ -94,10 +106,7 @@ def write_plot(report: BiasReport, path: Path, title: str, *, matrix: str = DEFA
     suffix, title = check_suffix(path), printable(title)
     if matrix not in MATRICES:
         raise SettingError(f"no matrix {matrix!r}: there are {', '.join(MATRICES)}")
-    try:
-        from matplotlib import rc_context  # noqa: F401 -- is it there?
-    except ImportError as error:
-        raise DataUnavailableError(missing("drawing", "matplotlib", "plot")) from error
+    check_drawing()
     panels = _panels(report, matrix)
     if suffix == ".html":
         with drawing():

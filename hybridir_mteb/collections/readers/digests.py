@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,9 +51,15 @@ def content_digest(files: Sequence[Path]) -> str:
     Raises:
         DataUnavailableError: A file is missing.
     """
+    names = [path.name for path in files]
+    return joint_digest(zip(names, digests_of(files), strict=True))
+
+
+def joint_digest(digests: Iterable[tuple[str, str]]) -> str:
+    """One hex sha256 of the names and digests of files; folders in a name play no part."""
     total = hashlib.sha256()
-    for path, digest in zip(files, digests_of(files), strict=True):
-        total.update(f"{path.name}\0{digest}\n".encode())
+    for name, digest in digests:
+        total.update(f"{name.rpartition('/')[2]}\0{digest}\n".encode())
     return total.hexdigest()
 
 

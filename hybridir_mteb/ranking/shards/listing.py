@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.errors import DataFormatError, plain_logger
 from hybridir_mteb.files import sweep
 from hybridir_mteb.ranking.shards.folder import MANIFEST, ShardFolder
 from hybridir_mteb.ranking.shards.key import key_of
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 TEMPORARY = "temporary"  # of models that have no fingerprint
 
@@ -101,7 +100,7 @@ def clear_corpora(folder: Path) -> int:
         Bytes freed.
     """
     freed = sweep(folder)
-    for file in folder.glob("*.arrow"):
+    for file in [*folder.glob("*.arrow"), *folder.glob("*.arrow.json")]:
         freed += file.stat().st_size
         file.unlink()
     return freed

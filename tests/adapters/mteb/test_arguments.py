@@ -209,6 +209,18 @@ def test_mteb_files_what_it_says_and_leaves_the_ordinary_result(wrapper, model, 
     assert binary != plain
 
 
+def test_it_is_said_once_what_mteb_files_as_ordinary_results(model, toy, tmp_path, caplog):
+    task = tasks_of(toy)(Setting.MONOLINGUAL)
+    for at in ("a", "b"):
+        evaluate(model, task, tmp_path / at, encode_kwargs={"truncate_dim": 8})
+    said = [one.getMessage() for one in caplog.records if "ordinary" in one.getMessage()]
+    assert len(said) == 2  # once for each run, of three subsets
+    assert "with truncate_dim in encode_kwargs" in said[0]
+    caplog.clear()
+    evaluate(model, task, tmp_path / "c", encode_kwargs={"precision": "binary"})
+    assert not [one for one in caplog.records if "ordinary" in one.getMessage()]
+
+
 def test_a_streamed_collection_refuses_ranges_of_all_passages(model, tmp_path):
     wrapped = SentenceEncoder(model)
     wrapped.mteb_model_meta = meta("test/tiny")

@@ -194,10 +194,11 @@ def test_clearing_leaves_what_is_no_shard_folder(tmp_path):
 def test_tables_of_passages_are_shown_and_cleared():
     folder = paths.corpora_dir()
     folder.mkdir(parents=True)
-    for name in ("a.arrow", left_by_a_killed_process(folder / "b.arrow").name, "mine.txt"):
+    killed = left_by_a_killed_process(folder / "b.arrow").name
+    for name in ("a.arrow", "a.arrow.json", killed, "mine.txt"):
         (folder / name).write_bytes(bytes(1_000_000))
-    assert "0.003 GB of passages as tables" in run("cache", "info")
-    assert "freed 0.002 GB" in run("cache", "clear", "--shards")
+    assert "0.004 GB of passages as tables" in run("cache", "info")
+    assert "freed 0.003 GB" in run("cache", "clear", "--shards")
     assert [file.name for file in folder.iterdir()] == ["mine.txt"]
 
 

@@ -175,6 +175,9 @@ def test_files_are_in_the_order_of_their_numbers(tmp_path):
         (["docs-1.jsonl", "docs-01.jsonl"], "have the same number"),
         (["a.jsonl", "b.jsonl"], "no number in the name"),
         (["x-00000-of-00002.parquet"], "file 1 of the numbered files"),
+        (["docs-0.jsonl", f"docs-{10**18}.jsonl"], "file 1 of the numbered files"),
+        (["x-00000-of-99999999999999.parquet"], "file 1 of the numbered files"),
+        (["docs-0.jsonl", "docs-٣.jsonl"], "no number in the name"),
     ],
 )
 def test_a_gap_in_the_numbers_is_refused(tmp_path, names, said):

@@ -211,6 +211,14 @@ def test_a_damaged_archive_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("read", [read_run, read_qrels, read_language_map])
+def test_utf_16_without_a_mark_is_no_utf_8(tmp_path, read):
+    path = tmp_path / "wide"
+    path.write_bytes("q1\tde\n".encode("utf-16-be"))
+    with pytest.raises(DataFormatError, match=r"wide:1: a NUL character; is the file in UTF-16\?"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [read_run, read_qrels, read_language_map])
 def test_files_that_cannot_be_read_are_named(tmp_path, read):
     with pytest.raises(DataUnavailableError, match=r"none\.txt: no such file"):
         read(tmp_path / "none.txt")
