@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -31,6 +32,7 @@ from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, chec
 
 STATISTICS = "debiaser.safetensors"
 _HEADER = "hybridir"  # one key: safetensors keeps no order among several
+PACKAGE = __name__.partition(".")[0]
 UNKNOWN = -1
 BLOCK = 1 << 16  # embeddings in float64 at a time
 REAL = "buif"  # kinds of NumPy types
@@ -63,11 +65,19 @@ class FittedDebiaser:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex digest of method, statistics and options: what the debiased embeddings depend on."""
+        """Hex digest of method, statistics and options: what the debiased embeddings depend on.
+
+        Methods of plugins are told apart by their code, too; one that cannot be read has another
+        digest in every process.
+        """
         function = self.debiaser.apply
         digest = hashlib.blake2b(digest_size=16)
-        head = [self.debiaser.name, getattr(function, "__module__", ""), self.languages]
+        head: list[Any] = [self.debiaser.name, getattr(function, "__module__", ""), self.languages]
         head += [dict(self.options), self.dimension, self.unit_length, sorted(self.debiaser.roles)]
+        if str(head[1]).partition(".")[0] != PACKAGE:
+            from hybridir_mteb.encoders.values import code_of  # loads torch
+
+            head.append(code_of(function) or uuid4().hex)
         digest.update(json.dumps(head, sort_keys=True, default=repr).encode())
         for role, arrays in sorted(self.tensors.items()):
             for name, array in sorted(arrays.items()):

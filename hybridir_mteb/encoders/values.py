@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import logging
 import re
 import sys
@@ -260,6 +261,15 @@ def _files_of(module: ModuleType) -> str:
     except OSError as error:
         raise UnseenError(f"the module {module.__name__}") from error
     return digest.hexdigest()
+
+
+def code_of(function: Any) -> str | None:
+    """Digest of a function, of what it holds and of what it calls; None if it cannot be read."""
+    try:
+        text = json.dumps(Values().of(function))
+    except UnseenError:
+        return None
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def foreign_code(kind: type) -> list[tuple[str, Any]]:

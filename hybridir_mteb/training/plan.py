@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from hybridir_mteb.training.sources.questions import read_questions
 
 logger = logging.getLogger(__name__)
 
+COMMIT = re.compile("[0-9a-f]{40}")
 BACKBONE = "backbone.json"  # in a run's folder
 OF_EVERY_METHOD: dict[str, OptionValue] = {
     "batches": "",
@@ -158,20 +160,36 @@ def make_plan(
             f"{FEWEST_HELD_OUT} held-out items: lower held_out_every (it is "
             f"{recipe.held_out_every}), or add documents"
         )
-    plan = Plan(
-        recipe,
-        backbone,
-        recipe.revision or backbone.revision or pinned(recipe.weights or backbone.hub_id),
-        method,
-        options,
-        tuple(train),
-        tuple(held_out),
-        tuple(leaks),
-        tuple(known.checked),
-        tuple(known.not_at_hand),
-        digest_of_weights(recipe.weights),
+    return _checked(
+        Plan(
+            recipe,
+            backbone,
+            recipe.revision or backbone.revision or pinned(recipe.weights or backbone.hub_id),
+            method,
+            options,
+            tuple(train),
+            tuple(held_out),
+            tuple(leaks),
+            tuple(known.checked),
+            tuple(known.not_at_hand),
+            digest_of_weights(recipe.weights),
+        )
     )
+
+
+def _checked(plan: Plan) -> Plan:
+    """The plan, if its options can be had, and its weights are of a commit, no branch or tag.
+
+    Raises:
+        SettingError: They cannot, or are not.
+    """
     plan.pattern()  # refuses impossible options before anything is loaded
+    if plan.digest is None and not COMMIT.fullmatch(plan.revision or "0" * 40):
+        place = plan.recipe.weights or plan.backbone.hub_id
+        raise SettingError(
+            f"revision {quoted(plan.revision)} of {place} may name other weights tomorrow: give "
+            "the commit, 40 hexadecimal digits"
+        )
     return plan
 
 
@@ -260,6 +278,8 @@ def run_folder(plan: Plan, devices: int = 1) -> Path:
     weights = str(paths.with_home(recipe.weights).resolve()) if recipe.weights else ""
     parts = [recipe.model_dump_json(), weights, str(devices)]
     parts += [content_hash(source) for source in (*plan.train, *plan.held_out)]
+    if plan.revision not in {recipe.revision, plan.backbone.revision}:
+        parts.append(str(plan.revision))  # of MTEB, whose next release may name another
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return runs_dir() / f"{recipe.backbone}-{recipe.method}-{digest}"
 

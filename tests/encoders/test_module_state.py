@@ -25,6 +25,7 @@ from hybridir_mteb.adapters.mteb.models import SentenceEncoder
 from hybridir_mteb.encoders.fingerprint import module_fingerprint, weights_stamp
 from hybridir_mteb.encoders.module_state import is_patched, module_state
 from hybridir_mteb.encoders.token_budget import TokenBudgetEncoder
+from hybridir_mteb.encoders.values import code_of
 
 TEXTS = ["w1 w2 w3", " ".join(WORDS), "w7"]
 Change = Callable[[Any], object]
@@ -327,3 +328,13 @@ def test_vectors_of_a_model_in_training_are_without_dropout(folder):
     model = load(folder)
     expected = TokenBudgetEncoder(model).encode(TEXTS)
     np.testing.assert_array_equal(TokenBudgetEncoder(model.train()).encode(TEXTS), expected)
+
+
+def scaled_by(factor: float) -> Any:
+    return lambda vectors, numbers, tensors: vectors * factor
+
+
+def test_code_is_known_by_what_it_computes():
+    assert code_of(scaled_by(2.0)) == code_of(scaled_by(2.0))
+    assert code_of(scaled_by(2.0)) != code_of(scaled_by(3.0))
+    assert code_of(iter([1]).__next__) is None
