@@ -105,5 +105,5 @@ def test_a_damaged_header_of_a_debiaser(tmp_path, header):
 def test_the_message_says_what_is_wrong(whole, tmp_path):
     folder = shutil.copytree(whole, tmp_path / "folder")
     (folder / "config.json").write_text("null")
-    with pytest.raises(DataUnavailableError, match=r"cannot be loaded: .*check its files"):
+    with pytest.raises(DataUnavailableError, match=r"cannot be loaded: .*Check its files"):
         load_backbone(XLMR, weights=str(folder))
