@@ -387,7 +387,7 @@ WORDS = ("mteb", "run", "-m", "pins/words", "-t", STREAMED, "--output-folder", "
 
 def of_words(home: Path) -> Any:
     """The results of the model that searches."""
-    from pin_runs import settled
+    from end_to_end.pin_runs import settled
 
     (path,) = (home / "out").rglob(f"{STREAMED}.json")
     return settled(json.loads(path.read_text()))

@@ -12,7 +12,7 @@ from errno import EFBIG, ENOSPC
 from pathlib import Path
 from typing import Any
 
-from pin_runs import digest, settled, tree
+from end_to_end.pin_runs import digest, settled, tree
 from toys.beir import toy_set, write_folder
 from toys.training import write_parallel_jsonl, write_tiny_xlmr
 

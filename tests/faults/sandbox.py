@@ -201,6 +201,7 @@ class Process:
             os._exit(code)
 
     def _set_up(self, box: Sandbox) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.environ.update(box.variables())
         os.chdir(box.home)
         for number, name in ((1, "out"), (2, "err")):
