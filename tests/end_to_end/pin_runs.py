@@ -194,7 +194,7 @@ class Runs:
     def searched(self, place: str, suffix: str = "") -> dict[str, Any]:
         """Files of ``hybridir search``: the measures whole, the others as digests."""
         folder = self.folder / place
-        measures = settled(json.loads((folder / "measures.json").read_text()))
+        measures = settled(unsealed(folder / "measures.json"))
         files = {name: sha for name, sha in tree(folder).items() if name != "measures.json"}
         runs = {f"{n}{suffix if n.endswith('.trec') else ''}": sha for n, sha in files.items()}
         return {"measures": measures, "files": runs}

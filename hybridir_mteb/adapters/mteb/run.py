@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,12 +22,13 @@ from hybridir_mteb.errors import (
     HybridIRError,
     PluginError,
     SettingError,
+    plain_logger,
     printable,
     quoted,
 )
-from hybridir_mteb.files import write_text
 from hybridir_mteb.files.json_text import read_json_object
 from hybridir_mteb.files.numbers import whole
+from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.files.remote import reached
 from hybridir_mteb.files.room import check_folder as check_writable
 from hybridir_mteb.files.room import check_room
@@ -36,9 +36,15 @@ from hybridir_mteb.measures.measure import FAILED
 from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.trec import write_qrels, write_run
 
+logger = plain_logger(__name__)
+
 DEPTH = 1000
 LINE = 50  # bytes of a run's line
 MEASURES_FILE = "measures.json"
+_OF_0_1 = (  # its keys in version 0.1, which had no checksum
+    *("encoder", "task", "encoder_revision", "dataset_revision", "split"),
+    *("main_score", "depth", "subsets"),
+)
 ENCODE_KWARGS = {"batch_size": 32}  # as mteb run has it
 
 
@@ -127,8 +133,7 @@ def _checked(options: RunOptions) -> int:
 
 def _write(folder: Path, subset: str, record: Mapping[str, Any], found: SubsetRun) -> None:
     """The measures first: they are small, and what cannot be had again without encoding."""
-    content = json.dumps(record, indent=1, allow_nan=False)
-    write_text(folder / MEASURES_FILE, content + "\n")
+    write_record(folder / MEASURES_FILE, record)
     write_run(folder / f"{subset}.trec", found.run, record["encoder"])
     write_qrels(folder / f"{subset}.qrels", found.qrels)
 
@@ -232,7 +237,8 @@ def check_folder(folder: Path, record: Mapping[str, str]) -> dict[str, Any]:
         record: Encoder and task of the search.
 
     Returns:
-        What an earlier search of the same encoder and task wrote of itself; empty if none did.
+        What an earlier search of the same encoder and task wrote of itself, without its subsets if
+        the file was changed since; empty if none did.
 
     Raises:
         SettingError: The folder holds those of another encoder or task, or is none.
@@ -242,7 +248,7 @@ def check_folder(folder: Path, record: Mapping[str, str]) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        held = read_json_object(path)
+        held = _unless_damaged(path)
         former = {name: str(held[name]) for name in record}
     except (OSError, DataFormatError, KeyError) as error:
         raise SettingError(f"{path} is no file of this command; give another --output") from error
@@ -252,6 +258,17 @@ def check_folder(folder: Path, record: Mapping[str, str]) -> dict[str, Any]:
             f"{printable(former['task'], 100)}; give another --output"
         )
     return held
+
+
+def _unless_damaged(path: Path) -> dict[str, Any]:
+    """What a search wrote of itself; without the subsets unless the file is as it was written."""
+    try:
+        return read_record(path, _OF_0_1)
+    except DataFormatError as error:
+        held = read_json_object(path)
+        if held.pop("subsets", None):
+            logger.warning("%s: subsets that are not searched now are left out of it", error)
+        return held
 
 
 def mteb_main(arguments: Sequence[str]) -> None:

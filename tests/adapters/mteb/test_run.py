@@ -159,6 +159,18 @@ def test_subsets_of_an_earlier_search_stay_in_the_measures(tmp_path):
     assert list(held()) == ["yo"], "made in another way"
 
 
+def test_measures_that_were_changed_are_not_kept(tmp_path, caplog):
+    first = dict(search("test/hash", MONO, tmp_path, subsets=["sw"]))["sw"].scores
+    path = tmp_path / "measures.json"
+    text = path.read_text()
+    score = f'"ndcg_at_10": {first["ndcg_at_10"]}'
+    assert score in text
+    path.write_text(text.replace(score, '"ndcg_at_10": 0.99'))
+    dict(search("test/hash", MONO, tmp_path, subsets=["yo"]))
+    assert list(json.loads(path.read_text())["subsets"]) == ["yo"]
+    assert "measures.json is damaged: it differs from its checksum: subsets that" in caplog.text
+
+
 def test_the_command_prints_a_table_and_the_cache_shows_the_shards(tmp_path):
     out = run(
         "search", "test/hash", MONO, "--output", str(tmp_path), "--subset", "yo", "--depth", "3"
