@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 from peft import LoraConfig, get_peft_model
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Router, StaticEmbedding
@@ -320,6 +321,7 @@ def test_a_changed_number_far_from_the_sampled_ones_changes_the_stamp():
 def test_a_wrapper_with_a_function_put_into_it_is_told(folder):
     encoder = SentenceEncoder(load(folder))
     assert not is_patched(encoder)
+    assert not is_patched(SentenceTransformerEncoderWrapper(load(folder)))
     encoder.text_batches = lambda texts, kind: iter([([0], np.zeros((1, 8), np.float32))])  # type: ignore[method-assign]
     assert is_patched(encoder)
 
