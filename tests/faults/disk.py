@@ -14,6 +14,7 @@ from typing import Any
 
 from faults.corruptions import difference
 from faults.operations import (
+    FEW,
     OPERATIONS,
     PARALLEL,
     STREAMED,
@@ -74,7 +75,7 @@ def run(box: Sandbox, amount: float, wanted: Callable[[str], bool], seed: int) -
     disk = SmallDisk(box)
     try:
         for operation in (*OPERATIONS, *MORE):
-            if wanted(f"{operation.name}:"):
+            if wanted(f"{operation.name}:") and not (operation.slow and amount < FEW):
                 yield from _fill(box, disk, operation, amount, wanted, seed)
     finally:
         disk.close()

@@ -11,12 +11,11 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from faults.operations import OPERATIONS, Operation, fresh, name_what_mteb_left
+from faults.operations import FEW, OPERATIONS, Operation, fresh, name_what_mteb_left
 from faults.result import Outcome, Result
 from faults.sandbox import Breaks, Ran, Sandbox
 
 NAME = "kills"
-FEW = 0.05  # below this part of the campaign nothing is trained
 
 
 def run(box: Sandbox, amount: float, wanted: Callable[[str], bool], seed: int) -> Iterator[Result]:

@@ -24,6 +24,7 @@ BASE, DEBIASED, TRAINED = "pins/hash", "hybridir/pins__hash+centre", "hybridir/x
 BATCH = 16  # texts: what a killed run on a collection in memory may lose
 SHARD = 8
 STEPS, SAVED = 6, 2
+FEW = 0.05  # below this part of the campaign few things are trained
 OLD_S = 1_700_000_000
 TEXTS = {
     "de": ["das Haus steht am See", "der Hund schläft im Garten", "die Katze trinkt Milch"],

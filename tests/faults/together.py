@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from faults.corruptions import difference
-from faults.operations import BY_NAME, DEBIASED, fresh, hybridir, search
+from faults.operations import BY_NAME, DEBIASED, FEW, fresh, hybridir, search
 from faults.result import Outcome, Result
 from faults.sandbox import Command, Ran, Sandbox
 
@@ -39,9 +39,9 @@ MIXES: tuple[tuple[str, str, int, Sequence[Command], int], ...] = (
 def run(box: Sandbox, amount: float, wanted: Callable[[str], bool], seed: int) -> Iterator[Result]:
     """Start several commands at nearly the same time."""
     for name, operation, count, others, cases in MIXES:
-        if not wanted(f"{name}:"):
-            continue
         of = BY_NAME[operation]
+        if not wanted(f"{name}:") or (of.slow and amount < FEW):
+            continue
         box.put_back()
         of.prepare(box)
         kept = box.keep()
