@@ -9,12 +9,12 @@ PACKAGED_ONLY = HYBRIDIR_MODEL_STORE=$(abspath $(RESULTS))/no-store
 POCKET_TASKS = PocketQARMonolingualRetrieval PocketQARCrossLingualRetrieval PocketQARMultilingualRetrieval
 # Committed scores come from the code that they name, never from an older result file.
 AGAIN = --overwrite-strategy always
-# Test processes; each computes on one core, so that they do not slow one another down.
+# Test processes; tests/conftest.py sets their environment, whatever the user's is.
 WORKERS ?= 2
-PYTEST = OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast lint docs bench bench-scale xquad train-pocket compare-pocket debias-pocket compare-debiasing stats clean
+.PHONY: demo test test-fast lint docs bench bench-scale xquad train-pocket compare-pocket debias-pocket compare-debiasing stats faults clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -94,6 +94,10 @@ compare-debiasing: $(VENV)/.dev
 ## stats: recompute the descriptive statistics of our tasks
 stats: $(VENV)/.dev
 	$(BIN)/python docs/experiments/descriptive_stats.py
+
+## faults: kills, damage, fuzzing, full disks, processes, plugins, names; half an hour; faults.json
+faults: $(VENV)/.dev
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python tests/faults/campaign.py
 
 clean:
 	rm -rf $(VENV) $(RESULTS) site build dist

@@ -10,6 +10,7 @@ from _thread import get_ident
 
 _MTEB = "mteb"
 _BENCHMARKS = "mteb.benchmarks.benchmarks"
+_told: list[str] = []
 
 
 def after_import(name):
@@ -39,10 +40,25 @@ def _register(name, plugins):
 def _safely(act):
     try:
         act()
+    except KeyboardInterrupt:
+        raise
     except BaseException as error:  # a broken plugin must not break mteb
-        if isinstance(error, KeyboardInterrupt):
+        try:
+            _tell(error)
+        except KeyboardInterrupt:
             raise
-        sys.stderr.write(f"hybridir-mteb: not registered: {type(error).__name__}: {error}\n")
+        except BaseException:  # not even that
+            pass
+
+
+def _tell(error):
+    from hybridir_mteb.errors import described
+    from hybridir_mteb.plugins.guard import say
+
+    line = f"not registered: {described(error)}"
+    if line not in _told:
+        _told.append(line)
+        say(line)
 
 
 class _Finder:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Any
 
 MESSAGE_LIMIT = 300  # characters of other people's text in a message
 _JOINERS = "\u200c\u200d"  # parts of words in Persian and Hindi, harmless on a terminal
@@ -28,6 +30,14 @@ class ChecksumError(HybridIRError, ValueError):
 
 class SettingError(HybridIRError, ValueError):
     """An environment variable or option has a value that makes no sense."""
+
+
+class NoSpaceError(SettingError, OSError):
+    """The disk is full, or would be; the message says where, and how much is needed."""
+
+
+class BusyError(HybridIRError):
+    """Another process works in the same place; the message says which."""
 
 
 class EmbeddingError(HybridIRError, ValueError):
@@ -101,7 +111,38 @@ def one_line(error: BaseException, limit: int | None = None) -> str:
         error: The error.
         limit: Number of characters that are kept; by default all.
     """
-    return printable(" ".join(str(error).split()), limit) or type(error).__name__
+    return printable(" ".join(text_of(error).split()), limit) or type_of(error)
+
+
+def described(error: BaseException, limit: int | None = MESSAGE_LIMIT) -> str:
+    """An error's type and message in one line, for errors of other people's code.
+
+    Args:
+        error: The error; its own code may fail to say what it is.
+        limit: Number of characters that are kept; None keeps all.
+    """
+    return printable(" ".join(f"{type_of(error)}: {text_of(error)}".split()), limit)
+
+
+def type_of(value: object) -> str:
+    """The name of a value's type, also where its metaclass says something else."""
+    return str(type.__dict__["__name__"].__get__(type(value)))
+
+
+def text_of(value: object, write: Callable[[Any], str] = str) -> str:
+    """A value as plain text; where its own code fails, what it is.
+
+    Args:
+        value: The value.
+        write: ``str``, or ``repr``.
+    """
+    try:
+        text = write(value)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return f"<{type_of(value)}>"
+    return str.__getitem__(text, slice(None))  # of a subclass, too, the characters alone
 
 
 def printable(text: str, limit: int | None = MESSAGE_LIMIT) -> str:
@@ -127,9 +168,21 @@ def quoted(value: object, limit: int = MESSAGE_LIMIT) -> str:
         value: The value.
         limit: Number of characters that are kept.
     """
-    if isinstance(value, str) and len(value) > limit:
+    if type(value) is str and len(value) > limit:  # isinstance() asks the value itself
         value = value[:limit]  # the repr of a book is a book
-    return printable(repr(value), limit)
+    return printable(text_of(value, repr), limit)
+
+
+def plain_logger(name: str) -> logging.Logger:
+    """A module's logger whose messages hold no control characters, whatever names are in them."""
+    logger = logging.getLogger(name)
+    logger.addFilter(_as_one_line)  # once, however often
+    return logger
+
+
+def _as_one_line(record: logging.LogRecord) -> bool:
+    record.msg, record.args = printable(record.getMessage(), None), ()
+    return True
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from hybridir_mteb.collections.own import register_added
+from hybridir_mteb.plugins.guard import alone
 from hybridir_mteb.plugins.manager import load_plugins
 from hybridir_mteb.plugins.registry import Plugins
 
@@ -19,11 +20,13 @@ def installed_plugins() -> Plugins:
     _waiting.append([])
     try:
         plugins = load_plugins()
-        register_added(plugins)
+        with alone("the collections that were added are skipped", plugins.report):
+            register_added(plugins)
     finally:
         waiting = _waiting.pop()
     for callback in waiting:
-        callback(plugins)
+        with alone("registering", plugins.report):
+            callback(plugins)
     return plugins
 
 

@@ -6,8 +6,9 @@ that say nothing about the collection, why. All take the
 keywords ``measures``, ``mrc_depth``, ``parallel`` and ``resamples``, which
 :class:`~hybridir_mteb.measures.evaluate.Choices` explains.
 
-Languages may be any codes, as long as queries and passages use the same. Equal scores are ordered
-by a hash of the passage id. Scores and embeddings may be tensors of torch.
+Languages may be any codes, as long as queries and passages use the same. Ids, languages and items
+are strings, grades whole numbers and scores finite ones; anything else is refused. Equal scores are
+ordered by a hash of the passage id. Scores and embeddings may be tensors of torch.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Unpack, cast
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, quoted
 from hybridir_mteb.measures.evaluate import Choices, Options, evaluate
 from hybridir_mteb.measures.report import BiasReport
 from hybridir_mteb.ranking.arrays import (
@@ -32,6 +33,7 @@ from hybridir_mteb.ranking.arrays import (
     distinct,
 )
 from hybridir_mteb.ranking.exact import Scorer
+from hybridir_mteb.ranking.given import check_sequence, columns_of
 from hybridir_mteb.ranking.judgements import Judgements, judgements_of, run_lengths
 from hybridir_mteb.ranking.matrices import MatrixScorer, as_array
 from hybridir_mteb.ranking.scorers import DenseScorer, RunScorer
@@ -122,13 +124,16 @@ def of_embeddings(
             queries or passages.
         UnknownNameError: There is no measure of a name.
     """
-    if similarity not in set(Similarity):
+    if not isinstance(similarity, str) or similarity not in set(Similarity):
         raise SettingError(
-            f"similarity {similarity!r}: choose from {', '.join(Similarity)}, or give of_scores "
-            "a matrix"
+            f"similarity {quoted(similarity, 80)}: choose from {', '.join(Similarity)}, or give "
+            "of_scores a matrix"
         )
     judged, chosen = _judgements(relevant, query_languages, passage_languages, options)
     vectors, asked = as_array(passages, "passages"), as_array(queries, "queries")
+    for name, array in (("queries", asked), ("passages", vectors)):
+        if array.ndim != 2:
+            raise SettingError(f"{name} have shape {array.shape}; expected (n, dimension)")
     rows = judged.rows_by_item  # translations side by side, as rank correlation wants them
     if len(asked) == len(rows) and not np.array_equal(rows, np.arange(len(rows))):
         judged, asked = judged.take(rows), asked[rows]
@@ -245,12 +250,10 @@ def _judgements(
     ids, items = options.pop("passage_ids", None), options.pop("items", None)
     left: Choices = options
     chosen = Options(**left)
-    try:
-        relevance = relevant if isinstance(relevant, Relevance) else Relevance.from_lists(relevant)
-    except (TypeError, ValueError) as error:
-        raise SettingError(
-            f"relevant: expected the columns of the relevant passages of each query ({error})"
-        ) from error
+    relevance = relevant
+    if not isinstance(relevance, Relevance):
+        relevance = Relevance.from_lists(columns_of(relevance))
+    check_sequence(passage_languages, "passage_languages")
     if ids is None:
         ids = list(map(str, range(len(passage_languages))))
     judged = Judgements.of_lists(relevance, query_languages, passage_languages, ids, items)

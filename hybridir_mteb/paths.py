@@ -7,7 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, printable, quoted
+from hybridir_mteb.files.numbers import written_number
 
 PACKAGE = Path(__file__).parent
 DATA = PACKAGE / "data"  # what ships with the package
@@ -24,10 +25,30 @@ SHARD_DTYPE_VARIABLE = "HYBRIDIR_SHARD_DTYPE"
 SHARD_DTYPES = ("float32", "float16")
 
 
+def with_home(path: str | Path, named: str = "") -> Path:
+    """A path whose ``~`` or ``~user`` is the home it stands for.
+
+    Args:
+        path: As a user gives it.
+        named: The variable or option that gives it, for the message.
+
+    Raises:
+        SettingError: There is no such user, or nobody knows the home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        given = f"{named}={path}" if named else str(path)
+        raise SettingError(
+            f"{printable(given)}: the home folder that ~ stands for is not known; give the path "
+            "from / on"
+        ) from error
+
+
 def _named(variable: str) -> Path | None:
     """The folder that an environment variable names."""
     value = os.environ.get(variable)
-    return Path(value).expanduser() if value else None
+    return with_home(value, variable) if value else None
 
 
 def _data_dir() -> Path:
@@ -86,13 +107,10 @@ def embedding_store_limit() -> int:
         SettingError: The variable does not hold a positive number.
     """
     raw = os.environ.get(STORE_LIMIT_VARIABLE, str(DEFAULT_STORE_LIMIT_GB))
-    try:
-        gigabytes = float(raw)
-    except ValueError:
-        gigabytes = -1.0
-    if not 0 < gigabytes < float("inf"):
+    gigabytes = written_number(raw)
+    if gigabytes is None or gigabytes <= 0:
         raise SettingError(
-            f"{STORE_LIMIT_VARIABLE}={raw!r}: expected a positive number of gigabytes"
+            f"{STORE_LIMIT_VARIABLE}={quoted(raw, 80)}: expected a positive number of gigabytes"
         )
     return int(gigabytes * 1e9)
 
@@ -111,6 +129,6 @@ def shard_dtype() -> str:
     value = os.environ.get(SHARD_DTYPE_VARIABLE) or SHARD_DTYPES[0]
     if value not in SHARD_DTYPES:
         raise SettingError(
-            f"{SHARD_DTYPE_VARIABLE}={value!r}: expected one of {', '.join(SHARD_DTYPES)}"
+            f"{SHARD_DTYPE_VARIABLE}={quoted(value, 80)}: expected one of {', '.join(SHARD_DTYPES)}"
         )
     return value

@@ -1,17 +1,24 @@
-"""Fixtures that several test modules share."""
+"""Fixtures that several test modules share, and the one place that sets the tests' environment."""
 
 import os
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from toys.collections import toy_collection
+from toys import offline
 
-from hybridir_mteb import cli
-from hybridir_mteb.collections.collection import ParallelCollection
+offline.isolate()  # before anything is imported that reads the environment
+
+from hypothesis import settings  # noqa: E402
+from toys.collections import toy_collection  # noqa: E402
+
+from hybridir_mteb import _bootstrap, cli  # noqa: E402
+from hybridir_mteb.collections.collection import ParallelCollection  # noqa: E402
+
+_bootstrap.install()  # the startup file may have found HYBRIDIR_AUTOLOAD=0
 
 # Deadlines would fail tests on a busy machine without saying anything about the code.
 settings.register_profile("default", deadline=None)
@@ -30,6 +37,20 @@ LONGEST_FIRST = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Where file names are ASCII, which a running process keeps, a new one runs the tests."""
+    if sys.getfilesystemencoding() == "utf-8" or getattr(config.option, "numprocesses", 0):
+        return None
+    given = config.invocation_params
+    return subprocess.call([sys.executable, "-m", "pytest", *given.args], cwd=given.dir)
+
+
+def pytest_configure() -> None:
+    """Warnings are pytest's matter; set here, since it undoes what is set at import."""
+    offline.forget_warnings()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order the files, not the tests of a file, where pytest-xdist runs them."""
     if hasattr(config, "workerinput"):
@@ -38,12 +59,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's cache or encoders; nothing goes to the hub."""
+def _own_places(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """A new cache and store for each test; one that tried to leave the machine fails."""
     monkeypatch.setenv("HYBRIDIR_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path_factory.mktemp("store")))
     monkeypatch.setenv("HYBRIDIR_COLLECTIONS", str(tmp_path_factory.mktemp("collections")))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    yield
+    if refused := offline.attempts():
+        pytest.fail(f"connections were refused:\n{refused}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,20 @@
 """Messages show other people's text in one line, as it is, and not too much of it."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toys.hostile import EVERYTHING, Unreadable
 
-from hybridir_mteb.errors import MESSAGE_LIMIT, one_line, printable, quoted
+from hybridir_mteb.errors import (
+    MESSAGE_LIMIT,
+    described,
+    one_line,
+    plain_logger,
+    printable,
+    quoted,
+    text_of,
+    type_of,
+)
 
 
 @given(st.text())
@@ -31,3 +42,41 @@ def test_long_text_is_cut():
 def test_a_message_is_one_line_and_never_empty():
     assert one_line(ValueError("a\n  b\x1b[0m")) == r"a b\x1b[0m"
     assert one_line(ValueError("\n")) == "ValueError"
+
+
+@pytest.mark.parametrize("error", EVERYTHING, ids=type_of)
+def test_any_error_has_a_text_in_one_line(error):
+    for text in (quoted(error), printable(text_of(error)), described(error), one_line(error, 300)):
+        assert text.isprintable()
+        assert len(text) < 5 * 300
+    assert described(error).startswith(f"{type_of(error)}:")
+
+
+def test_what_cannot_be_read_is_named_by_its_type():
+    assert quoted(Unreadable()) == "<Unreadable>"
+
+
+def test_an_interrupt_is_no_text():
+    class Interrupting:
+        def __str__(self) -> str:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        text_of(Interrupting())
+
+
+def test_a_text_that_is_no_plain_one_is_its_characters():
+    class Sly(str):
+        __slots__ = ()
+
+        def isprintable(self) -> bool:
+            return True
+
+    assert printable(text_of(Sly("\x1b[31m"))) == "\\x1b[31m"
+
+
+def test_what_is_logged_holds_no_control_characters(caplog):
+    logger = plain_logger("hybridir_mteb.tested")
+    assert plain_logger("hybridir_mteb.tested").filters == logger.filters
+    logger.warning("%s is %d%% full", "a\n\x1b[31m", 7)
+    assert [record.getMessage() for record in caplog.records] == ["a\\n\\x1b[31m is 7% full"]

@@ -32,6 +32,13 @@ PERMITTED = {
 }
 
 
+# Who may call Python's reader of JSON: what it reads, the package or a library wrote just before.
+JSON_READERS = {
+    "encoders/fingerprint.py",
+    "files/record.py",
+}
+
+
 @cache
 def sources() -> dict[str, str]:
     """Name -> text of every module; names of the package are relative to it."""
@@ -81,6 +88,30 @@ def test_numpy_is_imported_before_its_parts():
         if (found := parts.search(text)) and "\nimport numpy as np\n" not in text[: found.start()]
     }
     assert early == set()
+
+
+def json_calls(text: str) -> list[str]:
+    """Calls of ``json.load`` and ``json.loads``, by whatever import."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module == "json":
+            found += [alias.name for alias in node.names if alias.name in {"load", "loads"}]
+        if isinstance(node, ast.Attribute) and node.attr in {"load", "loads"}:
+            found += [node.attr] if ast.unparse(node.value) == "json" else []
+    return found
+
+
+def test_json_is_read_by_the_one_reader():
+    """``files/json_text.py`` names file and line, and refuses what Python takes for JSON."""
+    callers = {name for name, text in sources().items() if json_calls(text)}
+    assert {name for name in callers if not name.startswith("docs/")} - JSON_READERS == set()
+
+
+def test_a_call_of_pythons_reader_is_seen():
+    assert json_calls("import json\njson.loads(text)\n") == ["loads"]
+    assert json_calls("from json import load\n") == ["load"]
+    assert json_calls("read = json.load\n") == ["load"]
+    assert json_calls("import yaml\nyaml.load(text)\njson.dumps({})\n") == []
 
 
 def test_a_function_fits_on_a_screen():

@@ -353,18 +353,22 @@ def test_predictions_that_say_nothing_are_refused(tmp_path):
     with pytest.raises(SettingError, match="none of the 96 judged queries"):
         language_bias.of_predictions(tmp_path)  # takes the multilingual one
     broken = tmp_path / "X_predictions.json"
-    for text in ("{", "[]", '{"de": 3}', '{"de": {"test": [1]}}', '{"de": {}}'):
+    twice = '{"de": {"test": {"q": {"d": 1}, "q": {"d": 2}}}}'
+    for text in (
+        *("{", "[]", '{"de": 3}', '{"de": {"test": [1]}}', '{"de": {}}', "[" * 100_000, twice),
+        *('{"de": {"test": {"q": []}}}', '{"de": {"test": {"q": [["d", 1]]}}}'),
+    ):
         broken.write_text(text)
         with pytest.raises(DataFormatError, match=r"X_predictions\.json"):
             language_bias.of_predictions(broken)
-    for score in ("NaN", "Infinity", '"high"', "null", "[1]"):
+    for score in ("NaN", "1e999", "Infinity", '"high"', "null", "[1]", "true", "9" * 400):
         broken.write_text(f'{{"de": {{"test": {{"q": {{"d": {score}}}}}}}}}')
         message = r"X_predictions\.json: the score .* of document 'd' for query 'q' is not a finite"
         with pytest.raises(DataFormatError, match=message):
             language_bias.of_predictions(broken)
     packed = tmp_path / "X_predictions.json.gz"
     packed.write_text("{}")
-    with pytest.raises(DataFormatError, match=r"X_predictions\.json\.gz: not a prediction file"):
+    with pytest.raises(DataFormatError, match=r"X_predictions\.json\.gz: .* gzip file is damaged"):
         language_bias.of_predictions(packed)
     broken.write_text('{"de": {"test": {"q": {"d": 1}}}, "en": {"test": {"q": {"d": 1}}}}')
     with pytest.raises(DataFormatError, match="query 'q' is in several subsets"):
@@ -821,6 +825,33 @@ def test_a_scorer_is_asked_in_blocks_and_a_relevance_is_taken_as_it_is():
         ({"scores": np.zeros(3)}, "scores have shape (3,)"),
         ({"mrc_depth": -1}, "mrc_depth=-1 (--mrc-depth): give 0 or more"),
         ({"resamples": -1}, "resamples=-1 (--resamples): give 0 or more"),
+        ({"query_languages": 7}, "query_languages: expected a list, got 7"),
+        ({"query_languages": "deendeendeende!"}, "query_languages: expected a list, got 'deen"),
+        ({"passage_languages": {"de": 1}}, "passage_languages: expected a list, got {'de': 1}"),
+        ({"passage_ids": set("abc")}, "passage_ids: expected a list"),
+        ({"passage_ids": np.array(3)}, "passage_ids: expected a list"),
+        ({"items": 1.5}, "items: expected a list, got 1.5"),
+        ({"measures": 3}, "measures=3: give a list of names"),
+        ({"measures": [3]}, "measures: 3 is no name"),
+        ({"mrc_depth": 2**70}, "give 0 or more, and less than 2**31"),
+        ({"parallel": "false"}, "parallel='false': give True, False or None"),
+        ({"parallel": 0}, "parallel=0: give True, False or None"),
+        ({"measures": "lpr"}, "measures='lpr': give a list of names"),
+        ({"resamples": True}, "resamples=True (--resamples): give 0 or more"),
+        ({"resamples": 2.5}, "resamples=2.5 (--resamples): give 0 or more"),
+        ({"resamples": None}, "resamples=None (--resamples): give 0 or more"),
+        ({"mrc_depth": "3"}, "mrc_depth='3' (--mrc-depth): give 0 or more"),
+        ({"mrc_depth": float("nan")}, "mrc_depth=nan (--mrc-depth): give 0 or more"),
+        ({"items": list(range(15))}, "items: entry 0 is 0; give a string for each"),
+        ({"relevant": [[1.7]] * 15}, "relevant: expected the columns of the relevant"),
+        ({"relevant": [[True]] * 15}, "(True is no column)"),
+        ({"relevant": [["1"]] * 15}, "('1' is no column)"),
+        ({"relevant": [[2**63]] * 15}, "is no column)"),
+        ({"relevant": [3] * 15}, "relevant: expected the columns of the relevant"),
+        ({"relevant": 3}, "relevant: expected the columns of the relevant"),
+        ({"scores": np.ones((15, 27), bool)}, "scores: expected numbers, got bool"),
+        ({"scores": np.full((15, 27), 2**53 + 1)}, "scores: whole numbers beyond 2**53"),
+        ({"passage_ids": [f"\ud800{at}" for at in range(27)]}, "half of a surrogate pair"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(change, message):
@@ -847,6 +878,13 @@ def test_scores_and_embeddings_that_cannot_be_ranked_are_refused():
     vectors = np.ones((27, 2))
     with pytest.raises(EmbeddingError, match="4 queries"):
         language_bias.of_embeddings(vectors[:4], vectors, *TOY.arguments)
+    for wrong in (vectors[0], np.array(1.0), vectors[None]):
+        with pytest.raises(
+            SettingError, match=r"passages have shape .*; expected \(n, dimension\)"
+        ):
+            language_bias.of_embeddings(vectors[:15], wrong, *TOY.arguments)
+    with pytest.raises(SettingError, match=r"similarity \[\]: choose from"):
+        language_bias.of_embeddings(vectors, vectors, *TOY.arguments, similarity=[])
     with pytest.raises(SettingError, match="similarity 'euclidean'"):
         language_bias.of_embeddings(vectors, vectors, *TOY.arguments, similarity="euclidean")
 
@@ -869,6 +907,49 @@ def test_a_run_and_maps_that_do_not_fit_are_refused():
     refused("document 'p:de:0' has the language None", doc_languages={"p:de:0": None})
     same = dict.fromkeys(items, "capital")
     refused("queries 'q:de:0' and 'q:de:1' have the same item and language", items=same)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"qrels": {1: {"p:de:0": 1}}}, "query id 1 is of type int; ids are strings"),
+        ({"qrels": {"q:de:0": {7: 1}}}, "document id 7 is of type int; ids are strings"),
+        ({"qrels": {"q:de:0": ["p:de:0"]}}, "judgements: expected a mapping from queries"),
+        ({"qrels": [("q", "d", 1)]}, "judgements: expected a mapping from queries"),
+        ({"qrels": {"q:de:0": {"p:de:0": True}}}, "the grade True of document 'p:de:0'"),
+        ({"qrels": {"q:de:0": {"p:de:0": "1"}}}, "the grade '1' of document 'p:de:0'"),
+        ({"qrels": {"q:de:0": {"p:de:0": 0.5}}}, "the grade 0.5 of document 'p:de:0'"),
+        ({"qrels": {"q:de:0": {"p:de:0": float("nan")}}}, "the grade nan of document"),
+        ({"qrels": {"q:de:0": {"p:de:0": 1e300}}}, "the grade 1e+300 of document"),
+        ({"run": {1: {"p:de:0": 1.0}}}, "query id 1 is of type int; ids are strings"),
+        ({"run": {"q:de:0": {b"d": 1.0}}}, "document id b'd' is of type bytes; ids are strings"),
+        ({"run": {"q:de:0": [("p:de:0", 1.0)]}}, "the run: expected a mapping from queries"),
+        ({"doc_languages": ["d"]}, "doc_languages (--doc-lang): expected a mapping from ids"),
+        ({"query_languages": 3}, "query_languages (--query-lang): expected a mapping from ids"),
+        ({"items": ["a"]}, "items (the third column of --query-lang): expected a mapping"),
+        ({"doc_languages": {7: "de"}}, "document id 7 is of type int; ids are strings"),
+        ({"doc_languages": {"\udc00": "de"}}, "half of a surrogate pair"),
+    ],
+)
+def test_ids_are_strings_and_grades_whole_numbers_everywhere(change, message):
+    with pytest.raises(SettingError) as caught:
+        of_run(**{"run": TOY.run(TOY.random_scores(0), 3), **change})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("score", [True, "1", None, float("inf"), 10**400, 2**53 + 1, np.True_, 1j])
+def test_scores_of_a_run_are_finite_numbers(score):
+    with pytest.raises(EmbeddingError, match=r"the score of 'p:de:0' is .*, no finite number"):
+        of_run({"q:de:0": {"p:de:0": score, "p:de:1": 0.5}})
+
+
+def test_numbers_of_numpy_are_numbers():
+    run = TOY.run(TOY.random_scores(0), 3)
+    other = {q: {d: np.float64(s) for d, s in found.items()} for q, found in run.items()}
+    qrels = {q: {d: np.int64(g) for d, g in found.items()} for q, found in TOY.qrels.items()}
+    assert of_run(other, qrels=qrels) == of_run(run)
+    whole = {q: {d: float(g) for d, g in found.items()} for q, found in TOY.qrels.items()}
+    assert of_run(run, qrels=whole) == of_run(run)
 
 
 def test_the_example_in_the_documentation_runs():

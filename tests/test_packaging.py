@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toys.offline import HERE
 
 pytestmark = pytest.mark.venv
 
@@ -64,6 +65,7 @@ def run(*command: str | Path, cwd: Path, **variables: str) -> Output:
     foreign = ("PYTHON", "HYBRIDIR", "MTEB", "PIP_", "VIRTUAL_ENV")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     offline = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    offline["PYTHONPATH"] = str(HERE)  # nobody reaches another machine
     done = subprocess.run(
         [str(part) for part in command],
         env={**inherited, **offline, **variables},

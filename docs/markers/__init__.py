@@ -1,6 +1,6 @@
 """What ``{{ kind:arguments }}`` in a page stands for; one module for each source of numbers."""
 
-from markers import bench, code, compare, debiasing, results, rooms, scale, ways
+from markers import bench, code, compare, debiasing, faults, results, rooms, scale, ways
 from markers.registry import MarkerError, render
 
 MODULES = (
@@ -8,6 +8,7 @@ MODULES = (
     code,
     compare,
     debiasing,
+    faults,
     results,
     rooms,
     scale,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,11 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.evaluation import BaseEvaluator
 
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.debias.sentence_transformer import DebiasedSentenceTransformer
+from hybridir_mteb.encoders.kinds import refuse_other_kinds
+from hybridir_mteb.encoders.sentence import own_similarity
+from hybridir_mteb.errors import SettingError, plain_logger, quoted
+from hybridir_mteb.files.numbers import check_grade
 from hybridir_mteb.measures.evaluate import (
     MRC,
     PROBE,
@@ -23,11 +26,12 @@ from hybridir_mteb.measures.evaluate import (
 )
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.report import BiasReport
-from hybridir_mteb.ranking.arrays import FloatMatrix, Similarity, distinct
+from hybridir_mteb.ranking.arrays import FloatMatrix, distinct
+from hybridir_mteb.ranking.given import check_ids, check_mapping, check_text
 from hybridir_mteb.ranking.judgements import MapNames, judgements_of
 from hybridir_mteb.ranking.scorers import scorer_of
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 LOWER_IS_BETTER = ("rank_distance", "rank_distance_norm", PROBE)
 NO_DIRECTION = ("lpr", "top1_", "same_language_share_")  # best at a value in between
@@ -87,6 +91,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
         super().__init__()  # type: ignore[no-untyped-call]
         quick = [measure.name for measure in LANGUAGE_BIAS if measure.name not in {MRC, PROBE}]
         chosen = quick if measures is None else measures
+        Options(chosen)
+        Options([select_by])
         self.measures = tuple(dict.fromkeys(["map", select_by, *chosen]))
         choose_measures(self.measures)
         if select_by.startswith(NO_DIRECTION):
@@ -99,11 +105,20 @@ class LanguageBiasEvaluator(BaseEvaluator):
         self.name, self.batch_size, self.write_csv = name, batch_size, write_csv
         self.show_progress_bar = show_progress_bar
         self.csv_file = f"language_bias_evaluation{f'_{name}' if name else ''}_results.csv"
+        check_mapping(relevant_docs, "relevant_docs")
+        check_mapping(corpus_languages, "corpus_languages")
+        for what, texts in (("query", queries), ("document", corpus)):
+            check_mapping(texts, "queries" if what == "query" else "corpus")
+            check_ids(texts, what)
+            for identifier, text in texts.items():
+                check_text(text, f"{what} {quoted(identifier, 80)}")
         grades = {query: _grades(query, relevant_docs.get(query, ())) for query in queries}
         judged = [query for query in queries if grades[query]]
         for document in corpus:
             if document not in corpus_languages:
-                raise SettingError(f"document {document!r} has no language in corpus_languages")
+                raise SettingError(
+                    f"document {quoted(document, 80)} has no language in corpus_languages"
+                )
         self._judged = judgements_of(
             {query: grades[query] for query in judged},
             {document: corpus_languages[document] for document in corpus},
@@ -127,7 +142,7 @@ class LanguageBiasEvaluator(BaseEvaluator):
 
     def __call__(
         self,
-        model: SentenceTransformer,  # type: ignore[override]  # other models do not embed
+        model: SentenceTransformer | DebiasedSentenceTransformer,  # type: ignore[override]
         output_path: str | None = None,
         epoch: int = -1,
         steps: int = -1,
@@ -135,7 +150,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
         """Evaluate a model.
 
         Args:
-            model: Encodes queries and documents, with its own prompts and similarity.
+            model: Encodes queries and documents, with its own prompts and similarity; one that is
+                debiased detects languages.
             output_path: Folder for the file of results.
             epoch: Number of the epoch, for the file.
             steps: Number of the step, for the file.
@@ -145,11 +161,16 @@ class LanguageBiasEvaluator(BaseEvaluator):
 
         Raises:
             EmbeddingError: Embeddings that cannot be ranked.
+            SettingError: A model that gives no dense vector for each text.
         """
+        refuse_other_kinds(model)
+        if not callable(getattr(model, "encode_query", None)):
+            raise SettingError(f"{type(model).__name__} is no sentence-transformers model")
         queries = self._encode(model.encode_query, self._queries)
         first, columns = distinct(self._corpus)
         passages = self._encode(model.encode_document, [self._corpus[at] for at in first])
-        similarity = Similarity.named(str(model.similarity_fn_name), model.similarity)
+        network = model.model if isinstance(model, DebiasedSentenceTransformer) else model
+        similarity = own_similarity(network, model.similarity)
         self.report = evaluate(
             scorer_of(similarity, queries, passages, columns),
             self._judged,
@@ -162,7 +183,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
         defined = {name: value for name, value in means.items() if value is not None}
         logger.info("Language bias %s: %s", self.name, defined)
         metrics: dict[str, float] = self.prefix_name_to_metrics(defined, self.name)
-        self.store_metrics_in_model_card_data(model, metrics, epoch, steps)
+        if isinstance(network, SentenceTransformer):
+            self.store_metrics_in_model_card_data(network, metrics, epoch, steps)
         return metrics
 
     def _encode(self, encode: Any, texts: Sequence[str]) -> FloatMatrix:
@@ -188,10 +210,13 @@ class LanguageBiasEvaluator(BaseEvaluator):
 
 def _grades(query: str, relevant: Collection[str] | Mapping[str, int]) -> dict[str, int]:
     """Relevant documents of a query, with their grades."""
-    if isinstance(relevant, str):
+    if isinstance(relevant, str) or not isinstance(relevant, Collection):
         raise SettingError(
-            f"relevant_docs[{query!r}] is the string {relevant!r}; give a set of document ids"
+            f"relevant_docs[{quoted(query, 80)}] is {quoted(relevant, 80)}; give a set of document "
+            "ids"
         )
+    check_ids(relevant, "document")
     if isinstance(relevant, Mapping):
-        return {document: grade for document, grade in relevant.items() if grade > 0}
+        grades = {doc: check_grade(value, query, doc) for doc, value in relevant.items()}
+        return {document: grade for document, grade in grades.items() if grade > 0}
     return dict.fromkeys(relevant, 1)

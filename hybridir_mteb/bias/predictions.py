@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import logging
-import math
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hybridir_mteb import paths
 from hybridir_mteb.collections.collection import (
@@ -18,14 +14,24 @@ from hybridir_mteb.collections.collection import (
     passage_id,
     query_id,
 )
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError, SettingError
+from hybridir_mteb.errors import (
+    DataFormatError,
+    DataUnavailableError,
+    SettingError,
+    plain_logger,
+    printable,
+    quoted,
+)
+from hybridir_mteb.files.json_text import parse_json
+from hybridir_mteb.files.numbers import number
+from hybridir_mteb.files.reading import read_bytes
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.settings import Context, Setting
 from hybridir_mteb.plugins.specs import CollectionSpec
 from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.shards.listing import shard_files
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 SUFFIX = "_predictions.json"
 MODEL_KEY = "mteb_model_meta"
@@ -92,8 +98,9 @@ def read_predictions(
         for query, ranking in results.items():
             if query in run:
                 raise DataFormatError(
-                    f"{file}: query {query!r} is in several subsets, {subset} among them; language "
-                    "bias needs ids that tell queries of different languages apart"
+                    f"{file}: query {quoted(query, 80)} is in several subsets, "
+                    f"{quoted(subset, 80)} among them; language bias needs ids that tell queries "
+                    "of different languages apart"
                 )
             run[query] = ranking
     spec = _spec_of(task)
@@ -125,39 +132,47 @@ def _file(path: Path) -> Path:
 
 def _read(file: Path) -> dict[str, Rankings]:
     """The rankings of each subset in its only split."""
-    try:
-        packed = file.read_bytes()
-        content = json.loads(gzip.decompress(packed) if file.suffix == ".gz" else packed)
-        content.pop(MODEL_KEY, None)
-        splits = {split for by_split in content.values() for split in by_split}
-        found = {
-            subset: {query: dict(ranking) for query, ranking in results.items()}
-            for subset, by_split in content.items()
-            for results in by_split.values()
-        }
-    except (ValueError, TypeError, AttributeError, OSError, EOFError, zlib.error) as error:
-        raise DataFormatError(
-            f"{file}: not a prediction file of a retrieval task ({error}); make it again with "
-            "mteb run --prediction-folder"
-        ) from error
+    content = _object(parse_json(read_bytes(file), str(file), nan=True), file)
+    content.pop(MODEL_KEY, None)
+    by_subset = {subset: _object(by_split, file) for subset, by_split in content.items()}
+    splits = {split for by_split in by_subset.values() for split in by_split}
     if len(splits) != 1:
-        names = ", ".join(sorted(splits)) or "none"
+        names = printable(", ".join(sorted(splits)), 100) or "none"
         raise DataFormatError(
             f"{file}: expected the predictions of one split, found {names}; run the task on one"
         )
-    _check_scores(file, found.values())
-    return found
+    return {
+        subset: {
+            query: _ranking(ranking, query, file)
+            for results in by_split.values()
+            for query, ranking in _object(results, file).items()
+        }
+        for subset, by_split in by_subset.items()
+    }
 
 
-def _check_scores(file: Path, found: Iterable[Rankings]) -> None:
-    for query, ranking in (item for results in found for item in results.items()):
-        for document, score in ranking.items():
-            if not isinstance(score, int | float) or not math.isfinite(score):
-                raise DataFormatError(
-                    f"{file}: the score {score!r} of document {document!r} for query {query!r} "
-                    "is not a finite number; make the file again with mteb run "
-                    "--prediction-folder"
-                )
+def _object(value: Any, file: Path) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DataFormatError(
+            f"{file}: not a prediction file of a retrieval task: {quoted(value, 80)} should be an "
+            "object; make it again with mteb run --prediction-folder"
+        )
+    return value
+
+
+def _ranking(given: Any, query: str, file: Path) -> dict[str, float]:
+    """Document -> score."""
+    ranking: dict[str, float] = {}
+    for document, value in _object(given, file).items():
+        score = number(value)
+        if score is None:
+            raise DataFormatError(
+                f"{file}: the score {quoted(value, 80)} of document {quoted(document, 80)} for "
+                f"query {quoted(query, 80)} is not a finite number; make the file again with mteb "
+                "run --prediction-folder"
+            )
+        ranking[document] = score
+    return ranking
 
 
 def _spec_of(task: str) -> CollectionSpec | None:
@@ -269,8 +284,8 @@ def _languages(documents: Iterable[str], spec: CollectionSpec, task: str) -> dic
         start = next((start for start in starts if document.startswith(start)), None)
         if start is None:
             raise DataFormatError(
-                f"document {document!r} is of no language of {task}, whose ids are such as "
-                f"{passage_id(spec.languages[0], '7')}; make the predictions again with mteb run"
+                f"document {quoted(document, 80)} is of no language of {task}, whose ids are such "
+                f"as {passage_id(spec.languages[0], '7')}; make the predictions again with mteb run"
             )
         known[document] = starts[start]
     return known

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 
-from hybridir_mteb.errors import UnknownNameError, suggest
+from hybridir_mteb.errors import UnknownNameError, printable, quoted, suggest
 from hybridir_mteb.measures.report import MATRICES, BiasReport, Interval
 
 MEAN, INTERVAL = "mean", "95% interval"
@@ -81,7 +81,7 @@ def check_matrix(name: str) -> None:
     """
     if name not in MATRICES:
         raise UnknownNameError(
-            f"unknown matrix {name!r}{suggest(name, MATRICES)} (known: {', '.join(MATRICES)})"
+            f"unknown matrix {quoted(name)}{suggest(name, MATRICES)} (known: {', '.join(MATRICES)})"
         )
 
 
@@ -150,7 +150,7 @@ def _groups(names: Sequence[str]) -> list[list[str]]:
 
 def _of_measures(report: BiasReport, names: Sequence[str]) -> Sheet:
     rows = [
-        (code, *(number(report.by_language[code][name], name) for name in names))
+        (printable(code), *(number(report.by_language[code][name], name) for name in names))
         for code in report.query_languages
     ]
     rows.append((MEAN, *(number(report.means[name], name) for name in names)))
@@ -162,11 +162,11 @@ def _of_measures(report: BiasReport, names: Sequence[str]) -> Sheet:
 def _of_matrix(report: BiasReport, name: str) -> Sheet:
     check_matrix(name)
     rows = [
-        (code, *(matrix_number(value, name) for value in values))
+        (printable(code), *(matrix_number(value, name) for value in values))
         for code, values in zip(report.query_languages, report.matrices[name], strict=True)
     ]
     title = f"{name}: {MATRICES[name]}, by query language (rows) and passage language (columns)"
-    return Sheet(title, ("query", *report.passage_languages), tuple(rows))
+    return Sheet(title, ("query", *map(printable, report.passage_languages)), tuple(rows))
 
 
 def words(report: BiasReport) -> list[str]:
@@ -186,8 +186,12 @@ def _by_text(texts: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def as_json(report: BiasReport) -> str:
-    """All of a report, unrounded."""
-    return json.dumps(report.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    """All of a report, unrounded; characters that a terminal does not show are escapes."""
+    text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    return "\n".join(
+        "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in line)
+        for line in text.split("\n")
+    )
 
 
 def as_latex(report: BiasReport, matrix: str | None = None) -> str:
@@ -204,7 +208,7 @@ def as_latex(report: BiasReport, matrix: str | None = None) -> str:
     parts = [_tabular(_of_measures(report, names))] if names else []
     if matrix is not None:
         parts.append(_tabular(_of_matrix(report, matrix)))
-    parts += [f"% {line}" for line in words(report)]
+    parts += [f"% {printable(line, None)}" for line in words(report)]
     return "\n".join(parts)
 
 
@@ -223,4 +227,7 @@ def _tabular(sheet: Sheet) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return " & ".join(cell.translate(_LATEX) for cell in cells) + r" \\"
+    found = [printable(cell, None).translate(_LATEX) for cell in cells]
+    if found[0].startswith(("[", "*")):
+        found[0] = "{}" + found[0]  # else an argument of the rule or the line before
+    return " & ".join(found) + r" \\"

@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 import hybridir_mteb
 from hybridir_mteb.cli.bias import bias
 from hybridir_mteb.cli.cache import cache_app
-from hybridir_mteb.cli.console import print_table, say
+from hybridir_mteb.cli.console import print_table, rows_of, say
 from hybridir_mteb.cli.data import data_app, export
 from hybridir_mteb.cli.debias import debias_app
+from hybridir_mteb.cli.ending import Commands
 from hybridir_mteb.cli.models import models_app
 from hybridir_mteb.cli.report import report
 from hybridir_mteb.cli.search import search
 from hybridir_mteb.cli.train import train
 
 app = typer.Typer(
+    cls=Commands,
     help="Zero-shot multilingual retrieval inside MTEB.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -58,16 +59,18 @@ def tasks() -> None:
     print_table(
         "Tasks (mteb run -t NAME)",
         ("name", "subsets", "split", "main score", "licence", "plugin"),
-        (
-            (
-                name,
-                str(len(task.metadata.hf_subsets)),
-                ", ".join(task.metadata.eval_splits),
-                task.metadata.main_score,
-                str(task.metadata.license),
-                registry.owner(name),
-            )
-            for name, task in registry.items()
+        rows_of(
+            registry.items(),
+            lambda name, task: [
+                (
+                    name,
+                    len(task.metadata.hf_subsets),
+                    ", ".join(task.metadata.eval_splits),
+                    task.metadata.main_score,
+                    task.metadata.license,
+                    registry.owner(name),
+                )
+            ],
         ),
     )
 
@@ -81,7 +84,7 @@ def doctor() -> None:
     for title, rows in report.sections:
         print_table(title, ("", ""), rows)
     for problem in report.problems:
-        say(f"[bold red]problem:[/] {escape(problem)}", wrap=True, markup=True)
+        say(problem, wrap=True, label="problem:", style="bold red")
     if report.problems:
         raise typer.Exit(1)
-    say("[green]no problems found[/]", markup=True)
+    say("no problems found", style="green")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybridir_mteb.cli.console import UNBOUNDED, print_table, room, say
-from hybridir_mteb.errors import DataUnavailableError, SettingError
+from hybridir_mteb.cli.numbers import integer
+from hybridir_mteb.errors import DataUnavailableError, PluginError, SettingError
 
 if TYPE_CHECKING:
     from hybridir_mteb.bias.present import Sheet
@@ -55,7 +56,9 @@ def bias(
     ] = None,
     mrc_depth: Annotated[
         int | None,
-        typer.Option(help="Depth of the rankings that mrc compares; 0 leaves it out."),
+        typer.Option(
+            parser=integer, help="Depth of the rankings that mrc compares; 0 leaves it out."
+        ),
     ] = None,
     parallel: Annotated[
         bool | None,
@@ -66,7 +69,7 @@ def bias(
         ),
     ] = None,
     resamples: Annotated[
-        int, typer.Option(help="Of the bootstrap; 0 leaves the intervals out.")
+        int, typer.Option(parser=integer, help="Of the bootstrap; 0 leaves the intervals out.")
     ] = 1000,
     format_: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TABLE,
     matrix: Annotated[
@@ -83,11 +86,20 @@ def bias(
     Give RUN QRELS --doc-lang MAP --query-lang MAP, or the prediction folder of mteb run alone.
     Files may be compressed (.gz).
     """
-    from hybridir_mteb.bias.plot.draw import DEFAULT_MATRIX, check_suffix, write_plot
+    from hybridir_mteb.bias.plot.draw import (
+        DEFAULT_MATRIX,
+        check_drawing,
+        check_suffix,
+        write_plot,
+    )
     from hybridir_mteb.bias.present import as_json, as_latex, check_matrix, sheets, words
+    from hybridir_mteb.files.room import check_file
+    from hybridir_mteb.measures.measure import FAILED
 
     if plot is not None:
         check_suffix(plot)  # before a long evaluation
+        check_drawing()
+        check_file(plot, "--plot")
     if matrix is not None:
         check_matrix(matrix)
     options: Choices = {
@@ -97,9 +109,6 @@ def bias(
         "resamples": resamples,
     }
     report = _report(run, qrels, doc_lang, query_lang, options)
-    if plot is not None:
-        title = f"Language bias of {run.name}"
-        write_plot(report, plot, title, matrix=matrix or DEFAULT_MATRIX)
     if format_ is Format.JSON:
         typer.echo(as_json(report))
     elif format_ is Format.LATEX:
@@ -109,6 +118,12 @@ def bias(
             _print(sheet)
         for line in words(report):
             say(line, wrap=True)
+    if plot is not None:
+        title = f"Language bias of {run.name}"
+        write_plot(report, plot, title, matrix=matrix or DEFAULT_MATRIX)
+    failed = [f"{m}: {why}" for m, why in report.not_applicable.items() if why.startswith(FAILED)]
+    if failed:
+        raise PluginError(f"all but this was measured: {'; '.join(failed)}")
 
 
 def _names(measures: str) -> list[str]:

@@ -1,7 +1,9 @@
-"""``hybridir cache ...``: stored embeddings of texts, and shards of encoded passages."""
+"""``hybridir cache ...``: stored embeddings, shards, and what killed processes left behind."""
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +24,7 @@ def cache_info() -> None:
     from hybridir_mteb.encoders.cache import store_files
     from hybridir_mteb.ranking.shards.listing import corpora_bytes, shard_files
 
+    _print_left_behind()
     folder = paths.embedding_store_dir()
     files = store_files(folder)
     total = sum(file.bytes for file in files)
@@ -53,19 +56,72 @@ def cache_info() -> None:
     )
 
 
+def _places() -> list[Path]:
+    """Every folder in which this package makes temporary files, but those that users name."""
+    from hybridir_mteb.training.runs import runs_dir
+
+    store, shards = paths.model_store_dir(), paths.shard_dir()
+    data = paths.data_cache_dir()
+    places = [
+        Path(tempfile.gettempdir()),
+        paths.cache_dir(),
+        paths.corpora_dir(),
+        paths.collections_dir(),
+        *(folder for root in (store, shards, data, runs_dir()) for folder in _with_folders(root)),
+    ]
+    return list(dict.fromkeys(places))
+
+
+def _with_folders(root: Path) -> list[Path]:
+    """A folder and those in it."""
+    try:
+        return [root, *(path for path in sorted(root.iterdir()) if path.is_dir())]
+    except OSError:
+        return [root]
+
+
+def _print_left_behind() -> None:
+    """What killed processes left, and trainings that can go on."""
+    from hybridir_mteb.files.temporary import left_behind
+    from hybridir_mteb.training.runs import unfinished
+
+    found = [
+        (left.path, left.bytes, "nothing") for place in _places() for left in left_behind(place)
+    ]
+    found += [(run.path, run.bytes, "hybridir train, which goes on") for run in unfinished()]
+    if found:
+        print_table(
+            "Left by processes that were killed (hybridir cache clear, --runs)",
+            ("place", "size", "of use for"),
+            ((str(path), _gigabytes(size), use) for path, size, use in found),
+        )
+
+
 @cache_app.command("clear")
 def cache_clear(
     shards: Annotated[
         bool,
         typer.Option("--shards", help="Delete shards and tables of large collections instead."),
     ] = False,
+    runs: Annotated[
+        bool,
+        typer.Option("--runs", help="Delete trainings that did not end instead: none can go on."),
+    ] = False,
 ) -> None:
-    """Delete the embedding store, or the shards; they are made again as they are needed."""
-    from hybridir_mteb.encoders.cache import clear_store
-    from hybridir_mteb.ranking.shards.listing import clear_corpora, clear_shards
+    """Delete the embedding store, or the shards; they are made again as they are needed.
 
+    What killed processes left behind goes in any case.
+    """
+    from hybridir_mteb.encoders.cache import clear_store
+    from hybridir_mteb.files import sweep
+    from hybridir_mteb.ranking.shards.listing import clear_corpora, clear_shards
+    from hybridir_mteb.training.runs import clear_unfinished
+
+    freed = sum(map(sweep, _places()))
+    if runs:
+        freed += clear_unfinished()
     if shards:
-        freed = clear_shards(paths.shard_dir()) + clear_corpora(paths.corpora_dir())
-    else:
-        freed = clear_store(paths.embedding_store_dir())
+        freed += clear_shards(paths.shard_dir()) + clear_corpora(paths.corpora_dir())
+    if not (runs or shards):
+        freed += clear_store(paths.embedding_store_dir())
     say(f"freed {_gigabytes(freed)}")

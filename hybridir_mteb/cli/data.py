@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hybridir_mteb.cli.console import print_table, say
+from hybridir_mteb.cli.console import print_table, rows_of, say
 from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,
@@ -40,23 +40,22 @@ def list_() -> None:
 
     collections = installed_plugins().collections
     known = [(name, spec) for name, spec in collections.items() if collections.owner(name) != OWNER]
-    files = [
-        (name, file.path, str(locate(file) or "not here: hybridir data fetch " + name))
-        for name, spec in known
-        for file in spec.files
-    ]
+    files = rows_of(
+        known,
+        lambda name, spec: [
+            (name, file.path, locate(file) or f"not here: hybridir data fetch {name}")
+            for file in spec.files
+        ],
+    )
     print_table("Data files", ("collection", "file", "found at"), files)
-    corpora = [
-        (
-            name,
-            code,
-            str(folder.count),
-            str(found[0].parent) if found else f"not here: {folder.how}",
-        )
-        for name, spec in known
-        for code, folder in getattr(spec, "corpora", {}).items()
-        for found in [locate_folder(folder)]
-    ]
+    corpora = rows_of(
+        known,
+        lambda name, spec: [
+            (name, code, folder.count, found[0].parent if found else f"not here: {folder.how}")
+            for code, folder in getattr(spec, "corpora", {}).items()
+            for found in [locate_folder(folder)]
+        ],
+    )
     print_table("Passages of many files", ("collection", "language", "files", "found at"), corpora)
     added = [
         (

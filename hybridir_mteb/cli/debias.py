@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hybridir_mteb.cli.console import print_table, say
+from hybridir_mteb.cli.console import print_table, rows_of, say
+from hybridir_mteb.cli.numbers import integer
 from hybridir_mteb.errors import SettingError
 
 debias_app = typer.Typer(help="Training-free debiasing of any encoder.", no_args_is_help=True)
@@ -48,7 +49,9 @@ def fit(
     languages: Annotated[
         str | None, typer.Option(help="Codes, separated by commas. Default: all the text has.")
     ] = None,
-    lines: Annotated[int, typer.Option(help="Largest number of lines of each language.")] = 1000,
+    lines: Annotated[
+        int, typer.Option(parser=integer, help="Largest number of lines of each language.")
+    ] = 1000,
     precision: Annotated[
         str | None, typer.Option(help="fp32 or bf16, for encoders of this package.")
     ] = None,
@@ -87,15 +90,17 @@ def methods() -> None:
     print_table(
         "Debiasers (hybridir debias fit --method NAME)",
         ("name", "what it does", "options", "applied to", "source", "plugin"),
-        (
-            (
-                name,
-                debiaser.summary,
-                ", ".join(f"{key}={value}" for key, value in debiaser.options.items()),
-                ", ".join(sorted(debiaser.roles)),
-                debiaser.source,
-                registry.owner(name),
-            )
-            for name, debiaser in registry.items()
+        rows_of(
+            registry.items(),
+            lambda name, debiaser: [
+                (
+                    name,
+                    debiaser.summary,
+                    ", ".join(f"{key}={value}" for key, value in debiaser.options.items()),
+                    ", ".join(sorted(debiaser.roles)),
+                    debiaser.source,
+                    registry.owner(name),
+                )
+            ],
         ),
     )

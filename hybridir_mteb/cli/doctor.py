@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 import hybridir_mteb
 from hybridir_mteb import paths
+from hybridir_mteb.plugins.guard import alone
 
 REQUIRED = (
     "mteb",
@@ -33,10 +35,15 @@ class Report:
 def examine() -> Report:
     """Look at versions, plugins, paths and threads."""
     report = Report()
-    report.sections.append(("Versions", _versions(report)))
-    report.sections.append(("Plugins", _plugins(report)))
-    report.sections.append(("Data and caches", _places(report)))
-    report.sections.append(("Machine", _machine()))
+    looks: dict[str, Callable[[Report], list[tuple[str, str]]]] = {
+        "Versions": _versions,
+        "Plugins": _plugins,
+        "Data and caches": _places,
+        "Machine": _machine,
+    }
+    for title, look in looks.items():
+        with alone(title, report.problems.append):
+            report.sections.append((title, look(report)))
     return report
 
 
@@ -94,7 +101,7 @@ def _places(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-def _machine() -> list[tuple[str, str]]:
+def _machine(_report: Report) -> list[tuple[str, str]]:
     import torch
 
     gpus = [torch.cuda.get_device_name(at) for at in range(torch.cuda.device_count())]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hybridir_mteb.cli.console import print_table, say
+from hybridir_mteb.cli.console import print_table, rows_of, say, say_text
 
 models_app = typer.Typer(
     help="Encoders: those of plugins and those trained here.", no_args_is_help=True
@@ -28,15 +28,16 @@ def list_(
 
     registry = register().models
     place = {(e.name, e.fingerprint): e.place for e in encoders()}
-    rows = (
-        (
-            name,
-            f"{(meta.n_parameters or 0) / 1e6:.0f} M" if meta.n_parameters else "?",
-            str(meta.revision)[:12] if meta.revision != NOT_HERE else "not on this machine",
-            place.get((name, meta.revision)) or registry.owner(name),
-        )
-        for name, meta in registry.items()
-        if trainable or meta.revision != NOT_HERE
+    rows = rows_of(
+        ((name, meta) for name, meta in registry.items() if trainable or meta.revision != NOT_HERE),
+        lambda name, meta: [
+            (
+                name,
+                f"{(meta.n_parameters or 0) / 1e6:.0f} M" if meta.n_parameters else "?",
+                str(meta.revision)[:12] if meta.revision != NOT_HERE else "not on this machine",
+                place.get((name, meta.revision)) or registry.owner(name),
+            )
+        ],
     )
     print_table("Encoders (mteb run -m NAME)", ("name", "parameters", "revision", "from"), rows)
 
@@ -45,10 +46,13 @@ def list_(
 def show(name: Name, revision: Revision = None) -> None:
     """Show the card of a trained encoder."""
     from hybridir_mteb.encoders.trained import CARD, get
+    from hybridir_mteb.files import check_regular
 
     encoder = get(name, revision)
     say(str(encoder.path), wrap=True)
-    say((encoder.path / CARD).read_text(encoding="utf-8"), wrap=True)
+    card = encoder.path / CARD
+    check_regular(card)
+    say_text(card.read_text(encoding="utf-8", errors="backslashreplace"))
 
 
 @models_app.command()
@@ -67,11 +71,14 @@ def export(
 @models_app.command("import")
 def import_(
     source: Annotated[Path, typer.Argument(help="Exported zip archive, or an encoder's folder.")],
+    over_shipped: Annotated[
+        bool, typer.Option("--over-shipped", help="Hide an encoder of the package of this name.")
+    ] = False,
 ) -> None:
     """Take an encoder into the store, its weights checked against their fingerprint."""
     from hybridir_mteb.encoders.trained import import_encoder
 
-    encoder = import_encoder(source)
+    encoder = import_encoder(source, over_shipped=over_shipped)
     say(f"{encoder.name} {encoder.fingerprint}", wrap=True)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hybridir_mteb.cli.console import print_table, say
+from hybridir_mteb.cli.numbers import integer
 
 MEASURES = ("ndcg_at_10", "recall_at_100", "mrr_at_10", "map")
 
@@ -24,7 +25,9 @@ def search(
     subset: Annotated[
         list[str] | None, typer.Option(help="Name of a subset, repeatable. Default: all.")
     ] = None,
-    depth: Annotated[int, typer.Option(help="Passages for each query in the run.")] = 1000,
+    depth: Annotated[
+        int, typer.Option(parser=integer, help="Passages for each query in the run.")
+    ] = 1000,
     dtype: Annotated[
         str | None,
         typer.Option(help="float32 or float16: number format of the encoded passages on disk."),
@@ -51,10 +54,13 @@ def search(
         "precision": precision,
     }
     rows = []
-    for name, found in search_task(encoder, task, output, **options):
-        counts = (str(found.scores["n_queries"]), str(found.scores["n_passages"]))
-        values = (found.scores.get(measure) for measure in MEASURES)
-        rows.append((name, *counts, *("" if v is None else f"{v:.4f}" for v in values)))
-    columns = ("subset", "queries", "passages", *MEASURES)
-    print_table(f"{encoder} on {task}", columns, rows, numbers=True)
+    try:
+        for name, found in search_task(encoder, task, output, **options):
+            counts = (str(found.scores["n_queries"]), str(found.scores["n_passages"]))
+            values = (found.scores.get(measure) for measure in MEASURES)
+            rows.append((name, *counts, *("" if v is None else f"{v:.4f}" for v in values)))
+    finally:  # what was measured is shown before what failed
+        if rows:
+            columns = ("subset", "queries", "passages", *MEASURES)
+            print_table(f"{encoder} on {task}", columns, rows, numbers=True)
     say(f"runs and measures: {output}")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hybridir_mteb.cli.console import print_table, say
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.cli.numbers import float_, integer
+from hybridir_mteb.errors import SettingError, quoted
+from hybridir_mteb.files.numbers import written_number, written_whole
 
 if TYPE_CHECKING:
     from hybridir_mteb.plugins.specs import OptionValue
@@ -20,11 +22,9 @@ def _value(text: str) -> OptionValue:
     """A method option from the command line: a number if it is one."""
     if "," in text:
         return tuple(part.strip() for part in text.split(","))
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
+    for found in (written_whole(text), written_number(text)):
+        if found is not None:
+            return found
     return text
 
 
@@ -33,7 +33,9 @@ def _options(pairs: list[str]) -> dict[str, OptionValue] | None:
     for pair in pairs:
         name, sign, value = pair.partition("=")
         if not sign:
-            raise SettingError(f"--option {pair!r}: expected NAME=VALUE, such as alpha=0.3")
+            raise SettingError(
+                f"--option {quoted(pair, 80)}: expected NAME=VALUE, such as alpha=0.3"
+            )
         found[name] = _value(value)
     return found or None
 
@@ -58,11 +60,17 @@ def train(
     languages: Annotated[
         str | None, typer.Option(help="Codes, separated by commas. Default: all the data have.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pairs of one device and step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Largest learning rate.")] = None,
+    steps: Annotated[int | None, typer.Option(parser=integer, help="Optimiser steps.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(parser=integer, help="Pairs of one device and step.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(parser=float_, help="Largest learning rate.")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(parser=integer, help="Seed of everything random.")
+    ] = None,
     report_to: Annotated[
         list[str] | None, typer.Option(help="Where to log besides the record: tensorboard.")
     ] = None,
@@ -124,8 +132,18 @@ def train(
     finally:  # gloo's threads abort an interpreter that ends with its process group
         PartialState().destroy_process_group()
     if encoder is not None:
-        say(f"{encoder.name} {encoder.fingerprint}\n{encoder.path}")
+        say(f"{encoder.name} {encoder.fingerprint}")
+        say(str(encoder.path))
         say(f"Evaluate it: mteb run -m {encoder.name} -t XQuADRMultilingualRetrieval")
+
+
+def _processes() -> int:
+    """How many processes train together, as torchrun tells each of them."""
+    raw = os.environ.get("WORLD_SIZE", "1")
+    found = written_whole(raw)
+    if found is None or found < 1:
+        raise SettingError(f"WORLD_SIZE={quoted(raw, 80)}: expected the number of processes")
+    return found
 
 
 def _show(plan: Plan) -> None:
@@ -139,7 +157,7 @@ def _show(plan: Plan) -> None:
         "options": ", ".join(f"{k}={v}" for k, v in plan.options.items() if v != "") or "none",
         "languages": " ".join(plan.languages),
         "trained parameters": f"LoRA, rank {lora.rank}" if lora else "all",
-        "steps": str(plan.steps(int(os.environ.get("WORLD_SIZE", "1")))),
+        "steps": str(plan.steps(_processes())),
         "batch": f"{plan.recipe.batch_size} pairs x {plan.recipe.gradient_accumulation} "
         "accumulated, on each device",
         "leak check": f"{', '.join(plan.checked) or 'nothing'} compared; "

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from hybridir_mteb.collections.languages import language as check_language
-from hybridir_mteb.errors import DataFormatError, UnknownNameError
+from hybridir_mteb.errors import DataFormatError, UnknownNameError, quoted
 from hybridir_mteb.files import digest_of
 from hybridir_mteb.plugins.settings import Context, Subset
 
@@ -69,10 +69,14 @@ class LanguagePart:
         for query in self.queries:
             fault = self._fault(query)
             if fault:
-                raise DataFormatError(f"{self.language}: query {query.parallel_id!r}: {fault}")
+                raise DataFormatError(
+                    f"{self.language}: query {quoted(query.parallel_id, 80)}: {fault}"
+                )
         for passage in self.passages:
             if not passage.text.strip():
-                raise DataFormatError(f"{self.language}: passage {passage.local_id!r} is empty")
+                raise DataFormatError(
+                    f"{self.language}: passage {quoted(passage.local_id, 80)} is empty"
+                )
 
     def _fault(self, query: Query) -> str | None:
         outside = [at for at in query.relevant if not 0 <= at < len(self.passages)]
@@ -86,7 +90,9 @@ class LanguagePart:
         seen: set[str] = set()
         for identifier in ids:
             if identifier in seen:
-                raise DataFormatError(f"{self.language}: {what} id {identifier!r} occurs twice")
+                raise DataFormatError(
+                    f"{self.language}: {what} id {quoted(identifier, 80)} occurs twice"
+                )
             seen.add(identifier)
 
     def query_id(self, position: int) -> str:
@@ -159,8 +165,8 @@ class ParallelCollection:
             for query in part.queries:
                 if query.parallel_id not in answered:
                     raise DataFormatError(
-                        f"{self.name}: query {query.parallel_id!r} has no relevant passage in any "
-                        "language; give it one or leave the query out"
+                        f"{self.name}: query {quoted(query.parallel_id, 80)} has no relevant "
+                        "passage in any language; give it one or leave the query out"
                     )
 
     @property
@@ -176,7 +182,8 @@ class ParallelCollection:
         """
         if language not in self.parts:
             raise UnknownNameError(
-                f"{self.name} has no language {language!r}, only {', '.join(self.languages)}"
+                f"{self.name} has no language {quoted(language, 80)}, only "
+                f"{', '.join(self.languages)}"
             )
         return self.parts[language]
 

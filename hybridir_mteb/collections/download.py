@@ -1,33 +1,43 @@
 """Where data files come from: local mirror, cache, pinned download, in this order.
 
 A download is used only if it has the sha256 that is pinned here, or that the hub lists for the
-pinned commit. A single file is checked in mirror and cache, too; a folder of many is not.
+pinned commit, and is compared with it again whenever it is opened: a folder of many files by their
+stamps first. A single file is checked in the mirror, too; a folder of many is not.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb import paths
-from hybridir_mteb.errors import ChecksumError, DataFormatError, DataUnavailableError, one_line
-from hybridir_mteb.files import sha256_of, write_text
+from hybridir_mteb.collections.readers.digests import digests_of
+from hybridir_mteb.errors import (
+    ChecksumError,
+    DataFormatError,
+    DataUnavailableError,
+    plain_logger,
+    printable,
+)
+from hybridir_mteb.files import sha256_of
+from hybridir_mteb.files.numbers import written_whole
+from hybridir_mteb.files.record import read_record, write_record
+from hybridir_mteb.files.remote import CONNECT, diagnose, quiet
 
 if TYPE_CHECKING:
     import requests
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 CHUNK_BYTES = 1 << 16
 TIMEOUT_S = 30.0
 VERIFIED = "verified.json"
-_NUMBER = re.compile(r"(?:^|[-_])(\d+)(?:-of-(\d+))?(?=\.\D+$)")
+OLD_VERIFIED = ("revision", "sha256")  # what it had up to version 0.1
+_NUMBER = re.compile(r"(?:^|[-_])([0-9]+)(?:-of-([0-9]+))?(?=\.[^0-9]+$)")
 
 
 @dataclass(frozen=True)
@@ -106,10 +116,11 @@ def _fetching(needed: str, source: str, again: str, put: str) -> Iterator[Path]:
     except Exception as error:  # requests and the hub's client have no common base
         mirror = paths.mirror_dir()
         here = f"not in the mirror {mirror}" if mirror else f"{paths.DATA_DIR_VARIABLE} is not set"
+        cause, remedy = diagnose(error)
         raise DataUnavailableError(
             f"{needed} is needed and not here: {here}; not in the cache {paths.data_cache_dir()}; "
-            f"the download {source} failed: {one_line(error).rstrip('.')}. Either connect to the "
-            f"network and {again} (what was downloaded is kept), or put {put} and set "
+            f"the download {source} failed: {cause}. Either {remedy or CONNECT} and "
+            f"{again} (what was downloaded is kept), or put {put} and set "
             f"{paths.DATA_DIR_VARIABLE}=<folder>."
         ) from error
 
@@ -153,10 +164,13 @@ def _append(response: requests.Response, part: Path, have: int, name: str) -> No
     from tqdm import tqdm
 
     length = response.headers.get("Content-Length")
-    total = have + int(length) if length else None
+    rest = written_whole(length or "")
+    total = None if rest is None else have + rest
     with (
         part.open("r+b" if have else "wb") as stream,
-        tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=name) as bar,
+        tqdm(
+            total=total, initial=have, unit="B", unit_scale=True, desc=printable(name, 100)
+        ) as bar,
     ):
         stream.seek(have)
         for chunk in response.iter_content(CHUNK_BYTES):
@@ -204,7 +218,7 @@ def locate_folder(folder: HubFolder) -> tuple[Path, ...] | None:
             return in_order(found, first=0)
     cached = paths.data_cache_dir() / folder.place
     verified = _verified(folder, cached)
-    if all(name in verified and (cached / name).is_file() for name in folder.names):
+    if len(verified) == len(folder.names):
         return tuple(cached / name for name in folder.names)
     return None
 
@@ -220,7 +234,7 @@ def fetch_folder(folder: HubFolder) -> tuple[Path, ...]:
     if found is None:
         put = f"the files at <folder>/{folder.place}/docs-*.jsonl.gz"
         source = f"from {folder.repository}"
-        with _fetching(folder.place, source, f"run: {folder.how}", put) as cached:
+        with _fetching(folder.place, source, f"run: {folder.how}", put) as cached, quiet():
             _download_folder(folder, cached)
         found = tuple(cached / name for name in folder.names)
     return found
@@ -231,7 +245,7 @@ def _download_folder(folder: HubFolder, cached: Path) -> None:
     from huggingface_hub import HfApi, hf_hub_download
 
     verified = _verified(folder, cached)
-    missing = [n for n in folder.names if n not in verified or not (cached / n).is_file()]
+    missing = [name for name in folder.names if name not in verified]
     if not missing:  # another process fetched them while this one waited
         return
     listed: Any = HfApi().get_paths_info(
@@ -248,31 +262,54 @@ def _download_folder(folder: HubFolder, cached: Path) -> None:
             f"{unlisted[0]}; has the data set been changed? Report it"
         )
     for name in missing:
-        # Into a folder of the hub's layout, from where the file is moved when it is verified.
-        path = Path(
-            hf_hub_download(
-                folder.repository,
-                f"{folder.folder}/{name}",
-                revision=folder.revision,
-                repo_type="dataset",
-                local_dir=cached / ".download",
+        place = cached / name
+        if not place.is_file() or digests_of([place]) != [expected[name]]:
+            # Into a folder of the hub's layout, from where the file is moved when it is verified.
+            path = Path(
+                hf_hub_download(
+                    folder.repository,
+                    f"{folder.folder}/{name}",
+                    revision=folder.revision,
+                    repo_type="dataset",
+                    local_dir=cached / ".download",
+                )
             )
-        )
-        _check(path, expected[name], f"{folder.repository}, {folder.folder}/{name}")
-        path.replace(cached / name)
+            _check(path, expected[name], f"{folder.repository}, {folder.folder}/{name}")
+            path.replace(place)
         verified[name] = expected[name]
-        content = {"revision": folder.revision, "sha256": verified}
-        write_text(cached / VERIFIED, json.dumps(content, indent=1))
+        _keep(folder, cached, verified)
+
+
+def _keep(folder: HubFolder, cached: Path, verified: Mapping[str, str]) -> None:
+    write_record(cached / VERIFIED, {"revision": folder.revision, "files": verified})
 
 
 def _verified(folder: HubFolder, cached: Path) -> dict[str, str]:
-    """Name -> sha256 of the files that were downloaded from the pinned commit."""
+    """Name -> sha256 of the files from the pinned commit that are as they were downloaded."""
     try:
-        content = json.loads((cached / VERIFIED).read_text(encoding="utf-8"))
-        files = content["sha256"] if content["revision"] == folder.revision else {}
-    except (OSError, ValueError, KeyError, TypeError):
+        content = read_record(cached / VERIFIED, OLD_VERIFIED)
+    except OSError:
         return {}
-    return files if isinstance(files, dict) else {}
+    except DataFormatError as error:
+        logger.warning("%s. What was downloaded is compared with the hub's checksums", error)
+        return {}
+    files = content.get("files", content.get("sha256"))
+    if content.get("revision") != folder.revision or not isinstance(files, dict):
+        return {}
+    names = [name for name in folder.names if name in files and (cached / name).is_file()]
+    sound = {}
+    for name, digest in zip(names, digests_of([cached / name for name in names]), strict=True):
+        if digest == files[name]:
+            sound[name] = digest
+        else:
+            logger.warning(
+                "%s is ignored: its sha256 is %s, and was %s when it was downloaded",
+                *(cached / name, digest, files[name]),
+            )
+    if "files" not in content and sound == files:
+        with suppress(OSError):  # a cache that is only read stays as it is
+            _keep(folder, cached, sound)
+    return sound
 
 
 def in_order(files: Sequence[Path], *, first: int | None = None) -> tuple[Path, ...]:
@@ -308,11 +345,11 @@ def in_order(files: Sequence[Path], *, first: int | None = None) -> tuple[Path, 
     expected = range(ordered[0] if first is None else first, ordered[-1] + 1) if ordered else ()
     if total is not None:
         expected = range(total)
-    missing = [number for number in expected if number not in numbered]
-    if missing:
+    missing = next((number for number in expected if number not in numbered), None)
+    if missing is not None:  # the first one is soon found, however large the numbers are
         example = numbered[ordered[0]]
         raise DataFormatError(
-            f"{example.parent}: file {missing[0]} of the numbered files ({example.name}, …) is "
+            f"{example.parent}: file {missing} of the numbered files ({example.name}, …) is "
             "missing; fetch or copy it again"
         )
     return tuple(numbered[number] for number in ordered)

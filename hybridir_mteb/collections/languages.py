@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hybridir_mteb.errors import UnknownNameError, suggest
+from hybridir_mteb.errors import UnknownNameError, quoted, suggest
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ def language(code: str) -> Language:
     Raises:
         UnknownNameError: The code is not in the table.
     """
-    if code not in LANGUAGES:
+    if not isinstance(code, str) or code not in LANGUAGES:
         raise UnknownNameError(
-            f"unknown language code {code!r}: expected ISO 639-1, one of "
-            f"{', '.join(sorted(LANGUAGES))}{suggest(code, LANGUAGES)}"
+            f"unknown language code {quoted(code, 80)}: expected ISO 639-1, one of "
+            f"{', '.join(sorted(LANGUAGES))}{suggest(str(code)[:80], LANGUAGES)}"
         )
     return LANGUAGES[code]

@@ -6,9 +6,9 @@ as if a plugin had brought them; nothing but these files is read then.
 
 from __future__ import annotations
 
-import json
-import re
+import shutil
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -20,17 +20,21 @@ from hybridir_mteb import paths
 from hybridir_mteb.collections.collection import CollectionPart
 from hybridir_mteb.collections.languages import language as check_language
 from hybridir_mteb.collections.readers.beir import beir_files, read_beir_folder
-from hybridir_mteb.collections.readers.digests import content_digest, digests_of
+from hybridir_mteb.collections.readers.digests import content_digest, digests_of, joint_digest
 from hybridir_mteb.collections.readers.verify import PartSummary, read_through
 from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,
-    HybridIRError,
     SettingError,
     UnknownNameError,
+    printable,
+    quoted,
     suggest,
 )
-from hybridir_mteb.files import write_text
+from hybridir_mteb.files import check_regular
+from hybridir_mteb.files import record as sealed
+from hybridir_mteb.plugins.guard import alone
+from hybridir_mteb.plugins.names import COLLECTION as NAME
 from hybridir_mteb.plugins.specs import CollectionCard, CollectionSpec, pool_of
 
 if TYPE_CHECKING:
@@ -39,7 +43,7 @@ if TYPE_CHECKING:
 OWNER = "hybridir data add"
 NO_LICENCE = "not specified"
 FORMAT = 1
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}(?<!\.)")
+KEPT = ("format", "kind", "collection")  # in a record; up to version 0.1 without a checksum
 Taken = Callable[[str], str | None]
 
 
@@ -139,7 +143,7 @@ def add_folder(
     check_name(name, taken)
     _check_licence(options.licence, licences)
     query_language = check_language(options.query_language or options.language).code
-    folder = folder.expanduser().absolute()
+    folder = paths.with_home(folder).absolute()
     found = read_through(read_beir_folder(folder, options.split, options.language, name))
     _check(folder, found, options.allow_missing)
     record = AddedFolder(
@@ -182,31 +186,49 @@ def add_pool(spec: CollectionSpec, languages: tuple[str, ...], *, taken: Taken) 
 def remove(name: str) -> None:
     """Forget a collection that was added; its folder is not touched.
 
+    Args:
+        name: Its name, or that of its file if the file is damaged.
+
     Raises:
         UnknownNameError: None of this name was added.
     """
-    place = paths.collections_dir() / f"{name}.json"
-    if not NAME.fullmatch(name) or not place.is_file():
-        known = [path.stem for path in record_files()]
+    known = {path.stem: path for path in record_files()}
+    if name not in known:
         raise UnknownNameError(
-            f"no collection {name!r} was added{suggest(name, known)} (added: "
+            f"no collection {quoted(name)} was added{suggest(name, known)} (added: "
             f"{', '.join(known) or 'none'})"
         )
-    place.unlink()
+    place = known[name]
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        place.unlink()
 
 
 def register_added(plugins: Plugins) -> None:
     """Register the kept collections; a damaged file is one problem and stops nothing."""
-    for path in record_files():
-        try:
-            record = read_record(path)
+    for path, record in _readable(plugins.report):
+        with _skipping(path, plugins.report):
             if isinstance(record, AddedFolder):
                 spec = _spec(record)
             else:
                 spec = _pool(plugins.collections[record.collection], record.languages)
             plugins.collections.add(record.name, spec, OWNER)
-        except (HybridIRError, OSError) as error:
-            plugins.report(f"{path}: {error}; to forget it run: hybridir data remove {path.stem}")
+
+
+def _skipping(path: Path, report: Callable[[str], None]) -> AbstractContextManager[None]:
+    remedy = f"to forget it run: hybridir data remove {quote(printable(path.stem))}"
+    return alone(str(path), report, remedy)
+
+
+def _readable(report: Callable[[str], None]) -> list[tuple[Path, AddedFolder | AddedPool]]:
+    """The kept collections whose files can be read."""
+    found = []
+    for path in record_files():
+        with _skipping(path, report):
+            check_regular(path)
+            found.append((path, read_record(path)))
+    return found
 
 
 def check_name(name: str, taken: Taken) -> None:
@@ -284,6 +306,7 @@ def _load(record: AddedFolder, _code: str) -> CollectionPart:
             f"old results would be taken for new ones. Delete those, and run: "
             f"{_again(record, quote(record.folder))}"
         )
+    sealed.seal(paths.collections_dir() / f"{record.name}.json", KEPT)
     return read_beir_folder(folder, record.split, record.language, record.name, record.passages)
 
 
@@ -336,16 +359,9 @@ def _pool(spec: CollectionSpec, languages: tuple[str, ...]) -> CollectionSpec:
 
 
 def added_folders() -> list[AddedFolder]:
-    """The BEIR folders that were added and whose file can be read."""
-    found = []
-    for path in record_files():
-        try:
-            record = read_record(path)
-        except (HybridIRError, OSError):
-            continue  # register_added reports it
-        if isinstance(record, AddedFolder):
-            found.append(record)
-    return found
+    """The BEIR folders that were added and whose file can be read; registering names the others."""
+    records = [record for _, record in _readable(lambda line: None)]
+    return [record for record in records if isinstance(record, AddedFolder)]
 
 
 def read_record(path: Path) -> AddedFolder | AddedPool:
@@ -357,7 +373,7 @@ def read_record(path: Path) -> AddedFolder | AddedPool:
     from pydantic import TypeAdapter
 
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = sealed.read_record(path, KEPT)
         if content["format"] != FORMAT:
             raise DataFormatError(f"format {content['format']!r} is of another version of hybridir")
         kind = {"folder": AddedFolder, "pool": AddedPool}[content["kind"]]
@@ -367,6 +383,8 @@ def read_record(path: Path) -> AddedFolder | AddedPool:
         raise DataFormatError(f"not a collection that was added: {reason}") from error
     if record.name != path.stem or not NAME.fullmatch(record.name):
         raise DataFormatError(f"the file holds {record.name!r}: it was renamed")
+    if isinstance(record, AddedFolder) and record.revision != joint_digest(record.files.items()):
+        raise DataFormatError("not a collection that was added: its revision is not of its files")
     return record
 
 
@@ -379,6 +397,4 @@ def write_record(record: AddedFolder | AddedPool) -> None:
     """Keep a collection; one of the same name is replaced."""
     kind = "folder" if isinstance(record, AddedFolder) else "pool"
     content = {"format": FORMAT, "kind": kind, "collection": asdict(record)}
-    write_text(
-        paths.collections_dir() / f"{record.name}.json", json.dumps(content, indent=1) + "\n"
-    )
+    sealed.write_record(paths.collections_dir() / f"{record.name}.json", content)

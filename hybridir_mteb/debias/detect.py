@@ -7,13 +7,13 @@ that language, since a short text does not tell them apart.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from hybridir_mteb import paths
-from hybridir_mteb.errors import SettingError, from_extra, suggest
+from hybridir_mteb.errors import SettingError, from_extra, quoted, suggest
+from hybridir_mteb.files.json_text import read_json_object
 
 # ISO 639-3 code -> code of the macrolanguage; also what MTEB writes for the languages themselves.
 _MACRO = {
@@ -67,9 +67,7 @@ def _merged(code: str) -> str:
 @lru_cache(maxsize=1)
 def iso_639() -> dict[str, str]:
     """ISO 639-1 -> ISO 639-3, of every language that has a code of two letters."""
-    path = paths.DATA / "iso-639.json"
-    table: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return table
+    return read_json_object(paths.DATA / "iso-639.json")
 
 
 @lru_cache(maxsize=1024)
@@ -92,8 +90,8 @@ def check_code(code: object) -> None:
     """
     if not isinstance(code, str) or code not in language_codes():
         raise SettingError(
-            f"unknown language code {code!r}: expected ISO 639-1, such as de"
-            f"{suggest(str(code), language_codes())}"
+            f"unknown language code {quoted(code, 80)}: expected ISO 639-1, such as de"
+            f"{suggest(code if isinstance(code, str) else '', language_codes())}"
         )
 
 

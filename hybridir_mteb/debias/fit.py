@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from hybridir_mteb.debias.fitted import REAL, UNKNOWN, FittedDebiaser
-from hybridir_mteb.errors import HybridIRError, PluginError, SettingError, suggest
+from hybridir_mteb.errors import HybridIRError, PluginError, SettingError, quoted, suggest
+from hybridir_mteb.files.numbers import number, written_number, written_whole
 from hybridir_mteb.plugins.specs import ROLES, DebiasData, Debiaser, OptionValue, Tensors
 from hybridir_mteb.ranking.arrays import FloatArray, check_embeddings
 
@@ -36,7 +37,8 @@ def _like(default: OptionValue, value: OptionValue, what: str) -> OptionValue:
     kind = type(default)
     try:
         if isinstance(value, str) and kind in {int, float}:
-            return kind(value)
+            found = written_whole(value) if kind is int else written_number(value)
+            value = value if found is None else found
         if isinstance(value, str) and kind is tuple:
             return tuple(part.strip() for part in value.split(","))
         if isinstance(value, str) and kind is bool:
@@ -45,9 +47,12 @@ def _like(default: OptionValue, value: OptionValue, what: str) -> OptionValue:
         pass
     else:
         fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+        fits = fits and not (isinstance(value, float) and number(value) is None)
         if fits and isinstance(value, bool) == (kind is bool):  # True is an int to Python
             return value
-    raise SettingError(f"{what} is of type {kind.__name__}, such as {default!r}, not {value!r}")
+    raise SettingError(
+        f"{what} is of type {kind.__name__}, such as {default!r}, not {quoted(value, 80)}"
+    )
 
 
 def fit(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -21,13 +22,17 @@ from hybridir_mteb.errors import (
     HybridIRError,
     PluginError,
     SettingError,
+    one_line,
+    quoted,
 )
+from hybridir_mteb.files.json_text import parse_json
 from hybridir_mteb.plugins.registry import Registry
 from hybridir_mteb.plugins.specs import ROLES, Debiaser, OptionValue, Tensors
 from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, check_embeddings
 
 STATISTICS = "debiaser.safetensors"
 _HEADER = "hybridir"  # one key: safetensors keeps no order among several
+PACKAGE = __name__.partition(".")[0]
 UNKNOWN = -1
 BLOCK = 1 << 16  # embeddings in float64 at a time
 REAL = "buif"  # kinds of NumPy types
@@ -60,11 +65,19 @@ class FittedDebiaser:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex digest of method, statistics and options: what the debiased embeddings depend on."""
+        """Hex digest of method, statistics and options: what the debiased embeddings depend on.
+
+        Methods of plugins are told apart by their code, too; one that cannot be read has another
+        digest in every process.
+        """
         function = self.debiaser.apply
         digest = hashlib.blake2b(digest_size=16)
-        head = [self.debiaser.name, getattr(function, "__module__", ""), self.languages]
+        head: list[Any] = [self.debiaser.name, getattr(function, "__module__", ""), self.languages]
         head += [dict(self.options), self.dimension, self.unit_length, sorted(self.debiaser.roles)]
+        if str(head[1]).partition(".")[0] != PACKAGE:
+            from hybridir_mteb.encoders.values import code_of  # loads torch
+
+            head.append(code_of(function) or uuid4().hex)
         digest.update(json.dumps(head, sort_keys=True, default=repr).encode())
         for role, arrays in sorted(self.tensors.items()):
             for name, array in sorted(arrays.items()):
@@ -192,6 +205,23 @@ class FittedDebiaser:
         return path
 
 
+def _header(text: str) -> dict[str, Any]:
+    """What a file says of its statistics, each field of its type; True is no number."""
+    header = parse_json(text, "its header")
+    if not isinstance(header, dict):
+        raise DataFormatError(f"its header is {quoted(header, 80)}")
+    kinds = {"method": str, "languages": list, "options": dict, "dimension": int}
+    for name, kind in {**kinds, "unit_length": bool, "roles": list}.items():
+        if type(header.get(name)) is not kind and (name != "roles" or name in header):
+            raise DataFormatError(f"{name} is {quoted(header.get(name), 80)}")
+    if header["dimension"] < 1:
+        raise DataFormatError(f"dimension is {quoted(header['dimension'], 80)}")
+    for name in (*header["languages"], *header.get("roles", ())):
+        if not isinstance(name, str):
+            raise DataFormatError(f"{quoted(name, 80)} is no language or role")
+    return header
+
+
 def read_fitted(folder: Path, debiasers: Registry[Debiaser]) -> FittedDebiaser:
     """The debiaser that was saved in a folder.
 
@@ -207,7 +237,7 @@ def read_fitted(folder: Path, debiasers: Registry[Debiaser]) -> FittedDebiaser:
     tensors: dict[str, dict[str, Any]] = {}
     try:
         with safe_open(path, "np") as file:
-            header = json.loads((file.metadata() or {})[_HEADER])
+            header = _header((file.metadata() or {})[_HEADER])
             tensors.update({role: {} for role in header.get("roles", ())})
             for key in file.keys():  # noqa: SIM118 -- not a mapping
                 role, _, name = key.partition(".")
@@ -216,11 +246,12 @@ def read_fitted(folder: Path, debiasers: Registry[Debiaser]) -> FittedDebiaser:
             key: tuple(value) if isinstance(value, list) else value
             for key, value in header["options"].items()
         }
-        method, languages = str(header["method"]), tuple(header["languages"])
-        dimension, unit_length = int(header["dimension"]), bool(header["unit_length"])
+        method, languages = header["method"], tuple(header["languages"])
+        dimension, unit_length = header["dimension"], header["unit_length"]
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise DataFormatError(
-            f"{path}: not the statistics of a debiaser: {error}; fit it again: hybridir debias fit"
+            f"{path}: not the statistics of a debiaser: {one_line(error, 200)}; fit it again: "
+            "hybridir debias fit"
         ) from error
     debiaser = debiasers[method]
     missing = sorted(debiaser.roles - set(tensors))

@@ -12,6 +12,7 @@ from hybridir_mteb.debias.fitted import FittedDebiaser
 from hybridir_mteb.debias.text import FitText
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.card import card, machine, versions, write_record
+from hybridir_mteb.encoders.contents import digests_of, fingerprint_of
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.plugins.specs import Debiaser, OptionValue
 from hybridir_mteb.training.leak import EvaluationTexts, Leak, leak_record
@@ -106,12 +107,14 @@ def _write(
     """Statistics, record and card."""
     fitted.save(folder)
     (text,) = provenance["data"]
-    fingerprint = trained.weights_fingerprint(folder, provenance["backbone"]["revision"])
+    files = digests_of(folder)
+    fingerprint = fingerprint_of(files, provenance["backbone"]["revision"])
     same = (e for e in trained.encoders() if (e.name, e.fingerprint) == (name, fingerprint))
     record = {
         "format": trained.FORMAT,
         "name": name,
         "fingerprint": fingerprint,
+        "files": files,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "languages": list(fitted.languages),
         "dimension": fitted.dimension,

@@ -13,8 +13,10 @@ from hybridir_mteb._moved import old_names
 from hybridir_mteb.debias.detect import check_code
 from hybridir_mteb.debias.fitted import FittedDebiaser, Languages, read_fitted
 from hybridir_mteb.encoders import trained
+from hybridir_mteb.encoders.kinds import refuse_other_kinds
 from hybridir_mteb.errors import DataFormatError, SettingError
 from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.paths import with_home
 
 __getattr__ = old_names("debias.sentence_transformer", "adapters.mteb.fit", "fit_debiaser")
 
@@ -31,7 +33,7 @@ def load_debiaser(place: str | Path, revision: str | None = None) -> FittedDebia
         ChecksumError: The statistics are not those of the record.
         DataFormatError: Not a debiased encoder.
     """
-    folder = Path(place).expanduser()
+    folder = with_home(place)
     encoder = trained.read_encoder(folder) if folder.is_dir() else trained.get(str(place), revision)
     if "debiaser" not in encoder.record:
         raise DataFormatError(
@@ -48,9 +50,13 @@ class DebiasedSentenceTransformer:
     Args:
         model: The model that the debiaser was fitted on.
         fitted: What is applied to its embeddings.
+
+    Raises:
+        SettingError: A model that gives no dense vector for each text.
     """
 
     def __init__(self, model: SentenceTransformer, fitted: FittedDebiaser) -> None:
+        refuse_other_kinds(model)
         self.model, self.fitted = model, fitted
 
     def encode(
@@ -110,7 +116,7 @@ class DebiasedSentenceTransformer:
         kwargs: dict[str, Any],
     ) -> Any:
         for name, usual in (("output_value", "sentence_embedding"), ("precision", "float32")):
-            if kwargs.get(name, usual) != usual:
+            if kwargs.get(name, usual) not in {None if name == "precision" else usual, usual}:
                 raise SettingError(f"{name}={kwargs[name]!r} cannot be debiased, only {usual!r}")
         as_tensor = kwargs.pop("convert_to_tensor", False)
         as_array = kwargs.pop("convert_to_numpy", True)

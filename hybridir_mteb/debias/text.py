@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from hybridir_mteb.debias.detect import check_code, macrolanguage
 from hybridir_mteb.errors import DataFormatError, LeakError, SettingError
+from hybridir_mteb.ranking.given import check_text as check_string
 from hybridir_mteb.training.held_out import split_documents
 from hybridir_mteb.training.leak import SHOWN, EvaluationTexts, Leak, check_leaks, evaluation_texts
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
@@ -32,7 +33,7 @@ class FitText:
         source: Where it comes from, for the record.
         lines: ISO 639-1 code, sorted -> texts.
         parallel: Whether text i is the same sentence in every language.
-        places: Code -> where each text is, such as ``de.txt, line 7``, for messages.
+        places: Code -> where each text is, such as ``de.txt:7``, for messages.
     """
 
     source: str
@@ -56,7 +57,7 @@ class FitText:
     def place(self, code: str, at: int) -> str:
         """Where text number ``at`` of a language is."""
         places = self.places.get(code)
-        return places[at] if places else f"{self.source}, line {at + 1}"
+        return places[at] if places else f"{self.source}:{at + 1}"
 
 
 def make_text(
@@ -77,8 +78,8 @@ def make_text(
         places: Language code -> where each text is.
 
     Raises:
-        SettingError: Fewer than two languages, fewer than two texts in one, a code that is not
-            one of a language, or two codes of one language.
+        SettingError: Fewer than two languages, fewer than two texts in one, a text that is none, a
+            code that is not one of a language, or two codes of one language.
     """
     if len(lines) < FEWEST:
         raise SettingError(
@@ -94,6 +95,8 @@ def make_text(
                 f"{other!r} and {code!r} are one language here, {macrolanguage(code)!r}: a short "
                 "text does not tell them apart; put their texts together, or leave one out"
             )
+        for at, one in enumerate(texts):
+            check_string(one, f"{source}: text {at} in {code!r}")
         if len(texts) < FEWEST:
             raise SettingError(
                 f"{source}: {len(texts)} texts in {code!r}, at least {FEWEST} are needed"
@@ -129,9 +132,7 @@ def ntrex_text(languages: Iterable[str] = (), limit: int = LINES) -> FitText:
     ((kept,), _) = split_documents([Source(corpus.name, items)], HELD_OUT_EVERY)
     chosen = [int(item.id) for item in evenly(kept.items, limit)]
     lines = {code: [texts[at] for at in chosen] for code, texts in corpus.lines.items()}
-    places = {
-        code: [f"{Path(FILES[code].path).name}, line {at + 1}" for at in chosen] for code in lines
-    }
+    places = {code: [f"{Path(FILES[code].path).name}:{at + 1}" for at in chosen] for code in lines}
     return make_text(ORIGIN, lines, parallel=True, places=places)
 
 
@@ -179,7 +180,7 @@ def file_text(
         {code: [raw[code][at] for at in places] for code, places in chosen.items()},
         parallel=parallel,
         places={
-            code: [f"{files[code].name}, line {at + 1}" for at in places]
+            code: [f"{files[code].name}:{at + 1}" for at in places]
             for code, places in chosen.items()
         },
     )

@@ -1,14 +1,14 @@
 """Embeddings kept on disk across runs, one SQLite file for each encoder and precision.
 
-SQLite gives atomic commits, locking between processes and recovery after a kill. Each row carries a
-checksum: a damaged row is encoded again, a damaged file is discarded and started anew; neither is
+SQLite gives atomic commits, locking between processes and recovery after a kill. A file says whose
+embeddings it holds, and each row carries a checksum over key, vector and owner: a damaged row is
+encoded again, a damaged file, or one of another encoder, is discarded and started anew; none is
 ever trusted. Oldest files go first when the store outgrows its limit.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import re
 import sqlite3
@@ -23,10 +23,14 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-logger = logging.getLogger(__name__)
+from hybridir_mteb.errors import DataFormatError, plain_logger
+from hybridir_mteb.files.json_text import parse_json
+
+logger = plain_logger(__name__)
 
 FORMAT = 1
 SUFFIX = ".sqlite"
+SEEDED = "with owner"  # in a file's table: no row without its owner in its checksum is of this file
 BUSY_TIMEOUT_S = 60.0
 ROW_BYTES = 1024  # generous share of keys, pages and index for one embedding
 QUERY_KEYS = 500  # below SQLite's limit of 999 parameters
@@ -76,10 +80,20 @@ class Namespace:
     variant: str = ""
 
     @property
+    def identity(self) -> str:
+        """All that tells it from others, as JSON."""
+        return dumps([FORMAT, self.fingerprint, self.max_length, self.dtype, self.variant])
+
+    @property
     def file_name(self) -> str:
         """File name of the namespace."""
-        identity = dumps([FORMAT, self.fingerprint, self.max_length, self.dtype, self.variant])
-        return hashlib.sha256(identity.encode()).hexdigest()[:32] + SUFFIX
+        return hashlib.sha256(self.identity.encode()).hexdigest()[:32] + SUFFIX
+
+
+class _NotOursError(sqlite3.DatabaseError):
+    """A sound file, but of another namespace."""
+
+    sqlite_errorcode = sqlite3.SQLITE_NOTADB
 
 
 def text_key(prompt: str, text: str) -> bytes:
@@ -113,6 +127,7 @@ class EmbeddingStore:
     def __init__(self, folder: Path, namespace: Namespace, limit_bytes: int) -> None:
         self.path = folder / namespace.file_name
         self._namespace, self._limit = namespace, limit_bytes
+        self._seed = zlib.crc32(namespace.identity.encode())
         self._no_writing = self._no_reading = False
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -130,8 +145,11 @@ class EmbeddingStore:
         damaged = 0
         try:
             with self._lock(), self._connect() as connection:
+                seeds = self._seeds(connection)
                 for key, vector, checksum in self._rows(connection, keys):
-                    if isinstance(vector, bytes) and zlib.crc32(key + vector) == checksum:
+                    if isinstance(vector, bytes) and checksum in {
+                        zlib.crc32(key + vector, seed) for seed in seeds
+                    }:
                         found[key] = np.frombuffer(vector, "<f4")
                     else:
                         damaged += 1
@@ -162,7 +180,7 @@ class EmbeddingStore:
         rows = []
         for key, vector in items:
             data = np.ascontiguousarray(vector, "<f4").tobytes()
-            rows.append((key, data, zlib.crc32(key + data)))
+            rows.append((key, data, zlib.crc32(key + data, self._seed)))
         try:
             with self._lock():
                 self._make_room(sum(2 * len(data) + ROW_BYTES for _, data, _ in rows))
@@ -208,17 +226,32 @@ class EmbeddingStore:
             connection.text_factory = bytes
             connection.execute("PRAGMA synchronous = NORMAL")  # rows have checksums of their own
             connection.executescript(_SCHEMA)
-            connection.execute(
-                "INSERT OR IGNORE INTO meta VALUES ('namespace', ?)",
-                (dumps(asdict(self._namespace)),),
-            )
-            connection.commit()
+            self._check_owner(connection)
             yield connection
+
+    def _check_owner(self, connection: sqlite3.Connection) -> None:
+        """Claim an empty file; refuse one of others, or one that does not say whose it is."""
+        said = connection.execute("SELECT value FROM meta WHERE key = 'namespace'").fetchone()
+        if said is None and not connection.execute("SELECT 1 FROM embedding LIMIT 1").fetchone():
+            rows = [("namespace", dumps(asdict(self._namespace))), ("checksums", SEEDED)]
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+            connection.commit()
+            return
+        owner = _namespace_of(said[0] if said else b"")
+        if owner is None or owner.identity != self._namespace.identity:
+            whose = "nobody knows whom" if owner is None else owner.label or "another encoder"
+            raise _NotOursError(f"it holds embeddings of {whose}, not of {self._namespace.label}")
+
+    def _seeds(self, connection: sqlite3.Connection) -> set[int]:
+        """Where checksums begin: with the owner; in files of version 0.1 also with nothing."""
+        (row,) = connection.execute("SELECT COUNT(*) FROM meta WHERE key = 'checksums'")
+        return {self._seed} if row[0] else {self._seed, 0}
 
     def _recover(self, error: Exception) -> None:
         logger.warning(
-            "%s is damaged (%s): it is discarded and its embeddings are encoded again",
+            "%s is %s (%s): it is discarded and its embeddings are encoded again",
             self.path,
+            "of another encoder" if isinstance(error, _NotOursError) else "damaged",
             error,
         )
         try:
@@ -246,6 +279,14 @@ class EmbeddingStore:
             )
 
 
+def _namespace_of(text: bytes) -> Namespace | None:
+    """The namespace that a file names; None if it names none."""
+    try:
+        return Namespace(**parse_json(text, "the file"))
+    except (DataFormatError, TypeError):
+        return None
+
+
 def _files(folder: Path) -> list[tuple[Path, os.stat_result]]:
     found = []
     for path in sorted(folder.glob(f"*{SUFFIX}")):
@@ -256,8 +297,8 @@ def _files(folder: Path) -> list[tuple[Path, os.stat_result]]:
 
 
 def _delete(path: Path) -> None:
-    for name in (path, path.with_name(path.name + "-journal")):
-        name.unlink(missing_ok=True)
+    for end in ("", "-journal", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
 
 
 def store_files(folder: Path) -> list[StoreFile]:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from hybridir_mteb import __version__
-from hybridir_mteb.encoders.trained import CARD, RECORD
+from hybridir_mteb.encoders.contents import CARD, RECORD, finite
+from hybridir_mteb.errors import printable
 from hybridir_mteb.files import write_text
+from hybridir_mteb.files.record import write_record as write_sealed
+
+_PLAIN = re.compile(r"[A-Za-z0-9/~][\w./+-]*", re.ASCII)  # other text is in quotes in YAML
 
 
 def machine() -> dict[str, Any]:
@@ -29,7 +34,7 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
 
 def write_record(folder: Path, record: dict[str, Any], card: str) -> None:
     """Write an encoder's record and card into its folder."""
-    write_text(folder / RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_sealed(folder / RECORD, finite(record))
     write_text(folder / CARD, card)
 
 
@@ -47,7 +52,7 @@ def card(record: dict[str, Any], base: str, summary: str, facts: Iterable[str], 
     lines = [
         "---",
         "library_name: hybridir-mteb",
-        f"base_model: {base}",
+        f"base_model: {base if _PLAIN.fullmatch(base) else json.dumps(base)}",
         "pipeline_tag: sentence-similarity",
         f"tags: [mteb, multilingual-retrieval{', sentence-transformers' if trained else ''}]",
         f"language: [{', '.join(record['languages'])}]",
@@ -64,4 +69,4 @@ def card(record: dict[str, Any], base: str, summary: str, facts: Iterable[str], 
         *facts,
         f"Everything about {of} is in `{RECORD}`.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(printable(line, None) for line in lines) + "\n"

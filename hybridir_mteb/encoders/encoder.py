@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,10 +11,11 @@ from typing import Literal, Protocol
 from hybridir_mteb import paths
 from hybridir_mteb.encoders.cache import EmbeddingStore, Namespace
 from hybridir_mteb.encoders.memory import Embedded, EncodeOnce, encode_once_for
+from hybridir_mteb.errors import plain_logger
 from hybridir_mteb.files import digest_of
 from hybridir_mteb.ranking.arrays import FloatMatrix, ScoreFunction, Similarity
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 Role = Literal["query", "document"]
 Batches = Iterator[tuple[Sequence[int], FloatMatrix]]

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-PIECE_BYTES = 64 << 20  # a large model leaves the GPU in pieces
+from hybridir_mteb.encoders.module_state import cheap_state, module_state
+from hybridir_mteb.encoders.values import NOT_IN_CONFIG, UnseenError, Values, feed_tensor
+
+logger = logging.getLogger(__name__)
+
 SAMPLES = 16
-# Where a model came from and what read it do not change what it computes.
-_NOT_IN_CONFIG = {"_name_or_path", "transformers_version", "architectures", "torch_dtype", "dtype"}
 
 
 def module_fingerprint(module: torch.nn.Module) -> str | None:
-    """Hex digest of structure, configuration, tokenizer, parameters and buffers.
+    """Hex digest of structure, configuration, tokenizers, parameters, buffers, and other state.
 
     Two modules with equal fingerprints give equal embeddings for equal input; a retrained or
     merged model differs, and so does one that splits text into other tokens, whatever name or
-    revision it carries. None for a tokenizer whose settings cannot be read.
+    revision it carries. So does one with another adapter, a hook or a changed attribute. None if
+    something that decides embeddings cannot be read.
     """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(repr(module).encode())
@@ -28,27 +32,36 @@ def module_fingerprint(module: torch.nn.Module) -> str | None:
         if settings is None:
             return None
         digest.update(json.dumps(settings, sort_keys=True, default=repr).encode())
-    for name, tensor in sorted(module.state_dict().items()):
-        if not isinstance(tensor, torch.Tensor):
-            digest.update(f"{name}={tensor!r}".encode())
-            continue
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
-        for start in range(0, len(flat), PIECE_BYTES):
-            digest.update(flat[start : start + PIECE_BYTES].cpu().numpy().data)
+    try:
+        for name, tensor in sorted(module.state_dict().items()):
+            if isinstance(tensor, torch.Tensor):
+                digest.update(name.encode())
+                feed_tensor(digest, tensor)
+            elif isinstance(tensor, str):
+                digest.update(f"{name}={tensor!r}".encode())
+            else:
+                digest.update(json.dumps([name, Values().of(tensor)]).encode())
+        if state := module_state(module):
+            digest.update(json.dumps(state).encode())
+    except UnseenError as error:
+        logger.info("%s has no fingerprint: %s cannot be read", type(module).__name__, error)
+        return None
     return digest.hexdigest()
 
 
 def weights_stamp(module: torch.nn.Module) -> str:
-    """Cheap digest that changes when a model is trained or merged in place.
+    """Cheap digest that changes when a model is trained, merged or set otherwise in place.
 
-    A few numbers of every parameter: milliseconds, for use before each evaluation within one
-    process. Not a fingerprint: an edit of a single weight may go unseen.
+    A few numbers of every parameter and buffer, how often torch counted a change, and all other
+    state: milliseconds, for use before each evaluation within one process. Not a fingerprint: an
+    edit of a single weight past torch's count may go unseen.
     """
-    digest = hashlib.blake2b(digest_size=16)
-    for parameter in module.parameters():
-        flat = parameter.detach().reshape(-1)
+    digest = hashlib.blake2b(json.dumps(cheap_state(module)).encode(), digest_size=16)
+    for tensor in (*module.parameters(), *module.buffers()):
+        flat = tensor.detach().reshape(-1)
         step = max(1, len(flat) // SAMPLES)
+        count = None if tensor.is_inference() else tensor._version
+        digest.update(f"{count}:{tensor.dtype}".encode())
         digest.update(flat[::step].float().cpu().numpy().tobytes())
     return digest.hexdigest()
 
@@ -73,4 +86,4 @@ def _configurations(module: torch.nn.Module) -> Iterator[dict[str, Any]]:
         config: Any = getattr(part, "config", None)
         if hasattr(config, "to_dict"):
             found = config.to_dict()
-            yield {key: value for key, value in found.items() if key not in _NOT_IN_CONFIG}
+            yield {key: value for key, value in found.items() if key not in NOT_IN_CONFIG}

@@ -3,21 +3,68 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers.processors import TemplateProcessing
 
+from hybridir_mteb.encoders.contents import backbone_digest
+from hybridir_mteb.encoders.kinds import refuse_other_files
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.trained import MODEL, StoredEncoder
-from hybridir_mteb.errors import DataUnavailableError, SettingError, TrainingError, from_extra
+from hybridir_mteb.errors import (
+    MESSAGE_LIMIT,
+    ChecksumError,
+    DataUnavailableError,
+    HybridIRError,
+    SettingError,
+    TrainingError,
+    from_extra,
+    one_line,
+)
+from hybridir_mteb.files.remote import CONNECT, reached
+from hybridir_mteb.paths import with_home
 from hybridir_mteb.plugins.specs import Backbone
 
+Arguments = ParamSpec("Arguments")
+Model = TypeVar("Model")
+logger = logging.getLogger(__name__)
 
+
+def _says_place(
+    place: Callable[..., object],
+) -> Callable[[Callable[Arguments, Model]], Callable[Arguments, Model]]:
+    """For functions that load: whatever a damaged file makes a library raise is one message.
+
+    Args:
+        place: Gives the place of what is loaded, from the function's arguments.
+    """
+
+    def decorate(load: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
+        @wraps(load)
+        def loaded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Model:
+            try:
+                return load(*args, **kwargs)
+            except HybridIRError:
+                raise
+            except Exception as error:
+                raise DataUnavailableError(
+                    f"{place(*args, **kwargs)}: cannot be loaded, a file may be damaged: "
+                    f"{type(error).__name__}: {one_line(error, MESSAGE_LIMIT)}"
+                ) from error
+
+        return loaded
+
+    return decorate
+
+
+@_says_place(lambda encoder, *_, **__: encoder.path)
 def load_sentence_transformer(
     encoder: StoredEncoder, backbone_of: Callable[[str], Backbone], *, device: str | None = None
 ) -> SentenceTransformer:
@@ -33,6 +80,7 @@ def load_sentence_transformer(
         MissingExtraError: The encoder is an adapter, and peft is not installed.
     """
     if not encoder.is_adapter:
+        refuse_other_files(encoder.path / MODEL)
         try:
             model = SentenceTransformer(
                 str(encoder.path / MODEL),
@@ -44,6 +92,7 @@ def load_sentence_transformer(
             raise DataUnavailableError(f"{encoder.path}: cannot be loaded: {error}") from error
         return model.eval()
     trained_from = encoder.record["backbone"]
+    _check_backbone(encoder)
     revision = trained_from["revision"]
     backbone = backbone_of(trained_from["name"])
     with from_extra("embedded" if backbone.loader else "train", f"{encoder.name}, an adapter,"):
@@ -57,6 +106,35 @@ def load_sentence_transformer(
     return merge_adapter(model, encoder.path)
 
 
+def _check_backbone(encoder: StoredEncoder) -> None:
+    """Refuse a local backbone that is not the one that the adapter was trained from.
+
+    Raises:
+        ChecksumError: Its files were changed since.
+        DataUnavailableError: It is not there.
+    """
+    trained_from = encoder.record["backbone"]
+    if trained_from["revision"] != "local":
+        return
+    folder, known = with_home(trained_from["weights"]), trained_from.get("digest")
+    remedy = f"put it back, or train {encoder.name} again"
+    if not folder.is_dir():
+        raise DataUnavailableError(f"{folder}, the backbone of {encoder.name}, is gone: {remedy}")
+    if known is None:
+        logger.warning(
+            "%s was trained by version 0.1, which did not note the files of its backbone: nobody "
+            "can tell whether %s is still the same",
+            encoder.name,
+            folder,
+        )
+    elif backbone_digest(folder) != known:
+        raise ChecksumError(
+            f"{folder} is not the backbone that {encoder.name} was trained from, its files were "
+            f"changed: {remedy}"
+        )
+
+
+@_says_place(lambda backbone, weights=None, **_: weights or backbone.hub_id)
 def load_backbone(
     backbone: Backbone,
     *,
@@ -77,7 +155,7 @@ def load_backbone(
         trust_remote_code: Run code that comes with the weights. Never on by itself.
 
     Raises:
-        SettingError: Weights from the hub without a commit.
+        SettingError: Weights from the hub without a commit, or of a model that is no bi-encoder.
         DataUnavailableError: The weights cannot be had.
     """
     if backbone.loader and weights is None:
@@ -86,7 +164,7 @@ def load_backbone(
         loaded: SentenceTransformer = loader(device=device)
         return loaded
     place = weights or backbone.hub_id
-    local = Path(place).expanduser().is_dir()
+    local = with_home(place).is_dir()
     revision = None if local else revision or backbone.revision
     if not local and revision is None:
         raise SettingError(
@@ -94,14 +172,10 @@ def load_backbone(
         )
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
     of_model = {**options, "use_safetensors": True, "dtype": dtype or torch.float32}
-    try:
-        with quiet_transformers():
-            model = _assemble(backbone, place, device or "cpu", of_model, options)
-    except OSError as error:
-        raise DataUnavailableError(
-            f"{place}: the weights cannot be loaded: {error}. Connect to the network, or give a "
-            "local folder with --weights"
-        ) from error
+    said = f"{place}: the weights cannot be loaded"
+    remedy = "check its files" if local else CONNECT
+    with reached(said, "give another folder with --weights", remedy), quiet_transformers():
+        model = _assemble(backbone, place, device or "cpu", of_model, options)
     network = network_of(model)
     if getattr(network, "pooler", None) is not None:
         network.pooler = None  # unused here; untrained parameters would stall DDP
@@ -113,8 +187,21 @@ def _assemble(
     backbone: Backbone, place: str, device: str, of_model: dict[str, Any], options: dict[str, Any]
 ) -> SentenceTransformer:
     """The model as published, or the network with the pooling of the table."""
+    refuse_other_files(place, revision=options["revision"])
     if not backbone.pooling:
-        return SentenceTransformer(place, device=device, model_kwargs=of_model, **options)
+        model = SentenceTransformer(
+            place,
+            device=device,
+            model_kwargs=of_model,
+            similarity_fn_name="cosine",  # what it is trained for, whatever was published
+            **options,
+        )
+        if not isinstance(model[0], Transformer):
+            raise SettingError(
+                f"{place}: training starts from one transformer and its pooling, and this model "
+                f"starts with {type(model[0]).__name__}; give other weights"
+            )
+        return model
     transformer = Transformer(
         place, model_kwargs=of_model, config_kwargs=options, processor_kwargs=options
     )
@@ -153,6 +240,7 @@ def prepare_decoder_tokenizer(tokenizer: Any) -> None:
     )
 
 
+@_says_place(lambda model, folder: folder)
 def merge_adapter(model: SentenceTransformer, folder: Path) -> SentenceTransformer:
     """Add a stored LoRA adapter to the weights of its backbone.
 

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hybridir_mteb.encoders.cache import EmbeddingStore, text_key
-from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.errors import EmbeddingError, printable
 from hybridir_mteb.ranking.arrays import BatchEncoder, FloatMatrix, IntArray
 
 FLUSH_S = 10.0
@@ -91,7 +91,9 @@ class EncodeOnce:
         flushed, done = time.monotonic(), 0
         # Long texts come first; counting characters keeps the time left honest.
         work = sum(map(len, texts))
-        with tqdm(total=work, desc=label, unit="char", unit_scale=True, leave=False) as bar:
+        with tqdm(
+            total=work, desc=printable(label, 100), unit="char", unit_scale=True, leave=False
+        ) as bar:
             try:
                 for positions, vectors in encode(texts):
                     pending.update((keys[at], vectors[i]) for i, at in enumerate(positions))

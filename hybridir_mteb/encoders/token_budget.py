@@ -10,16 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.util import batch_to_device
 
+from hybridir_mteb.encoders.encoder import Role
+from hybridir_mteb.encoders.sentence import is_plain, role_prompt
+from hybridir_mteb.errors import SettingError
 from hybridir_mteb.ranking.arrays import FloatMatrix, check_embeddings
 
 CPU_TOKEN_BUDGET = 1024
 GPU_TOKEN_BUDGET = 32768
 MAX_BATCH = 1024
+NO_LIMIT = 1 << 31
 CHUNK_TEXTS = 4096  # texts tokenised at a time: bounded memory for millions of passages
 
 
@@ -51,7 +57,8 @@ class TokenBudgetEncoder:
     """Encodes with any sentence-transformers model, batch by batch.
 
     Args:
-        model: The model; its own tokenisation, pooling and prompts are used.
+        model: The model; its own tokenisation, pooling and prompts are used. One that is not
+            :func:`is_plain` makes its batches itself.
         precision: ``bf16`` runs the forward pass under autocast: faster where the processor has
             bf16 instructions, at the price of about three significant digits.
         token_budget: Largest n x longest of a batch; by default what suits the device.
@@ -69,47 +76,90 @@ class TokenBudgetEncoder:
         on_cpu = model.device.type == "cpu"
         self.token_budget = token_budget or (CPU_TOKEN_BUDGET if on_cpu else GPU_TOKEN_BUDGET)
 
-    def count_tokens(self, texts: Sequence[str], prompt: str = "") -> list[int]:
+    def count_tokens(self, texts: Sequence[str], prompt: str | None = "") -> list[int]:
         """Number of tokens of each text with its prompt, truncated to the model's maximum."""
-        limit = self.model.max_seq_length or 512
-        encoded = self.model.tokenizer(
-            [prompt + text for text in texts], truncation=True, max_length=limit
-        )
+        longest = self.model.max_seq_length or 512
+        # Tokenizers that know no limit say 10**30.
+        cut = {"truncation": True, "max_length": longest} if longest < NO_LIMIT else {}
+        encoded = self.model.tokenizer([(prompt or "") + text for text in texts], **cut)
         return [len(ids) for ids in encoded["input_ids"]]
 
     def batches(
-        self, texts: Sequence[str], prompt: str = ""
-    ) -> Iterator[tuple[list[int], FloatMatrix]]:
+        self, texts: Sequence[str], prompt: str | None = "", role: Role | None = None
+    ) -> Iterator[tuple[Sequence[int], FloatMatrix]]:
         """Positions and embeddings of one batch after the other.
+
+        Args:
+            texts: The texts.
+            prompt: Stands before each.
+            role: As what they are encoded; None is the model's plain ``encode``.
 
         Raises:
             EmbeddingError: An embedding is not finite.
         """
+        plain = is_plain(self.model)
+        self.model.eval()  # as the model's own encode leaves it
         for start in range(0, len(texts), CHUNK_TEXTS):
             chunk = texts[start : start + CHUNK_TEXTS]
+            if not plain:
+                vectors = np.asarray(self.by_model(chunk, prompt, role), np.float32)
+                check_embeddings(vectors, "text")
+                yield range(start, start + len(chunk)), vectors
+                continue
             lengths = self.count_tokens(chunk, prompt)
             for batch in length_batches(lengths, self.token_budget):
-                vectors = self._forward([chunk[at] for at in batch], prompt)
+                vectors = self._forward([chunk[at] for at in batch], prompt, role)
                 check_embeddings(vectors, "text")
                 yield [start + at for at in batch], vectors
 
-    def encode(self, texts: Sequence[str], prompt: str = "") -> FloatMatrix:
-        """(n, dimension) float32 embeddings in input order."""
-        dimension = self.model.get_embedding_dimension() or 0
-        out = np.empty((len(texts), dimension), np.float32)
-        for positions, vectors in self.batches(texts, prompt):
+    def encode(
+        self, texts: Sequence[str], prompt: str | None = "", role: Role | None = None
+    ) -> FloatMatrix:
+        """(n, dimension) float32 embeddings in input order; arguments as of :meth:`batches`."""
+        out: FloatMatrix | None = None
+        for positions, vectors in self.batches(texts, prompt, role):
+            if out is None:
+                out = np.empty((len(texts), vectors.shape[1]), np.float32)
             out[positions] = vectors
+        if out is None:
+            return np.empty((0, self.model.get_embedding_dimension() or 0), np.float32)
         return out
 
-    def _forward(self, texts: list[str], prompt: str) -> FloatMatrix:
-        features = self.model.preprocess(texts, prompt=prompt or None)
-        on_device = {
-            key: value.to(self.model.device) if isinstance(value, torch.Tensor) else value
-            for key, value in features.items()
-        }
+    def by_model(
+        self, texts: Sequence[str], prompt: str | None, role: Role | None, **arguments: Any
+    ) -> Any:
+        """What the model's own ``encode_query``, ``encode_document`` or ``encode`` returns.
+
+        Args:
+            texts: The texts.
+            prompt: Stands before each.
+            role: Which of the three; None is ``encode``.
+            **arguments: Of that method.
+
+        Raises:
+            SettingError: bf16 in several processes, which would compute in fp32.
+        """
+        several = arguments.get("pool") is not None or isinstance(arguments.get("device"), list)
+        if several and self.precision is not Precision.FP32:
+            raise SettingError(
+                f"several processes cannot compute in {self.precision}: load the encoder with "
+                "precision fp32, or encode in one process"
+            )
+        own = {"query": self.model.encode_query, "document": self.model.encode_document}
+        encode = self.model.encode if role is None else own[role]
+        if role is None or (prompt or "") != (role_prompt(self.model, role) or ""):
+            arguments["prompt"] = prompt
+        with self._autocast():
+            return encode(list(texts), **{"show_progress_bar": False, **arguments})
+
+    def _forward(self, texts: list[str], prompt: str | None, role: Role | None) -> FloatMatrix:
+        task = {} if role is None else {"task": role}
+        features = batch_to_device(
+            self.model.preprocess(texts, prompt=prompt or None, **task), self.model.device
+        )
         with torch.inference_mode(), self._autocast():
-            output = self.model(on_device)["sentence_embedding"]
-        matrix: FloatMatrix = output.float().cpu().numpy()
+            output = self.model(features, **task)["sentence_embedding"]
+        matrix: FloatMatrix = output[:, : self.model.truncate_dim].float().cpu().numpy()
         return matrix
 
     def _autocast(self) -> AbstractContextManager[object]:

@@ -5,19 +5,21 @@ Imports neither torch nor mteb.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb.errors import DataFormatError
-from hybridir_mteb.files import move_in, replacing
+from hybridir_mteb.files import beside, move_in, replacing
+from hybridir_mteb.plugins.guard import alone
+from hybridir_mteb.plugins.names import OWNER
 
 if TYPE_CHECKING:
     from hybridir_mteb.encoders.trained import StoredEncoder
 
-ALLOWED = {".safetensors", ".json", ".md", ".txt", ".model", ".jinja"}
 # Record key -> types: what loading and MTEB's metadata need, dots lead inwards.
 _NEEDED: Mapping[str, tuple[type, ...]] = {
     "name": (str,),
@@ -61,6 +63,8 @@ def check_record(record: Any, place: object) -> None:
             value = value[part]
         if not isinstance(value, types) or isinstance(value, bool):
             raise DataFormatError(f"{place}: the record's {key!r} is {value!r}")
+    if _another_base(record):
+        raise DataFormatError(f"{place}: the record's 'backbone.name' is not that of its name")
     try:
         date.fromisoformat(record["created"][:10])
     except ValueError as error:
@@ -74,44 +78,32 @@ def check_record(record: Any, place: object) -> None:
         raise DataFormatError(f"{place}: the record's 'leak_check' has no list of leaked_sets")
 
 
+def _another_base(record: dict[str, Any]) -> bool:
+    """Whether a debiased encoder is named after another base: it might be its own."""
+    base = record["backbone"]["name"]
+    ours = "debiaser" in record and base.startswith(f"{OWNER}/")
+    return ours and not record["name"].startswith(f"{base}+")
+
+
 def _leaked_sets(record: dict[str, Any]) -> Any:
     checks = record.get("leak_check", {})
     return checks.get("leaked_sets", []) if isinstance(checks, dict) else None
 
 
-@contextmanager
-def skipping(encoder: StoredEncoder, report: Callable[[str], None] | None) -> Iterator[None]:
+def skipping(
+    encoder: StoredEncoder, report: Callable[[str], None] | None
+) -> AbstractContextManager[None]:
     """Whatever fails for one encoder is reported by its name, and stops no other.
 
     Args:
         encoder: The encoder that is at work.
         report: Told in one line; None lets errors out.
     """
-    try:
-        yield
-    except Exception as error:
-        if report is None:
-            raise
-        report(
-            f"encoder {encoder.name} is skipped: {type(error).__name__}: {error}; remove "
-            f"{encoder.path}, or make the encoder again"
-        )
-
-
-def check_files(names: list[str], source: Path) -> None:
-    """Refuse files that an encoder does not need, and places outside its folder.
-
-    Raises:
-        DataFormatError: There is such a file.
-    """
-    for name in names:
-        path = Path(name)
-        if path.is_absolute() or ".." in path.parts or "\\" in name:
-            raise DataFormatError(f"{source}: {name!r} points outside the archive; not imported")
-        if path.suffix not in ALLOWED:
-            raise DataFormatError(
-                f"{source}: {name!r} is no file of an encoder; weights are safetensors only"
-            )
+    return alone(
+        f"encoder {encoder.name} is skipped",
+        report,
+        f"remove {encoder.path} (hybridir models rm {encoder.name}), or make the encoder again",
+    )
 
 
 def take_place(
@@ -136,6 +128,36 @@ def take_place(
         if not keep or path.as_posix() in described_by:
             with replacing(target / path) as temporary:
                 (folder / path).rename(temporary)
-    for path in () if keep else list(target.rglob("*.safetensors")):
-        if path.relative_to(target) not in ours:  # would count among the weights
-            path.unlink(missing_ok=True)
+    for path in () if keep else list(target.rglob("*")):
+        hidden = path.name.startswith(".")  # another process may be writing it
+        if path.is_file() and not hidden and path.relative_to(target) not in ours:
+            path.unlink(missing_ok=True)  # would count among the files
+
+
+def folders_in(parent: Path) -> list[Path]:
+    """The folders in another, without hidden ones: runs, and what is still being written."""
+    if not parent.is_dir() and not parent.is_symlink():
+        return []
+    paths_in = sorted(path for path in parent.iterdir() if not path.name.startswith("."))
+    return [path for path in paths_in if path.is_symlink() or path.is_dir()]
+
+
+@contextmanager
+def no_empty(home: Path) -> Iterator[None]:
+    """An encoder that did not come to be leaves no folder of its name."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            home.rmdir()
+        raise
+
+
+def delete_folder(folder: Path) -> None:
+    """Under another name first: nobody sees a part of it."""
+    gone = beside(folder.with_name("removed"))
+    folder.rename(gone)
+    if gone.is_symlink():
+        gone.unlink()
+    else:
+        shutil.rmtree(gone)

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from uuid import uuid4
+
+from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.files.room import room_for
+from hybridir_mteb.files.temporary import beside, done, sweep
+
+__all__ = [
+    "beside",
+    "check_regular",
+    "digest_of",
+    "folder_beside",
+    "move_in",
+    "replacing",
+    "sha256_of",
+    "sweep",
+    "tie_key",
+    "write_text",
+]
+
+RECORD_LIMIT = 64 << 20  # bytes; a long training's curve has one
 
 
 def sha256_of(path: Path) -> str:
@@ -28,35 +46,65 @@ def tie_key(identifier: str) -> bytes:
     return hashlib.blake2b(identifier.encode(), digest_size=8).digest()
 
 
-def beside(path: Path) -> Path:
-    """A hidden name beside a path that no other process has."""
-    return path.with_name(f".{path.name}.{os.getpid()}.{uuid4().hex[:8]}.tmp")
+def check_regular(path: Path, limit: int = RECORD_LIMIT) -> None:
+    """Refuse what is no file of a record before it is read: a pipe would be waited for.
+
+    Args:
+        path: Where the record should be.
+        limit: Largest size in bytes.
+
+    Raises:
+        DataFormatError: A folder, a pipe or a device, or too large a file.
+        OSError: There is nothing, or a link to nothing.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise DataFormatError(f"{path}: not a file; remove it")
+    if found.st_size > limit:
+        raise DataFormatError(f"{path}: {found.st_size / 1e6:.0f} MB is too much for a record")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends without error.
 
-    A reader sees the old file or the new one, never a part; after an error the old one stays.
+    A reader sees the old file or the new one, never a part; after an error the old one stays. What
+    killed processes left in the folder goes.
+
+    Raises:
+        NoSpaceError: The disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = beside(path)
     try:
-        yield temporary
-        temporary.replace(path)
+        with room_for(path, temporary):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sweep(path.parent)
+            yield temporary
+            temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # whatever keeps it from going has kept it from being written
+            temporary.unlink(missing_ok=True)
+        done(temporary)
 
 
 @contextmanager
 def folder_beside(place: Path) -> Iterator[Path]:
-    """An empty folder beside ``place``, to be renamed to it; what is left of it goes at the end."""
+    """An empty folder beside ``place``, to be renamed to it; what is left of it goes at the end.
+
+    What killed processes left beside it goes, too.
+
+    Raises:
+        NoSpaceError: The disk is full.
+    """
     folder = beside(place)
     try:
-        folder.mkdir(parents=True)
-        yield folder
+        with room_for(place, folder):
+            folder.mkdir(parents=True)
+            sweep(place.parent)
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        done(folder)
 
 
 def move_in(folder: Path, place: Path) -> bool:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hybridir_mteb.errors import DataFormatError
-from hybridir_mteb.files import write_text
+from hybridir_mteb.files import check_regular, write_text
 from hybridir_mteb.files.json_text import read_json_object
 
 SEAL = "sha256"
@@ -44,20 +45,36 @@ def read_record(path: Path, old: Collection[str] = ()) -> dict[str, Any]:
     Args:
         path: The file.
         old: The keys of such a record in versions that had no seals; a record without a seal is
-            accepted if it has exactly these.
+            accepted if it has exactly these, of which one may be called as the seal is.
 
     Raises:
         DataFormatError: The record is damaged; the message names it.
         OSError: The file is missing or cannot be read.
     """
+    check_regular(path)
     try:
         content = read_json_object(path)
     except DataFormatError as error:
         raise DataFormatError(f"the record is damaged: {error}") from error
-    seal = content.pop(SEAL, None)
-    if seal is None and old and content.keys() == set(old):
+    if old and content.keys() == set(old) and not isinstance(content.get(SEAL), str):
         return content
+    seal = content.pop(SEAL, None)
     if seal != seal_of(content):
         what = "has no checksum" if seal is None else "differs from its checksum"
         raise DataFormatError(f"the record {path} is damaged: it {what}")
     return content
+
+
+def seal(path: Path, old: Collection[str]) -> None:
+    """Give a record of a version that had no seals its seal, once its content is known to be right.
+
+    One that is damaged, or lies where nothing can be written, stays as it is.
+
+    Args:
+        path: The file.
+        old: As of :func:`read_record`.
+    """
+    with suppress(DataFormatError, OSError):
+        content = read_json_object(path)
+        if content.keys() == set(old):
+            write_record(path, content)

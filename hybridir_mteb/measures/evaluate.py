@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
 import numpy as np
 
-from hybridir_mteb.errors import EmbeddingError, SettingError
+from hybridir_mteb.errors import EmbeddingError, SettingError, quoted
+from hybridir_mteb.files.numbers import whole
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.measures.applicable import Circumstances, not_applicable, remarks
 from hybridir_mteb.measures.bootstrap import RESAMPLES
 from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
-from hybridir_mteb.measures.measure import Measure, RankTable, evaluate_measures
+from hybridir_mteb.measures.measure import Measure, RankTable, evaluate_measures, failed, failing
 from hybridir_mteb.measures.probe import probe_by_language, relevant_items, why_no_probe
 from hybridir_mteb.measures.report import MATRICES, BiasReport, bias_report
 from hybridir_mteb.measures.view import TOP_DEPTH, LanguageView
@@ -25,6 +26,7 @@ from hybridir_mteb.ranking.exact import Scorer, ranks_and_top
 from hybridir_mteb.ranking.judgements import Judgements
 from hybridir_mteb.ranking.ranking import Ranking, tie_order
 
+TOO_MANY = 2**31
 MRC, PROBE, DISTANCE = "mrc", "language_probe_accuracy", "rank_distance"
 
 
@@ -53,7 +55,7 @@ class Options:
     """The choices of a user, checked; :class:`Choices` says what each is.
 
     Raises:
-        SettingError: A negative number.
+        SettingError: A negative number or none, or a value of another type.
     """
 
     measures: Sequence[str] | None = None
@@ -62,11 +64,23 @@ class Options:
     resamples: int = RESAMPLES
 
     def __post_init__(self) -> None:
+        if not isinstance(self.parallel, bool | None):
+            raise SettingError(f"parallel={quoted(self.parallel, 80)}: give True, False or None")
+        names = () if self.measures is None else self.measures
+        if isinstance(names, str) or not isinstance(names, Collection):
+            raise SettingError(f"measures={quoted(names, 80)}: give a list of names")
+        for name in names:
+            if not isinstance(name, str):
+                raise SettingError(f"measures: {quoted(name, 80)} is no name")
         for name in ("mrc_depth", "resamples"):
             value = getattr(self, name)
-            if value is not None and value < 0:
+            if value is None and name == "mrc_depth":
+                continue
+            found = None if isinstance(value, float) else whole(value)
+            if found is None or not 0 <= found < TOO_MANY:
                 option = f"--{name.replace('_', '-')}"
-                raise SettingError(f"{name}={value} ({option}): give 0 or more")
+                limit = "" if found is None or found < 0 else ", and less than 2**31"
+                raise SettingError(f"{name}={quoted(value, 80)} ({option}): give 0 or more{limit}")
 
     def chosen(self) -> list[Measure]:
         """The measures to evaluate.
@@ -132,7 +146,11 @@ def subset_scores(
         known: What else is known, in the multilingual setting.
     """
     if known is None:
-        return dict(evaluate_measures(measures, _table(judged, ranking, None), setting))
+        table = _table(judged, ranking, None)
+        broken = failing(_others([m for m in measures if setting in m.settings]), table)
+        sound = [measure for measure in measures if measure.name not in broken]
+        found = evaluate_measures(sound, table, setting)
+        return {**found, **({"not_applicable": broken} if broken else {})}
     view = LanguageView.of(judged, ranking.top[:, :TOP_DEPTH], known.correlation, known.probe)
     table = _table(judged, ranking, view)
     circumstances = Circumstances(
@@ -145,11 +163,20 @@ def subset_scores(
     )
     refused = not_applicable(circumstances, [measure.name for measure in measures])
     used = [measure for measure in measures if measure.name not in refused]
-    return {
-        **evaluate_measures(used, table, setting),
-        **_bias_details(table, used),
-        **({"not_applicable": refused} if refused else {}),
-    }
+    refused |= failing(_others([m for m in used if setting in m.settings]), table)
+    used = [measure for measure in used if measure.name not in refused]
+    scores: dict[str, Any] = dict(evaluate_measures(used, table, setting))
+    try:
+        scores |= _bias_details(table, used)
+    except Exception as error:  # noqa: BLE001 -- the measures are there and stay
+        refused["confidence_intervals"] = failed("the part on language bias", error)
+    return {**scores, **({"not_applicable": refused} if refused else {})}
+
+
+def _others(measures: Sequence[Measure]) -> list[Measure]:
+    """Measures of plugins: a failure of one of this package's own is a fault of the package."""
+    own = {id(measure) for measure in (*LANGUAGE_BIAS, *EFFECTIVENESS)}
+    return [measure for measure in measures if id(measure) not in own]
 
 
 def _table(judged: Judgements, ranking: Ranking, view: LanguageView | None) -> RankTable:
@@ -207,6 +234,7 @@ def evaluate(
     given = embeddings is not None
     circumstances = Circumstances(table, judged.items, options.parallel, given, no_probe)
     refused = not_applicable(circumstances, names)
+    refused |= failing(_others([m for m in measures if m.name not in refused]), table)
     used = [name for name in names if name not in refused]
     noted = _of_mrc(used, scorer.n_passages, options.mrc_depth, lengths)
     report = bias_report(

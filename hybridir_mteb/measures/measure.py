@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from hybridir_mteb.errors import MESSAGE_LIMIT, one_line
 from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.plugins.specs import Measure, PerQuery
 from hybridir_mteb.ranking.arrays import IntArray, QueryRows, Relevance
 from hybridir_mteb.ranking.ranking import NOT_RETRIEVED
 
-__all__ = ["Measure", "PerQuery", "RankTable", "evaluate_measures", "measure_values"]
+__all__ = ["Measure", "PerQuery", "RankTable", "evaluate_measures", "failing", "measure_values"]
+
+logger = logging.getLogger(__name__)
+
+FAILED = "it failed"  # how the reason begins for which a measure has no value
 
 
 @dataclass(frozen=True)
@@ -111,3 +117,31 @@ def evaluate_measures(
             defined = values[~np.isnan(values)]
             scores[measure.name] = float(defined.mean()) if len(defined) else None
     return scores
+
+
+def failing(measures: Iterable[Measure], table: RankTable) -> dict[str, str]:
+    """Those measures that fail, each with a reason that begins with ``FAILED``; they are logged.
+
+    Args:
+        measures: Measures of other people, one of which must not cost the values of the others.
+        table: What they are to be computed from.
+    """
+    found = {}
+    for measure in measures:
+        try:
+            measure_values(measure, table)
+        except Exception as error:  # noqa: BLE001 -- other people's code raises anything
+            found[measure.name] = failed(f"measure {measure.name}", error)
+    return found
+
+
+def failed(what: str, error: Exception) -> str:
+    """The reason for which something has no value, which is logged as well.
+
+    Args:
+        what: What failed, for the log.
+        error: What was raised.
+    """
+    reason = f"{FAILED}: {type(error).__name__}: {one_line(error, MESSAGE_LIMIT)}"
+    logger.error("%s is left out: %s", what, reason)
+    return reason

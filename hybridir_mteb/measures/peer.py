@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from enum import StrEnum
-from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2
 
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, quoted
+from hybridir_mteb.files.numbers import number
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.ranking.arrays import IntArray, Values
 
@@ -35,12 +35,14 @@ def check_weights(weights: Mapping[float, float]) -> None:
     Raises:
         SettingError: One is negative or no number, or they do not sum to 1.
     """
-    numbers = all(isinstance(x, Real) for pair in weights.items() for x in pair)
+    numbers = all(number(x) is not None for pair in weights.items() for x in pair)
     if not numbers or not all(weight >= 0 for weight in weights.values()):
-        raise SettingError(f"weights={weights!r}: give each grade a weight of 0 or more")
+        raise SettingError(f"weights={quoted(weights, 200)}: give each grade a weight of 0 or more")
     total = sum(weights.values())
     if not math.isclose(total, 1.0, abs_tol=1e-6):
-        raise SettingError(f"weights={weights!r}: they sum to {total:g}; make them sum to 1")
+        raise SettingError(
+            f"weights={quoted(weights, 200)}: they sum to {total:g}; make them sum to 1"
+        )
 
 
 def peer(

@@ -5,26 +5,31 @@ Plugins declare an entry point in the group ``hybridir_mteb``; so do the built-i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from importlib.metadata import EntryPoint, entry_points
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import Any
 
 import pluggy
 
-from hybridir_mteb.errors import PluginError
+from hybridir_mteb.errors import PluginError, described, one_line, printable, quoted, text_of
 from hybridir_mteb.plugins import hookspecs
+from hybridir_mteb.plugins.guard import alone, watched
+from hybridir_mteb.plugins.names import check_item_name
 from hybridir_mteb.plugins.registry import Plugins, Registry
 
 ENTRY_POINT_GROUP = "hybridir_mteb"
 DISTRIBUTION = "hybridir-mteb"
+LONGEST_OWNER = 100
 
 
 def _name_of(item: object, kind: str) -> str:
     source = item.metadata if kind == "task" and hasattr(item, "metadata") else item
     name = getattr(source, "name", None)
     if not isinstance(name, str) or not name:
-        raise PluginError(f"a {kind} must have a name, got {item!r}")
-    return name
+        raise PluginError(f"a {kind} must have a name, got {quoted(item)}")
+    return check_item_name(kind, name)
 
 
 def load_plugins(found: Iterable[EntryPoint] | None = None, *, strict: bool = False) -> Plugins:
@@ -38,14 +43,35 @@ def load_plugins(found: Iterable[EntryPoint] | None = None, *, strict: bool = Fa
         PluginError: Only if ``strict``.
     """
     plugins = Plugins()
-    points = entry_points(group=ENTRY_POINT_GROUP) if found is None else found
+    points = _installed(plugins) if found is None else found
     for point in sorted(points, key=_built_in_first):
         _load_one(plugins, point, strict)
     return plugins
 
 
+def _installed(plugins: Plugins) -> list[EntryPoint]:
+    """The entry points of our group; a distribution whose own files are damaged is left out."""
+    try:
+        return list(entry_points(group=ENTRY_POINT_GROUP))
+    except Exception:  # of any distribution: they are then read one by one
+        return list(_one_by_one(plugins))
+
+
+def _one_by_one(plugins: Plugins) -> Iterator[EntryPoint]:
+    seen: set[str] = set()
+    for distribution in distributions():
+        name, points = "", []
+        with alone(f"the distribution in {distribution.locate_file('')}", plugins.report):
+            name = text_of(distribution.metadata["Name"])
+            points = [one for one in distribution.entry_points if one.group == ENTRY_POINT_GROUP]
+        if points and name.lower() not in seen:  # else shadowed by one that comes earlier
+            seen.add(name.lower())
+            yield from points
+
+
 def _distribution(point: EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else "unknown distribution"
+    name = point.dist.name if point.dist is not None else None
+    return printable(name, LONGEST_OWNER) if isinstance(name, str) else "unknown distribution"
 
 
 def _built_in_first(point: EntryPoint) -> tuple[bool, str, str]:
@@ -53,30 +79,45 @@ def _built_in_first(point: EntryPoint) -> tuple[bool, str, str]:
 
 
 def _load_one(plugins: Plugins, point: EntryPoint, strict: bool) -> None:
-    owner = f"{_distribution(point)}:{point.name}"
+    owner = f"{_distribution(point)}:{printable(point.name, LONGEST_OWNER)}"
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     try:
-        plugin = point.load()
-        if getattr(getattr(plugin, "__spec__", None), "_initializing", False):
-            raise PluginError("it was imported before mteb, which it imports: import mteb first")
-        manager.register(plugin, name=owner)
-        manager.check_pending()
-    except (Exception, SystemExit) as error:
+        _import(manager, point, owner)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         if strict:
-            raise PluginError(f"plugin {owner}: {error}") from error
-        plugins.report(f"plugin {owner} is skipped: {type(error).__name__}: {error}")
+            raise PluginError(f"plugin {owner}: {one_line(error)}") from error
+        plugins.report(f"plugin {owner} is skipped: {described(error)}")
         return
     plugins.loaded.append(owner)
     for name, registry in plugins.registries().items():
         hook = f"register_{name}"
         for implementation in getattr(manager.hook, hook).get_hookimpls():
-            try:
-                implementation.function(register=_registrar(plugins, registry, owner, strict))
-            except (Exception, SystemExit) as error:
-                if strict:
-                    raise
-                plugins.report(f"plugin {owner}: {hook} failed: {type(error).__name__}: {error}")
+            register = _registrar(plugins, registry, owner, strict)
+            with alone(f"plugin {owner}: {hook} failed", None if strict else plugins.report):
+                with _watched(point, f"plugin {owner}: {hook}"):
+                    result = implementation.function(register=register)
+                if inspect.iscoroutine(result) or inspect.isgenerator(result):
+                    result.close()
+                    raise PluginError("it is no plain function, so nothing was registered")
+
+
+def _import(manager: pluggy.PluginManager, point: EntryPoint, owner: str) -> None:
+    with _watched(point, f"plugin {owner}: its import"):
+        plugin = point.load()
+    if getattr(getattr(plugin, "__spec__", None), "_initializing", False):
+        raise PluginError("it was imported before mteb, which it imports: import mteb first")
+    manager.register(plugin, name=owner)
+    manager.check_pending()
+
+
+def _watched(point: EntryPoint, what: str) -> AbstractContextManager[None]:
+    """Our own imports of mteb and torch may take their time on a slow disk."""
+    distribution = _distribution(point)
+    own = distribution == DISTRIBUTION
+    return nullcontext() if own else watched(what, f"run: pip uninstall {distribution}")
 
 
 def _registrar(
@@ -85,14 +126,12 @@ def _registrar(
     """The callback that a hook receives: checks each item on its own."""
 
     def register(item: object) -> None:
-        try:
+        with alone(
+            f"plugin {owner}: a {registry.kind} is refused", None if strict else plugins.report
+        ):
             if registry.types and not isinstance(item, registry.types):
                 names = " or a ".join(one.__name__ for one in registry.types)
-                raise PluginError(f"{owner}: a {registry.kind} must be a {names}, got {item!r}")
+                raise PluginError(f"a {registry.kind} must be a {names}, got {quoted(item)}")
             registry.add(_name_of(item, registry.kind), item, owner)
-        except PluginError as error:
-            if strict:
-                raise
-            plugins.report(str(error))
 
     return register

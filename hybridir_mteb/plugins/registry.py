@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from hybridir_mteb.errors import PluginCollisionError, UnknownNameError, suggest
+from hybridir_mteb.errors import (
+    PluginCollisionError,
+    UnknownNameError,
+    printable,
+    quoted,
+    suggest,
+)
+from hybridir_mteb.plugins import guard
 from hybridir_mteb.plugins.specs import (
     Backbone,
     CollectionSpec,
@@ -40,6 +46,10 @@ class Registry(Generic[Item]):
             PluginCollisionError: The name is taken; the message names both plugins.
         """
         if name in self._items:
+            if self._owner[name] == plugin:
+                raise PluginCollisionError(
+                    f"{self.kind} {name!r} is registered twice by {plugin!r}; the first stays"
+                )
             raise PluginCollisionError(
                 f"{self.kind} {name!r} is registered by both {self._owner[name]!r} and {plugin!r}; "
                 "uninstall one of them, or rename the item in one of them"
@@ -47,11 +57,16 @@ class Registry(Generic[Item]):
         self._items[name] = item
         self._owner[name] = plugin
 
+    def discard(self, name: str) -> None:
+        """Forget one thing that turned out to be unusable."""
+        self._items.pop(name, None)
+        self._owner.pop(name, None)
+
     def __getitem__(self, name: str) -> Item:
         if name not in self._items:
             known = ", ".join(sorted(self._items)) or "none"
             raise UnknownNameError(
-                f"unknown {self.kind} {name!r}{suggest(name, self._items)} (known: {known})"
+                f"unknown {self.kind} {quoted(name)}{suggest(name, self._items)} (known: {known})"
             )
         return self._items[name]
 
@@ -102,7 +117,8 @@ class Plugins:
         return {name: one for name, one in vars(self).items() if isinstance(one, Registry)}
 
     def report(self, problem: str) -> None:
-        """Note a problem and say it in one line on stderr."""
-        line = " ".join(problem.split())
-        self.problems.append(line)
-        sys.stderr.write(f"hybridir-mteb: {line}\n")
+        """Note a problem and say it in one line on stderr, the same one but once."""
+        line = printable(" ".join(problem.split()), guard.LONGEST_LINE)
+        if line not in self.problems:
+            self.problems.append(line)
+            guard.say(line)

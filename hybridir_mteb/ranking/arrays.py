@@ -53,8 +53,9 @@ def check_embeddings(vectors: FloatArray, what: str, dimension: int | None = Non
     Raises:
         EmbeddingError: Not a matrix, wrong width, NaN or infinite.
     """
-    if vectors.ndim != 2 or (dimension is not None and vectors.shape[1] != dimension):
-        wanted = "n" if dimension is None else str(dimension)
+    width = vectors.shape[1] if vectors.ndim == 2 else 0
+    if not width or (dimension is not None and width != dimension):
+        wanted = "1 or more" if dimension is None else str(dimension)
         raise EmbeddingError(
             f"embeddings of {what} have shape {vectors.shape}, expected (n, {wanted})"
         )

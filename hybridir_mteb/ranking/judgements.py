@@ -10,8 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, quoted
 from hybridir_mteb.ranking.arrays import IntArray, Relevance, Values
+from hybridir_mteb.ranking.given import (
+    check_ids,
+    check_mapping,
+    check_qrels,
+    check_run,
+    check_sequence,
+)
 
 NO_ROW = -1  # row of a passage that the pool lacks, or behind the end of a ranking
 
@@ -101,6 +108,7 @@ class Judgements:
             **known,  # type: ignore[arg-type]
         )
         if items is not None:
+            check_sequence(items, "items")
             _check_length("items", items, relevance.n_queries, "queries")
             judged.check_items(items)
         return judged
@@ -115,16 +123,20 @@ class Judgements:
         for at, key in enumerate(zip(items, self.queries.tolist(), strict=True)):
             if key[0] is None:
                 raise SettingError(f"query {self._name(at)} has no item; give all an item, or none")
+            if not isinstance(key[0], str):
+                raise SettingError(
+                    f"items: entry {at} is {quoted(key[0], 80)}; give a string for each"
+                )
             first = seen.setdefault(key, at)
             if first != at:
                 raise SettingError(
                     f"queries {self._name(first)} and {self._name(at)} have the same item and "
-                    f"language, {key[0]!r} and {self.codes[key[1]]!r}; translations share an item, "
-                    "other queries do not"
+                    f"language, {quoted(key[0], 80)} and {quoted(self.codes[key[1]], 80)}; "
+                    "translations share an item, other queries do not"
                 )
 
     def _name(self, query: int) -> str:
-        return str(query) if self.query_ids is None else repr(self.query_ids[query])
+        return str(query) if self.query_ids is None else quoted(self.query_ids[query], 80)
 
     @property
     def pool_size(self) -> int:
@@ -185,6 +197,9 @@ def _check_lists(
     passage_languages: Sequence[str],
     passage_ids: Sequence[str],
 ) -> None:
+    check_sequence(query_languages, "query_languages")
+    check_sequence(passage_languages, "passage_languages")
+    check_sequence(passage_ids, "passage_ids")
     n_queries, n_passages = relevance.n_queries, len(passage_languages)
     if not n_queries or not n_passages:
         raise SettingError(
@@ -195,9 +210,10 @@ def _check_lists(
     _check_strings("query_languages", query_languages)
     _check_strings("passage_languages", passage_languages)
     _check_strings("passage_ids", passage_ids)
+    check_ids(passage_ids, "passage")
     if len(set(passage_ids)) < n_passages:
         twice = Counter(passage_ids).most_common(1)[0][0]
-        raise SettingError(f"passage id {twice!r} is given twice; ids must be unique")
+        raise SettingError(f"passage id {quoted(twice, 80)} is given twice; ids must be unique")
     columns = relevance.passages
     outside = columns[(columns < 0) | (columns >= n_passages)]
     if len(outside):
@@ -220,7 +236,7 @@ def _check_length(name: str, values: Sequence[str], expected: int, of_what: str)
 def _check_strings(name: str, values: Sequence[object]) -> None:
     for at, value in enumerate(values):
         if not isinstance(value, str):
-            raise SettingError(f"{name}: entry {at} is {value!r}; give a string for each")
+            raise SettingError(f"{name}: entry {at} is {quoted(value, 80)}; give a string for each")
 
 
 @dataclass(frozen=True)
@@ -254,22 +270,24 @@ def judgements_of(
     Raises:
         SettingError: A query without language or item, or a document without language.
     """
+    check_mapping(doc_languages, names.documents)
+    check_ids(doc_languages, "document")
     for doc, language in doc_languages.items():
         if not isinstance(language, str):
             raise SettingError(
-                f"document {doc!r} has the language {language!r}; {names.documents} must hold "
-                "strings"
+                f"document {quoted(doc, 80)} has the language {quoted(language, 80)}; "
+                f"{names.documents} must hold strings"
             )
     column = {identifier: at for at, identifier in enumerate(doc_languages)}
     rows: list[list[int]] = []
     gains: list[float] = []
-    for query, grades in qrels.items():
+    for query, grades in check_qrels(qrels).items():
         relevant = [(doc, grade) for doc, grade in grades.items() if grade > 0]
         for doc, _ in relevant:
             if doc not in column:
                 raise SettingError(
-                    f"document {doc!r}, relevant to query {query!r}, has no language; "
-                    f"{names.documents} must list the whole pool"
+                    f"document {quoted(doc, 80)}, relevant to query {quoted(query, 80)}, has no "
+                    f"language; {names.documents} must list the whole pool"
                 )
         rows.append([column[doc] for doc, _ in relevant])
         gains += [float(grade) for _, grade in relevant]
@@ -287,11 +305,12 @@ def judgements_of(
 def _of_queries(
     queries: Mapping[str, object], values: Mapping[str, str], what: str, name: str
 ) -> list[str]:
+    check_mapping(values, name)
     for query in queries:
         if not isinstance(values.get(query), str):
             raise SettingError(
-                f"query {query!r} of the judgements has no {what}; add it to {name}, or leave its "
-                "judgements out"
+                f"query {quoted(query, 80)} of the judgements has no {what}; add it to {name}, or "
+                "leave its judgements out"
             )
     return [values[query] for query in queries]
 
@@ -311,8 +330,10 @@ def run_lengths(
         names: What messages call the maps.
 
     Raises:
-        SettingError: The run has none of the queries, or a document that is not in the pool.
+        SettingError: The run has none of the queries, a document that is not in the pool, or an id
+            that is no string.
     """
+    check_run(run)
     lengths = np.array([len(run.get(query, ())) for query in queries], np.int64)
     if not lengths.any():
         raise SettingError(
@@ -323,7 +344,7 @@ def run_lengths(
         for doc in run.get(query, ()):
             if doc not in pool:
                 raise SettingError(
-                    f"document {doc!r}, found for query {query!r}, has no language; "
-                    f"{names.documents} must list the whole pool"
+                    f"document {quoted(doc, 80)}, found for query {quoted(query, 80)}, has no "
+                    f"language; {names.documents} must list the whole pool"
                 )
     return lengths

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, one_line
 from hybridir_mteb.ranking.arrays import ScoreBlock
+
+EXACT = 2**53  # up to here a double holds every whole number
 
 
 def as_array(values: object, name: str) -> npt.NDArray[Any]:
@@ -24,10 +26,12 @@ def as_array(values: object, name: str) -> npt.NDArray[Any]:
     """
     try:
         array: npt.NDArray[Any] = np.asarray(_without_torch(values))
-    except (TypeError, ValueError) as error:
-        raise SettingError(f"{name}: not a matrix of numbers ({error})") from error
-    if array.dtype.kind not in "biuf":
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SettingError(f"{name}: not a matrix of numbers ({one_line(error, 200)})") from error
+    if array.dtype.kind not in "iuf":
         raise SettingError(f"{name}: expected numbers, got {array.dtype}")
+    if array.dtype.kind != "f" and array.size and max(-int(array.min()), int(array.max())) > EXACT:
+        raise SettingError(f"{name}: whole numbers beyond 2**53, of which doubles make equal ones")
     return array
 
 

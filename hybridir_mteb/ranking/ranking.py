@@ -8,9 +8,10 @@ from enum import StrEnum
 
 import numpy as np
 
-from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.errors import EmbeddingError, quoted
 from hybridir_mteb.files import tie_key
 from hybridir_mteb.ranking.arrays import IntArray, Relevance, Run, ScoreBlock
+from hybridir_mteb.ranking.given import check_run, checked_score
 from hybridir_mteb.ranking.judgements import NO_ROW, Judgements
 
 NOT_RETRIEVED = 1 << 60  # rank of what a system left out: behind everything, in no top
@@ -99,8 +100,10 @@ def rank_run(
 
     Raises:
         EmbeddingError: A passage that is not in the pool, or a score that is not finite.
+        SettingError: An id that is no string.
     """
     queries = list(judged.query_ids or ())
+    check_run(run)
     returned = {passage for query in queries for passage in run.get(query, ())}
     row_of = rows_of(sorted(returned))
     ranks = np.full(len(judged.relevance.passages), NOT_RETRIEVED)
@@ -127,6 +130,5 @@ def rank_run(
 def _check(query: str, found: Mapping[str, float], row_of: Mapping[str, int]) -> None:
     for passage, score in found.items():
         if passage not in row_of:
-            raise EmbeddingError(f"the search returned {passage!r}, not in the pool")
-        if not (isinstance(score, (int, float, np.number)) and np.isfinite(score)):
-            raise EmbeddingError(f"query {query}: score of {passage} is {score}")
+            raise EmbeddingError(f"the search returned {quoted(passage, 80)}, not in the pool")
+        checked_score(score, query, passage)

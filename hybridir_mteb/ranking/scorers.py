@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.errors import EmbeddingError, quoted
 from hybridir_mteb.ranking.arrays import (
     FloatArray,
     IntArray,
@@ -18,6 +18,7 @@ from hybridir_mteb.ranking.arrays import (
     check_embeddings,
 )
 from hybridir_mteb.ranking.exact import Scorer
+from hybridir_mteb.ranking.given import checked_score
 
 if TYPE_CHECKING:
     import torch
@@ -205,10 +206,11 @@ class RunScorer:
         for row, identifier in enumerate(self._query_ids[start:stop]):
             for passage, score in self._run.get(identifier, {}).items():
                 if passage not in self._column:
-                    raise EmbeddingError(f"the search returned {passage!r}, not in the pool")
-                if not (isinstance(score, (int, float, np.number)) and np.isfinite(score)):
-                    raise EmbeddingError(f"query {identifier}: score of {passage} is {score}")
-                scores[row, self._column[passage]] = score
+                    raise EmbeddingError(
+                        f"the search returned {quoted(passage, 80)}, not in the pool"
+                    )
+                value = checked_score(score, identifier, passage)
+                scores[row, self._column[passage]] = value
             missing = np.isnan(scores[row])
             lowest = scores[row].min(initial=0.0, where=~missing)
             scores[row, missing] = min(lowest - 1.0, np.nextafter(lowest, -np.inf))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.errors import DataFormatError, quoted
 from hybridir_mteb.files import replacing
 from hybridir_mteb.ranking.arrays import Qrels, Run
 
@@ -47,14 +47,15 @@ def write_run(path: Path, run: Run, name: str) -> None:
 
     Raises:
         DataFormatError: An id with white space.
+        NoSpaceError: The disk is full.
     """
     tag = "_".join(name.split())
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for query, ranking in run.items():
-            _check_id(query)
+            check_id(query)
             scores = trec_scores(list(ranking.values())).tolist()
             for rank, (passage, score) in enumerate(zip(ranking, scores, strict=True), 1):
-                _check_id(passage)
+                check_id(passage)
                 file.write(f"{query} Q0 {passage} {rank} {score:.9g} {tag}\n")
 
 
@@ -66,15 +67,20 @@ def write_qrels(path: Path, qrels: Qrels) -> None:
     """
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for query, grades in qrels.items():
-            _check_id(query)
+            check_id(query)
             for passage, grade in grades.items():
-                _check_id(passage)
+                check_id(passage)
                 file.write(f"{query} 0 {passage} {grade}\n")
 
 
-def _check_id(identifier: str) -> None:
+def check_id(identifier: str) -> None:
+    """Refuse an id that a column cannot hold.
+
+    Raises:
+        DataFormatError: It is empty or has white space in it.
+    """
     if not identifier or any(blank in identifier for blank in " \t\n\r\f\v"):
         raise DataFormatError(
-            f"id {identifier!r} cannot be in a TREC file, whose columns end at white space: change "
-            "the collection's ids"
+            f"id {quoted(identifier, 80)} cannot be in a TREC file, whose columns end at "
+            "white space: change the collection's ids"
         )

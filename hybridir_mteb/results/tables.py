@@ -6,7 +6,6 @@ has a row for each encoder and task that is scored by nDCG@10, and the means of 
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
 
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError, UnknownNameError, suggest
+from hybridir_mteb.errors import (
+    DataFormatError,
+    DataUnavailableError,
+    UnknownNameError,
+    quoted,
+    suggest,
+)
+from hybridir_mteb.files.json_text import read_json_object
+from hybridir_mteb.files.numbers import number
+from hybridir_mteb.files.reading import naming
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.results.benchmarks import AGGREGATES, BENCHMARKS, HYBRIDIR, BenchmarkTasks
 
@@ -260,6 +268,7 @@ def _result_files(folder: Path) -> Iterator[Path]:
     folder = folder.absolute()
     for path in sorted(folder.rglob("*.json")):
         other = path.name == "model_meta.json" or path.stem.endswith("_predictions")
+        other = other or path.is_dir()
         if not other and path.relative_to(folder).parts[0] != "remote":
             yield path
 
@@ -271,12 +280,27 @@ def _read_splits(path: Path) -> dict[str, Scores]:
         DataFormatError: Not a result file.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {name: [dict(score) for score in split] for name, split in content["scores"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataFormatError(
-            f"{path}: not an MTEB result file ({error}); remove it and run the task again"
-        ) from error
+        with naming(path):
+            splits = read_json_object(path, nan=True).get("scores")  # MTEB writes NaN
+    except (DataFormatError, DataUnavailableError) as error:
+        raise _no_result(path, str(error).removeprefix(f"{path}: ")) from error
+    if not isinstance(splits, dict):
+        raise _no_result(path, "it has no scores")
+    for split in splits.values():
+        if not isinstance(split, list) or not all(isinstance(score, dict) for score in split):
+            raise _no_result(path, "its scores are no lists of objects")
+        kinds: dict[str, bool] = {}  # of a measure that is a number somewhere, all are
+        for name, value in ((n, v) for one in split for n, v in one.items() if v is not None):
+            is_number = type(value) is float or number(value) is not None
+            if kinds.setdefault(name, is_number) != is_number:
+                raise _no_result(path, f"{quoted(name, 80)} is no number in one of its subsets")
+    return splits
+
+
+def _no_result(path: Path, why: str) -> DataFormatError:
+    return DataFormatError(
+        f"{path}: not an MTEB result file ({why}); remove it and run the task again"
+    )
 
 
 def _judged_in_files(scores: Scores) -> bool:
@@ -322,7 +346,7 @@ def _means_of(scores: Scores) -> dict[str, float]:
     values: dict[str, list[float]] = defaultdict(list)
     for score in scores:
         for key, value in score.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if type(value) is float or number(value) is not None:
                 values[key].append(value)
     return {key: fmean(found) for key, found in values.items()}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hybridir_mteb.encoders.encoder import Role
 from hybridir_mteb.measures.effectiveness import average_precision
 from hybridir_mteb.measures.language_bias import rank_distance
 from hybridir_mteb.measures.measure import RankTable
@@ -20,7 +21,7 @@ from hybridir_mteb.ranking.scorers import DenseScorer
 from hybridir_mteb.training.pairs import Source, TrainingItem
 
 # (texts, "query" or "document") -> (n, dimension) embeddings.
-Embed = Callable[[Sequence[str], str], FloatMatrix]
+Embed = Callable[[Sequence[str], Role], FloatMatrix]
 
 
 @dataclass(frozen=True)

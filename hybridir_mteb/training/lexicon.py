@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.errors import DataFormatError, quoted
+from hybridir_mteb.files.reading import numbered_lines
 from hybridir_mteb.training.sources.documents import UNSPACED
 
 # Lower-case source word -> its translations, best first.
@@ -20,15 +21,18 @@ def read_muse(path: Path) -> Lexicon:
     """A lexicon in MUSE's format: a word, a tab or a space, its translation, one pair a line.
 
     Raises:
-        DataFormatError: A line without two words; with file and line.
+        DataUnavailableError: There is no such file.
+        DataFormatError: A line without two words, or not UTF-8; with file and line.
     """
     found: dict[str, list[str]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in numbered_lines(path):
         if not line.strip():
             continue
         parts = line.split("\t") if "\t" in line else line.split(" ", 1)
         if len(parts) != 2 or not all(part.strip() for part in parts):
-            raise DataFormatError(f"{path}, line {number}: expected 'word TAB word', got {line!r}")
+            raise DataFormatError(
+                f"{path}:{number}: expected 'word TAB word', got {quoted(line, 80)}"
+            )
         found.setdefault(parts[0].strip().lower(), []).append(parts[1].strip())
     return {word: tuple(dict.fromkeys(translations)) for word, translations in found.items()}
 

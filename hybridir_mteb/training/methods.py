@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb.errors import DataUnavailableError
+from hybridir_mteb.paths import with_home
 from hybridir_mteb.plugins.hookspecs import Register, hookimpl
 from hybridir_mteb.plugins.specs import MethodContext, TrainingMethod
 
@@ -47,7 +47,7 @@ def code_switch(context: MethodContext) -> CodeSwitch:
     others = [code for code in context.languages if code != source]
     folder = str(context.options["lexicons"])
     if folder:
-        files = {code: Path(folder).expanduser() / f"{source}-{code}.txt" for code in others}
+        files = {code: with_home(folder) / f"{source}-{code}.txt" for code in others}
         lexicons = {code: read_muse(path) for code, path in files.items() if path.is_file()}
         if not lexicons:
             names = ", ".join(path.name for path in files.values())

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from datasets import Dataset
 
-from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.errors import DataFormatError, quoted
 from hybridir_mteb.ranking.arrays import IntArray
 
 LABELS = "label"
@@ -244,7 +244,7 @@ class _Layout:
 
     def add(self, source: int, item: TrainingItem) -> None:
         if not item.examples:
-            raise DataFormatError(f"training item {item.id!r} has no language")
+            raise DataFormatError(f"training item {quoted(item.id, 80)} has no language")
         places = [-1] * len(self.languages)
         for code, example in sorted(item.examples.items()):
             places[self.languages.index(code)] = len(self.columns["item"])

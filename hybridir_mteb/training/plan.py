@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hybridir_mteb import paths
-from hybridir_mteb.errors import SettingError, TrainingError
+from hybridir_mteb.encoders.contents import backbone_digest
+from hybridir_mteb.errors import SettingError, TrainingError, quoted
+from hybridir_mteb.files.numbers import number
+from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.specs import Backbone, OptionValue, TrainingMethod
 from hybridir_mteb.training.held_out import split_documents
@@ -16,12 +21,17 @@ from hybridir_mteb.training.leak import EvaluationTexts, Leak, check_leaks, eval
 from hybridir_mteb.training.pairs import Source
 from hybridir_mteb.training.patterns import Mono, Pattern, pattern
 from hybridir_mteb.training.recipe import Data, Hub, JsonLines, Lora, Questions, Recipe
+from hybridir_mteb.training.runs import runs_dir
 from hybridir_mteb.training.sources.documents import inverse_cloze
 from hybridir_mteb.training.sources.hub import read_hub
 from hybridir_mteb.training.sources.jsonl import read_jsonl
 from hybridir_mteb.training.sources.ntrex import FILES, ORIGIN, load_ntrex
 from hybridir_mteb.training.sources.questions import read_questions
 
+logger = logging.getLogger(__name__)
+
+COMMIT = re.compile("[0-9a-f]{40}")
+BACKBONE = "backbone.json"  # in a run's folder
 OF_EVERY_METHOD: dict[str, OptionValue] = {
     "batches": "",
     "alpha": 0.5,
@@ -54,6 +64,7 @@ class Plan:
         leaks: Items that occur in evaluation sets; empty unless the recipe allows them.
         checked: Evaluation sets that the data were compared with.
         unchecked: Evaluation sets that are not on this machine.
+        digest: Of the files of a backbone in a local folder; None if it is not in one.
     """
 
     recipe: Recipe
@@ -66,6 +77,7 @@ class Plan:
     leaks: tuple[Leak, ...]
     checked: tuple[str, ...]
     unchecked: tuple[str, ...]
+    digest: str | None = None
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -148,19 +160,36 @@ def make_plan(
             f"{FEWEST_HELD_OUT} held-out items: lower held_out_every (it is "
             f"{recipe.held_out_every}), or add documents"
         )
-    plan = Plan(
-        recipe,
-        backbone,
-        recipe.revision or backbone.revision or pinned(recipe.weights or backbone.hub_id),
-        method,
-        options,
-        tuple(train),
-        tuple(held_out),
-        tuple(leaks),
-        tuple(known.checked),
-        tuple(known.not_at_hand),
+    return _checked(
+        Plan(
+            recipe,
+            backbone,
+            recipe.revision or backbone.revision or pinned(recipe.weights or backbone.hub_id),
+            method,
+            options,
+            tuple(train),
+            tuple(held_out),
+            tuple(leaks),
+            tuple(known.checked),
+            tuple(known.not_at_hand),
+            digest_of_weights(recipe.weights),
+        )
     )
+
+
+def _checked(plan: Plan) -> Plan:
+    """The plan, if its options can be had, and its weights are of a commit, no branch or tag.
+
+    Raises:
+        SettingError: They cannot, or are not.
+    """
     plan.pattern()  # refuses impossible options before anything is loaded
+    if plan.digest is None and not COMMIT.fullmatch(plan.revision or "0" * 40):
+        place = plan.recipe.weights or plan.backbone.hub_id
+        raise SettingError(
+            f"revision {quoted(plan.revision)} of {place} may name other weights tomorrow: give "
+            "the commit, 40 hexadecimal digits"
+        )
     return plan
 
 
@@ -173,8 +202,11 @@ def _options(method: TrainingMethod, recipe: Recipe) -> dict[str, OptionValue]:
             f"(it has {', '.join(sorted(known))})"
         )
     for name, value in recipe.method_options.items():
-        if isinstance(known[name], (int, float)) and not isinstance(value, (int, float)):
-            raise SettingError(f"option {name} of {method.name} is a number, not {value!r}")
+        is_number = isinstance(known[name], int | float) and not isinstance(known[name], bool)
+        if is_number and number(value) is None:
+            raise SettingError(
+                f"option {name} of {method.name} is a number, not {quoted(value, 80)}"
+            )
     return {**known, **recipe.method_options}
 
 
@@ -182,7 +214,7 @@ def read_source(data: Data, languages: Sequence[str]) -> Source:
     """One entry of a recipe's data."""
     wanted = tuple(languages)
     if isinstance(data, JsonLines):
-        return read_jsonl(Path(data.path).expanduser(), wanted)
+        return read_jsonl(paths.with_home(data.path), wanted)
     if isinstance(data, Hub):
         return read_hub(data, wanted)
     corpus = load_ntrex(wanted or tuple(FILES))
@@ -195,7 +227,39 @@ def packaged_path(path: str) -> Path:
     """A path of a recipe; ``package:`` stands for the package's own data."""
     if path.startswith(PACKAGED):
         return paths.DATA / path.removeprefix(PACKAGED)
-    return Path(path).expanduser()
+    return paths.with_home(path)
+
+
+def digest_of_weights(weights: str | None) -> str | None:
+    """Digest of a local folder of weights; None for a name on the hub, or none at all."""
+    folder = paths.with_home(weights) if weights else None
+    return backbone_digest(folder) if folder and folder.is_dir() else None
+
+
+def check_backbone(plan: Plan, folder: Path) -> None:
+    """Refuse a local backbone that is not the one that the run began with.
+
+    Args:
+        plan: The run.
+        folder: The run's, in which the backbone's digest is kept.
+
+    Raises:
+        TrainingError: Its files were changed since.
+    """
+    kept = folder / BACKBONE
+    if plan.digest is None:
+        return
+    weights = plan.recipe.weights
+    remedy = f"put the former files back, or remove {folder} to train anew from those"
+    began = read_record(kept)["digest"] if kept.is_file() else plan.digest
+    if not plan.digest == began == digest_of_weights(weights):
+        raise TrainingError(f"the backbone in {weights} changed since this run began: {remedy}")
+    if not kept.is_file():
+        if any(folder.glob("checkpoint-*")):
+            logger.warning(
+                "%s: begun by version 0.1, which did not note the files of %s", folder, weights
+            )
+        write_record(kept, {"weights": weights, "digest": plan.digest})
 
 
 def content_hash(source: Source) -> str:
@@ -211,11 +275,13 @@ def content_hash(source: Source) -> str:
 def run_folder(plan: Plan, devices: int = 1) -> Path:
     """Where checkpoints of this very run are: the same recipe, data and devices resume."""
     recipe = plan.recipe
-    weights = str(Path(recipe.weights).expanduser().resolve()) if recipe.weights else ""
+    weights = str(paths.with_home(recipe.weights).resolve()) if recipe.weights else ""
     parts = [recipe.model_dump_json(), weights, str(devices)]
     parts += [content_hash(source) for source in (*plan.train, *plan.held_out)]
+    if plan.revision not in {recipe.revision, plan.backbone.revision}:
+        parts.append(str(plan.revision))  # of MTEB, whose next release may name another
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-    return paths.model_store_dir() / ".runs" / f"{recipe.backbone}-{recipe.method}-{digest}"
+    return runs_dir() / f"{recipe.backbone}-{recipe.method}-{digest}"
 
 
 def estimate(plan: Plan) -> str:

@@ -4,16 +4,61 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from hybridir_mteb import paths
-from hybridir_mteb.errors import DataUnavailableError, SettingError, one_line
+from hybridir_mteb.errors import (
+    MESSAGE_LIMIT,
+    DataUnavailableError,
+    SettingError,
+    one_line,
+    printable,
+    quoted,
+)
+from hybridir_mteb.files.numbers import written_number, written_whole
 from hybridir_mteb.plugins.specs import OptionValue
+from hybridir_mteb.training import plain_yaml as yaml
 
 PACKAGED = paths.PACKAGE / "recipes"
+FAULTS_SHOWN = 8
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"a number is needed, not {str(value).lower()}")
+    return value
+
+
+def _written(value: Any) -> Any:
+    """Text as a number: YAML has no dot in ``1e-4`` where it wants one."""
+    if not isinstance(value, str):
+        return _no_bool(value)
+    found = written_number(value)
+    if found is None:
+        raise ValueError(f"{quoted(value, 80)} is no number")
+    return found
+
+
+def _written_whole(value: Any) -> Any:
+    if not isinstance(value, str):
+        return _no_bool(value)
+    found = written_whole(value)
+    if found is None:
+        raise ValueError(f"{quoted(value, 80)} is no whole number")
+    return found
+
+
+Whole = Annotated[int, BeforeValidator(_written_whole)]
+Number = Annotated[float, BeforeValidator(_written), Field(allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
@@ -33,11 +78,11 @@ class Documents(_Strict):
 
     kind: Literal["documents"] = "documents"
     corpus: Literal["ntrex-128"] = "ntrex-128"
-    window: int = Field(default=1, ge=1)
-    keep: float = Field(default=0.1, ge=0, le=1)
-    crop: float = Field(default=0.0, ge=0, le=1)
-    min_words: int = Field(default=5, ge=1)
-    seed: int = 0
+    window: Whole = Field(default=1, ge=1)
+    keep: Number = Field(default=0.1, ge=0, le=1)
+    crop: Number = Field(default=0.0, ge=0, le=1)
+    min_words: Whole = Field(default=5, ge=1)
+    seed: Whole = 0
 
 
 class Questions(_Strict):
@@ -83,17 +128,17 @@ class Hub(_Strict):
 class Lora(_Strict):
     """LoRA on all linear layers."""
 
-    rank: int = Field(default=16, ge=1)
-    alpha: float = Field(default=32.0, gt=0)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    rank: Whole = Field(default=16, ge=1)
+    alpha: Number = Field(default=32.0, gt=0)
+    dropout: Number = Field(default=0.0, ge=0, lt=1)
 
 
 class Distill(_Strict):
     """Distillation to the frozen backbone's ranking and embeddings in the pivot language."""
 
-    weight: float = Field(default=1.0, ge=0)
-    temperature: float = Field(default=0.05, gt=0)
-    alignment: float = Field(default=0.0, ge=0)
+    weight: Number = Field(default=1.0, ge=0)
+    temperature: Number = Field(default=0.05, gt=0)
+    alignment: Number = Field(default=0.0, ge=0)
     pivot: str = "en"
 
 
@@ -135,31 +180,31 @@ class Recipe(_Strict):
     revision: str | None = None
     languages: tuple[str, ...] = ()
     data: tuple[Data, ...] = Field(default=(Documents(),), min_length=1)
-    held_out_every: int = Field(default=5, ge=0)
-    held_out_items: int = Field(default=200, ge=2)
-    steps: int | None = Field(default=None, ge=1)
-    epochs: float = Field(default=1.0, gt=0)
-    batch_size: int = Field(default=32, ge=2)
-    gradient_accumulation: int = Field(default=1, ge=1)
-    mini_batch_size: int | None = Field(default=None, ge=1)
+    held_out_every: Whole = Field(default=5, ge=0)
+    held_out_items: Whole = Field(default=200, ge=2)
+    steps: Whole | None = Field(default=None, ge=1)
+    epochs: Number = Field(default=1.0, gt=0)
+    batch_size: Whole = Field(default=32, ge=2)
+    gradient_accumulation: Whole = Field(default=1, ge=1)
+    mini_batch_size: Whole | None = Field(default=None, ge=1)
     gather_across_devices: bool = True
-    learning_rate: float = Field(default=1e-4, gt=0)
-    warmup: float = Field(default=0.1, ge=0, lt=1)
-    weight_decay: float = Field(default=0.01, ge=0)
-    max_gradient_norm: float = Field(default=1.0, gt=0)
-    temperature: float = Field(default=0.03, gt=0)
-    sampling_temperature: float = Field(default=1.0, gt=0)
-    max_tokens: int | None = Field(default=None, ge=8)
-    dropout: float | None = Field(default=None, ge=0, lt=1)
+    learning_rate: Number = Field(default=1e-4, gt=0)
+    warmup: Number = Field(default=0.1, ge=0, lt=1)
+    weight_decay: Number = Field(default=0.01, ge=0)
+    max_gradient_norm: Number = Field(default=1.0, gt=0)
+    temperature: Number = Field(default=0.03, gt=0)
+    sampling_temperature: Number = Field(default=1.0, gt=0)
+    max_tokens: Whole | None = Field(default=None, ge=8)
+    dropout: Number | None = Field(default=None, ge=0, lt=1)
     lora: Lora | Literal["none"] | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     gradient_checkpointing: bool = False
     distillation: Distill | None = None
-    interpolation: tuple[float, ...] = Field(default=(1.0,), min_length=1)
-    evaluate_every: int = Field(default=0, ge=0)
-    patience: int = Field(default=0, ge=0)
-    save_every: int = Field(default=50, ge=1)
-    seed: int = 0
+    interpolation: tuple[Number, ...] = Field(default=(1.0,), min_length=1)
+    evaluate_every: Whole = Field(default=0, ge=0)
+    patience: Whole = Field(default=0, ge=0)
+    save_every: Whole = Field(default=50, ge=1)
+    seed: Whole = 0
     report_to: tuple[str, ...] = ()
     allow_leaks: bool = False
     trust_remote_code: bool = False
@@ -198,8 +243,9 @@ def read_recipe(path: Path, **changes: Any) -> Recipe:
         SettingError: Not YAML or TOML, or a field that is unknown or has an impossible value.
     """
     fields, given = _fields(_locate(path)), _given(changes)
-    if "method_options" in given:
-        options = {**(fields.get("method_options") or {}), **given["method_options"]}
+    held = fields.get("method_options") or {}
+    if "method_options" in given and isinstance(held, dict):
+        options = {**held, **given["method_options"]}
         given = {**given, "method_options": options}
     return make_recipe({**fields, **given}, str(path))
 
@@ -225,11 +271,13 @@ def _fields(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The fields of a file, with those that it extends."""
     if path in seen:
         raise SettingError(f"{path}: extends itself")
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8-sig")
         fields = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
-        raise SettingError(f"{path}: {one_line(error)}") from error
+    except UnicodeDecodeError as error:
+        raise SettingError(f"{path}: not UTF-8 ({error.reason}): save the file as UTF-8") from error
+    except (ValueError, yaml.YAMLError, RecursionError) as error:  # a number may be too long
+        raise SettingError(f"{path}: {one_line(error, MESSAGE_LIMIT)}") from error
     if not isinstance(fields, dict):
         raise SettingError(f"{path}: a recipe is a table of fields such as 'backbone: pocket'")
     base = fields.pop("extends", None)
@@ -250,11 +298,14 @@ def make_recipe(fields: dict[str, Any], where: str = "recipe") -> Recipe:
     try:
         return Recipe.model_validate(_given(fields))
     except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
         faults = [
-            f"{'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg']}"
-            for fault in error.errors(include_url=False)
+            f"{printable('.'.join(map(str, fault['loc'])), 80) or 'recipe'}: "
+            f"{printable(fault['msg'].removeprefix('Value error, '), 200)}"
+            for fault in found[:FAULTS_SHOWN]
         ]
-        raise SettingError(f"{where}: {'; '.join(faults)}") from error
+        more = f"; and {len(found) - FAULTS_SHOWN} more" if len(found) > FAULTS_SHOWN else ""
+        raise SettingError(f"{where}: {'; '.join(faults)}{more}") from error
 
 
 def _given(fields: dict[str, Any]) -> dict[str, Any]:

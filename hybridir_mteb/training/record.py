@@ -14,11 +14,13 @@ from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 
 from hybridir_mteb.encoders.card import card, machine, versions, write_record
+from hybridir_mteb.encoders.contents import applied_to, digests_of, fingerprint_of
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
-from hybridir_mteb.encoders.trained import FORMAT, MODEL, weights_fingerprint
+from hybridir_mteb.encoders.trained import FORMAT, MODEL
 from hybridir_mteb.errors import from_extra
 from hybridir_mteb.files import write_text
+from hybridir_mteb.paths import with_home
 from hybridir_mteb.training.held_out import HeldOutScores
 from hybridir_mteb.training.leak import leak_record
 from hybridir_mteb.training.plan import Plan, content_hash
@@ -64,11 +66,12 @@ def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome:
     else:
         with quiet_transformers():
             model.save_pretrained(str(folder / MODEL), create_model_card=False)
-    backbone = backbone_record(plan)
+    backbone, files = backbone_record(plan), digests_of(folder)
     record = {
         "format": FORMAT,
         "name": plan.recipe.name,
-        "fingerprint": weights_fingerprint(folder, backbone["revision"]),
+        "fingerprint": fingerprint_of(files, applied_to({"backbone": backbone})),
+        "files": files,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "backbone": backbone,
         "method": plan.method.name,
@@ -116,14 +119,15 @@ def backbone_record(plan: Plan) -> dict[str, Any]:
         weights, revision = None, FILE_SHA256
     else:
         weights = recipe.weights
-        local = weights is not None and Path(weights).expanduser().is_dir()
+        local = weights is not None and with_home(weights).is_dir()
         revision = "local" if local or plan.revision is None else plan.revision
-        weights = str(Path(weights).expanduser().resolve()) if local and weights else weights
+        weights = str(with_home(weights).resolve()) if local and weights else weights
     return {
         "name": backbone.name,
         "hub_id": backbone.hub_id,
         "weights": weights,
         "revision": revision,
+        **({"digest": plan.digest} if plan.digest else {}),
     }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import math
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from dataclasses import fields
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,8 +21,9 @@ from hybridir_mteb.encoders.network import add_lora, efficient, freeze_in_bf16, 
 from hybridir_mteb.encoders.pocket.model import network_of
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.encoders.trained import StoredEncoder, keep
-from hybridir_mteb.errors import MissingExtraError, from_extra, missing
-from hybridir_mteb.files import write_text
+from hybridir_mteb.errors import DataFormatError, MissingExtraError, from_extra, missing
+from hybridir_mteb.files.record import read_record, write_record
+from hybridir_mteb.files.room import check_room, room_for
 from hybridir_mteb.plugins.specs import MethodContext
 from hybridir_mteb.training.held_out import HeldOut, HeldOutScores
 from hybridir_mteb.training.losses.contrastive import (
@@ -31,8 +34,9 @@ from hybridir_mteb.training.losses.contrastive import (
 from hybridir_mteb.training.losses.distillation import Distillation
 from hybridir_mteb.training.losses.terms import LossTerm
 from hybridir_mteb.training.pairs import NEGATIVE, Columns, PairDataset
-from hybridir_mteb.training.plan import FEWEST_HELD_OUT, Plan, run_folder
+from hybridir_mteb.training.plan import FEWEST_HELD_OUT, Plan, check_backbone, run_folder
 from hybridir_mteb.training.record import Outcome, write_encoder
+from hybridir_mteb.training.runs import working_in
 from hybridir_mteb.training.samplers import batch_sampler
 from hybridir_mteb.training.selection import SelectBest, evaluate, interpolate
 from hybridir_mteb.training.teacher import Teacher
@@ -71,14 +75,23 @@ def train(plan: Plan) -> StoredEncoder | None:
 
     Raises:
         MissingExtraError: TensorBoard's logs are asked for, and nothing here writes them.
+        BusyError: Another process trains the same.
+        TrainingError: The run's folder holds another run, or is none.
+        NoSpaceError: The disk is full, or too small for the checkpoints.
     """
     if "tensorboard" in plan.recipe.report_to and not any(map(find_spec, BOARDS)):
         raise MissingExtraError(missing("report_to: tensorboard", "tensorboardX", "tensorboard"))
     state = PartialState()
-    set_seed(plan.recipe.seed)
-    model = _prepare(plan, state)
     folder = run_folder(plan, state.num_processes)
-    folder.mkdir(parents=True, exist_ok=True)
+    with working_in(folder) if state.is_main_process else nullcontext(), room_for(folder):
+        return _train(plan, state, folder)
+
+
+def _train(plan: Plan, state: PartialState, folder: Path) -> StoredEncoder | None:
+    set_seed(plan.recipe.seed)
+    check_backbone(plan, folder)
+    model = _prepare(plan, state)
+    check_room(folder, _checkpoint_bytes(model), "checkpoints of the run")
     longest = model.max_seq_length
     model.max_seq_length = min(plan.max_tokens, longest or plan.max_tokens)
     outcome = _fit_and_choose(plan, model, folder)
@@ -89,6 +102,12 @@ def train(plan: Plan) -> StoredEncoder | None:
         write_encoder(place.folder, model, plan, outcome)
     shutil.rmtree(folder)
     return place.kept
+
+
+def _checkpoint_bytes(model: SentenceTransformer) -> int:
+    """What checkpoints take: at times three with the optimiser's two moments, and the best one."""
+    trained = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+    return (3 * 3 + 1) * trained
 
 
 def _fit_and_choose(plan: Plan, model: SentenceTransformer, folder: Path) -> Outcome:
@@ -125,7 +144,8 @@ def _fit(trainer: EncoderTrainer, checkpoint: Path | None, selection: SelectBest
     """Train to the end, then go back to the best parameters."""
     if selection is not None:
         trainer.add_callback(selection)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if not (checkpoint and trainer.take_end(checkpoint)):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if selection is not None:
         PartialState().wait_for_everyone()
         selection.restore()
@@ -158,10 +178,11 @@ def _prepare(plan: Plan, state: PartialState) -> SentenceTransformer:
 def _base_scores(folder: Path, scores: Callable[[], HeldOutScores]) -> HeldOutScores:
     """The backbone's held-out scores, kept beside the checkpoints for a resumed run."""
     kept = folder / "base.json"
-    if kept.is_file():
-        return HeldOutScores(**json.loads(kept.read_text(encoding="utf-8")))
+    with suppress(FileNotFoundError, DataFormatError, TypeError):  # else they are computed again
+        held = read_record(kept, old=[field.name for field in fields(HeldOutScores)])
+        return HeldOutScores(**{k: math.nan if v is None else v for k, v in held.items()})
     found = scores()
-    write_text(kept, json.dumps(vars(found)))
+    write_record(kept, {k: v if math.isfinite(v) else None for k, v in vars(found).items()})
     return found
 
 

@@ -11,8 +11,12 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 from transformers import TrainerCallback
 
+from hybridir_mteb.encoders.encoder import Role
+from hybridir_mteb.encoders.sentence import role_prompt
 from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
-from hybridir_mteb.files import replacing
+from hybridir_mteb.errors import DataFormatError, TrainingError, one_line
+from hybridir_mteb.files import replacing, sha256_of
+from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.ranking.arrays import FloatMatrix
 from hybridir_mteb.training.held_out import HeldOut, HeldOutScores
 from hybridir_mteb.training.weights import blend, load_trained_state, trained_state
@@ -23,10 +27,9 @@ BEST = "best.safetensors"
 def evaluate(model: SentenceTransformer, held_out: HeldOut, precision: Precision) -> HeldOutScores:
     """Held-out scores of a model as it is now."""
     encoder = TokenBudgetEncoder(model, precision=precision)
-    prompts = {role: prompt or "" for role, prompt in model.prompts.items()}
 
-    def embed(texts: Sequence[str], role: str) -> FloatMatrix:
-        return encoder.encode(texts, prompts.get(role, ""))
+    def embed(texts: Sequence[str], role: Role) -> FloatMatrix:
+        return encoder.encode(texts, role_prompt(model, role), role)
 
     was_training = model.training
     model.eval()
@@ -61,6 +64,7 @@ class SelectBest(TrainerCallback):
         self._model, self._scores = model, scores
         self._every, self._patience = every, patience
         self._file = folder / BEST
+        self._record = self._file.with_suffix(".json")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """See :class:`transformers.TrainerCallback`."""
@@ -72,12 +76,26 @@ class SelectBest(TrainerCallback):
         if state.is_world_process_zero and values["criterion"] > max(past, default=-1.0):
             with replacing(self._file) as temporary:
                 save_file(trained_state(self._model), temporary)
+            write_record(self._record, {"digest": sha256_of(self._file)})
         best_at = max(range(len(past) + 1), key=lambda at: [*past, values["criterion"]][at])
         if self._patience and len(past) - best_at >= self._patience:
             control.should_training_stop = True
 
     def restore(self) -> None:
-        """Put the best parameters into the model."""
+        """Put the best parameters into the model.
+
+        Raises:
+            TrainingError: They are not what was kept; those of version 0.1 have no checksum.
+        """
+        try:
+            known = read_record(self._record)["digest"] if self._record.exists() else None
+            if known and sha256_of(self._file) != known:
+                raise DataFormatError(f"{self._file} differs from its checksum")
+        except (DataFormatError, OSError) as error:
+            raise TrainingError(
+                f"the best parameters of the run are lost: {one_line(error)}. Remove "
+                f"{self._file.parent} and train again"
+            ) from error
         if self._file.is_file():
             load_trained_state(self._model, load_file(self._file))
 

@@ -6,23 +6,34 @@ names the versions they were checked with.
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer
 from tqdm import tqdm
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerState
 from transformers.integrations.integration_utils import TensorBoardCallback
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from hybridir_mteb.files import replacing
+from hybridir_mteb.errors import DataFormatError, one_line
+from hybridir_mteb.files import replacing, sha256_of
+from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.training.weights import load_trained_state, trained_state
 
 TRAINED = "trained.safetensors"
 TERMS = "terms.safetensors"
 COMPLETE = "complete"
+COMPLETED = f"checkpoint-*/{COMPLETE}"
+OF_RANK = re.compile(r"rng_state_\d+\.pth")  # written by each process of several
 ROUNDING = 1e-6  # of a number of epochs that is a sum of fractions
+
+
+logger = logging.getLogger(__name__)
 
 
 class EncoderTrainer(SentenceTransformerTrainer):
@@ -36,6 +47,7 @@ class EncoderTrainer(SentenceTransformerTrainer):
         self.remove_callback(PrinterCallback)
         if self.pop_callback(ProgressCallback):
             self.add_callback(TrainingBar())
+        self.add_callback(LogBeforeSaving())
         self.add_callback(MarkComplete())
         self.add_callback(StartEpoch(self))
 
@@ -60,6 +72,8 @@ class EncoderTrainer(SentenceTransformerTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add what the loss and its terms measured last."""
+        if "train_loss" in logs:  # the base class knows this process's share of the run alone
+            logs = {**logs, "train_loss": mean_loss(self.state.log_history)}
         if "loss" in logs:
             logs = {**logs, **{name: round(v, 5) for name, v in self.loss.metrics.items()}}
         super().log(logs, start_time)
@@ -87,6 +101,37 @@ class EncoderTrainer(SentenceTransformerTrainer):
             mine = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
             term.load_state_dict(mine)
 
+    def take_end(self, checkpoint: Path) -> bool:
+        """Whether a checkpoint is the end of the run: then it is loaded, and nothing is trained."""
+        state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        if state.global_step < self.args.max_steps:
+            return False
+        self._load_from_checkpoint(str(checkpoint))
+        self.state = state
+        times = ("train_runtime", "train_samples_per_second", "train_steps_per_second")
+        flos = {"total_flos": state.total_flos, "train_loss": 0.0}
+        self.log({**dict.fromkeys(times, 0.0), **flos})
+        return True
+
+
+def mean_loss(history: Iterable[Mapping[str, Any]]) -> float:
+    """The mean over all steps of the losses that were logged."""
+    total, before = 0.0, 0
+    for row in history:
+        if "loss" in row:
+            total += row["loss"] * (row["step"] - before)
+            before = row["step"]
+    return total / max(before, 1)
+
+
+class LogBeforeSaving(TrainerCallback):
+    """A checkpoint follows a logged loss, since it does not hold losses that are not logged yet."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """See :class:`transformers.TrainerCallback`."""
+        if control.should_save:
+            control.should_log = True
+
 
 class StartEpoch(TrainerCallback):
     """Tells the batch sampler its epoch.
@@ -104,18 +149,41 @@ class StartEpoch(TrainerCallback):
 
 
 class MarkComplete(TrainerCallback):
-    """Marks a checkpoint when all of it is written; one without the mark is never resumed."""
+    """Marks a checkpoint when all of it is written; one without the mark is never resumed.
+
+    The mark holds checksums, but for files that other processes may still be writing.
+    """
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """See :class:`transformers.TrainerCallback`."""
         if state.is_world_process_zero:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            files = [p for p in folder.rglob("*") if p.is_file() and not OF_RANK.match(p.name)]
+            sums = {path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(files)}
+            write_record(folder / COMPLETE, {"files": sums})
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The latest checkpoint that was written to its end."""
-    found = [path.parent for path in folder.glob(f"checkpoint-*/{COMPLETE}")]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    """The latest checkpoint that was written to its end and is not damaged."""
+    found = {path.parent: path.parent.name.rpartition("-")[2] for path in folder.glob(COMPLETED)}
+    numbered = [path for path, number in found.items() if number.isdecimal()]
+    for path in sorted(numbered, key=lambda path: int(found[path]), reverse=True):
+        fault = _fault(path)
+        if not fault:
+            return path
+        logger.warning("%s is not used: %s; the run goes on from what is before it", path, fault)
+    return None
+
+
+def _fault(checkpoint: Path) -> str:
+    """What is wrong with a checkpoint that is marked; nothing is known of those of version 0.1."""
+    mark = checkpoint / COMPLETE
+    try:
+        sums = read_record(mark)["files"] if mark.stat().st_size else {}
+        wrong = [name for name, known in sums.items() if sha256_of(checkpoint / name) != known]
+    except (OSError, DataFormatError) as error:
+        return one_line(error)
+    return f"{wrong[0]} differs from its checksum" if wrong else ""
 
 
 class TrainingBar(TrainerCallback):

@@ -192,11 +192,35 @@ def test_grades_count_from_one_and_are_kept(model):
 
 def test_a_string_is_no_set_of_documents():
     relevant = {**data()["relevant_docs"], "q:de:0": "p:de:0"}
-    with pytest.raises(SettingError, match=r"relevant_docs\['q:de:0'\] is the string 'p:de:0'"):
+    with pytest.raises(SettingError, match=r"relevant_docs\['q:de:0'\] is 'p:de:0'"):
         LanguageBiasEvaluator(**{**data(), "relevant_docs": relevant})
     relevant["q:de:0"] = {"stranger"}
     with pytest.raises(SettingError, match=r"'stranger'.* corpus and corpus_languages must list"):
         LanguageBiasEvaluator(**{**data(), "relevant_docs": relevant})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"queries": ["x"]}, "queries: expected a mapping from ids"),
+        ({"corpus": 3}, "corpus: expected a mapping from ids"),
+        ({"relevant_docs": [("q", "d")]}, "relevant_docs: expected a mapping from ids"),
+        ({"corpus_languages": "de"}, "corpus_languages: expected a mapping from ids"),
+        ({"measures": 3}, "measures=3: give a list of names"),
+        ({"select_by": 3}, "measures: 3 is no name"),
+        ({"queries": {1: "x"}}, "query id 1 is of type int; ids are strings"),
+        ({"corpus": {7: "x"}}, "document id 7 is of type int; ids are strings"),
+        ({"queries": {"q": 3}}, "query 'q' is 3; give a string"),
+        ({"corpus": {"d": None}}, "document 'd' is None; give a string"),
+        ({"relevant_docs": {"q:de:0": {7}}}, "document id 7 is of type int; ids are strings"),
+        ({"relevant_docs": {"q:de:0": 7}}, r"relevant_docs\['q:de:0'\] is 7; give a set"),
+        ({"relevant_docs": {"q:de:0": {"p:de:0": True}}}, "the grade True of document 'p:de:0'"),
+        ({"relevant_docs": {"q:de:0": {"p:de:0": "1"}}}, "the grade '1' of document 'p:de:0'"),
+    ],
+)
+def test_ids_and_texts_are_strings_and_grades_whole_numbers(change, message):
+    with pytest.raises(SettingError, match=message):
+        LanguageBiasEvaluator(**{**data(), **change})
 
 
 @pytest.mark.parametrize("name", ["query_languages", "corpus_languages", "query_items"])

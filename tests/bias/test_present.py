@@ -1,6 +1,7 @@
 """Tables of language bias: digits, what fits a terminal, what a pipe gets, and the options."""
 
 import io
+import json
 import re
 from dataclasses import replace
 from importlib import import_module
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 from toys.bias import Parallel
 from toys.cli import pipe, rows
+from toys.hostile import ESCAPES
 from typer.testing import CliRunner
 
 from hybridir_mteb import language_bias
 from hybridir_mteb.bias.present import (
     Sheet,
+    as_json,
     as_latex,
     check_matrix,
     fitting,
@@ -171,3 +174,32 @@ def test_empty_names_are_dropped_and_the_matrix_is_drawn(monkeypatch, tmp_path):
     assert asked == [["lpr", "mrc"]]
     assert "<h2>Mean rank of the relevant passages</h2>" in page.read_text(encoding="utf-8")
     assert "…" not in result.stdout
+
+
+def test_names_of_languages_are_text_in_every_format(monkeypatch):
+    """Control characters are escapes, and signs of LaTeX are no commands."""
+    names = (f"[a]{ESCAPES}", "*b", "\\input{c}", "d$_^~&%#")
+    report = eighteen()
+    odd = replace(
+        report,
+        query_languages=names,
+        passage_languages=names,
+        by_language=dict.fromkeys(names, report.by_language["ax"]),
+        matrices={"share_at_10": [[0.5] * 4] * 4},
+        remarks={"lpr": f"a remark{ESCAPES}\\input{{x}}"},
+    )
+    latex = as_latex(odd, "share_at_10")
+    lines = latex.split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert [line for line in lines if line.startswith(("[", "*"))] == []
+    assert r"{}[a]\textbackslash{}x1b[31m" in latex
+    assert "{}*b &" in latex
+    assert r"\textbackslash{}input\{c\}" in latex
+    assert r"d\$\_\textasciicircum{}\textasciitilde{}\&\%\#" in latex
+    assert all(line.startswith("%") for line in lines if "input{x}" in line)
+    text = as_json(odd)
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert json.loads(text)["query_languages"] == list(names)
+    for sheet in sheets(odd, "share_at_10"):
+        shown = printed(sheet, Console(width=300), monkeypatch)
+        assert all(line.isprintable() for line in shown.split("\n"))

@@ -277,7 +277,7 @@ def test_a_broken_result_is_an_error_that_names_it(failure, tmp_path):
 def test_data_that_cannot_be_had_are_an_error_with_both_ways_out(failure, no_network):
     said = failure("data", "fetch", "XQuADR")
     assert "xquad-r/ar.json is needed and not here" in said
-    assert "connect to the network" in said
+    assert "check the proxy that the environment names" in said
     assert "HYBRIDIR_DATA_DIR=<folder>" in said
 
 

@@ -229,8 +229,11 @@ def test_only_an_older_export_is_overwritten(tmp_path):
     own = tmp_path / "own"
     own.mkdir()
     (own / "thesis.tex").write_text("years of work")
-    with pytest.raises(SettingError, match="is no export"):
-        write_export([subset()], ORIGIN, own, Format.BEIR, overwrite=True)
+    for record in (None, "{", "[]", "{}", '{"format": "beir"}'):  # other programs have such files
+        if record:
+            (own / RECORD).write_text(record)
+        with pytest.raises(SettingError, match="is no export"):
+            write_export([subset()], ORIGIN, own, Format.BEIR, overwrite=True)
     assert (own / "thesis.tex").read_text() == "years of work"
 
 
@@ -254,7 +257,7 @@ def test_a_full_disk_is_one_message(tmp_path, monkeypatch):
     out = tmp_path / "out"
     write_export([subset()], ORIGIN, out, Format.BEIR)
     monkeypatch.setattr("hybridir_mteb.collections.export.folder.write_queries", full)
-    with pytest.raises(SettingError, match=r"out was not written: .*No space left"):
+    with pytest.raises(SettingError, match=r"out cannot be written: .*No space left"):
         write_export([subset()], ORIGIN, out, Format.BEIR, overwrite=True)
     assert (out / "de" / "queries.jsonl").is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

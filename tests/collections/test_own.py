@@ -1,13 +1,17 @@
 """Collections that users add: by command and by function, from the folder to MTEB's registry."""
 
 import json
+import os
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from toys.beir import CORPUS, QRELS, small_folder, write
 from toys.cli import pipe, run, succeed
+from toys.damage import unseal, unseen
 
 from hybridir_mteb.adapters.mteb.register import licences, owner_of
 from hybridir_mteb.collections import own as added
@@ -103,13 +107,14 @@ def test_mteb_knows_the_task_in_the_next_process(folder):
     done = succeed(sys.executable, "-c", code)
     assert done.stdout.splitlines() == ["['swe-Latn'] ndcg_at_10", "['sw', 'yo']"]
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("hybridir-mteb:")]
-    assert "Broken.json: not a collection that was added: damaged" in line
+    assert "Broken.json: not a collection that was added: the record is damaged" in line
     assert "hybridir data remove Broken" in line
 
 
 def test_a_damaged_record_is_one_problem_and_stops_nothing(folder):
     add_folder("Mine", folder)
     good = json.loads((collections_dir() / "Mine.json").read_text())
+    del good["sha256"]  # as of version 0.1
     damages = {
         "A": "{",
         "B": "[1]",
@@ -139,6 +144,31 @@ def test_a_damaged_record_is_one_problem_and_stops_nothing(folder):
     for name in damages:
         added.remove(name)
     assert registered().problems == []
+
+
+def test_no_damage_to_a_record_changes_the_collection(folder):
+    def result():
+        plugins = registered()
+        if plugins.problems:
+            raise DataFormatError(plugins.problems[0])
+        return replace(plugins.collections["Mine"], load=None)
+
+    add_folder("Mine", folder, language="sv", query_language="da")
+    tried, wrong = unseen(collections_dir() / "Mine.json", result, result(), step=23)
+    assert tried > 100
+    assert wrong == []
+
+
+def test_a_record_of_0_1_is_sealed_once_its_folder_was_found_unchanged(folder):
+    add_folder("Mine", folder)
+    record = collections_dir() / "Mine.json"
+    sealed = record.read_text()
+    unseal(record)
+    registered().collections["Mine"].load("en")
+    assert record.read_text() == sealed
+    unseal(record)
+    record.write_text(record.read_text().replace("queries.jsonl", "querieS.jsonl"))
+    assert "its revision is not of its files" in registered().problems[0]
 
 
 @pytest.mark.parametrize("file", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])
@@ -258,3 +288,33 @@ def test_training_data_are_compared_with_added_folders(folder, monkeypatch):
     assert known.find("the pine marten hides its winter food in hollows") == "Mine"
     (folder / "corpus.jsonl").unlink()
     assert "Mine" in evaluation_texts().not_at_hand
+
+
+BAD_FILES: dict[str, Callable[[Path], object]] = {
+    "deep": lambda path: path.write_text("[" * 100_000),
+    "no object": lambda path: path.write_text("[]"),
+    "no UTF-8": lambda path: path.write_bytes(b"\xff"),
+    "a folder": lambda path: (path / "within").mkdir(parents=True),
+    "a pipe": os.mkfifo,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a link to nothing": lambda path: path.symlink_to("nowhere"),
+    "a link to itself": lambda path: path.symlink_to(path),
+    "huge": lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 65 << 20),
+}
+
+
+@pytest.mark.parametrize("name", ["Bad", "[bad] \x1b[31m\u202e\n ü"])
+@pytest.mark.parametrize("fault", BAD_FILES)
+def test_one_bad_file_is_one_line_and_every_other_collection_is_there(fault, name, folder, capsys):
+    add_folder("Mine", folder)
+    path = collections_dir() / f"{name}.json"
+    BAD_FILES[fault](path)
+    plugins = load_plugins([])
+    added.register_added(plugins)
+    assert list(plugins.collections) == ["Mine"]
+    assert [record.name for record in added.added_folders()] == ["Mine"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.isprintable()
+    assert "hybridir data remove" in line
+    added.remove(name)
+    assert [path.name for path in collections_dir().iterdir()] == ["Mine.json"]

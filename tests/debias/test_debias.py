@@ -12,6 +12,7 @@ from concept_erasure import LeaceFitter
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from hybridir_mteb.debias.detect import MACRO, detect, detectable, iso_639, language_codes
 from hybridir_mteb.debias.fit import fit
@@ -247,6 +248,36 @@ def test_a_saved_debiaser_does_the_same_to_the_bit(name, tmp_path):
     assert (tmp_path / STATISTICS).read_bytes() == first
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"dimension": "1_0"}, "dimension is '1_0'"),
+        ({"dimension": True}, "dimension is True"),
+        ({"dimension": 2.0}, r"dimension is 2\.0"),
+        ({"unit_length": "false"}, "unit_length is 'false'"),
+        ({"method": ["shift"]}, r"method is \['shift'\]"),
+        ({"options": []}, r"options is \[\]"),
+        ({"languages": "de"}, "languages is 'de'"),
+        ({"languages": [3]}, "3 is no language or role"),
+        ({"roles": [[]]}, r"\[\] is no language or role"),
+    ],
+)
+def test_a_header_with_a_field_of_another_type_is_refused(tmp_path, change, said):
+    fitted("shift", embeddings(0)).save(tmp_path)
+    with safe_open(tmp_path / STATISTICS, "np") as file:
+        header = json.loads(file.metadata()["hybridir"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    for text, message in (
+        (json.dumps({**header, **change}), said),
+        ("[]", r"its header is \[\]"),
+        ("{", "its header: not valid JSON"),
+        ("[" * 100_000, "its header: JSON nested too deeply"),
+    ):
+        save_file(tensors, tmp_path / STATISTICS, {"hybridir": text})
+        with pytest.raises(DataFormatError, match=message):
+            read_fitted(tmp_path, installed_plugins().debiasers)
+
+
 def test_a_file_that_is_no_debiaser_is_refused(tmp_path):
     with pytest.raises(DataFormatError, match="debiaser"):
         read_fitted(tmp_path, installed_plugins().debiasers)
@@ -331,6 +362,8 @@ def test_files_that_cannot_be_used_are_named(tmp_path):
         make_text("here", {"deu": ["a", "b"], "en": ["a", "b"]}, parallel=True)
     with pytest.raises(SettingError, match="1 texts in 'de'"):
         make_text("here", {"de": ["a"], "en": ["a", "b"]}, parallel=False)
+    with pytest.raises(SettingError, match="text 1 in 'de' is 7; give a string"):
+        make_text("here", {"de": ["a", 7], "en": ["a", "b"]}, parallel=False)
 
 
 @pytest.mark.slow

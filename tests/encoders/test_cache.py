@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -534,3 +535,85 @@ def test_a_file_that_cannot_be_deleted_ends_no_run(tmp_path, monkeypatch, caplog
     monkeypatch.setattr(Path, "unlink", refuse)
     assert store.get([text_key("", "x")]) == {}
     assert "kept in memory only" in caplog.text
+
+
+# Whose a file is ---------------------------------------------------------------------------------
+
+OTHER = Namespace("weights-b", 512, "float32", "toy/other")
+
+
+def test_a_file_copied_over_another_encoders_is_not_believed(tmp_path, caplog):
+    mine, others = rows(0, 5, dimension=16), rows(0, 5, dimension=16)
+    theirs = stored(tmp_path, {key: vector + 1 for key, vector in others.items()}, OTHER)
+    path = stored(tmp_path, mine)
+    path.write_bytes(theirs.read_bytes())
+    store = EmbeddingStore(tmp_path, BASE, ROOMY)
+    assert store.get(list(mine)) == {}
+    assert f"{path} is of another encoder" in caplog.text
+    assert "toy/other" in caplog.text
+    store.put(mine.items())
+    assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(mine)), mine)
+    kept = EmbeddingStore(tmp_path, OTHER, ROOMY).get(list(others))
+    assert_holds(kept, {key: vector + 1 for key, vector in others.items()})
+
+
+def test_nothing_is_added_to_a_file_of_another_encoder(tmp_path):
+    theirs = stored(tmp_path, rows(0, 5, dimension=16), OTHER)
+    path = tmp_path / BASE.file_name
+    path.write_bytes(theirs.read_bytes())
+    EmbeddingStore(tmp_path, BASE, ROOMY).put(rows(7, 9, dimension=16).items())
+    assert not path.exists()
+    stored(tmp_path, rows(7, 9, dimension=16))
+    assert EmbeddingStore(tmp_path, BASE, ROOMY).get(list(rows(0, 5))) == {}
+
+
+def execute(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path)
+    with connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM meta",
+        "UPDATE meta SET value = '[]' WHERE key = 'namespace'",
+        "UPDATE meta SET value = replace(value, '512', '513') WHERE key = 'namespace'",
+    ],
+)
+def test_a_file_that_does_not_say_whose_it_is_is_not_believed(tmp_path, caplog, statement):
+    path = stored(tmp_path, rows(0, 3))
+    execute(path, statement)
+    assert EmbeddingStore(tmp_path, BASE, ROOMY).get(list(rows(0, 3))) == {}
+    assert path.name in caplog.text
+
+
+def test_rows_moved_in_from_another_encoders_file_are_damaged_ones(tmp_path, caplog):
+    """As a journal of another file can do, whatever the file says of itself."""
+    mine, theirs = rows(0, 2, dimension=16), rows(2, 4, dimension=16)
+    path = stored(tmp_path, mine)
+    source = stored(tmp_path, theirs, OTHER)
+    execute(
+        path,
+        f"ATTACH '{source}' AS other",
+        "INSERT INTO embedding SELECT * FROM other.embedding",
+    )
+    found = EmbeddingStore(tmp_path, BASE, ROOMY).get([*mine, *theirs])
+    assert_holds(found, mine)
+    assert "2 damaged embeddings" in caplog.text
+
+
+def test_a_file_of_version_0_1_is_found_and_goes_on_in_the_new_way(tmp_path):
+    """Its checksums are of key and vector alone, and its table says nothing of checksums."""
+    items = rows(0, 3, dimension=16)
+    path = stored(tmp_path, items)
+    execute(path, "DELETE FROM meta WHERE key = 'checksums'")
+    for key, vector in items.items():
+        old = zlib.crc32(key + vector.tobytes())
+        execute(path, f"UPDATE embedding SET checksum = {old} WHERE key = X'{key.hex()}'")
+    assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(items)), items)
+    stored(tmp_path, rows(3, 5, dimension=16))
+    more = rows(0, 5, dimension=16)
+    assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(more)), more)

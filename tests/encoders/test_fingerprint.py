@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from toys.cli import succeed
 
-from hybridir_mteb.encoders import fingerprint
+from hybridir_mteb.encoders import values
 from hybridir_mteb.encoders.fingerprint import module_fingerprint, weights_stamp
 
 BUILD = """
@@ -116,7 +116,7 @@ def test_buffers_of_every_kind_count():
 @pytest.mark.parametrize("size", [1, 5, 8, 10**6])
 def test_the_size_of_the_pieces_does_not_count(monkeypatch, size):
     expected = module_fingerprint(build())
-    monkeypatch.setattr(fingerprint, "PIECE_BYTES", size)
+    monkeypatch.setattr(values, "PIECE_BYTES", size)
     assert module_fingerprint(build()) == expected
 
 

@@ -20,6 +20,8 @@ from hybridir_mteb.adapters.mteb.metas import encoder_metas
 from hybridir_mteb.adapters.mteb.register import _register_encoders
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.backbones import BACKBONES
+from hybridir_mteb.encoders.card import write_record
+from hybridir_mteb.encoders.contents import applied_to, digests_of, fingerprint_of
 from hybridir_mteb.encoders.hub import from_hub, to_hub
 from hybridir_mteb.encoders.trained import NOT_HERE
 from hybridir_mteb.encoders.trained_record import check_record
@@ -40,10 +42,12 @@ NAME = "hybridir/xlmr-hybrid"
 def fill(folder: Path, value: float = 0.0, **changes: object) -> None:
     """An encoder's folder with a made-up adapter."""
     save_file({"w": torch.full((2, 2), value)}, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text('{"lora_alpha": 32}')
+    files = digests_of(folder)
     record = {
         "format": trained.FORMAT,
         "name": NAME,
-        "fingerprint": trained.weights_fingerprint(folder, "rev"),
+        "files": files,
         "created": "2026-01-01T00:00:00+00:00",
         "backbone": {"name": "xlmr", "hub_id": "x/y", "weights": None, "revision": "rev"},
         "dimension": 2,
@@ -51,8 +55,8 @@ def fill(folder: Path, value: float = 0.0, **changes: object) -> None:
         "data": [{"source": "NTREX-128", "origin": "NTREX-128, pinned"}],
         **changes,
     }
-    (folder / trained.RECORD).write_text(json.dumps(record))
-    (folder / trained.CARD).write_text("# the card\n")
+    record.setdefault("fingerprint", fingerprint_of(files, applied_to(record)))
+    write_record(folder, record, "# the card\n")
 
 
 def add(value: float = 0.0, **changes: object) -> trained.StoredEncoder:
@@ -212,7 +216,7 @@ def test_an_encoder_is_pushed_whole_and_only_if_sound(monkeypatch):
             return "https://hub/commit"
 
     encoder = add(5.0)
-    with pytest.raises(DataUnavailableError, match="hf auth login"):  # offline
+    with pytest.raises(DataUnavailableError, match="Unset HF_HUB_OFFLINE"):
         to_hub(encoder, "me/encoder", private=True)
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
     assert to_hub(encoder, "me/encoder", private=True) == "https://hub/commit"

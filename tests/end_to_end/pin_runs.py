@@ -75,6 +75,12 @@ def tree(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): digest(path) for path in files}
 
 
+def unsealed(path: Path) -> dict[str, Any]:
+    """A record without its checksum, which depends on times and versions."""
+    record: dict[str, Any] = json.loads(path.read_text())
+    return {key: value for key, value in record.items() if key != "sha256"}
+
+
 def settled(value: Any) -> Any:
     """A JSON value without what passes: times, versions, the order of sets."""
     if isinstance(value, dict):
@@ -188,7 +194,7 @@ class Runs:
     def searched(self, place: str, suffix: str = "") -> dict[str, Any]:
         """Files of ``hybridir search``: the measures whole, the others as digests."""
         folder = self.folder / place
-        measures = settled(json.loads((folder / "measures.json").read_text()))
+        measures = settled(unsealed(folder / "measures.json"))
         files = {name: sha for name, sha in tree(folder).items() if name != "measures.json"}
         runs = {f"{n}{suffix if n.endswith('.trec') else ''}": sha for n, sha in files.items()}
         return {"measures": measures, "files": runs}
@@ -322,7 +328,7 @@ class Runs:
         self.mteb("fitted", "hybridir/pins__hash+centre", PARALLEL[2], STREAMED[1], **cache)
         return {
             "printed": printed,
-            "records": {p.parent.parent.name: settled(json.loads(p.read_text())) for p in records},
+            "records": {p.parent.parent.name: settled(unsealed(p)) for p in records},
             "files": {p.parent.parent.name: sorted(tree(p.parent)) for p in records},
             "results": self.results("fitted"),
             "stored embeddings": self.stored("cache-debiased", bits=""),
@@ -403,11 +409,12 @@ class Runs:
         flags += " --precision fp32"
         self.hybridir("train", *flags.split(), plugin=False, **cache, **NOTHING_ADDED)
         (path,) = (self.folder / "trained-encoders").glob("pocket-hybrid/*/hybridir.json")
-        home, record = path.parent, json.loads(path.read_text())
+        home, record = path.parent, unsealed(path)
         self.mteb("trained", "hybridir/pocket-hybrid", POCKET[0], "PinsBeir", "-l", "eng", **cache)
         derived = ("hybridir/pocket-hybrid",)
         return {
             "fingerprint:bits": record.pop("fingerprint"),
+            "digests:bits": record.pop("files"),
             "record": settled(record),
             "files": sorted(tree(home)),
             "weights:bits": digest(home / "adapter_model.safetensors"),

@@ -46,6 +46,8 @@ def test_what_is_valid_is_read_as_python_reads_it(value, ascii_only, as_bytes):
         (b'"\xed\xa0\x80"', "not UTF-8 at byte 2"),
         ("1 2", "not valid JSON"),
         ("\x00", "not valid JSON"),
+        ('{"a": 1, "b": 2, "a": 1}', "the name 'a' occurs twice in one object"),
+        ('[{"x": {"a": 1, "a": 2}}]', "the name 'a' occurs twice in one object"),
     ],
 )
 def test_what_is_not_valid_is_one_line_with_the_place(text, says):

@@ -94,3 +94,69 @@ def test_a_failure_to_register_never_breaks_the_import(tmp_path):
     )
     lines = run(code, tmp_path, HYBRIDIR_AUTOLOAD="0")
     assert lines[-1] == "hybridir-mteb: not registered: SystemExit: no licence"
+
+
+CHAOS = """
+from asyncio import CancelledError
+def fail(register):
+    raise GeneratorExit("\\x1b[31m[/]")
+register_models = register_collections = register_tasks = hookimpl(fail)
+del fail
+@hookimpl
+def register_backbones(register):
+    raise CancelledError("two\\nlines")
+@hookimpl
+def register_methods(register):
+    class Odd:
+        name = property(lambda self: exit("no name"))
+        def __repr__(self):
+            raise GeneratorExit
+    register(Odd())
+"""
+
+
+def test_mteb_works_beside_a_bad_plugin_bad_encoders_and_bad_collections(tmp_path):
+    """One line for each, once for the process, and everything else is there."""
+    store, added = tmp_path / "store", tmp_path / "added"
+    for name, content in (("deep", "[" * 100_000), ("named", '{"name": 7}')):
+        (store / name / "0123").mkdir(parents=True)
+        (store / name / "0123" / "hybridir.json").write_text(content)
+    (store / "folder" / "0123" / "hybridir.json").mkdir(parents=True)
+    (added / "Folder.json").mkdir(parents=True)
+    (added / "Link.json").symlink_to("nowhere")
+    os.mkfifo(added / "Pipe.json")
+    (added / "Deep.json").write_text("[" * 100_000)
+    places = {"HYBRIDIR_MODEL_STORE": str(store), "HYBRIDIR_COLLECTIONS": str(added)}
+    more = 'assert mteb.get_model_meta("hybridir/pocket-hybrid+centre").revision\n'
+    code = f"import mteb\n{REGISTERED}{BENCHMARKS}\n{more}"
+    lines = run(code, tmp_path, CHAOS, **places)
+    assert "asked" in lines, lines
+    lines.remove("asked")
+    assert all(line.isprintable() and line.startswith("hybridir-mteb: ") for line in lines)
+    said = "\n".join(lines)
+    for hook in ("models", "collections", "tasks", "backbones", "training method"):
+        assert said.count(hook) >= 1
+    for place in [*store.iterdir(), *added.iterdir()]:
+        assert sum(str(place) in line for line in lines) == 1, place
+    assert len(lines) == 5 + 3 + 4, lines
+
+
+def test_a_plugin_that_hangs_is_named_while_it_hangs(tmp_path):
+    slow = "import time; time.sleep(0.5)"
+    code = (
+        f"import hybridir_mteb.plugins.guard as g; g.SLOW_SECONDS = 0.1\nimport mteb\n{REGISTERED}"
+    )
+    lines = run(code, tmp_path, slow)
+    assert lines[0] == (
+        "hybridir-mteb: plugin quick:quick: its import has taken 0.1 s and is still at work; if it "
+        "never ends, run: pip uninstall quick"
+    )
+    assert lines[1:] == ["asked"]
+
+
+def test_an_interrupt_in_a_plugin_stops_the_program(tmp_path):
+    code = (
+        "try:\n    import mteb\nexcept KeyboardInterrupt:\n    print('stopped')\n"
+        "else:\n    raise SystemExit('went on')"
+    )
+    assert run(code, tmp_path, "raise KeyboardInterrupt") == []

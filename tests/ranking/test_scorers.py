@@ -228,5 +228,5 @@ def test_a_passage_outside_the_pool_is_named():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), None, "high"])
 def test_a_score_that_is_not_finite_names_query_and_passage(value):
-    with pytest.raises(EmbeddingError, match=f"query q7: score of p0 is {value}"):
+    with pytest.raises(EmbeddingError, match=f"the score of 'p0' is {value!r}, no finite number"):
         RunScorer({"q7": {"p0": value}}, ["q7"], ["p0"]).block(0, 1)

@@ -172,6 +172,14 @@ def test_a_folder_without_results_says_how_to_make_some(tmp_path, folder):
         b'{"scores": []}',
         b'{"scores": {"validation": null}}',
         b'{"scores": {"validation": [null]}}',
+        b'{"scores": {"validation": ["ab"]}}',
+        b'{"scores": {"validation": [[["map", 0.5]]]}}',
+        b'{"scores": {"validation": [{"map": 0.5}, {"map": "0.5"}]}}',
+        b'{"scores": {"validation": [{"map": 0.5}, {"map": true}]}}',
+        b'{"scores": {"validation": [{"map": 0.5}, {"map": 1' + b"0" * 400 + b"}]}}",
+        b'{"scores": {"validation": [{"map": 0.5, "map": 0.6}]}}',
+        b"[" * 100_000,
+        b'{"scores": {"validation": [{"map": ' + b"9" * 5000 + b"}]}}",
     ],
 )
 def test_a_broken_file_is_named_with_the_remedy(tmp_path, content):
@@ -181,3 +189,10 @@ def test_a_broken_file_is_named_with_the_remedy(tmp_path, content):
         summarise(tmp_path)
     assert str(caught.value).startswith(f"{path}: not an MTEB result file")
     assert "remove it and run the task again" in str(caught.value)
+
+
+def test_a_folder_that_is_named_like_a_file_is_none(tmp_path):
+    put(tmp_path, "XQuADRMonolingualRetrieval", score("de", map=0.75))
+    (tmp_path / MODEL / "XQuADRMultilingualRetrieval.json").mkdir()
+    (row,) = summarise(tmp_path)
+    assert row.subsets == {"mono": 1}

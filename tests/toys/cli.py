@@ -66,6 +66,15 @@ def run(*arguments: str) -> str:
     return done.output
 
 
+def left_by_a_killed_process(place: Path) -> Path:
+    """A file beside a place, by the name that a process of this machine gave it that has ended."""
+    code = "import sys, pathlib; from hybridir_mteb.files import beside\n"
+    code += "print(beside(pathlib.Path(sys.argv[1])))"
+    left = Path(succeed(sys.executable, "-c", code, place).stdout.strip())
+    left.write_bytes(b"half of it")
+    return left
+
+
 def pipe(monkeypatch: pytest.MonkeyPatch, width: int = 120) -> None:
     """Output as into a pipe, also where pytest writes to a terminal or CI asks for colours."""
     for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS"):

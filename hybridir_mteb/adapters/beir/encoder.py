@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hybridir_mteb.adapters.beir.saved import Corpus, normalised, passage_texts
+from hybridir_mteb.adapters.beir.saved import Corpus, normalised, passage_texts, query_texts
 from hybridir_mteb.adapters.mteb.encoder import EncodeCall, MtebEncoder, of_mteb
 from hybridir_mteb.adapters.mteb.fit import FITTING_TASK
 from hybridir_mteb.adapters.mteb.load import encoder_of
@@ -82,7 +82,7 @@ class BeirEncoder:
             SettingError: An option that is not known.
             EmbeddingError: NaN, infinity, or no text at all.
         """
-        return self._encode(list(queries), "query", batch_size, options)
+        return self._encode(query_texts(queries), "query", batch_size, options)
 
     def encode_corpus(self, corpus: Corpus, batch_size: int = 8, **options: Any) -> Any:
         """Embeddings of passages; title and text are joined as MTEB and BEIR do it.
@@ -143,7 +143,7 @@ class BeirEncoder:
         self, queries: Sequence[str], pool: Any, batch_size: int = 16, **options: Any
     ) -> Any:
         """Like :meth:`encode_queries`, shared out over the processes of a pool."""
-        return self._encode(list(queries), "query", batch_size, options, pool)
+        return self._encode(query_texts(queries), "query", batch_size, options, pool)
 
     def encode_corpus_parallel(
         self,

@@ -87,8 +87,8 @@ class _Runnable(SavesEmbeddings):
         **options: Any,
     ) -> dict[str, dict[str, float]]:
         """Index and search embeddings that :meth:`encode` wrote."""
-        queries = read(Path(query_embeddings_file))
-        ids, vectors = read_corpus([Path(name) for name in corpus_embeddings_files])
+        queries = read(Path(query_embeddings_file), "query")
+        ids, vectors = read_corpus([Path(name) for name in corpus_embeddings_files], queries)
         model, self.model = self.model, _Precomputed(queries, np.stack(list(vectors)))
         try:
             corpus = {key: {"text": "", "row": at} for at, key in enumerate(ids)}

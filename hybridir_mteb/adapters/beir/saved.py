@@ -8,30 +8,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hybridir_mteb.adapters.beir.stored import (
+    About,
+    Saved,
+    opened,
+    read,
+    read_corpus,
+    write,
+)
 from hybridir_mteb.adapters.mteb.models import as_matrix
 from hybridir_mteb.collections.collection import StreamedPassage
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError, EmbeddingError, SettingError
-from hybridir_mteb.files import replacing
+from hybridir_mteb.errors import (
+    DataFormatError,
+    EmbeddingError,
+    SettingError,
+    quoted,
+)
+from hybridir_mteb.files import digest_of
 from hybridir_mteb.ranking.arrays import FloatMatrix, check_embeddings
+from hybridir_mteb.ranking.given import check_ids
+
+__all__ = ["Saved", "read", "read_corpus"]  # their place up to version 0.1
 
 Row = Mapping[str, Any]
-_ZIP, _PICKLE = b"PK", b"\x80"
-
-
-@dataclass(frozen=True)
-class Saved:
-    """One file: ids and the (n, dimension) float32 embeddings of their texts."""
-
-    ids: list[str]
-    vectors: FloatMatrix
 
 
 def normalised(vectors: FloatMatrix, options: Mapping[str, Any]) -> FloatMatrix:
@@ -82,25 +88,27 @@ class SavesEmbeddings:
 
         Raises:
             SettingError: A file holds embeddings of other texts or of another encoder, and is not
-                to be overwritten, or ``corpus_filename`` has no ``*``.
+                to be overwritten, ``corpus_filename`` has no ``*``, or an id is no string.
             DataFormatError: A pickle, or something else, is in the way.
             EmbeddingError: NaN, infinity, no query or no passage.
         """
         if corpus_filename.count("*") != 1:
-            raise SettingError(
-                f"corpus_filename {corpus_filename!r}: needs one * for the chunk's number"
-            )
+            said = f"corpus_filename {corpus_filename!r}"
+            raise SettingError(f"{said}: needs one * for the chunk's number")
+        check_ids(queries, "query")
+        check_ids(corpus, "passage")
         folder, ids, size = Path(encode_output_path), list(corpus), self.corpus_chunk_size
         written = {folder / query_filename}
-        encoder = _encoder(self.model, "query")
-        self._save(folder / query_filename, "query", queries, encoder, overwrite)
+        asked, encoder = _encoder(self.model, "query"), _encoder(self.model, "document")
+        of = "" if asked is None or encoder is None else digest_of(asked, encoder)
+        self._save(folder / query_filename, About("query", of), queries, asked, overwrite)
         if not corpus:
             raise EmbeddingError("the corpus has no passage")
-        encoder = _encoder(self.model, "document")
-        for number, start in enumerate(range(0, len(ids), size)):
+        for number, start in enumerate(starts := range(0, len(ids), size)):
             path = folder / corpus_filename.replace("*", str(number))
             part = {identifier: corpus[identifier] for identifier in ids[start : start + size]}
-            self._save(path, "passage", part, encoder, overwrite)
+            about = About("passage", of, number, len(starts))
+            self._save(path, about, part, encoder, overwrite)
             written.add(path)
         for path in sorted(set(folder.glob(corpus_filename)) - written):
             _remove_stale(path, overwrite)
@@ -137,12 +145,20 @@ class SavesEmbeddings:
         return np.ascontiguousarray(vectors)
 
     def _save(
-        self, path: Path, what: str, inputs: Mapping[str, Any], encoder: str | None, overwrite: bool
+        self,
+        path: Path,
+        about: About,
+        inputs: Mapping[str, Any],
+        encoder: str | None,
+        overwrite: bool,
     ) -> None:
         """Write one file, unless it is there."""
         key = _key(encoder, [[name, *_fields(item)] for name, item in inputs.items()])
         if not _is_there(path, key, overwrite):
-            _write(path, list(inputs), self.embed(what, list(inputs.values())), key)
+            vectors = self.embed(about.what, list(inputs.values()))
+            write(path, Saved(list(inputs), vectors, about), key)
+        elif (saved := read(path)).about != about:  # of 0.1, or of a corpus that was shorter
+            write(path, replace(saved, about=about), key)
 
 
 def _fields(row: Row | str) -> list[Any]:
@@ -166,8 +182,7 @@ def _key(encoder: str | None, texts: Sequence[Sequence[Any]]) -> str:
 def _is_there(path: Path, key: str, overwrite: bool) -> bool:
     if not path.exists():
         return False
-    with _opened(path) as content:
-        same = bool(key) and str(content["key"]) == key
+    same = bool(key) and str(opened(path)["key"]) == key
     if not same and not overwrite:
         raise SettingError(
             f"{path} holds embeddings of other texts, or of an encoder that is not known to be "
@@ -183,85 +198,8 @@ def _remove_stale(path: Path, overwrite: bool) -> None:
             f"{path} is a chunk of another, longer corpus; pass overwrite=True to remove it, or "
             "give another encode_output_path"
         )
-    _opened(path).close()  # never remove what is no file of embeddings
+    opened(path)  # never remove what is no file of embeddings
     path.unlink()
-
-
-def _write(path: Path, ids: Sequence[str], vectors: FloatMatrix, key: str) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        names = np.frombuffer(json.dumps(list(ids)).encode(), np.uint8)
-        np.savez(stream, ids=names, embeddings=vectors, key=np.array(key))
-
-
-def read(path: Path) -> Saved:
-    """Ids and embeddings of a file.
-
-    Raises:
-        DataUnavailableError: There is no such file.
-        DataFormatError: It holds something else, or is a pickle.
-    """
-    with _opened(path) as content:
-        saved = Saved(_ids(content), content["embeddings"])
-    if len(saved.ids) != len(saved.vectors):
-        raise DataFormatError(
-            f"{path} has {len(saved.ids)} ids and {len(saved.vectors)} embeddings. Remove it and "
-            "encode again"
-        )
-    return saved
-
-
-def read_corpus(paths: Sequence[Path]) -> tuple[list[str], Iterator[FloatMatrix]]:
-    """Ids of all passages in several files, and their vectors one by one in the same order.
-
-    One file is held at a time.
-
-    Args:
-        paths: The files, in any order.
-
-    Raises:
-        DataUnavailableError: A file is missing, or there are none.
-        DataFormatError: A file holds something else, or an id occurs twice.
-    """
-    if not paths:
-        raise DataUnavailableError("no file of passages' embeddings is there; encode first")
-    files, ids = sorted(paths), []
-    for path in files:
-        with _opened(path) as content:
-            ids += _ids(content)
-    if len(set(ids)) < len(ids):
-        raise DataFormatError(
-            f"a passage occurs twice in {', '.join(map(str, files))}: the files are of "
-            "different corpora; encode again with overwrite=True"
-        )
-    return ids, (vector for path in files for vector in read(path).vectors)
-
-
-def _ids(content: Mapping[str, Any]) -> list[str]:
-    ids: list[str] = json.loads(content["ids"].tobytes())
-    return ids
-
-
-def _opened(path: Path) -> Any:
-    if not path.is_file():
-        raise DataUnavailableError(f"{path}: no such file; encode first")
-    with path.open("rb") as stream:
-        start = stream.read(2)
-    if start[:1] == _PICKLE:
-        raise DataFormatError(
-            f"{path} is a pickle, as BEIR's own searches write; it is not opened, since a pickle "
-            "can run any code. Remove it or give another encode_output_path, and encode again"
-        )
-    try:
-        if start != _ZIP:
-            raise ValueError("not a zip archive")
-        content = np.load(path, allow_pickle=False)
-        if set(content.files) != {"ids", "embeddings", "key"}:
-            raise ValueError(f"it has the parts {', '.join(content.files)}")
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise DataFormatError(
-            f"{path} is no file of embeddings: {error}. Remove it and encode again"
-        ) from error
-    return content
 
 
 Corpus = Sequence[Mapping[str, str | None]] | Sequence[str] | Mapping[str, Sequence[str | None]]
@@ -286,10 +224,26 @@ def passage_texts(corpus: Corpus) -> list[str]:
     return [_content(row, at) for at, row in enumerate(rows)]
 
 
+def query_texts(queries: Sequence[str]) -> list[str]:
+    """The queries as a list.
+
+    Raises:
+        DataFormatError: One is no string.
+    """
+    for at, text in enumerate(queries):
+        if not isinstance(text, str):
+            raise DataFormatError(f"query number {at} is no string: {quoted(text, 80)}")
+    return list(queries)
+
+
 def _content(row: Mapping[str, str | None] | str, at: int) -> str:
     if isinstance(row, str):
         return row.strip()
-    text = row.get("text")
+    text, title = (row.get("text"), row.get("title")) if isinstance(row, Mapping) else (row, None)
     if not isinstance(text, str):
-        raise DataFormatError(f"passage number {at} of the corpus has no text: {dict(row)!r}")
-    return StreamedPassage("", text, row.get("title") or "").content
+        raise DataFormatError(f"passage number {at} of the corpus has no text: {quoted(row, 80)}")
+    if not isinstance(title, str | None):
+        raise DataFormatError(
+            f"passage number {at} of the corpus: the title {quoted(title, 80)} is no string"
+        )
+    return StreamedPassage("", text, title or "").content

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -19,8 +18,12 @@ from hybridir_mteb.adapters.beir.saved import (
     read,
     read_corpus,
 )
-from hybridir_mteb.errors import EmbeddingError, SettingError, from_extra
+from hybridir_mteb.errors import EmbeddingError, SettingError, from_extra, quoted
+from hybridir_mteb.files.numbers import whole
+from hybridir_mteb.files.room import check_room
+from hybridir_mteb.files.temporary import TemporaryFolder
 from hybridir_mteb.ranking.arrays import FloatMatrix, Similarity
+from hybridir_mteb.ranking.given import check_ids, check_mapping
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill_rows, search
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
 
@@ -37,11 +40,25 @@ def similarity_of(score_function: str) -> Similarity:
     Raises:
         SettingError: There is none of the name.
     """
-    if score_function not in SCORE_FUNCTIONS:
+    if not isinstance(score_function, str) or score_function not in SCORE_FUNCTIONS:
         raise SettingError(
-            f"score_function {score_function!r}: choose from {', '.join(SCORE_FUNCTIONS)}"
+            f"score_function {quoted(score_function, 80)}: choose from {', '.join(SCORE_FUNCTIONS)}"
         )
     return SCORE_FUNCTIONS[score_function]
+
+
+def check_depth(top_k: object) -> None:
+    """Refuse a number of passages that is none.
+
+    Args:
+        top_k: How many passages of each query.
+
+    Raises:
+        SettingError: It is not a whole number from 1.
+    """
+    found = None if isinstance(top_k, float) else whole(top_k)
+    if found is None or found < 1:
+        raise SettingError(f"top_k={quoted(top_k, 80)}: give 1 or more")
 
 
 class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR has no types
@@ -103,10 +120,16 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
             Query id -> passage id -> score, best first.
 
         Raises:
-            SettingError: An unknown score function.
+            SettingError: An unknown score function, or an id that is no string.
             EmbeddingError: NaN, infinity, no query or no passage.
         """
-        similarity = similarity_of(score_function or self.score_function)
+        similarity = similarity_of(
+            self.score_function if score_function is None else score_function
+        )
+        check_depth(top_k)
+        for what, given in (("query", queries), ("passage", corpus)):
+            check_mapping(given, "queries" if what == "query" else "corpus")
+            check_ids(given, what)
         if not corpus:  # said before queries are encoded
             raise EmbeddingError("the corpus has no passage")
         asked = Saved(list(queries), self.embed("query", list(queries.values())))
@@ -135,9 +158,12 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
             DataUnavailableError: A file is missing.
             DataFormatError: A file holds something else, or an id occurs twice.
         """
-        similarity = similarity_of(score_function or self.score_function)
-        queries = read(Path(query_embeddings_file))
-        ids, vectors = read_corpus([Path(name) for name in corpus_embeddings_files])
+        similarity = similarity_of(
+            self.score_function if score_function is None else score_function
+        )
+        check_depth(top_k)
+        queries = read(Path(query_embeddings_file), "query")
+        ids, vectors = read_corpus([Path(name) for name in corpus_embeddings_files], queries)
 
         def vectors_of(rows: Sequence[int]) -> FloatMatrix:
             return np.stack(list(islice(vectors, len(rows))))  # rows come in order
@@ -153,8 +179,9 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
         similarity: Similarity,
     ) -> Results:
         """Passages and scores of each query, best first."""
-        paths.shard_dir().mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=TEMPORARY, dir=paths.shard_dir()) as place:
+        needed = len(ids) * queries.vectors.shape[1] * 4
+        check_room(paths.shard_dir(), needed, "embeddings of the corpus")
+        with TemporaryFolder(paths.shard_dir(), TEMPORARY) as place:
             key = ShardKey(
                 source="the corpus",
                 source_fingerprint="",
@@ -163,7 +190,7 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
                 encoder_fingerprint=uuid4().hex,
                 rows=self.corpus_chunk_size,
             )
-            folder = ShardFolder(Path(place), key)
+            folder = ShardFolder(place, key)
             fill_rows(
                 folder,
                 len(ids),

@@ -16,7 +16,8 @@ from ir_measures import measures
 from ir_measures.measures.base import MeanAgg
 from ir_measures.providers.base import NOT_PROVIDED
 
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, quoted
+from hybridir_mteb.files.numbers import whole
 from hybridir_mteb.measures import language_bias as bias
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.peer import Unretrieved, check_weights, peer
@@ -66,10 +67,10 @@ class LanguageBiasMeasure(measures.Measure):  # type: ignore[misc]
             )
         for name, value in self.params.items():
             info = self.SUPPORTED_PARAMS.get(name)
-            useless = name == "cutoff" and isinstance(value, int) and value < 1
+            useless = name == "cutoff" and isinstance(value, int) and not (whole(value) or 0) > 0
             if info is None or not info.validate(value) or useless:
                 raise SettingError(
-                    f"{self.__name__}: {name}={self._param_repr(value)} makes no sense; it takes "
+                    f"{self.__name__}: {name}={quoted(value, 80)} makes no sense; it takes "
                     + "; ".join(f"{key}: {i.desc}" for key, i in self.SUPPORTED_PARAMS.items())
                 )
         super().validate_params()
@@ -80,10 +81,17 @@ class LanguageBiasMeasure(measures.Measure):  # type: ignore[misc]
         return self._shown
 
     def _param_repr(self, v: object) -> str:
-        if isinstance(v, dict) and v and all(isinstance(code, str) for code in v.values()):
+        if (
+            isinstance(v, dict)
+            and v
+            and all(isinstance(x, str) for pair in v.items() for x in pair)
+        ):
             content = json.dumps(v, sort_keys=True).encode()
             return blake2b(content, digest_size=4).hexdigest()
-        return str(super()._param_repr(v))
+        try:
+            return str(super()._param_repr(v))
+        except TypeError:  # it sorts; such a map is refused when its ids are looked at
+            return repr(v)
 
     def aggregator(self) -> MeanAgg:
         """The mean over queries for which the measure is defined."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,9 +13,16 @@ import pyarrow.compute as pc
 from datasets import Dataset, concatenate_datasets
 
 from hybridir_mteb import paths
+from hybridir_mteb.adapters.mteb.ids import check_passage_ids
 from hybridir_mteb.collections.collection import CollectionPart, ListedPassages
+from hybridir_mteb.collections.readers.digests import digests_of
+from hybridir_mteb.errors import DataFormatError, plain_logger
 from hybridir_mteb.files import replacing
+from hybridir_mteb.files.record import read_record, write_record
+from hybridir_mteb.files.stamp import settle
 from hybridir_mteb.ranking.arrays import IntArray
+
+logger = plain_logger(__name__)
 
 FORMAT = 1
 BATCH = 4096  # passages in memory at a time
@@ -24,8 +32,8 @@ _SCHEMA = pa.schema([("id", pa.string()), ("title", pa.string()), ("text", pa.st
 class Corpora:
     """The passages of a task's languages as MTEB wants them, each built at first use.
 
-    Tables of streamed passages are kept in the cache under the fingerprint of their source, and
-    read from disk by memory mapping.
+    Tables of streamed passages are kept in the cache under the fingerprint of their source, with a
+    record of their digest, and read by memory mapping. One that is damaged is built again.
 
     Args:
         parts: Language -> queries and passages.
@@ -50,7 +58,10 @@ class Corpora:
                 self._tables[code] = self._listed(source, self._prefixes[code])
             else:
                 path = self._path(code)
-                if not path.is_file():
+                if not self._is_sound(code, path):
+                    check_passage_ids(source)
+                    if path.is_dir():
+                        shutil.rmtree(path)
                     self._write(code, path)
                 self._tables[code] = Dataset.from_file(str(path))
         return self._tables[code]
@@ -84,10 +95,26 @@ class Corpora:
             start += len(column)
         return found
 
+    def _identity(self, code: str) -> str:
+        return f"{FORMAT}|{self._prefixes[code]}|{self._parts[code].passages.fingerprint}"
+
     def _path(self, code: str) -> Path:
-        identity = f"{FORMAT}|{self._prefixes[code]}|{self._parts[code].passages.fingerprint}"
-        name = hashlib.sha256(identity.encode()).hexdigest()[:32]
+        name = hashlib.sha256(self._identity(code).encode()).hexdigest()[:32]
         return paths.corpora_dir() / f"{name}.arrow"
+
+    def _is_sound(self, code: str, path: Path) -> bool:
+        """Whether the table is there, as it was written, and of this language."""
+        try:
+            held = read_record(_record(path))
+            right = {"identity": self._identity(code), "digest": digests_of([path])[0]}
+        except FileNotFoundError:  # of either; version 0.1 wrote no records
+            return False
+        except (DataFormatError, OSError) as error:
+            logger.warning("%s. The table is built again", error)
+            return False
+        if held != right:
+            logger.warning("%s is not what its record says: it is built again", path)
+        return held == right
 
     def _write(self, code: str, path: Path) -> None:
         prefix = self._prefixes[code]
@@ -104,6 +131,13 @@ class Corpora:
                     rows = []
             if rows:
                 stream.write(_batch(rows))
+        settle(path)
+        held = {"identity": self._identity(code), "digest": digests_of([path])[0]}
+        write_record(_record(path), held)
+
+
+def _record(table: Path) -> Path:
+    return table.with_name(f"{table.name}.json")
 
 
 def _batch(rows: Sequence[tuple[str, str, str]]) -> pa.RecordBatch:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
+from uuid import uuid4
 
 import torch
 from datasets import Dataset
@@ -25,18 +26,30 @@ from hybridir_mteb.adapters.mteb.models import (
     DebiasedEncoder,
     SentenceEncoder,
     as_matrix,
+    odd_arguments,
+    refuse_for_debiased,
+    refuse_prompts,
     task_languages,
 )
 from hybridir_mteb.debias.encoder import Debiased
 from hybridir_mteb.encoders.cache import Namespace
 from hybridir_mteb.encoders.encoder import Role, TextEncoder
 from hybridir_mteb.encoders.fingerprint import module_fingerprint, weights_stamp
+from hybridir_mteb.encoders.kinds import refuse_other_kinds
 from hybridir_mteb.encoders.memory import PerModel
+from hybridir_mteb.encoders.module_state import is_patched
+from hybridir_mteb.encoders.sentence import (
+    has_own_similarity,
+    is_plain,
+    own_similarity,
+    role_prompt,
+)
 from hybridir_mteb.errors import EmbeddingError, SettingError
 from hybridir_mteb.ranking.arrays import FloatMatrix, ScoreFunction, Similarity, check_embeddings
 
 CHUNK_TEXTS = 1024  # texts for one call of a foreign encode: what a kill can cost
-_NOT_IN_KEY = {"batch_size", "show_progress_bar"}  # they change speed, not embeddings
+# Quantised by the ranges of all vectors of one call, so no function of the text.
+_BY_RANGES = {"int8", "uint8"}
 # What of a network changes embeddings and is in no parameter.
 _SETTINGS = ("truncate_dim", "default_prompt_name", "max_seq_length")
 # By this name embedding stores have known our encoders since version 0.1, wherever the class is.
@@ -69,6 +82,11 @@ class EncodeCall:
     keep: bool = True
     pool: Any = None
 
+    @property
+    def at_once(self) -> bool:
+        """Whether embeddings depend on which others are made in the same call."""
+        return self.encode_kwargs.get("precision") in _BY_RANGES
+
 
 @runtime_checkable
 class StatesFingerprint(Protocol):
@@ -83,8 +101,13 @@ def of_mteb(model: Any, call: EncodeCall) -> MtebEncoder | Debiased:
     Args:
         model: What MTEB evaluates: it has ``encode`` and ``similarity``.
         call: MTEB's arguments.
+
+    Raises:
+        SettingError: No encoder of one vector for each text, or arguments that it cannot honour.
     """
+    refuse_other_kinds(model)
     if isinstance(model, DebiasedEncoder):
+        refuse_for_debiased(call.encode_kwargs)
         base = of_mteb(model.undebiased, call)
         among = task_languages(call.metadata, call.subset)
         # One that MTEB has not loaded has no name of its own.
@@ -103,6 +126,15 @@ def _name_of(model: Any) -> str:
     return str(getattr(getattr(model, "mteb_model_meta", None), "name", None) or "")
 
 
+def _as_json(arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The arguments, or None if one is an object that cannot be told from others."""
+    try:
+        json.dumps(arguments, sort_keys=True)
+    except (TypeError, ValueError):
+        return None
+    return arguments
+
+
 class MtebEncoder(TextEncoder):
     """One MTEB encoder, as one call of MTEB's uses it.
 
@@ -116,30 +148,47 @@ class MtebEncoder(TextEncoder):
         self._call = call
         self._module = module_of(model)
         self.name = _name_of(model) or "nameless"
-        self.variant = self._settings()
+        if type(model) in _KNOWN:
+            refuse_prompts(call.encode_kwargs)
+        self._arguments = odd_arguments(call.encode_kwargs)
+        told = _as_json(self._arguments)
+        self._seen = told is not None and not call.at_once
+        self.keep = call.keep and self._seen
+        self.variant = self._settings(told)
         self.stamp = weights_stamp(self._module) if self._module is not None else ""
         self.label = call.label or f"{call.metadata.name} {call.subset}"
-        self.keep = call.keep
 
-    def _settings(self) -> str:
-        """What changes embeddings besides weights, prompt and text, as one string."""
+    def _settings(self, arguments: Mapping[str, Any] | None) -> str:
+        """What changes embeddings besides weights, prompt and text, as one string.
+
+        Args:
+            arguments: Those of ``encode`` that may change embeddings; None if they cannot be told.
+        """
         kind, model = type(self._model), self._model
-        settings = {k: v for k, v in self._call.encode_kwargs.items() if k not in _NOT_IN_KEY}
         own = kind is SentenceEncoder
+        settings: dict[str, Any] = {}
         settings["wrapper"] = _OWN_WRAPPER if own else f"{kind.__module__}.{kind.__qualname__}"
         for name in _SETTINGS:
             settings[name] = getattr(self._module, name, None)
         ours = isinstance(model, SentenceEncoder)
         settings["precision"] = model.engine.precision if ours else None
+        if ours and (settings["truncate_dim"] is not None or not is_plain(model.model)):
+            settings["forward"] = "own"  # version 0.1 did not truncate, and took any route
+        if arguments is None:
+            settings["encode"] = uuid4().hex  # equal to no other
+        elif arguments:  # apart from the settings, whatever they are called
+            settings["encode"] = arguments
         return json.dumps(settings, sort_keys=True, default=repr)
 
     @property
     def similarity(self) -> Similarity | ScoreFunction:
         """Cosine or dot product, or the function of a model that brings code of its own."""
         name, method = None, type(self._model).similarity
-        if method is SentenceTransformerEncoderWrapper.similarity:
-            name = getattr(self._model.model, "similarity_fn_name", None)
-        elif method is AbsEncoder.similarity:
+        if has_own_similarity(self._model):
+            return Similarity.named(None, self._model.similarity)
+        if method in {SentenceTransformerEncoderWrapper.similarity, SentenceEncoder.similarity}:
+            return own_similarity(self._model.model, self._model.similarity)
+        if method is AbsEncoder.similarity:
             meta = getattr(self._model, "mteb_model_meta", None)
             name = getattr(getattr(meta, "similarity_fn_name", None), "value", None)
         return Similarity.named(name, self._model.similarity)
@@ -147,7 +196,7 @@ class MtebEncoder(TextEncoder):
     @property
     def namespace(self) -> Namespace | None:
         """All that embeddings depend on besides prompt and text; None if it cannot be seen."""
-        fingerprint = self._fingerprint()
+        fingerprint = self._fingerprint() if self._seen else None
         if fingerprint is None:
             return None
         first = next(self._module.parameters(), None) if self._module is not None else None
@@ -169,13 +218,17 @@ class MtebEncoder(TextEncoder):
         model, module = self._model, self._module
         if isinstance(model, StatesFingerprint) and isinstance(model.embedding_fingerprint, str):
             return model.embedding_fingerprint or None
-        if module is None or type(model) not in _KNOWN:
+        if module is None or type(model) not in _KNOWN or is_patched(model):
             return None
         if not self.keep:
             return module_fingerprint(module)
         return _FINGERPRINTS.get(
             model, self.stamp, lambda: module_fingerprint(module), self.variant
         )
+
+    def state(self) -> str:
+        """Settings, weights, and the similarity that is named in the network."""
+        return f"{super().state()}|{getattr(self._module, 'similarity_fn_name', None)}"
 
     def prompt(self, role: Role) -> str:
         """Everything besides text and weights that an embedding depends on, as one string."""
@@ -190,6 +243,10 @@ class MtebEncoder(TextEncoder):
                 model.get_task_instruction(metadata, kind),
                 metadata.type,
             ]
+            network = self._module
+            if parts[1] is None and isinstance(network, SentenceTransformer):
+                own = role_prompt(network, role) if type(model) in _KNOWN else None
+                parts += [own] if own else []  # then the network chooses
             return json.dumps([role, *parts])
         # Nothing is known of what the model makes of the task: embeddings are shared between the
         # settings of one data set only.
@@ -199,15 +256,16 @@ class MtebEncoder(TextEncoder):
         self, texts: Sequence[str], role: Role
     ) -> Iterator[tuple[Sequence[int], FloatMatrix]]:
         """Positions and embeddings, batch by batch: the model's own, else chunks by length."""
-        if self._call.pool is not None and isinstance(self._model, SentenceEncoder):
-            yield range(len(texts)), self._shared_out(texts, role)
-        elif isinstance(self._model, BatchesTexts) and self._call.pool is None:
+        odd = self._arguments or self._call.pool is not None
+        if isinstance(self._model, BatchesTexts) and not odd:
             yield from self._model.text_batches(texts, PromptType(role))
-        else:
-            order = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
-            for start in range(0, len(order), CHUNK_TEXTS):
-                positions = order[start : start + CHUNK_TEXTS]
-                yield positions, self._encode([texts[at] for at in positions], role)
+            return
+        order = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
+        whole = self._call.at_once or self._call.pool is not None
+        size = max(1, len(order)) if whole else CHUNK_TEXTS
+        for start in range(0, len(order), size):
+            positions = order[start : start + size]
+            yield positions, self._encode([texts[at] for at in positions], role)
 
     def network(self) -> SentenceTransformer:
         """The sentence-transformers model, for encoding in several processes.
@@ -221,16 +279,6 @@ class MtebEncoder(TextEncoder):
                 "encode in several processes; use encode_queries and encode_corpus"
             )
         return self._module
-
-    def _shared_out(self, texts: Sequence[str], role: Role) -> FloatMatrix:
-        found = self.network().encode(
-            list(texts),
-            prompt=self._model.prompt(PromptType(role)) or None,
-            batch_size=self._call.encode_kwargs["batch_size"],
-            pool=self._call.pool,
-            show_progress_bar=False,
-        )
-        return as_matrix(found, self._model)
 
     def _encode(self, texts: list[str], role: Role) -> FloatMatrix:
         """Embeddings by the model's ``encode``, as MTEB calls it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -14,9 +13,12 @@ from mteb.timing import TimingStack
 
 from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
 from hybridir_mteb.adapters.mteb.facts import pool_facts
+from hybridir_mteb.adapters.mteb.models import odd_arguments
 from hybridir_mteb.adapters.mteb.pool import Pool, ShardPool
 from hybridir_mteb.adapters.mteb.subset import SubsetView
 from hybridir_mteb.encoders.encoder import Encoder
+from hybridir_mteb.encoders.kinds import refuse_other_kinds
+from hybridir_mteb.errors import SettingError, plain_logger
 from hybridir_mteb.measures.evaluate import Known, subset_scores
 from hybridir_mteb.measures.view import TOP_DEPTH
 from hybridir_mteb.plugins.settings import Setting
@@ -27,8 +29,9 @@ from hybridir_mteb.ranking.ranking import Ranking, rank_run
 if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb.task import CollectionTask
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
+PLAIN = {"batch_size", "show_progress_bar"}
 SEARCH_DEPTH = 1000  # models that only search give no full ranking
 NO_RANKING = "it compares rankings of the whole pool, and a search model gives the best passages"
 
@@ -81,15 +84,18 @@ def evaluate_subset(task: CollectionTask, model: Any, data: Any, asked: Asked) -
     Raises:
         TypeError: The model is neither an encoder nor a search model.
         EmbeddingError: Embeddings or scores that cannot be ranked.
-        SettingError: The disk has no room for the passages' embeddings.
+        SettingError: The disk has no room for the passages' embeddings, a model that gives no
+            dense vector for each text, or arguments that it cannot honour.
     """
     subset = SubsetView(task, task.subset(asked.subset), data)
     call = EncodeCall(task.metadata, asked.split, asked.subset, asked.encode_kwargs)
     if isinstance(model, SearchProtocol):
         found = _of_search_model(task, subset, (model, data, call), asked)
     elif isinstance(model, EncoderProtocol):
+        _check_arguments(task, call)
         found = _of_encoder(task, subset, of_mteb(model, call), asked)
     else:
+        refuse_other_kinds(model)
         raise TypeError(
             f"{task.metadata.name} needs an encoder or a search model, got {type(model).__name__}"
         )
@@ -98,6 +104,28 @@ def evaluate_subset(task: CollectionTask, model: Any, data: Any, asked: Asked) -
         scores = _scores(task, judged, ranking, pool, known)
     named = _named(judged, ranking, pool, asked.depth) if asked.depth else {}
     return SubsetRun(scores, named, data["relevant_docs"])
+
+
+def _check_arguments(task: CollectionTask, call: EncodeCall) -> None:
+    """Refuse what passages that are encoded in parts cannot have, and say what MTEB mixes up."""
+    if call.at_once and not task.spec.parallel:
+        precision = call.encode_kwargs["precision"]
+        raise SettingError(
+            f"precision={precision!r} in encode_kwargs takes its ranges from all passages at once, "
+            f"and those of {task.spec.name} are encoded in parts; binary and ubinary need no ranges"
+        )
+    mixed = sorted({*odd_arguments(call.encode_kwargs)} - {"precision"})
+
+    def warn() -> None:
+        logger.warning(
+            "%s: MTEB files results with %s in encode_kwargs as the model's ordinary ones; use "
+            "another folder of results for them",
+            task.metadata.name,
+            ", ".join(mixed),
+        )
+
+    if mixed:
+        task.memory.get(task, mixed, warn, "mixed")  # once for all subsets
 
 
 # Judgements, ranking, pool, and what else is known of the system in the multilingual setting.
@@ -115,6 +143,7 @@ def _depth(task: CollectionTask, asked: Asked) -> int:
 def _of_encoder(task: CollectionTask, subset: SubsetView, encoder: Encoder, asked: Asked) -> Found:
     """What an encoder finds, in a pool that is embedded in memory or on disk."""
     with _timed(asked, "Encoding"):
+        subset.check(encoder, plain=not set(asked.encode_kwargs) - PLAIN)
         queries = encoder.embed(subset.query_texts, "query", subset.query_languages)
         pool = subset.embedded(encoder, queries.vectors.shape[1])
     judged = subset.judgements(pool)
@@ -122,9 +151,8 @@ def _of_encoder(task: CollectionTask, subset: SubsetView, encoder: Encoder, aske
         ranking = pool.rank(queries, judged, _depth(task, asked))
         if task.setting is not Setting.MULTILINGUAL:
             return judged, ranking, pool, None
-        facts = task.memory.get(
-            encoder.host, encoder.state(), lambda: pool_facts(task, encoder, pool)
-        )
+        state = (encoder.state(), encoder.use("query"), encoder.use("document"))
+        facts = task.memory.get(encoder.host, state, lambda: pool_facts(task, encoder, pool))
     return judged, ranking, pool, facts.known(judged, task.spec.parallel)
 
 

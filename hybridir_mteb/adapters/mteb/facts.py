@@ -18,6 +18,7 @@ from hybridir_mteb.adapters.mteb.subset import judgements_of
 from hybridir_mteb.collections.collection import Grade
 from hybridir_mteb.encoders.encoder import Encoder
 from hybridir_mteb.measures.evaluate import Known
+from hybridir_mteb.measures.measure import failed
 from hybridir_mteb.measures.probe import probe_by_language, relevant_items, why_no_probe
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.ranking.arrays import IntArray
@@ -38,11 +39,13 @@ class PoolFacts:
         probe: Language -> accuracy of a language probe on its relevant passages; empty if it
             cannot be trained.
         no_probe: Why not.
+        no_correlation: Why there is none, where more is known than the items tell.
     """
 
     correlation: Mapping[str, float]
     probe: Mapping[str, float]
     no_probe: str
+    no_correlation: str = ""
 
     def known(self, judged: Judgements, parallel: bool) -> Known:
         """What they say of the queries of one subset."""
@@ -53,17 +56,28 @@ class PoolFacts:
             correlation=np.array(found) if found else None,
             probe=self.probe,
             no_probe=self.no_probe,
+            no_correlation=self.no_correlation,
         )
 
 
 def pool_facts(task: CollectionTask, encoder: Encoder, pool: EmbeddedPool) -> PoolFacts:
     """Rank correlation, where queries have translations, and language probe.
 
+    If something fails here, the measures that do without are still computed.
+
     Args:
         task: A multilingual task, its data loaded.
         encoder: The encoder.
         pool: The passages of all languages.
     """
+    try:
+        return _facts(task, encoder, pool)
+    except Exception as error:  # noqa: BLE001 -- the other measures stay
+        reason = failed(f"{task.metadata.name}: the part on all languages", error)
+        return PoolFacts({}, {}, reason, reason)
+
+
+def _facts(task: CollectionTask, encoder: Encoder, pool: EmbeddedPool) -> PoolFacts:
     queries = _all_queries(task)
     judged = judgements_of(
         pool,

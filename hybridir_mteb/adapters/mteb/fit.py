@@ -10,6 +10,7 @@ import mteb
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
+from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.encoder import EncodeCall, module_of, of_mteb
 from hybridir_mteb.adapters.mteb.load import (
     LOCAL,
@@ -28,7 +29,9 @@ from hybridir_mteb.debias.text import FitText, check_text, make_text
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.encoder import Role
 from hybridir_mteb.errors import SettingError
+from hybridir_mteb.files.room import check_folder
 from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.plugins.names import check_encoder_name
 from hybridir_mteb.plugins.specs import OptionValue
 from hybridir_mteb.ranking.arrays import FloatArray
 
@@ -82,6 +85,7 @@ def make_debiased(asked: FitRequest, text: FitText) -> list[trained.StoredEncode
     options = own_options(debiasers, asked.options, parallel=text.parallel)
     check_base(asked.base)
     check_names(asked.base, asked.methods)
+    check_folder(paths.model_store_dir(), paths.MODEL_STORE_VARIABLE)
     known, leaks = check_text(text, allow=asked.allow_leaks)
     chosen = {"precision": asked.precision} if asked.precision else {}
     model = load_base(asked.base, device=asked.device, **chosen)
@@ -141,11 +145,12 @@ def check_names(base: str, methods: Iterable[str]) -> None:
     """Refuse a fit whose result would shadow a debiased encoder of another base.
 
     Raises:
-        SettingError: Store or package has the name with another base.
+        SettingError: Store or package has the name with another base, or it is malformed.
     """
-    folder, names = local_folder(base), {debiased_name(base, method) for method in methods}
+    folder = local_folder(base)
+    names = {check_encoder_name(debiased_name(base, method)) for method in methods}
     for encoder in trained.encoders():
-        other = encoder.record["backbone"]["name"]
+        other = encoder.record["backbone"].get("name")
         if encoder.name in names and other != (base if folder is None else str(folder)):
             remedy = f"remove that one: hybridir models rm {encoder.name}"
             raise SettingError(

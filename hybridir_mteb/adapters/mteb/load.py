@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mteb.models.model_implementations import MODEL_REGISTRY
 
@@ -26,7 +26,9 @@ from hybridir_mteb.errors import (
     one_line,
     suggest,
 )
+from hybridir_mteb.files.remote import diagnose, quiet
 from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.paths import with_home
 
 if TYPE_CHECKING:
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
@@ -169,7 +171,7 @@ def load_debiased(
 
 def local_folder(base: str) -> Path | None:
     """The folder, unless MTEB knows a model of this name."""
-    folder = Path(base).expanduser()
+    folder = with_home(base)
     return folder.resolve() if base not in MODEL_REGISTRY and folder.is_dir() else None
 
 
@@ -194,27 +196,41 @@ def load_base(
     check_base(base)
     folder = local_folder(base)
     try:
-        if folder is not None:
-            return _load_folder(folder, device, kwargs)
-        known = MODEL_REGISTRY.get(base)
-        if known is None:
-            known = get_model_meta(base, revision, fetch_from_hf=True)
-        # The loader decides whether it has the revision: the registry knows the newest only.
-        meta = known.model_copy(update={"revision": revision or known.revision})
-        return meta.load_model(device=device, **kwargs)  # type: ignore[arg-type]  # MTEB passes int
-    except TypeError as error:
-        if not kwargs:
-            raise
-        raise SettingError(
-            f"{base} cannot be loaded with {', '.join(sorted(kwargs))}: {error}"
-        ) from error
+        with quiet():
+            if folder is not None:
+                return _load_folder(folder, device, kwargs)
+            known = MODEL_REGISTRY.get(base)
+            if known is None:
+                known = get_model_meta(base, revision, fetch_from_hf=True)
+            # The loader decides whether it has the revision: the registry knows the newest only.
+            meta = known.model_copy(update={"revision": revision or known.revision})
+            model = meta.load_model(device=device, **kwargs)  # type: ignore[arg-type]  # MTEB: int
+            if base not in MODEL_REGISTRY:
+                _check_loaded(base, meta.revision, model)
+            return model
     except HybridIRError:
         raise
     except Exception as error:  # other people's loaders, and the hub's client, raise anything
+        if isinstance(error, TypeError) and kwargs:
+            raise SettingError(
+                f"{base} cannot be loaded with {', '.join(sorted(kwargs))}: {one_line(error)}"
+            ) from error
+        cause, remedy = diagnose(error)
         raise DataUnavailableError(
-            f"{base} cannot be loaded: {one_line(error, 300)}. 'hybridir models list' shows "
-            "encoders that are here; a folder of a sentence-transformers model works too"
+            f"{base} cannot be loaded: {cause}. {remedy and f'To have it: {remedy}. '}"
+            "'hybridir models list' shows encoders that are here; a folder of a "
+            "sentence-transformers model works too"
         ) from error
+
+
+def _check_loaded(base: str, revision: str | None, model: Any) -> None:
+    """Refuse another kind of model that MTEB, which knows nothing of it, took for a bi-encoder."""
+    from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
+
+    from hybridir_mteb.encoders.kinds import refuse_other_files
+
+    if isinstance(model, SentenceTransformerEncoderWrapper):
+        refuse_other_files(base, revision=revision, local_files_only=True)
 
 
 def check_base(base: str) -> None:
@@ -244,7 +260,9 @@ def _load_folder(folder: Path, device: str | int | None, kwargs: Mapping[str, An
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 
     from hybridir_mteb.adapters.mteb.models import torch_device
+    from hybridir_mteb.encoders.kinds import refuse_other_files
 
+    refuse_other_files(folder)
     model = SentenceTransformerEncoderWrapper(
         str(folder), device=torch_device(device), local_files_only=True, **kwargs
     )
@@ -301,7 +319,9 @@ def encoder_of(model: Any) -> Any:
     from hybridir_mteb.debias.sentence_transformer import DebiasedSentenceTransformer
 
     if isinstance(model, str | Path):
-        return load_base(str(model))
+        loaded = load_base(str(model))
+        check_encoder(loaded)
+        return loaded
     if isinstance(model, DebiasedSentenceTransformer):
         return DebiasedEncoder(encoder_of(model.model), model.fitted)
     if isinstance(model, SentenceTransformer):
@@ -317,16 +337,15 @@ def _of_sentence_transformer(
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 
     from hybridir_mteb.adapters.mteb.models import SentenceEncoder
+    from hybridir_mteb.encoders.sentence import is_plain
 
-    if not callable(model.tokenizer):  # static embeddings: tokens cannot be counted
-        return SentenceTransformerEncoderWrapper(model)
-    encoder = SentenceEncoder(model)
-    prompts = dict(encoder.model_prompts or {})
-    for name in ("passage", "corpus"):
-        if name in prompts:
-            prompts.setdefault("document", prompts[name])
-    encoder.model_prompts = prompts
-    return encoder
+    if is_plain(model):
+        return SentenceEncoder(model)
+    wrapper = SentenceTransformerEncoderWrapper(model)
+    # Not those of tasks, which the model itself knows nothing of.
+    roles = {name: model.prompts[name] for name in ("query", "document") if name in model.prompts}
+    wrapper.model_prompts = cast("dict[str, str]", roles) or None
+    return wrapper
 
 
 def pinned_revision(hub_id: str) -> str | None:

@@ -23,6 +23,7 @@ from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
 from hybridir_mteb.encoders.trained import NOT_HERE
 from hybridir_mteb.encoders.trained_record import check_record, skipping
+from hybridir_mteb.plugins.guard import alone
 from hybridir_mteb.plugins.hookspecs import Register, hookimpl
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.plugins.specs import Backbone, TrainingMethod
@@ -90,27 +91,37 @@ def encoder_metas(
             they raise their error.
     """
     here: dict[str, trained.StoredEncoder] = {}
-    for encoder in trained.encoders():
+    for encoder in trained.encoders(report):
         here.setdefault(encoder.name, encoder)
     metas = []
-    by_name = {backbone.name: backbone for backbone in backbones}
+    templates = _templates(backbones, report)
     debiased = [encoder for encoder in here.values() if "debiaser" in encoder.record]
     for encoder in here.values():
         if encoder in debiased:
             continue
         with skipping(encoder, report):
             check_record(encoder.record, encoder.path)
-            backbone = by_name.get(encoder.record["backbone"]["name"])
-            if backbone is not None:
-                metas.append(_meta_of(encoder, _template(backbone)))
-    for backbone in backbones:
-        template = _template(backbone)
+            template = templates.get(encoder.record["backbone"]["name"])
+            if template is not None:
+                metas.append(_meta_of(encoder, template))
+    for backbone, template in templates.items():
         for method in methods:
-            name = f"{trained.OWNER}/{backbone.name}-{method.name}"
+            name = f"{trained.OWNER}/{backbone}-{method.name}"
             if method.batches and name not in here:
                 metas.append(template.model_copy(update={"name": name}))
     known = {**(registered or {}), **{str(meta.name): meta for meta in metas}}
     return metas + debiased_metas(debiased, known, debiasers, report)
+
+
+def _templates(
+    backbones: Iterable[Backbone], report: Callable[[str], None] | None
+) -> dict[str, ModelMeta]:
+    """Name of a backbone -> what holds for every encoder trained from it."""
+    found = {}
+    for backbone in backbones:
+        with alone(f"backbone {backbone.name} is skipped", report):
+            found[backbone.name] = _template(backbone)
+    return found
 
 
 def trained_on(encoder: trained.StoredEncoder, known: set[str] | None) -> set[str] | None:
@@ -204,14 +215,15 @@ def debiased_metas(
             template = metas.get(base) or known.get(base) or MODEL_REGISTRY.get(base)
             metas[encoder.name] = _debiased_meta(encoder, template)
     for base, meta in known.items():
-        if getattr(meta, "revision", NOT_HERE) == NOT_HERE or not base.startswith(
-            f"{trained.OWNER}/"
-        ):
+        if not base.startswith(f"{trained.OWNER}/"):
             continue
-        for method in debiasers:
-            name = f"{base}{SEPARATOR}{method}"
-            if name not in metas:
-                metas[name] = meta.model_copy(update={"name": name, "adapted_from": base, **_UNFIT})
+        with alone(f"model {base}, debiased, is skipped", report):
+            if getattr(meta, "revision", NOT_HERE) == NOT_HERE:
+                continue
+            for name in (f"{base}{SEPARATOR}{method}" for method in debiasers):
+                if name not in metas:
+                    update = {"name": name, "adapted_from": base, **_UNFIT}
+                    metas[name] = meta.model_copy(update=update)
     return list(metas.values())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -15,14 +15,28 @@ from mteb.types import PromptType
 from hybridir_mteb.collections.languages import LANGUAGES
 from hybridir_mteb.debias.detect import MACRO, iso_639
 from hybridir_mteb.debias.fitted import FittedDebiaser
+from hybridir_mteb.encoders.encoder import Role
+from hybridir_mteb.encoders.kinds import refuse_other_kinds
+from hybridir_mteb.encoders.sentence import role_prompt
 from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
-from hybridir_mteb.errors import EmbeddingError, SettingError
+from hybridir_mteb.errors import MESSAGE_LIMIT, EmbeddingError, SettingError, one_line, quoted
 from hybridir_mteb.ranking.arrays import FloatMatrix
 
 if TYPE_CHECKING:
     from mteb.abstasks.task_metadata import TaskMetadata
     from sentence_transformers import SentenceTransformer
     from torch.utils.data import DataLoader
+
+
+# Arguments of encode that change speed, not embeddings.
+_SPEED = {"batch_size", "show_progress_bar"}
+_PROMPTS = ("prompt", "prompt_name", "task")
+_USUAL: Mapping[str, Any] = {
+    "precision": "float32",
+    "output_value": "sentence_embedding",
+    "normalize_embeddings": False,
+    "truncate_dim": None,
+}
 
 
 def torch_device(device: str | int | None) -> str | None:
@@ -38,13 +52,53 @@ def as_matrix(output: Any, model: object) -> FloatMatrix:
     """
     try:
         if isinstance(output, torch.Tensor):
-            output = output.detach().float().cpu().numpy()
+            output = output.detach().cpu()
+            output = (output if output.is_complex() else output.float()).numpy()
+        if np.iscomplexobj(output):
+            raise TypeError("complex numbers")  # NumPy would drop a part of each
         return np.asarray(output, dtype=np.float32)
     except (TypeError, ValueError, RuntimeError) as error:
         raise EmbeddingError(
             f"{type(model).__name__}.encode returned {type(output).__name__}; expected one vector "
             "of one length for each text"
         ) from error
+
+
+def odd_arguments(encode_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of ``encode`` that may change embeddings, and not only the speed."""
+    return {name: value for name, value in encode_kwargs.items() if name not in _SPEED}
+
+
+def refuse_prompts(encode_kwargs: Mapping[str, Any]) -> None:
+    """Refuse what a sentence-transformers model cannot be told for each call of MTEB's.
+
+    Raises:
+        SettingError: A prompt, or an output that is no vector of each text.
+    """
+    given = [name for name in _PROMPTS if encode_kwargs.get(name) is not None]
+    if given:
+        raise SettingError(
+            f"{', '.join(given)} in encode_kwargs: MTEB chooses prompt and task by the role of a "
+            "text; change the model's prompts instead"
+        )
+    output = encode_kwargs.get("output_value", "sentence_embedding")
+    if output != "sentence_embedding":
+        raise SettingError(
+            f"output_value={quoted(output)} in encode_kwargs: only 'sentence_embedding' gives one "
+            "vector for each text"
+        )
+
+
+def refuse_for_debiased(arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments under which embeddings are not those that a debiaser was fitted on.
+
+    Raises:
+        SettingError: There is one.
+    """
+    for name, usual in {**dict.fromkeys(_PROMPTS), **_USUAL}.items():
+        value = arguments.get(name, usual)
+        if value != usual and (value is not None or name == "output_value"):
+            raise SettingError(f"{name}={quoted(value)} cannot be debiased, only {usual!r}")
 
 
 class OwnRevision(AbsEncoder):
@@ -86,7 +140,7 @@ class SentenceEncoder(OwnRevision):
     """MTEB encoder over a sentence-transformers model, batched by token budget.
 
     Args:
-        model: The model; its ``prompts`` name the prefixes of ``query`` and ``document``.
+        model: The model; prompts and similarity are its own.
         precision: Arithmetic of the forward pass.
         token_budget: Largest batch in tokens, padding included.
         revision: Fingerprint of the weights, if it is known only once they are loaded.
@@ -102,21 +156,29 @@ class SentenceEncoder(OwnRevision):
     ) -> None:
         super().__init__(revision)
         self.model = model
-        self.model_prompts = {key: prompt for key, prompt in model.prompts.items() if prompt}
         self.engine = TokenBudgetEncoder(
             model, precision=Precision(precision), token_budget=token_budget
         )
 
+    @property
+    def model_prompts(self) -> dict[str, str] | None:
+        """The model's prompts by name; setting them sets the model's."""
+        prompts: dict[str, str] = self.model.prompts
+        return prompts
+
+    @model_prompts.setter
+    def model_prompts(self, prompts: dict[str, str] | None) -> None:
+        self.model.prompts = dict(prompts or {})
+
     def prompt(self, prompt_type: PromptType | None) -> str:
         """The prefix of a role; symmetric tasks, which have no role, use the query's."""
-        role = (prompt_type or PromptType.query).value
-        return (self.model_prompts or {}).get(role, "")
+        return role_prompt(self.model, (prompt_type or PromptType.query).value) or ""
 
     def text_batches(
         self, texts: Sequence[str], prompt_type: PromptType | None
     ) -> Iterator[tuple[Sequence[int], FloatMatrix]]:
         """Embeddings batch by batch, in the order in which they are computed."""
-        return self.engine.batches(texts, self.prompt(prompt_type))
+        return self.engine.batches(texts, self.prompt(prompt_type), _role(prompt_type))
 
     def encode(
         self,
@@ -127,10 +189,36 @@ class SentenceEncoder(OwnRevision):
         hf_subset: str,
         prompt_type: PromptType | None = None,
         **encode_kwargs: Any,
-    ) -> FloatMatrix:
-        """(n, dimension) float32 embeddings in input order; MTEB's batch size is not used."""
+    ) -> Any:
+        """(n, dimension) float32 embeddings in input order.
+
+        Other arguments than MTEB's batch size, which is not used, are those of the model's own
+        ``encode``, which then does it: quantised or truncated vectors, for instance.
+
+        Raises:
+            SettingError: An argument that the model does not know, or that gives no vectors.
+        """
         texts = [text for batch in inputs for text in batch["text"]]
-        return self.engine.encode(texts, self.prompt(prompt_type))
+        prompt, role = self.prompt(prompt_type), _role(prompt_type)
+        if not odd_arguments(encode_kwargs):
+            return self.engine.encode(texts, prompt, role)
+        refuse_prompts(encode_kwargs)
+        try:
+            return self.engine.by_model(texts, prompt, role, **encode_kwargs)
+        except (TypeError, ValueError) as error:
+            raise SettingError(f"encode_kwargs: {one_line(error, MESSAGE_LIMIT)}") from error
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """The model's similarity of all pairs."""
+        return self.model.similarity(embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """The model's similarity of corresponding embeddings."""
+        return self.model.similarity_pairwise(embeddings1, embeddings2)
+
+
+def _role(prompt_type: PromptType | None) -> Role | None:
+    return None if prompt_type is None else prompt_type.value
 
 
 class DebiasedEncoder(OwnRevision):
@@ -172,7 +260,9 @@ class DebiasedEncoder(OwnRevision):
 
         Raises:
             EmbeddingError: The encoder gives no vector of the statistics' dimension for each text.
+            SettingError: An argument that changes the encoder's embeddings.
         """
+        refuse_for_debiased(encode_kwargs)
         role = (prompt_type or PromptType.query).value
         by_language = self.fitted.needs_languages(role)
         if by_language and isinstance(inputs, Iterator):
@@ -211,6 +301,7 @@ def check_encoder(model: object) -> None:
     Raises:
         SettingError: Not an encoder, or one that searches by itself.
     """
+    refuse_other_kinds(model)
     if not isinstance(model, EncoderProtocol) or isinstance(model, SearchProtocol):
         raise SettingError(
             f"{type(model).__name__} cannot be debiased: it must be an encoder with one vector for "

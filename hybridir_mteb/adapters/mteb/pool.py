@@ -9,7 +9,7 @@ import numpy as np
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.corpus import Corpora
-from hybridir_mteb.adapters.mteb.shards import encoded
+from hybridir_mteb.adapters.mteb.shards import check_room, encoded
 from hybridir_mteb.collections.collection import CollectionPart, ListedPassages
 from hybridir_mteb.encoders.encoder import Encoder
 from hybridir_mteb.encoders.memory import Embedded
@@ -165,6 +165,7 @@ class ShardPool:
         self._prefixes, self._encoder = prefixes, encoder
         self.device: str | None = None
         self.label = " ".join(parts)
+        check_room(encoder, list(parts.values()), self.dtype, dimension)
         self._folders: dict[str, ShardFolder] = {
             code: encoded(encoder, part, self.dtype, dimension) for code, part in parts.items()
         }

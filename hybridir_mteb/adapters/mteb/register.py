@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from hybridir_mteb.errors import PluginCollisionError, PluginError
+from hybridir_mteb.collections.own import OWNER as OWN_COLLECTIONS
+from hybridir_mteb.encoders.trained import NOT_HERE
+from hybridir_mteb.errors import PluginCollisionError, PluginError, described, quoted
 from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.plugins.guard import alone, watched
+from hybridir_mteb.plugins.manager import DISTRIBUTION
+from hybridir_mteb.plugins.names import check_item_name
 from hybridir_mteb.plugins.registry import Plugins
 from hybridir_mteb.plugins.specs import CollectionSpec
 
+OWN_ENCODERS = f"{DISTRIBUTION}:encoders"
 _registered: list[Plugins] = []
 
 
@@ -25,9 +32,9 @@ def register(plugins: Plugins | None = None) -> Plugins:
         plugins = plugins or installed_plugins()
     if plugins and not _registered:  # else it was the hook's turn at the end of loading
         _registered.append(plugins)
-        _register_encoders(plugins)
-        _register_models(plugins)
-        _register_tasks(plugins)
+        for step in (_register_encoders, _register_models, _register_tasks):
+            with alone(f"{step.__name__[1:].replace('_', ' ')} failed", plugins.report):
+                step(plugins)
         if "mteb.benchmarks.benchmarks" in sys.modules:
             from hybridir_mteb.adapters.mteb.benchmark import add_benchmarks
 
@@ -39,7 +46,8 @@ def _register_encoders(plugins: Plugins) -> None:
     """Trained encoders, and the names of those that could be trained."""
     from hybridir_mteb.adapters.mteb.metas import encoder_metas
 
-    try:
+    metas: list[Any] = []
+    with alone("trained encoders", plugins.report):
         metas = encoder_metas(
             [backbone for _, backbone in plugins.backbones.items()],
             [method for _, method in plugins.methods.items()],
@@ -47,70 +55,94 @@ def _register_encoders(plugins: Plugins) -> None:
             plugins.debiasers,
             plugins.report,
         )
-    except Exception as error:
-        plugins.report(f"trained encoders: {type(error).__name__}: {error}")
-        return
     for meta in metas:
-        if str(meta.name) not in plugins.models:
-            plugins.models.add(str(meta.name), meta, "hybridir-mteb:encoders")
+        name = str(meta.name)
+        if name not in plugins.models:
+            plugins.models.add(name, meta, OWN_ENCODERS)
+        elif meta.revision != NOT_HERE:  # what is on this machine has the name, and no plugin
+            _collision(plugins, "model", name, plugins.models.owner(name), DISTRIBUTION)
+            plugins.models.discard(name)
+            plugins.models.add(name, meta, OWN_ENCODERS)
 
 
 def _register_models(plugins: Plugins) -> None:
     from mteb.models.model_implementations import MODEL_REGISTRY
-    from mteb.models.model_meta import ModelMeta
 
     for name, meta in plugins.models.items():
         owner = plugins.models.owner(name)
-        if not isinstance(meta, ModelMeta):
-            plugins.report(f"{owner}: model {name!r} is not an mteb ModelMeta but {meta!r}")
+        sound = False
+        with alone(f"{owner}: model {name!r}", plugins.report):
+            if not owner.startswith(f"{DISTRIBUTION}:"):
+                _check_model(meta)
+            sound = True
+        if not sound:
+            plugins.models.discard(name)
         elif name in MODEL_REGISTRY:
-            _collision(plugins, "model", name, owner)
+            _collision(plugins, "model", name, owner, "mteb")
         else:
             MODEL_REGISTRY[name] = meta
 
 
-def _collision(plugins: Plugins, kind: str, name: str, owner: str) -> None:
-    error = PluginCollisionError(f"{kind} {name!r} is registered by both 'mteb' and {owner!r}")
-    plugins.report(f"{error}; the one of mteb stays")
+def _check_model(meta: Any) -> None:
+    """Refuse metadata that would break mteb's list of models for everybody.
+
+    Raises:
+        PluginError: Not of mteb's class, or without a value that it lists.
+    """
+    from mteb.models.model_meta import ModelMeta
+
+    if not isinstance(meta, ModelMeta):
+        raise PluginError(f"not an mteb ModelMeta but {quoted(meta)}")
+    for name in ModelMeta.model_fields:
+        getattr(meta, name)
+    meta.to_dict()
+
+
+def _collision(plugins: Plugins, kind: str, name: str, owner: str, stays: str) -> None:
+    error = PluginCollisionError(f"{kind} {name!r} is registered by both {stays!r} and {owner!r}")
+    plugins.report(f"{error}; the one of {stays} stays")
 
 
 def _register_tasks(plugins: Plugins) -> None:
     for name, spec in plugins.collections.items():
         owner = plugins.collections.owner(name)
-        for task in _tasks_of(spec, plugins, owner):
-            try:
-                plugins.tasks.add(task.metadata.name, task, owner)
-            except PluginCollisionError as error:
-                plugins.report(str(error))
+        for task in _tasks_of(name, spec, plugins, owner):
+            with alone(f"{owner}: collection {name!r}", plugins.report):
+                plugins.tasks.add(check_item_name("task", task.metadata.name), task, owner)
     # The package attribute mteb.get_tasks is the function; the module is only in sys.modules.
     registry: Any = sys.modules["mteb.get_tasks"]
-    added = []
     for name, task in plugins.tasks.items():
         owner = plugins.tasks.owner(name)
-        try:
+        similar = None
+        with alone(f"{owner}: task {name!r}", plugins.report), _watched(owner, f"task {name!r}"):
             check_task(task)
-        except PluginError as error:
-            plugins.report(f"{owner}: task {name!r}: {error}")
-            continue
-        if name in registry._TASKS_REGISTRY:
-            _collision(plugins, "task", name, owner)
-            continue
-        registry._TASKS_REGISTRY[name] = task
-        added.append(task)
-    registry.TASK_LIST = (*registry.TASK_LIST, *added)
-    for parent, similar in registry._create_similar_tasks(added).items():
-        registry._SIMILAR_TASKS.setdefault(parent, []).extend(similar)
+            similar = registry._create_similar_tasks([task])
+        if similar is None:
+            plugins.tasks.discard(name)
+        elif name in registry._TASKS_REGISTRY:
+            _collision(plugins, "task", name, owner, "mteb")
+        else:
+            registry._TASKS_REGISTRY[name] = task
+            registry.TASK_LIST = (*registry.TASK_LIST, task)
+            for parent, names in similar.items():
+                registry._SIMILAR_TASKS.setdefault(parent, []).extend(names)
 
 
-def _tasks_of(spec: CollectionSpec, plugins: Plugins, owner: str) -> list[Any]:
+def _watched(owner: str, what: str) -> AbstractContextManager[None]:
+    distribution = owner.partition(":")[0]
+    own = owner == OWN_COLLECTIONS or distribution == DISTRIBUTION
+    remedy = f"run: pip uninstall {distribution}"
+    return nullcontext() if own else watched(f"plugin {owner}: {what}", remedy)
+
+
+def _tasks_of(name: str, spec: CollectionSpec, plugins: Plugins, owner: str) -> list[Any]:
     from hybridir_mteb.adapters.mteb.task import make_tasks
 
     measures = [measure for _, measure in plugins.measures.items()]
-    try:
+    what = f"{owner}: collection {name!r}"
+    with alone(what, plugins.report), _watched(owner, f"collection {name!r}"):
         return list(make_tasks(spec, measures))
-    except Exception as error:
-        plugins.report(f"{owner}: collection {spec.name!r}: {type(error).__name__}: {error}")
-        return []
+    return []
 
 
 def check_task(task: Any) -> None:
@@ -123,15 +155,17 @@ def check_task(task: Any) -> None:
     from mteb.abstasks.abstask import AbsTask
 
     if not (isinstance(task, type) and issubclass(task, AbsTask)):
-        raise PluginError(f"expected a subclass of mteb.AbsTask, got {task!r}")
-    codes = task.metadata.bcp47_codes
-    if not all("-" in code for code in codes):
-        raise PluginError(f"language codes must look like deu-Latn, got {codes}")
+        raise PluginError(f"expected a subclass of mteb.AbsTask, got {quoted(task)}")
     try:
+        codes = task.metadata.bcp47_codes
+        if not all("-" in code for code in codes):
+            raise PluginError(f"language codes must look like deu-Latn, got {codes}")
         task.metadata._validate_metadata()
         task()
-    except Exception as error:
-        raise PluginError(f"{type(error).__name__}: {error}") from error
+    except (KeyboardInterrupt, PluginError):
+        raise
+    except BaseException as error:
+        raise PluginError(described(error)) from error
 
 
 def owner_of(name: str) -> str | None:

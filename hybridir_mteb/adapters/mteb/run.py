@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import mteb
+from mteb.models import SearchProtocol
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.evaluation import SubsetRun
+from hybridir_mteb.adapters.mteb.ids import check_ids, check_passage_ids
 from hybridir_mteb.adapters.mteb.load import load_base
+from hybridir_mteb.adapters.mteb.models import check_encoder
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.task import CollectionTask, check_subsets
-from hybridir_mteb.errors import DataUnavailableError, SettingError
-from hybridir_mteb.files import write_text
+from hybridir_mteb.errors import (
+    DataFormatError,
+    HybridIRError,
+    PluginError,
+    SettingError,
+    plain_logger,
+    printable,
+    quoted,
+)
+from hybridir_mteb.files.json_text import read_json_object
+from hybridir_mteb.files.numbers import whole
+from hybridir_mteb.files.record import read_record, write_record
+from hybridir_mteb.files.remote import reached
+from hybridir_mteb.files.room import check_folder as check_writable
+from hybridir_mteb.files.room import check_room
+from hybridir_mteb.measures.measure import FAILED
 from hybridir_mteb.ranking.arrays import Qrels
 from hybridir_mteb.ranking.trec import write_qrels, write_run
 
+logger = plain_logger(__name__)
+
 DEPTH = 1000
+LINE = 50  # bytes of a run's line
 MEASURES_FILE = "measures.json"
+_OF_0_1 = (  # its keys in version 0.1, which had no checksum
+    *("encoder", "task", "encoder_revision", "dataset_revision", "split"),
+    *("main_score", "depth", "subsets"),
+)
 ENCODE_KWARGS = {"batch_size": 32}  # as mteb run has it
 
 
@@ -66,32 +89,96 @@ def search(
         SettingError: An option that makes no sense, or a folder that holds another search.
         UnknownNameError: No such encoder, task or subset.
         DataUnavailableError: The encoder or the data cannot be had.
-        DataFormatError: An id that a run cannot hold.
+        DataFormatError: An id that a run cannot hold, or that occurs twice.
+        NoSpaceError: The disk is full; what was measured is told before.
+        PluginError: A measure failed; all others are told and written before.
         TypeError: There is no option of a name.
     """
-    if unknown := set(options) - set(RunOptions.__annotations__):
-        raise TypeError(f"search() has no option {', '.join(sorted(unknown))}")
-    depth, precision = options.get("depth", DEPTH), options.get("precision")
-    if depth < 1:
-        raise SettingError(f"depth={depth} (--depth): give 1 or more")
+    depth = _checked(options)
     searched = _searched(task, options)
     folder, named = Path(output), {"encoder": encoder, "task": task}
     former = check_folder(folder, named)
     searched.load_data()
-    given = {"precision": precision} if precision else {}
-    model = load_base(encoder, device=options.get("device"), **given)
+    _check_files(searched, folder, depth)
+    model = _loaded(encoder, options.get("device"), options.get("precision"))
     record = {**named, **_record(searched, model), "depth": depth}
-    found = former.pop("subsets", {})
-    if former != record or not isinstance(found, dict):
-        found = {}  # made in another way
+    found = _of_before(former, record)
     for name in searched.hf_subsets:
         result = searched.search_subset(model, name, depth, ENCODE_KWARGS)
-        write_run(folder / f"{name}.trec", result.run, encoder)
-        write_qrels(folder / f"{name}.qrels", result.qrels)
         found[name] = result.scores
-        content = json.dumps({**record, "subsets": found}, indent=1, allow_nan=False)
-        write_text(folder / MEASURES_FILE, content + "\n")
+        try:
+            _write(folder, name, {**record, "subsets": found}, result)
+        except (HybridIRError, OSError):
+            yield name, result  # what was measured is told before what failed
+            raise
         yield name, result
+    _tell_failures({name: found[name] for name in searched.hf_subsets})
+
+
+def _of_before(former: dict[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """The measures of each subset that an earlier search wrote in the same way."""
+    found = former.pop("subsets", {})
+    return found if former == record and isinstance(found, dict) else {}
+
+
+def _checked(options: RunOptions) -> int:
+    """The depth, once the options are known to make sense."""
+    if unknown := set(options) - set(RunOptions.__annotations__):
+        raise TypeError(f"search() has no option {', '.join(sorted(unknown))}")
+    depth = options.get("depth", DEPTH)
+    if isinstance(depth, float) or (whole(depth) or 0) < 1:
+        raise SettingError(f"depth={quoted(depth, 80)} (--depth): give 1 or more")
+    return depth
+
+
+def _write(folder: Path, subset: str, record: Mapping[str, Any], found: SubsetRun) -> None:
+    """The measures first: they are small, and what cannot be had again without encoding."""
+    write_record(folder / MEASURES_FILE, record)
+    write_run(folder / f"{subset}.trec", found.run, record["encoder"])
+    write_qrels(folder / f"{subset}.qrels", found.qrels)
+
+
+def _tell_failures(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise, once all is written, if a measure failed in a subset.
+
+    Raises:
+        PluginError: One did.
+    """
+    broken = [
+        f"{subset}: {name}: {why}"
+        for subset, scores in found.items()
+        for name, why in scores.get("not_applicable", {}).items()
+        if why.startswith(FAILED)
+    ]
+    if broken:
+        raise PluginError(f"all but this was measured: {'; '.join(broken)}")
+
+
+def _loaded(encoder: str, device: str | None, precision: str | None) -> Any:
+    """A model that finds passages: an encoder, or one that searches by itself."""
+    model = load_base(encoder, device=device, **({"precision": precision} if precision else {}))
+    if not isinstance(model, SearchProtocol):
+        check_encoder(model)
+    return model
+
+
+def _check_files(task: CollectionTask, folder: Path, depth: int) -> None:
+    """Whether the files can be written that the search is made for, before anything is encoded.
+
+    Raises:
+        DataFormatError: An id that they cannot hold, or that occurs twice.
+        NoSpaceError: The disk is too small for them.
+    """
+    lines = 0
+    for name in task.hf_subsets:
+        data = task.dataset[name][task.eval_splits[0]]
+        check_ids(data["relevant_docs"])
+        for grades in data["relevant_docs"].values():
+            check_ids(grades)
+        lines += depth * len(data["relevant_docs"])
+    for part in task.collection.parts.values():
+        check_passage_ids(part.passages, trec=True)
+    check_room(folder, LINE * lines, "the runs of the search")
 
 
 def _searched(name: str, options: RunOptions) -> CollectionTask:
@@ -150,27 +237,38 @@ def check_folder(folder: Path, record: Mapping[str, str]) -> dict[str, Any]:
         record: Encoder and task of the search.
 
     Returns:
-        What an earlier search of the same encoder and task wrote of itself; empty if none did.
+        What an earlier search of the same encoder and task wrote of itself, without its subsets if
+        the file was changed since; empty if none did.
 
     Raises:
         SettingError: The folder holds those of another encoder or task, or is none.
     """
-    if folder.exists() and not folder.is_dir():
-        raise SettingError(f"{folder} (--output) is a file; give a folder")
+    check_writable(folder, "--output")
     path = folder / MEASURES_FILE
     if not path.exists():
         return {}
     try:
-        held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        held = _unless_damaged(path)
         former = {name: str(held[name]) for name in record}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, DataFormatError, KeyError) as error:
         raise SettingError(f"{path} is no file of this command; give another --output") from error
     if former != record:
         raise SettingError(
-            f"{folder} holds the search of {former['encoder']} on {former['task']}; give another "
-            "--output"
+            f"{folder} holds the search of {printable(former['encoder'], 100)} on "
+            f"{printable(former['task'], 100)}; give another --output"
         )
     return held
+
+
+def _unless_damaged(path: Path) -> dict[str, Any]:
+    """What a search wrote of itself; without the subsets unless the file is as it was written."""
+    try:
+        return read_record(path, _OF_0_1)
+    except DataFormatError as error:
+        held = read_json_object(path)
+        if held.pop("subsets", None):
+            logger.warning("%s: subsets that are not searched now are left out of it", error)
+        return held
 
 
 def mteb_main(arguments: Sequence[str]) -> None:
@@ -198,12 +296,8 @@ def judgements_of_task(name: str, subsets: Sequence[str]) -> Qrels:
         raise SettingError(
             f"mteb knows no task {name}: give its judgements too, qrels (QRELS)"
         ) from error
-    try:
+    with reached(f"mteb cannot load the data of {name}", "give its judgements, qrels (QRELS)"):
         task.load_data()
-    except OSError as error:
-        raise DataUnavailableError(
-            f"mteb cannot load the data of {name} ({error}); give its judgements, qrels (QRELS)"
-        ) from error
     unknown = sorted(set(subsets) - set(task.dataset))
     if unknown:
         raise SettingError(

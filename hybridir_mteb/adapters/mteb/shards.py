@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from uuid import uuid4
 
+import numpy as np
+
 from hybridir_mteb import paths
+from hybridir_mteb.adapters.mteb.encoder import module_of
+from hybridir_mteb.adapters.mteb.ids import check_passage_ids
 from hybridir_mteb.collections.collection import (
     CollectionPart,
     at_most_passages,
@@ -20,12 +21,14 @@ from hybridir_mteb.collections.collection import (
 from hybridir_mteb.debias.encoder import Debiased
 from hybridir_mteb.encoders.encoder import Encoder, Role
 from hybridir_mteb.encoders.memory import PerModel
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, plain_logger
+from hybridir_mteb.files.room import check_folder, disk_free
+from hybridir_mteb.files.temporary import TemporaryFolder
 from hybridir_mteb.ranking.arrays import FloatMatrix
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill, fill_rows
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 ROLE: Role = "document"
 ROWS = 8192  # of a shard: what a kill can cost
@@ -39,17 +42,16 @@ class _ModelShards:
     identity: str | None
     folders: dict[tuple[str, ShardKey], ShardFolder] = field(default_factory=dict)
     own: str = field(default_factory=lambda: uuid4().hex)
-    temporary: TemporaryDirectory[str] | None = None
+    temporary: TemporaryFolder | None = None
 
     def parent(self, name: str) -> Path:
         """Where they lie: a folder that ends with the model if nothing is known of its weights."""
         if self.identity is not None:
             return paths.shard_dir()
         if self.temporary is None:
-            paths.shard_dir().mkdir(parents=True, exist_ok=True)
-            self.temporary = TemporaryDirectory(prefix=TEMPORARY, dir=paths.shard_dir())
+            self.temporary = TemporaryFolder(paths.shard_dir(), TEMPORARY)
             logger.info("%s has no fingerprint: its shards are deleted at the end", name)
-        return Path(self.temporary.name)
+        return self.temporary.path
 
 
 _SHARDS: PerModel[_ModelShards] = PerModel()
@@ -75,6 +77,21 @@ def encoded(encoder: Encoder, part: CollectionPart, dtype: str, dimension: int) 
     if isinstance(encoder, Debiased) and not encoder.changes(ROLE):
         return encoded(encoder.base, part, dtype, dimension)
     shards = _shards_of(encoder)
+    folder = _folder(shards, encoder, part, dtype)
+    place = str(folder.path.parent), folder.key
+    known = shards.folders.get(place)
+    if known is not None and known.complete:
+        return known
+    if not folder.complete:
+        check_room(encoder, [part], dtype, dimension)
+        _fill(folder, encoder, part, dimension)
+    shards.folders[place] = folder
+    return folder
+
+
+def _folder(
+    shards: _ModelShards, encoder: Encoder, part: CollectionPart, dtype: str
+) -> ShardFolder:
     key = ShardKey(
         source=part.passages.name,
         source_fingerprint=part.passages.fingerprint,
@@ -84,15 +101,78 @@ def encoded(encoder: Encoder, part: CollectionPart, dtype: str, dimension: int) 
         dtype=dtype,
         rows=ROWS,
     )
-    parent = shards.parent(encoder.name)
-    known = shards.folders.get((str(parent), key))
-    if known is not None and known.complete:
-        return known
-    folder = ShardFolder(parent, key)
-    if not folder.complete:
-        _fill(folder, encoder, part, dimension)
-    shards.folders[str(parent), key] = folder
-    return folder
+    return ShardFolder(shards.parent(encoder.name), key)
+
+
+def check_room(
+    encoder: Encoder, parts: Sequence[CollectionPart], dtype: str, dimension: int
+) -> None:
+    """Refuse to start what the disk cannot hold, all languages together.
+
+    Args:
+        encoder: The encoder.
+        parts: The languages.
+        dtype: ``float32`` or ``float16``, of the vectors on disk.
+        dimension: Of the embeddings.
+
+    Raises:
+        SettingError: It cannot hold them, or the folder of shards cannot be written.
+    """
+    missing = sum(_missing(encoder, part, dtype) for part in parts)
+    if not missing:
+        return
+    place = paths.shard_dir()
+    check_folder(place, paths.SHARD_DIR_VARIABLE)
+    needed, free = missing * dimension * np.dtype(dtype).itemsize * ROOM, disk_free(place)
+    if needed > free:
+        names = ", ".join(part.passages.name for part in parts)
+        raise SettingError(
+            f"{missing} passages of {names} in {dimension} dimensions need "
+            f"{needed / 1e9:.1f} GB more, and {place} has {free / 1e9:.1f} GB: free some space "
+            f"(hybridir cache info), set {paths.SHARD_DIR_VARIABLE} to another disk, or "
+            f"{paths.SHARD_DTYPE_VARIABLE}=float16 for half the size"
+        )
+
+
+def _missing(encoder: Encoder, part: CollectionPart, dtype: str) -> int:
+    """Embeddings that are still to be written, as far as it is known how many there will be."""
+    more = 0
+    if isinstance(encoder, Debiased):
+        more = _missing(encoder.base, part, dtype)
+        if not encoder.changes(ROLE):
+            return more
+    folder = _folder(_shards_of(encoder), encoder, part, dtype)
+    expected = at_most_passages(part.passages) if folder.known_end is None else folder.known_end
+    kept = len(folder.present()) * folder.key.rows
+    return more + max((expected or 0) - kept, 0)
+
+
+def check_parts(encoder: Encoder, parts: Sequence[CollectionPart], dtype: str) -> None:
+    """Look at the ids of those languages that are not encoded yet.
+
+    Args:
+        encoder: The encoder.
+        parts: The languages.
+        dtype: ``float32`` or ``float16``, of the vectors on disk.
+
+    Raises:
+        DataFormatError: An id occurs twice or is no text.
+    """
+    while isinstance(encoder, Debiased):
+        encoder = encoder.base
+    for part in parts:
+        if not _folder(_shards_of(encoder), encoder, part, dtype).complete:
+            check_passage_ids(part.passages)
+
+
+def known_dimension(encoder: Encoder) -> int | None:
+    """Of the embeddings, if the network says so before it encodes anything."""
+    while isinstance(encoder, Debiased):
+        encoder = encoder.base
+    module = module_of(encoder.host)
+    ask = getattr(module, "get_embedding_dimension", None)
+    found = ask() if callable(ask) else None
+    return found if isinstance(found, int) else None
 
 
 def _shards_of(encoder: Encoder) -> _ModelShards:
@@ -112,32 +192,6 @@ def _fill(folder: ShardFolder, encoder: Encoder, part: CollectionPart, dimension
         def debias(rows: Sequence[int]) -> FloatMatrix:
             return fitted(below.vectors(list(rows)), part.language, ROLE)
 
-        _check_room(folder, below.n_passages, dimension)
         fill_rows(folder, below.n_passages, below.ids, debias, label=label)
         return
-    _check_room(folder, at_most_passages(source), dimension)
     fill(folder, source, lambda texts: encoder.batches(texts, ROLE), label=label, expected=expected)
-
-
-def _check_room(folder: ShardFolder, expected: int | None, dimension: int) -> None:
-    """Refuse to start what the disk cannot hold.
-
-    Raises:
-        SettingError: It cannot.
-    """
-    if expected is None:
-        return
-    each = dimension * folder.key.numpy_dtype.itemsize
-    kept = len(folder.present()) * folder.key.rows
-    needed = int(max(expected - kept, 0) * each * ROOM)
-    place = paths.shard_dir()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    if needed > free:
-        raise SettingError(
-            f"{expected} passages of {folder.key.source} in {dimension} dimensions need "
-            f"{needed / 1e9:.1f} GB more, and {place} has {free / 1e9:.1f} GB: free some space "
-            f"(hybridir cache info), set {paths.SHARD_DIR_VARIABLE} to another disk, or "
-            f"{paths.SHARD_DTYPE_VARIABLE}=float16 for half the size"
-        )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.pool import (
     EmbeddedPool,
     ListedPool,
@@ -17,6 +18,7 @@ from hybridir_mteb.adapters.mteb.pool import (
     ShardPool,
     TablePool,
 )
+from hybridir_mteb.adapters.mteb.shards import check_parts, check_room, known_dimension
 from hybridir_mteb.collections.collection import Grade, passage_id
 from hybridir_mteb.encoders.encoder import Encoder
 from hybridir_mteb.plugins.settings import Subset
@@ -79,6 +81,25 @@ class SubsetView:
         pool = ShardPool(self._parts, self._prefixes, encoder, dimension, self._task.shard_dtype)
         pool.device, pool.label = self._task.device, self._label
         return pool
+
+    def check(self, encoder: Encoder, *, plain: bool) -> None:
+        """Refuse passages that cannot be kept in shards, before anything is encoded.
+
+        Args:
+            encoder: Is to embed them.
+            plain: Whether nothing but the encoder decides on their dimension.
+
+        Raises:
+            DataFormatError: An id that occurs twice.
+            SettingError: The disk is too small, if the dimension is known.
+        """
+        if self._task.spec.parallel:
+            return
+        parts, dtype = list(self._parts.values()), self._task.shard_dtype or paths.shard_dtype()
+        check_parts(encoder, parts, dtype)
+        dimension = known_dimension(encoder) if plain else None
+        if dimension is not None:
+            check_room(encoder, parts, dtype, dimension)
 
     def unembedded(self) -> SearchedPool:
         """The pool for a model that searches by itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -13,15 +14,27 @@ from mteb.timing import TimingStack
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.corpus import Corpora
-from hybridir_mteb.collections.collection import Collection, passage_id, query_id
+from hybridir_mteb.adapters.mteb.ids import check_passage_ids
+from hybridir_mteb.collections.collection import Collection, ListedPassages, passage_id, query_id
 from hybridir_mteb.collections.languages import language
 from hybridir_mteb.encoders.memory import PerModel
-from hybridir_mteb.errors import DataFormatError, PluginError, UnknownNameError, suggest
+from hybridir_mteb.errors import (
+    DataFormatError,
+    PluginError,
+    UnknownNameError,
+    one_line,
+    printable,
+    quoted,
+    suggest,
+)
+from hybridir_mteb.files.room import check_folder, room_for
 from hybridir_mteb.plugins.settings import Context, Setting, Subset
 from hybridir_mteb.plugins.specs import CollectionSpec, Measure
 
 if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb.evaluation import Asked, SubsetRun
+
+logger = logging.getLogger(__name__)
 
 STATISTICS_DIR = paths.DATA / "descriptive_stats"
 PREDICTION_DEPTH = 100
@@ -195,15 +208,19 @@ class CollectionTask(AbsTaskRetrieval):
         """
         if self.data_loaded:
             return
-        unknown = set(self.eval_splits) - set(self.metadata.eval_splits)
-        if unknown:
+        have = list(self.metadata.eval_splits)
+        for split in sorted(set(self.eval_splits) - set(have)):
             raise UnknownNameError(
-                f"{self.metadata.name} has no split {', '.join(sorted(unknown))}, only "
-                f"{', '.join(self.metadata.eval_splits)}"
+                f"{self.metadata.name} has no split {printable(split)}, only {', '.join(have)}"
+                f"{suggest(split, have)}"
             )
+        check_subsets(self.metadata, self.hf_subsets)
         wanted = [s for s in self.spec.subsets(self.setting) if s.name in self.hf_subsets]
         needed = sorted({code for subset in wanted for code in subset.languages})
         parts = self.spec.read(needed, self.context)
+        for part in parts.values():
+            if isinstance(part.passages, ListedPassages):
+                check_passage_ids(part.passages)
         self.collection = Collection(parts, self.spec.parallel)
         self.corpora = Corpora(parts, {code: self.prefixes(code)[1] for code in needed})
         found: dict[str, Any] = {subset.name: self._split(subset) for subset in wanted}
@@ -271,17 +288,29 @@ class CollectionTask(AbsTaskRetrieval):
         """Scores of one subset."""
         from hybridir_mteb.adapters.mteb.evaluation import Asked
 
-        depth = 0 if prediction_folder is None else PREDICTION_DEPTH
+        depth = 0
+        if prediction_folder is not None:
+            depth = PREDICTION_DEPTH
+            check_folder(Path(prediction_folder), "--prediction-folder")
         asked = Asked(hf_split, hf_subset, encode_kwargs, depth, num_proc, timer)
         found = self.rank(model, data_split, asked)
         if prediction_folder is not None:
-            self._save_task_predictions(
-                cast("Any", found.run),
-                model,
-                prediction_folder,
-                hf_split=hf_split,
-                hf_subset=hf_subset,
-            )
+            try:
+                with room_for(Path(prediction_folder)):
+                    self._save_task_predictions(
+                        cast("Any", found.run),
+                        model,
+                        prediction_folder,
+                        hf_split=hf_split,
+                        hf_subset=hf_subset,
+                    )
+            except (OSError, ValueError) as error:  # the measures are there and stay
+                logger.error(
+                    "%s %s: the predictions are not written: %s",
+                    self.metadata.name,
+                    hf_subset,
+                    one_line(error),
+                )
         return found.scores
 
     def search_subset(self, model: Any, subset: str, depth: int, encode_kwargs: Any) -> SubsetRun:
@@ -303,7 +332,7 @@ def check_subsets(metadata: TaskMetadata, chosen: Iterable[str]) -> None:
     for name in chosen:
         if name not in have:
             raise UnknownNameError(
-                f"{metadata.name} has no subset {name!r}, only {', '.join(have)}"
+                f"{metadata.name} has no subset {quoted(name)}, only {', '.join(have)}"
                 f"{suggest(name, have)}"
             )
 

@@ -15,7 +15,7 @@ from hybridir_mteb.bias.plot import numbers
 from hybridir_mteb.bias.plot.html import Section, page
 from hybridir_mteb.bias.plot.panels import draw_distances, draw_first, draw_pairs, say
 from hybridir_mteb.bias.plot.style import drawing, labels, text_width, wrapped
-from hybridir_mteb.errors import DataUnavailableError, SettingError, missing
+from hybridir_mteb.errors import DataUnavailableError, SettingError, missing, printable
 from hybridir_mteb.files import replacing, write_text
 from hybridir_mteb.measures.report import MATRICES, BiasReport
 
@@ -75,6 +75,18 @@ def check_suffix(path: Path) -> str:
     return suffix
 
 
+def check_drawing() -> None:
+    """Whether anything can be drawn here.
+
+    Raises:
+        DataUnavailableError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib import rc_context  # noqa: F401 -- is it there?
+    except ImportError as error:
+        raise DataUnavailableError(missing("drawing", "matplotlib", "plot")) from error
+
+
 def write_plot(report: BiasReport, path: Path, title: str, *, matrix: str = DEFAULT_MATRIX) -> None:
     """Draw a report: language pairs, rank distances by query language, what stands first.
 
@@ -91,13 +103,10 @@ def write_plot(report: BiasReport, path: Path, title: str, *, matrix: str = DEFA
         SettingError: Another suffix, or another matrix.
         DataUnavailableError: matplotlib is not installed.
     """
-    suffix = check_suffix(path)
+    suffix, title = check_suffix(path), printable(title)
     if matrix not in MATRICES:
         raise SettingError(f"no matrix {matrix!r}: there are {', '.join(MATRICES)}")
-    try:
-        from matplotlib import rc_context  # noqa: F401 -- is it there?
-    except ImportError as error:
-        raise DataUnavailableError(missing("drawing", "matplotlib", "plot")) from error
+    check_drawing()
     panels = _panels(report, matrix)
     if suffix == ".html":
         with drawing():

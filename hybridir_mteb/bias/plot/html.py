@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from hybridir_mteb.bias.plot.numbers import NOTHING
+from hybridir_mteb.errors import printable
 from hybridir_mteb.measures.report import BiasReport, Interval
 
 # The page cannot load anything, and the browser sees to that.
@@ -68,7 +69,7 @@ class Section:
 
 def page(report: BiasReport, title: str, sections: Iterable[Section]) -> str:
     """The whole page: means, what does not apply, remarks, and one section for each picture."""
-    safe = escape(title)
+    safe = _safe(title)
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
@@ -87,22 +88,27 @@ def page(report: BiasReport, title: str, sections: Iterable[Section]) -> str:
     return "\n".join(part for part in parts if part)
 
 
+def _safe(text: str) -> str:
+    """Text for a page, in which control characters are seen as escapes."""
+    return html.escape(printable(text, None))
+
+
 def _section(section: Section) -> str:
-    heading = escape(section.heading)
-    start = f"<section>\n<h2>{heading}</h2>\n<p>{escape(section.reading)}</p>\n"
+    heading = _safe(section.heading)
+    start = f"<section>\n<h2>{heading}</h2>\n<p>{_safe(section.reading)}</p>\n"
     if section.picture is None:
         return f"{start}</section>"
     return (
         f'{start}<div class="card" tabindex="0" role="group" aria-label="{heading}">\n'
         f"{section.picture}\n</div>\n"
-        + (f'<p class="note">{escape(section.note)}</p>\n' if section.note else "")
+        + (f'<p class="note">{_safe(section.note)}</p>\n' if section.note else "")
         + _folded("Numbers", _table(section.heading, section.columns, section.rows))
         + "\n</section>"
     )
 
 
 def _counts(noun: str, counts: Mapping[str, int]) -> str:
-    by_language = ", ".join(f"{escape(code)} {n:,}" for code, n in counts.items())
+    by_language = ", ".join(f"{_safe(code)} {n:,}" for code, n in counts.items())
     return f"{sum(counts.values()):,} {noun} ({by_language or 'no language'})."
 
 
@@ -120,7 +126,7 @@ def _reasons(heading: str, texts: Mapping[str, str]) -> str:
     if not texts:
         return ""
     entries = "\n".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in texts.items()
+        f"<dt>{_safe(name)}</dt><dd>{_safe(text)}</dd>" for name, text in texts.items()
     )
     return f"<h2>{heading}</h2>\n<dl>\n{entries}\n</dl>"
 
@@ -155,15 +161,15 @@ def _table(
     rows: Mapping[str, Sequence[str]],
     rows_are: str = "query language",
 ) -> str:
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in (rows_are, *columns))
+    heads = "".join(f'<th scope="col">{_safe(name)}</th>' for name in (rows_are, *columns))
     body = "\n".join(
-        f'<tr><th scope="row">{escape(name).replace("_", "_<wbr>")}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        f'<tr><th scope="row">{_safe(name).replace("_", "_<wbr>")}</th>'
+        + "".join(f"<td>{_safe(cell)}</td>" for cell in cells)
         + "</tr>"
         for name, cells in rows.items()
     )
     return (
-        f"<table>\n<caption>{escape(caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n"
+        f"<table>\n<caption>{_safe(caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n"
         f"<tbody>\n{body}\n</tbody>\n</table>"
     )
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from hybridir_mteb.errors import printable
+
 LONGEST_LABEL = 12  # columns of text
 _STYLE: Any = {
     "font.size": 9,
@@ -107,12 +109,13 @@ def labels(names: Iterable[str]) -> dict[str, str]:
         names: All names of a picture; where both ends agree too, labels end in a number.
     """
     known = list(dict.fromkeys(names))
-    found = {name: _shortened(name, LONGEST_LABEL - 1, 0) for name in known}
+    plain = {name: printable(name, None) for name in known}
+    found = {name: _shortened(plain[name], LONGEST_LABEL - 1, 0) for name in known}
     for alike in _alike(found):
-        found |= {name: _shortened(name, LONGEST_LABEL // 2, 5) for name in alike}
+        found |= {name: _shortened(plain[name], LONGEST_LABEL // 2, 5) for name in alike}
     for alike in _alike(found):
         found |= {
-            name: _shortened(name, LONGEST_LABEL - 1 - len(str(at)), 0) + str(at)
+            name: _shortened(plain[name], LONGEST_LABEL - 1 - len(str(at)), 0) + str(at)
             for at, name in enumerate(alike, 1)
         }
     return found

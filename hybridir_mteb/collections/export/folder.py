@@ -13,10 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hybridir_mteb.collections.export.formats import ExportSubset, Format, write_pool, write_queries
-from hybridir_mteb.errors import HybridIRError, SettingError
+from hybridir_mteb.errors import DataFormatError, HybridIRError, SettingError, one_line
 from hybridir_mteb.files import folder_beside, sha256_of
+from hybridir_mteb.files.json_text import read_json_object
+from hybridir_mteb.files.room import check_folder
 
 RECORD = "export.json"
+KEYS = {"format", "task", "collection", "subsets"}  # of every record
 DEFAULT = "default"
 
 
@@ -62,14 +65,20 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
     Raises:
         SettingError: The folder exists and is not to be overwritten, or is no export.
     """
+    check_folder(folder.parent)
     if not folder.exists():
         return
     if not overwrite:
         raise SettingError(f"{folder} exists; add --overwrite, or give another folder")
-    if not (folder / RECORD).is_file():
+    why = f"{RECORD} is missing"
+    if (folder / RECORD).is_file():
+        try:
+            why = "" if read_json_object(folder / RECORD).keys() >= KEYS else f"by its {RECORD}"
+        except (DataFormatError, OSError) as error:
+            why = one_line(error)
+    if why:
         raise SettingError(
-            f"{folder} is no export ({RECORD} is missing), so it is not overwritten; give another "
-            "folder"
+            f"{folder} is no export ({why}), so it is not overwritten; give another folder"
         )
 
 
@@ -87,9 +96,11 @@ def write_export(
         SettingError: As of :func:`check_target`, or the disk is full or cannot be written to.
         DataFormatError: An id that the format cannot hold.
     """
-    check_target(folder, overwrite=overwrite)
     place = folder.resolve()  # a link stays one
+    aside = place.with_name(f".{place.name}.old")
+    check_target(folder, overwrite=overwrite)
     try:
+        _recover(place, aside)
         with folder_beside(place) as building:
             done = _write_subsets(subsets, building, form)
             readme = _readme(origin, done, building, form)
@@ -97,7 +108,7 @@ def write_export(
             record = {"format": form, **asdict(origin), "subsets": [asdict(one) for one in done]}
             text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
             (building / RECORD).write_text(text, encoding="utf-8")
-            _put_in_place(building, place, building.with_suffix(".old"))
+            _put_in_place(building, place, aside)
     except HybridIRError:  # some are OSErrors
         raise
     except OSError as error:
@@ -105,6 +116,14 @@ def write_export(
             f"{folder} was not written: {error}; free some space or give another folder"
         ) from error
     return Exported(folder, form, tuple(done))
+
+
+def _recover(place: Path, aside: Path) -> None:
+    """What an export that was killed as it replaced an older one left aside: back, or away."""
+    if aside.is_dir() and not place.exists():
+        aside.rename(place)
+    elif aside.is_dir():
+        shutil.rmtree(aside)
 
 
 def _put_in_place(building: Path, place: Path, aside: Path) -> None:

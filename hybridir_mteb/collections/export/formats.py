@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from xml.sax import saxutils
 
 from hybridir_mteb.collections.collection import StreamedPassage
-from hybridir_mteb.errors import DataFormatError, UnknownNameError, suggest
+from hybridir_mteb.errors import DataFormatError, UnknownNameError, quoted, suggest
 
 DOCUMENT_LANGUAGES = "document-languages.tsv"
 QUERY_LANGUAGES = "query-languages.tsv"
@@ -41,7 +41,8 @@ class Format(StrEnum):
             return cls(name)
         except ValueError as error:
             raise UnknownNameError(
-                f"no format {name!r}; there are {', '.join(cls)}{suggest(name, list(cls))}"
+                f"no format {quoted(name, 80)}; there are {', '.join(cls)}"
+                f"{suggest(name, list(cls))}"
             ) from error
 
 
@@ -161,19 +162,20 @@ def _check_id(identifier: str, what: str, form: Format) -> None:
         raise DataFormatError(f"a {what} has an empty id; give it one")
     if form is Format.TREC and identifier.split() != [identifier]:
         raise DataFormatError(
-            f"{what} id {identifier!r} holds white space, which parts the columns of TREC's files; "
-            "export as beir or jsonl, or rename the id in the source"
+            f"{what} id {quoted(identifier, 80)} holds white space, which parts the columns of "
+            "TREC's files; export as beir or jsonl, or rename the id in the source"
         )
     parted = not _PARTS.isdisjoint(identifier) or identifier != identifier.strip()
     if form is Format.BEIR and parted:
         raise DataFormatError(
-            f"{what} id {identifier!r} begins or ends with white space, or holds a tab or a line "
-            "end, which part BEIR's judgements; export as jsonl, or rename the id in the source"
+            f"{what} id {quoted(identifier, 80)} begins or ends with white space, or holds a "
+            "tab or a line end, which part BEIR's judgements; export as jsonl, or rename the id in "
+            "the source"
         )
     if form is Format.TREC and _NO_XML.search(identifier):
         raise DataFormatError(
-            f"{what} id {identifier!r} holds a character that TREC's files cannot; export as beir "
-            "or jsonl, or rename the id in the source"
+            f"{what} id {quoted(identifier, 80)} holds a character that TREC's files cannot; "
+            "export as beir or jsonl, or rename the id in the source"
         )
 
 

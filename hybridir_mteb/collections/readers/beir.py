@@ -8,24 +8,31 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hybridir_mteb.collections.collection import CollectionPart
 from hybridir_mteb.collections.download import in_order
 from hybridir_mteb.collections.languages import language as check_language
+from hybridir_mteb.collections.readers.qrels import COLUMNS, read_judgements
 from hybridir_mteb.collections.readers.rows import (
     FileSource,
     add_judgement,
     as_passage,
     read_rows,
-    reading,
-    wrong_columns,
-    wrong_grade,
 )
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError, quoted
+
+__all__ = [
+    "COLUMNS",
+    "QRELS_LAYOUTS",
+    "ROW_LAYOUTS",
+    "BeirFiles",
+    "beir_files",
+    "beir_splits",
+    "read_beir_folder",
+]
 
 ROW_LAYOUTS = (
     "{}.jsonl",
@@ -43,9 +50,7 @@ QRELS_LAYOUTS = (
     "{}.parquet",
     "{}-*-of-*.parquet",
 )
-_QUOTED = re.compile(r'"(?:[^"]|"")*"')  # as csv writes ids that hold quotes; BEIR reads it so
 _SPLIT = re.compile(r"(.+?)(?:-\d+-of-\d+)?\.(?:tsv|tsv\.gz|jsonl|jsonl\.gz|parquet)")
-COLUMNS = "query-id, corpus-id and score, parted by tabs (or TREC's four)"
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,8 @@ def read_beir_folder(
     empty = next((query for query, text in queries.items() if not text.strip()), None)
     if empty is not None:
         raise DataFormatError(
-            f"{files.queries[0]}: query {empty!r} is empty; fill it in, or remove its judgements"
+            f"{files.queries[0]}: query {quoted(empty, 80)} is empty; fill it in, or remove its "
+            "judgements"
         )
     source = FileSource(name or folder.resolve().name, files.corpus, expected)
     return CollectionPart(language, queries, {query: qrels[query] for query in queries}, source)
@@ -153,10 +159,13 @@ def read_beir_folder(
 def _relevant(files: BeirFiles, texts: Mapping[str, str]) -> dict[str, dict[str, int]]:
     """Query -> passage -> grade of the queries that have a relevant passage."""
     qrels: dict[str, dict[str, int]] = {}
-    for where, query, passage, grade in _judgements(files.qrels):
+    for where, query, passage, grade in (
+        one for path in files.qrels for one in read_judgements(path)
+    ):
         if query not in texts:
             raise DataFormatError(
-                f"{where}: query {query!r} is not in {files.queries[0]}; add it, or remove the line"
+                f"{where}: query {quoted(query, 80)} is not in {files.queries[0]}; add it, or "
+                "remove the line"
             )
         add_judgement(qrels, where, query, passage, grade)
     kept = {query: judged for query, judged in qrels.items() if max(judged.values()) > 0}
@@ -173,78 +182,8 @@ def _queries(files: tuple[Path, ...]) -> dict[str, str]:
         for number, row in read_rows(path):
             query = as_passage(path, number, row)
             if query.id in texts:
-                raise DataFormatError(f"{path}:{number}: query {query.id!r} occurs twice; keep one")
+                raise DataFormatError(
+                    f"{path}:{number}: query {quoted(query.id, 80)} occurs twice; keep one"
+                )
             texts[query.id] = query.text
     return texts
-
-
-def _judgements(files: tuple[Path, ...]) -> Iterator[tuple[str, str, str, int]]:
-    """File and line, query, passage and grade of each judgement."""
-    for path in files:
-        tabular = path.name.removesuffix(".gz").endswith(".tsv")
-        yield from (_tab_judgements(path) if tabular else _row_judgements(path))
-
-
-def _tab_judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
-    first, at = True, 0
-    with reading(path) as stream:
-        for number, line in enumerate(stream, 1):
-            if line.isspace():
-                continue
-            where = f"{path}:{number}"
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise DataFormatError(f"{where}: not UTF-8: {error}. Save it as UTF-8") from error
-            columns = text.split("\t") if "\t" in text else text.split()
-            if len(columns) not in {3, 4}:
-                raise wrong_columns(where, columns, COLUMNS)
-            grade = _grade(columns[-1])
-            if grade is None and not (first and _is_head(columns[-1])):
-                raise wrong_grade(where, columns[-1], COLUMNS)
-            first = False
-            if grade is not None:  # else the heads
-                at += 1
-                yield where, _column(columns[0]), _column(columns[-2]), grade
-    if not at:
-        raise DataFormatError(f"{path}: no judgement; expected {COLUMNS}")
-
-
-def _row_judgements(path: Path) -> Iterator[tuple[str, str, str, int]]:
-    for number, row in read_rows(path):
-        where = f"{path}:{number}"
-        grade = _grade(row.get("score"))
-        if grade is None:
-            raise wrong_grade(where, row.get("score"), COLUMNS)
-        yield where, _id(row, "query-id", where), _id(row, "corpus-id", where), grade
-
-
-def _id(row: Mapping[str, Any], field: str, where: str) -> str:
-    value = row.get(field)
-    if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
-        raise DataFormatError(f"{where}: {field!r} must be a string or a whole number")
-    return str(value)
-
-
-def _column(written: str) -> str:
-    """An id in a column, without the quotes that csv puts around it."""
-    stripped = written.strip()
-    return stripped[1:-1].replace('""', '"') if _QUOTED.fullmatch(stripped) else stripped
-
-
-def _is_head(written: str) -> bool:
-    """Whether a column of the first line is a head; a number is a grade, a wrong one perhaps."""
-    try:
-        float(written)
-    except ValueError:
-        return True
-    return False
-
-
-def _grade(value: Any) -> int | None:
-    """A whole number, also if written as ``1.0``; None for anything else."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return int(number) if number.is_integer() else None

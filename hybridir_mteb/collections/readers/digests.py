@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hybridir_mteb import paths
-from hybridir_mteb.errors import DataUnavailableError
-from hybridir_mteb.files import sha256_of, write_text
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError, plain_logger
+from hybridir_mteb.files import sha256_of
+from hybridir_mteb.files.record import read_record, write_record
+from hybridir_mteb.files.stamp import is_settled, stamp_of
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
+
+FILES: Final = "files"  # path -> its stamp and sha256
 
 
 def digests_of(files: Sequence[Path]) -> list[str]:
-    """Hex sha256 of each file; computed once for each path, size and time of change.
+    """Hex sha256 of each file; computed once for each path and stamp.
+
+    One that changed within the last seconds is not remembered: it may change again unnoticed.
 
     Raises:
         DataUnavailableError: A file is missing.
@@ -27,18 +31,16 @@ def digests_of(files: Sequence[Path]) -> list[str]:
     for path in files:
         place = str(path.absolute())
         try:
-            before = path.stat()
-            key = [before.st_size, before.st_mtime_ns]
+            stamp = stamp_of(path)
             kept = known.get(place)
-            if isinstance(kept, list) and kept[:2] == key and isinstance(kept[-1], str):
+            if kept and kept[:-1] == [*stamp]:
                 found.append(kept[-1])
                 continue
             digest = sha256_of(path)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise DataUnavailableError(f"{path}: no such file; was it moved?") from error
-        after = path.stat()
-        if [after.st_size, after.st_mtime_ns] == key:
-            _remember(place, [*key, digest])
+        if stamp_of(path) == stamp and is_settled(stamp):
+            _remember(place, [*stamp, digest])
         found.append(digest)
     return found
 
@@ -49,24 +51,33 @@ def content_digest(files: Sequence[Path]) -> str:
     Raises:
         DataUnavailableError: A file is missing.
     """
+    names = [path.name for path in files]
+    return joint_digest(zip(names, digests_of(files), strict=True))
+
+
+def joint_digest(digests: Iterable[tuple[str, str]]) -> str:
+    """One hex sha256 of the names and digests of files; folders in a name play no part."""
     total = hashlib.sha256()
-    for path, digest in zip(files, digests_of(files), strict=True):
-        total.update(f"{path.name}\0{digest}\n".encode())
+    for name, digest in digests:
+        total.update(f"{name.rpartition('/')[2]}\0{digest}\n".encode())
     return total.hexdigest()
 
 
 def _remembered() -> dict[str, Any]:
     try:
-        content = json.loads(paths.digests_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none yet, or damaged: then it is made anew
+        files: dict[str, Any] = read_record(paths.digests_file())[FILES]
+    except OSError:  # none yet
         return {}
-    return content if isinstance(content, dict) else {}
+    except (DataFormatError, KeyError) as error:  # or version 0.1's, which had no checksum
+        logger.warning("%s. Checksums of data files are computed again", error)
+        return {}
+    return files
 
 
 def _remember(place: str, entry: list[int | str]) -> None:
     """Written after each file: one may take a minute, and a run may be killed."""
     file = paths.digests_file()
     try:
-        write_text(file, json.dumps({**_remembered(), place: entry}, indent=0))
+        write_record(file, {FILES: {**_remembered(), place: entry}}, indent=0)
     except OSError as error:
         logger.warning("%s cannot be written (%s): checksums are computed anew", file, error)

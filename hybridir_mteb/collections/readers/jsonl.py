@@ -8,14 +8,13 @@ the relevant sentence and in no other. A line without ``query`` adds distractors
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hybridir_mteb.collections.collection import LanguagePart, ParallelCollection, Passage, Query
-from hybridir_mteb.collections.readers.rows import not_json
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+from hybridir_mteb.collections.readers.rows import json_rows
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError, quoted
 
 
 def read_jsonl(
@@ -45,40 +44,26 @@ def _read_part(language: str, folder: Path) -> LanguagePart:
     path = folder / f"{language}.jsonl"
     if not path.is_file():
         raise DataUnavailableError(f"{path}: no such file; the folder needs one for {language!r}")
-    try:
-        return _parse_part(language, path)
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"{path}: not UTF-8: {error}. Save the file as UTF-8") from error
-
-
-def _parse_part(language: str, path: Path) -> LanguagePart:
     passages: list[Passage] = []
     queries: list[Query] = []
-    with path.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
-            item = _parse(line, f"{path}:{number}")
-            if "query" in item:
-                relevant = tuple(len(passages) + at for at in _relevant(item, f"{path}:{number}"))
-                queries.append(Query(item["id"], item["query"], relevant))
-            paragraph = " ".join(item["sentences"])
-            passages += [
-                Passage(f"{item['id']}.{at}", sentence, paragraph)
-                for at, sentence in enumerate(item["sentences"])
-            ]
+    for number, item in json_rows(path):
+        _check(item, f"{path}:{number}")
+        if "query" in item:
+            relevant = tuple(len(passages) + at for at in _relevant(item, f"{path}:{number}"))
+            queries.append(Query(item["id"], item["query"], relevant))
+        paragraph = " ".join(item["sentences"])
+        passages += [
+            Passage(f"{item['id']}.{at}", sentence, paragraph)
+            for at, sentence in enumerate(item["sentences"])
+        ]
     try:
         return LanguagePart(language, tuple(queries), tuple(passages))
     except DataFormatError as error:
         raise DataFormatError(f"{path}: {error}") from error
 
 
-def _parse(line: str, where: str) -> Mapping[str, Any]:
-    try:
-        item = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise not_json(where, error) from error
-    if not isinstance(item, dict) or not isinstance(item.get("id"), str):
+def _check(item: Mapping[str, Any], where: str) -> None:
+    if not isinstance(item.get("id"), str):
         raise DataFormatError(f'{where}: expected an object with a string "id"')
     sentences = item.get("sentences")
     if (
@@ -89,7 +74,8 @@ def _parse(line: str, where: str) -> Mapping[str, Any]:
         raise DataFormatError(f'{where}: "sentences" must be a non-empty list of strings')
     if "query" in item and not isinstance(item["query"], str):
         raise DataFormatError(f'{where}: "query" must be a string')
-    return item
+    if not isinstance(item.get("answer"), str | None):
+        raise DataFormatError(f'{where}: "answer" must be a string')
 
 
 def _relevant(item: Mapping[str, Any], where: str) -> list[int]:
@@ -99,15 +85,15 @@ def _relevant(item: Mapping[str, Any], where: str) -> list[int]:
     for at in positions:
         if not isinstance(at, int) or isinstance(at, bool) or not 0 <= at < count:
             raise DataFormatError(
-                f'{where}: "relevant" is {given!r}; give the 0-based position of the sentence that '
-                f"answers, below {count}"
+                f'{where}: "relevant" is {quoted(given, 80)}; give the 0-based position of the '
+                f"sentence that answers, below {count}"
             )
     answer = item.get("answer")
     if answer is not None:
-        holding = [at for at, sentence in enumerate(item["sentences"]) if str(answer) in sentence]
+        holding = [at for at, sentence in enumerate(item["sentences"]) if answer in sentence]
         if holding != sorted(positions):
             raise DataFormatError(
-                f"{where}: the answer {answer!r} occurs in sentences {holding}, expected "
-                f"{sorted(positions)}"
+                f"{where}: the answer {quoted(answer, 80)} occurs in sentences "
+                f"{quoted(holding, 80)}, expected {quoted(sorted(positions), 80)}"
             )
     return positions

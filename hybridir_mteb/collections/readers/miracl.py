@@ -9,7 +9,8 @@ from hybridir_mteb.collections.collection import CollectionPart
 from hybridir_mteb.collections.download import HubFolder, fetch_folder
 from hybridir_mteb.collections.readers.rows import FileSource
 from hybridir_mteb.collections.readers.trec import read_qrels
-from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.errors import DataFormatError, quoted
+from hybridir_mteb.files.reading import numbered_lines
 
 
 def miracl_passages(language: str, corpus: HubFolder, expected: int) -> FileSource:
@@ -30,24 +31,23 @@ def read_topics(path: Path) -> dict[str, str]:
         path: Two columns parted by a tab: id and query.
 
     Raises:
+        DataUnavailableError: There is no such file.
         DataFormatError: A line has other columns, an id occurs twice, or the file is not UTF-8 or
             empty; the message names file, line and remedy.
     """
     topics: dict[str, str] = {}
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"{path}: not UTF-8: {error}. Save the file as UTF-8") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in numbered_lines(path):
         if not line.strip():
             continue
-        identifier, tab, text = line.rstrip("\r").partition("\t")
-        if not tab or not identifier or not text.strip() or "\t" in text:
+        identifier, tab, text = line.partition("\t")
+        if not tab or not identifier.strip() or not text.strip() or "\t" in text:
             raise DataFormatError(
                 f"{path}:{number}: expected an id, a tab and a query; mend or remove the line"
             )
         if identifier in topics:
-            raise DataFormatError(f"{path}:{number}: query {identifier!r} occurs twice; keep one")
+            raise DataFormatError(
+                f"{path}:{number}: query {quoted(identifier, 80)} occurs twice; keep one"
+            )
         topics[identifier] = text
     if not topics:
         raise DataFormatError(f"{path}: the file is empty; is it the right one?")
@@ -75,5 +75,7 @@ def read_miracl(language: str, topics: Path, qrels: Path, passages: FileSource) 
         (judged.keys() - queries.keys(), topics, "is judged and not here"),
     ):
         if missing:
-            raise DataFormatError(f"{where}: query {min(missing)!r} {what}; fetch the files again")
+            raise DataFormatError(
+                f"{where}: query {quoted(min(missing), 80)} {what}; fetch the files again"
+            )
     return CollectionPart(language, queries, judged, passages)

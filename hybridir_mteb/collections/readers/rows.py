@@ -6,28 +6,31 @@ not looked at. BEIR, MIRACL and the hub's Parquet shards have these.
 
 from __future__ import annotations
 
-import gzip
-import io
-import json
-import logging
-import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from sys import intern
-from typing import Any, BinaryIO
+from typing import Any
 
 from hybridir_mteb.collections.collection import StreamedPassage
 from hybridir_mteb.collections.readers.digests import content_digest
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+from hybridir_mteb.errors import (
+    DataFormatError,
+    DataUnavailableError,
+    one_line,
+    plain_logger,
+    printable,
+    quoted,
+)
+from hybridir_mteb.files.json_text import parse_json
+from hybridir_mteb.files.reading import BUFFER_BYTES, naming, reading
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
+__all__ = ["BUFFER_BYTES", "FileSource", "as_passage", "json_rows", "read_rows", "reading"]
 ID_FIELDS = ("_id", "docid", "id")
-BUFFER_BYTES = 1 << 20
 PARQUET_ROWS = 1024
 Row = tuple[int, Mapping[str, Any]]
 _COLUMNS = {*ID_FIELDS, "title", "text", "query-id", "corpus-id", "score"}  # no embeddings, say
@@ -119,8 +122,9 @@ def read_rows(path: Path, start: int = 0, stop: int | None = None) -> Generator[
         DataUnavailableError: There is no such file.
         DataFormatError: The file is empty or damaged, or a line is no JSON object in UTF-8.
     """
-    if not path.is_file():
-        raise DataUnavailableError(f"{path}: no such file")
+    with naming(path):
+        if not path.is_file():
+            raise DataUnavailableError(f"{path}: no such file")
     read = _parquet_rows if path.suffix == ".parquet" else json_rows
     count = yield from read(path, start, stop)
     if not count and stop != 0:
@@ -139,7 +143,7 @@ def json_rows(path: Path, start: int = 0, stop: int | None = None) -> Generator[
     Raises:
         DataFormatError: The file is damaged, or a line is no JSON object in UTF-8.
     """
-    at = 0
+    at, name = 0, str(path)
     with reading(path) as stream:
         for number, line in enumerate(stream, 1):
             if line.isspace():
@@ -148,55 +152,15 @@ def json_rows(path: Path, start: int = 0, stop: int | None = None) -> Generator[
                 break
             at += 1
             if at > start:
-                yield number, _parse(path, number, line)
+                yield number, _parse(line, f"{name}:{number}")
     return at
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[BinaryIO]:
-    """The file's bytes; those of ``*.gz`` decompressed.
-
-    Raises:
-        DataFormatError: The file is cut off or damaged.
-    """
-    try:
-        if path.suffix != ".gz":
-            with path.open("rb", BUFFER_BYTES) as stream:
-                yield stream
-            return
-        # With a buffer of its own: from GzipFile, each line is a Python call.
-        with gzip.open(path) as packed, io.BufferedReader(packed, BUFFER_BYTES) as stream:
-            yield stream
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        what = "cut off" if isinstance(error, EOFError) else "damaged"
-        raise DataFormatError(
-            f"{path}: cannot be read: the gzip file is {what}: {error}. Fetch or copy it again"
-        ) from error
-
-
-def _parse(path: Path, number: int, line: bytes) -> Mapping[str, Any]:
-    where = f"{path}:{number}"
-    try:
-        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        row = json.loads(text)
-        if b"\\ud" in line or b"\\uD" in line:
-            json.dumps(row, ensure_ascii=False).encode()  # half a character cannot be encoded
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"{where}: not UTF-8: {error}. Save the file as UTF-8") from error
-    except UnicodeEncodeError as error:
-        raise DataFormatError(
-            f"{where}: half of a surrogate pair: {error.reason}. Mend or remove the line"
-        ) from error
-    except (ValueError, RecursionError) as error:  # too long a number, too deep a list
-        raise not_json(where, error) from error
+def _parse(line: bytes, where: str) -> Mapping[str, Any]:
+    row = parse_json(line, where)
     if not isinstance(row, dict):
         raise DataFormatError(f"{where}: expected a JSON object, mend or remove the line")
     return row
-
-
-def not_json(where: str, error: Exception) -> DataFormatError:
-    """The error of a line that is not JSON."""
-    return DataFormatError(f"{where}: not valid JSON: {error}. Mend or remove the line")
 
 
 def _parquet_rows(path: Path, start: int, stop: int | None) -> Generator[Row, None, int]:
@@ -218,9 +182,10 @@ def _parquet_rows(path: Path, start: int, stop: int | None) -> Generator[Row, No
                 yield from enumerate(kept.to_pylist(), max(start, at) + 1)
                 at += batch.num_rows
             return stop
-    except (ArrowException, OSError) as error:
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataFormatError(
-            f"{path}: not a Parquet file, or damaged: {error}. Fetch or copy it again"
+            f"{path}: not a Parquet file, or damaged: {one_line(error, 200)}. Fetch or copy it "
+            "again"
         ) from error
 
 
@@ -236,7 +201,7 @@ def as_passage(path: Path, number: int, row: Mapping[str, Any]) -> StreamedPassa
     Raises:
         DataFormatError: A field is missing or of the wrong type.
     """
-    where, title, text = f"{path}:{number}", row.get("title"), row.get("text")
+    title, text = row.get("title"), row.get("text")
     identifier = row.get("_id")
     if identifier is None:
         identifier = row.get("docid", row.get("id"))
@@ -244,19 +209,24 @@ def as_passage(path: Path, number: int, row: Mapping[str, Any]) -> StreamedPassa
         identifier = str(identifier)
     if not isinstance(identifier, str) or not identifier:
         raise DataFormatError(
-            f"{where}: no id: one of {', '.join(ID_FIELDS)} must be a string or a whole number, "
-            f"got {identifier!r}; the row has {', '.join(row) or 'no fields'}"
+            f"{path}:{number}: no id: one of {', '.join(ID_FIELDS)} must be a string or a whole "
+            f"number, got {quoted(identifier, 80)}; the row has {_fields(row)}"
         )
     if not isinstance(text, str):
         raise DataFormatError(
-            f'{where}: passage {identifier!r}: "text" must be a string, got {text!r}; the row has '
-            f"{', '.join(row)}"
+            f'{path}:{number}: passage {quoted(identifier, 80)}: "text" must be a string, got '
+            f"{quoted(text, 80)}; the row has {_fields(row)}"
         )
     if not isinstance(title, str | None):
         raise DataFormatError(
-            f'{where}: passage {identifier!r}: "title" must be a string or null, got {title!r}'
+            f'{path}:{number}: passage {quoted(identifier, 80)}: "title" must be a string or null, '
+            f"got {quoted(title, 80)}"
         )
     return StreamedPassage(identifier, text, title or "")
+
+
+def _fields(row: Mapping[str, Any]) -> str:
+    return printable(", ".join(row), 100) or "no fields"
 
 
 def add_judgement(
@@ -275,8 +245,8 @@ def add_judgement(
     judged = qrels.setdefault(query, {})
     if judged.get(passage, grade) != grade:
         raise DataFormatError(
-            f"{where}: {noun} {passage!r} has another grade for query {query!r} above; keep one of "
-            "them"
+            f"{where}: {noun} {quoted(passage, 80)} has another grade for query "
+            f"{quoted(query, 80)} above; keep one of them"
         )
     judged[intern(passage)] = grade
 
@@ -291,5 +261,5 @@ def wrong_columns(where: str, columns: Sequence[str], expected: str) -> DataForm
 def wrong_grade(where: str, value: Any, columns: str) -> DataFormatError:
     """The error of a judgement whose grade is no number, or a broken one."""
     return DataFormatError(
-        f"{where}: grade {value!r} is not a whole number; the columns are {columns}"
+        f"{where}: grade {quoted(value, 80)} is not a whole number; the columns are {columns}"
     )

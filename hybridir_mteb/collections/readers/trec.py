@@ -6,29 +6,22 @@ byte order mark. As in trec_eval, only ASCII white space parts columns: ids may 
 
 from __future__ import annotations
 
-import io
-import json
-import math
 import re
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from sys import intern
-from typing import Any, TextIO
+from typing import Any
 
-from hybridir_mteb.collections.readers.rows import (
-    add_judgement,
-    reading,
-    wrong_columns,
-    wrong_grade,
-)
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+from hybridir_mteb.collections.readers.rows import add_judgement, wrong_columns, wrong_grade
+from hybridir_mteb.errors import DataFormatError, quoted
+from hybridir_mteb.files.json_text import parse_json
+from hybridir_mteb.files.numbers import grade, written_number
+from hybridir_mteb.files.reading import ASCII_BLANKS, numbered_lines, read_bytes
 
 RUN_COLUMNS = "query Q0 document rank score name"
 QRELS_COLUMNS = "query iteration document grade"
-_BLANKS = " \t\n\r\f\v"
-_columns = re.compile(f"[^{_BLANKS}]+").findall
+_columns = re.compile(f"[^{ASCII_BLANKS}]+").findall
 _HEAD = re.compile(r"(.*[\W_])?lang(uage)?s?([\W_]code)?", re.IGNORECASE)
 
 
@@ -66,36 +59,28 @@ def read_run(
         if len(columns) != 6:
             raise wrong_columns(f"{path}:{number}", columns, RUN_COLUMNS)
         query, _, document, _, written, _ = columns
-        score = _score(written, path, number)
+        score = written_number(written)
+        if score is None:
+            raise DataFormatError(
+                f"{path}:{number}: score {quoted(written, 80)} is not a finite number; the columns "
+                f"are {RUN_COLUMNS}"
+            )
         results = run.get(query)
         if results is None:
             results = run.setdefault(query, {})
         if document in results:
             raise DataFormatError(
-                f"{path}:{number}: document {document!r} is a result of query {query!r} twice; "
-                "keep the better one"
+                f"{path}:{number}: document {quoted(document, 80)} is a result of query "
+                f"{quoted(query, 80)} twice; keep the better one"
             )
         known = pool is None or document in pool
         if not known and (queries is None or query in queries):
             raise DataFormatError(
-                f"{path}:{number}: document {document!r} has no language; the map of document "
-                "languages, --doc-lang, must list the whole pool"
+                f"{path}:{number}: document {quoted(document, 80)} has no language; the map of "
+                "document languages, --doc-lang, must list the whole pool"
             )
         results[intern(document)] = score
     return run
-
-
-def _score(written: str, path: Path, number: int) -> float:
-    try:
-        score = float(written)
-    except ValueError:
-        score = math.nan
-    if not math.isfinite(score):
-        raise DataFormatError(
-            f"{path}:{number}: score {written!r} is not a finite number; the columns are "
-            f"{RUN_COLUMNS}"
-        )
-    return score
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
@@ -115,11 +100,10 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
         if len(columns) != 4:
             raise wrong_columns(where, columns, QRELS_COLUMNS)
         query, _, document, written = columns
-        try:
-            grade = int(written)
-        except ValueError as error:
-            raise wrong_grade(where, written, QRELS_COLUMNS) from error
-        add_judgement(qrels, where, query, document, grade, "document")
+        value = grade(written)
+        if value is None:
+            raise wrong_grade(where, written, QRELS_COLUMNS)
+        add_judgement(qrels, where, query, document, value, "document")
     return qrels
 
 
@@ -142,7 +126,9 @@ def read_language_map(path: Path) -> LanguageMap:
     items: dict[str, str] = {}
     for where, identifier, language, item in pairs:
         if identifier in languages:
-            raise DataFormatError(f"{where}: id {identifier!r} occurs twice; keep one of them")
+            raise DataFormatError(
+                f"{where}: id {quoted(identifier, 80)} occurs twice; keep one of them"
+            )
         if not identifier or not language or item == "":
             raise DataFormatError(f"{where}: an empty id, language or item; fill it in")
         languages[identifier] = intern(language)
@@ -158,75 +144,54 @@ def read_language_map(path: Path) -> LanguageMap:
 def _tab_map(path: Path) -> Iterator[tuple[str, str, str, str | None]]:
     first = True
     for number, line in _lines(path):
-        columns = [column.strip(_BLANKS) for column in line.rstrip("\r\n").split("\t")]
+        columns = [column.strip(ASCII_BLANKS) for column in line.split("\t")]
         if len(columns) not in {2, 3}:
             expected = "id, language and perhaps item, with tabs"
             raise wrong_columns(f"{path}:{number}", columns, expected)
         if first and _HEAD.fullmatch(columns[1]):
             raise DataFormatError(
-                f"{path}:{number}: {columns[1]!r} is no language but the head of a column; remove "
-                "the line"
+                f"{path}:{number}: {quoted(columns[1], 80)} is no language but the head of a "
+                "column; remove the line"
             )
         first = False
         yield f"{path}:{number}", columns[0], columns[1], columns[2] if columns[2:] else None
 
 
 def _json_map(path: Path) -> Iterator[tuple[str, str, str, str | None]]:
-    with _reading(path) as stream:
-        text = stream.read()
-    try:
-        pairs = json.loads(text, object_pairs_hook=lambda pairs: pairs)
-    except ValueError as error:
-        raise DataFormatError(f"{path}: not valid JSON: {error}. Mend the file") from error
+    pairs = parse_json(read_bytes(path), str(path), pairs=lambda pairs: pairs)
     if not isinstance(pairs, list) or not pairs or not all(isinstance(p, tuple) for p in pairs):
         raise DataFormatError(f"{path}: expected an object from ids to languages, and at least one")
     for identifier, value in pairs:
-        fields = _fields(value)
+        fields = _fields(value, f"{path}: id {quoted(identifier, 80)}")
         language, item = fields.get("language"), fields.get("item")
         if not isinstance(language, str) or not (item is None or isinstance(item, str)):
             raise DataFormatError(
-                f'{path}: id {identifier!r}: expected a language, or {{"language": …, "item": …}} '
-                "with strings"
+                f"{path}: id {quoted(identifier, 80)}: expected a language, or "
+                '{"language": …, "item": …} with strings'
             )
         yield str(path), identifier, language, item
 
 
-def _fields(value: Any) -> dict[str, Any]:
-    if isinstance(value, list) and all(isinstance(pair, tuple) for pair in value):
-        return dict(value)
-    return {"language": value}
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[TextIO]:
-    """The open file.
-
-    Raises:
-        DataUnavailableError: There is none.
-        DataFormatError: It is not UTF-8, or not what its suffix says.
-    """
-    if not path.is_file():
-        raise DataUnavailableError(f"{path}: no such file")
-    try:
-        with reading(path) as stream, io.TextIOWrapper(stream, "utf-8-sig") as text:
-            yield text
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"{path}: not UTF-8: {error}. Save the file as UTF-8") from error
-    except OSError as error:
-        raise DataFormatError(f"{path}: cannot be read: {error}. Copy the file again") from error
+def _fields(value: Any, where: str) -> dict[str, Any]:
+    if not (isinstance(value, list) and all(isinstance(pair, tuple) for pair in value)):
+        return {"language": value}
+    fields = dict(value)
+    if len(fields) < len(value):
+        raise DataFormatError(f"{where}: a name occurs twice; keep one of them")
+    return fields
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbers, from 1, and text of the lines that are not blank.
 
     Raises:
+        DataUnavailableError: There is no such file.
         DataFormatError: There are none, or the file is not UTF-8 or not what its suffix says.
     """
-    number = 0
-    with _reading(path) as stream:
-        for at, line in enumerate(stream, 1):
-            if line.strip(_BLANKS):
-                number = at
-                yield at, line
-    if not number:
+    at = 0
+    for number, line in numbered_lines(path):
+        if line.strip(ASCII_BLANKS):
+            at = number
+            yield number, line
+    if not at:
         raise DataFormatError(f"{path}: the file is empty; is it the right one?")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from hybridir_mteb.collections.collection import CollectionPart, StreamedPassage
+from hybridir_mteb.collections.collection import CollectionPart, PassageSource, StreamedPassage
+from hybridir_mteb.errors import printable
 from hybridir_mteb.files import tie_key
 
 
@@ -66,10 +67,10 @@ def read_through(part: CollectionPart) -> PartSummary:
     hashes = array("Q")
     empty = 0
     for passage in _progress(part):
-        hashes.append(_hash(passage.id))
+        hashes.append(hash_of(passage.id))
         absent.discard(passage.id)
         empty += not passage.content
-    duplicates, duplicate = _duplicates(part, np.array(hashes, np.uint64))
+    repeated, duplicate = duplicates(part.passages, np.array(hashes, np.uint64))
     missing = [pair for pair in pairs if pair[1] in absent]
     return PartSummary(
         queries=len(part.queries),
@@ -77,7 +78,7 @@ def read_through(part: CollectionPart) -> PartSummary:
         relevant=sum(grade > 0 for _, _, grade in pairs),
         passages=len(hashes),
         empty=empty,
-        duplicates=duplicates,
+        duplicates=repeated,
         duplicate=duplicate,
         missing=len(missing),
         missing_relevant=sum(grade > 0 for _, _, grade in missing),
@@ -88,23 +89,31 @@ def read_through(part: CollectionPart) -> PartSummary:
 def _progress(part: CollectionPart) -> Iterator[StreamedPassage]:
     source = part.passages
     total = getattr(source, "expected", None)
-    yield from tqdm(source.passages(), source.name, total, unit=" passages", disable=None)
+    yield from tqdm(
+        source.passages(), printable(source.name, 100), total, unit=" passages", disable=None
+    )
 
 
-def _hash(identifier: str) -> int:
+def hash_of(identifier: str) -> int:
+    """Eight bytes that tell most ids apart."""
     return int.from_bytes(tie_key(identifier), "little")
 
 
-def _duplicates(part: CollectionPart, hashes: np.ndarray) -> tuple[int, str]:
-    """Number of ids that occur before, and the first of them."""
+def duplicates(source: PassageSource, hashes: np.ndarray) -> tuple[int, str]:
+    """Number of ids that occur before, and the first of them; read again only if some seem to.
+
+    Args:
+        source: The passages.
+        hashes: (n_passages,) of :func:`hash_of` their ids.
+    """
     ordered = np.sort(hashes)
     suspects = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
     if not suspects:
         return 0, ""
     seen: set[str] = set()  # hashes of different ids may be equal
     again: list[str] = []
-    for passage in part.passages.passages():
-        if _hash(passage.id) in suspects:
+    for passage in source.passages():
+        if hash_of(passage.id) in suspects:
             if passage.id in seen:
                 again.append(passage.id)
             seen.add(passage.id)

@@ -17,6 +17,8 @@ from transformers.utils import logging as transformers_logging
 from hybridir_mteb.encoders.pocket.tokenizer import save_tokenizer
 from hybridir_mteb.encoders.pocket.weights import FILE_SHA256, WeightFile
 from hybridir_mteb.errors import ChecksumError
+from hybridir_mteb.files.room import room_for
+from hybridir_mteb.files.temporary import TemporaryFolder
 
 PROMPTS = {"query": "query: ", "document": "passage: "}
 
@@ -131,10 +133,13 @@ def _transformer_module(file: WeightFile) -> Transformer:
     skeleton = bert_config(file)
     skeleton.update({"vocab_size": 8, "hidden_size": 12, "intermediate_size": 8})
     skeleton.num_hidden_layers = 1
-    with tempfile.TemporaryDirectory(prefix="hybridir-") as name, quiet_transformers():
-        BertModel(skeleton).save_pretrained(name)
-        save_tokenizer(file.vocabulary, Path(name), file.header.positions)
-        transformer: Transformer = Transformer(name, processor_kwargs={"local_files_only": True})
+    place = TemporaryFolder(Path(tempfile.gettempdir()), "hybridir")
+    with place as folder, room_for(folder, folder), quiet_transformers():
+        BertModel(skeleton).save_pretrained(folder)
+        save_tokenizer(file.vocabulary, folder, file.header.positions)
+        transformer: Transformer = Transformer(
+            str(folder), processor_kwargs={"local_files_only": True}
+        )
     transformer.model = build_bert(file)
     return transformer
 

@@ -11,11 +11,11 @@ import numpy as np
 from tqdm import tqdm
 
 from hybridir_mteb.collections.collection import PassageSource
-from hybridir_mteb.errors import DataFormatError, EmbeddingError
+from hybridir_mteb.errors import DataFormatError, EmbeddingError, printable
+from hybridir_mteb.files import sweep
 from hybridir_mteb.ranking.arrays import BatchEncoder, FloatArray, FloatMatrix
 from hybridir_mteb.ranking.shards.folder import ShardFolder
 from hybridir_mteb.ranking.shards.key import ShardKey
-from hybridir_mteb.ranking.shards.shard import sweep
 
 
 def fill(
@@ -130,12 +130,13 @@ class _Plan:
 
 
 def _plan(folder: ShardFolder, shards: range | None) -> _Plan:
+    end, rows = folder.known_end, folder.key.rows
     kept = frozenset(
         number
         for number in folder.present()
         if (shards is None or number in shards) and folder.has(number, discard_damaged=True)
     )
-    end, rows, last = folder.known_end, folder.key.rows, max(kept, default=-1)
+    last = max(kept, default=-1)
     if end is None and shards is None and kept and len(folder.shard(last)) < rows:
         end = folder.shard(last).stop  # only the last shard is not full
     wanted = shards
@@ -162,7 +163,7 @@ def _fill(
     with tqdm(
         total=expected if shards is None else None,
         initial=kept,
-        desc=label or f"encoding {source.name}",
+        desc=printable(label or f"encoding {source.name}", 100),
         unit="passage",
         unit_scale=True,
         leave=False,

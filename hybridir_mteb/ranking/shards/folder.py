@@ -6,20 +6,19 @@ end is marked once all shards are there.
 
 from __future__ import annotations
 
-import json
-import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from hybridir_mteb.errors import DataFormatError, ShardError
-from hybridir_mteb.files import write_text
+from hybridir_mteb.errors import DataFormatError, ShardError, plain_logger
+from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray
-from hybridir_mteb.ranking.shards.key import FORMAT, ShardKey
+from hybridir_mteb.ranking.shards.key import FORMAT, ShardKey, key_of
 from hybridir_mteb.ranking.shards.shard import (
     HashArray,
     Shard,
@@ -27,16 +26,20 @@ from hybridir_mteb.ranking.shards.shard import (
     check_contents,
     discard,
     read_shard,
+    sealed,
     tie_hashes,
     write_shard,
 )
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 MANIFEST = "manifest.json"
 END = "end.json"
 HASHES_AT_ONCE = 1 << 22  # 32 MiB
 AGAIN = "Encode again: what is sound is kept, the rest is made anew"
+
+OLD_END = ("n_passages",)  # what its record had up to version 0.1
+_NUMBER = re.compile("0[0-9]{7}|[1-9][0-9]{7,}")
 
 Rows = Sequence[int] | IntArray
 
@@ -57,15 +60,25 @@ class ShardFolder:
         self.key = key
         self.path = Path(parent) / key.folder
         self._shards: dict[int, Shard] = {}
+        self._end: int | None = None  # once it is known
+        self._end_is_old = False
 
     @property
     def complete(self) -> bool:
         """Whether the end is marked and every shard is there and sound.
 
-        The contents of each shard are compared with their checksums once per process.
+        The contents of each shard are compared with their checksums once per process, and again
+        where a file has changed. A damaged manifest is written again.
         """
+        self._end = None
         end = self.known_end
-        return end is not None and all(self.has(number) for number in range(self._n_shards(end)))
+        if end is None or not all(map(self.has, range(self._n_shards(end)))):
+            return False
+        with suppress(OSError):  # a folder that is only read stays as it is
+            self._describe()
+            if self._end_is_old:
+                self._mark(end)
+        return True
 
     @property
     def n_passages(self) -> int:
@@ -98,19 +111,22 @@ class ShardFolder:
     @property
     def known_end(self) -> int | None:
         """Number of passages, if the end is marked."""
-        try:
-            text = (self.path / END).read_text(encoding="utf-8")
-            return int(json.loads(text)["n_passages"])
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError):
-            logger.warning("%s is damaged and ignored", self.path / END)
-            return None
+        if self._end is None:
+            try:
+                self._end = self._read_end()
+            except FileNotFoundError:
+                pass
+            except (DataFormatError, OSError) as error:
+                logger.warning("%s. It is ignored, and the end is marked again", error)
+        return self._end
 
     def present(self) -> list[int]:
         """Numbers of the shards that are there, sound or not, in order."""
-        names = (path.name for path in self.path.glob("[0-9]*") if path.is_dir())
-        return sorted(int(name) for name in names if name.isdigit())
+        return sorted(
+            int(path.name)
+            for path in self.path.glob("[0-9]*")
+            if _NUMBER.fullmatch(path.name) and path.is_dir()
+        )
 
     def shard(self, number: int) -> Shard:
         """One sound shard.
@@ -125,18 +141,19 @@ class ShardFolder:
                     raise ShardError(f"shard {number} is missing in {self.path}. {AGAIN}")
                 self._check(shard, number)
                 check_contents(shard)
+                self._shards[number] = shard if shard.key else sealed(shard, self.key.digest)
             except (DataFormatError, OSError) as error:
                 raise ShardError(f"damaged embeddings: {error}. {AGAIN}") from error
-            self._shards[number] = shard
         return self._shards[number]
 
     def has(self, number: int, *, discard_damaged: bool = False) -> bool:
-        """Whether a shard is there and sound; a damaged one is reported with a warning.
+        """Whether a shard is there and sound now; a damaged one is reported with a warning.
 
         Args:
             number: Number of the shard.
             discard_damaged: Remove a damaged one.
         """
+        self._shards.pop(number, None)
         try:
             self.shard(number)
         except ShardError as error:
@@ -201,7 +218,7 @@ class ShardFolder:
         start = number * self.key.rows
         with self._writing(f"shard {number}"):
             self._describe()
-            write_shard(self._place(number), start, ids, hashes, vectors)
+            write_shard(self._place(number), start, ids, hashes, vectors, self.key.digest)
 
     def finish(self, n_passages: int) -> None:
         """Mark the end, once all shards are there; anybody may.
@@ -225,7 +242,8 @@ class ShardFolder:
             )
         _check_unique(shards, self.key.source)
         with self._writing(END):
-            write_text(self.path / END, json.dumps({"n_passages": n_passages}) + "\n")
+            self._describe()
+            self._mark(n_passages)
 
     @contextmanager
     def _writing(self, what: str) -> Iterator[None]:
@@ -238,9 +256,46 @@ class ShardFolder:
             ) from error
 
     def _describe(self) -> None:
-        if not (self.path / MANIFEST).is_file():
-            fields = {"format": FORMAT, **asdict(self.key)}
-            write_text(self.path / MANIFEST, json.dumps(fields, indent=1) + "\n")
+        """Write the manifest, unless it is there and says whose the folder is."""
+        if self._described() != self.key:
+            write_record(self.path / MANIFEST, {"format": FORMAT, **asdict(self.key)})
+
+    def _described(self) -> ShardKey | None:
+        """The key that the manifest holds; None if it is missing or damaged."""
+        try:
+            return key_of(self.path / MANIFEST)
+        except FileNotFoundError:
+            return None
+        except (DataFormatError, OSError) as error:
+            logger.warning("%s. It is ignored, and written again", error)
+            return None
+
+    def _mark(self, n_passages: int) -> None:
+        fields = {"n_passages": n_passages, "key": self.key.digest}
+        write_record(self.path / END, fields, indent=None)
+        self._end, self._end_is_old = n_passages, False
+
+    def _read_end(self) -> int:
+        """Number of passages that the end's record gives.
+
+        One of version 0.1 has no checksum: all shards must be there, and the last must end there.
+
+        Raises:
+            DataFormatError: The record is damaged, or of another folder.
+            OSError: It is missing or cannot be read.
+        """
+        fields = read_record(self.path / END, OLD_END)
+        end, self._end_is_old = fields.get("n_passages"), "key" not in fields
+        if type(end) is not int or fields.get("key", self.key.digest) != self.key.digest:
+            raise DataFormatError(f"the record {self.path / END} is of another folder")
+        if self._end_is_old:
+            present = self.present()
+            last = read_shard(self._place(present[-1])) if present else None
+            if present != [*range(self._n_shards(end))] or last is None or last.stop != end:
+                raise DataFormatError(
+                    f"the record {self.path / END} is damaged: the shards do not end at {end}"
+                )
+        return end
 
     def _place(self, number: int) -> Path:
         return self.path / f"{number:08d}"
@@ -249,8 +304,7 @@ class ShardFolder:
         return -(-n_passages // self.key.rows)
 
     def _check(self, shard: Shard, number: int) -> None:
-        start = number * self.key.rows
-        end = self.known_end
+        start, end = number * self.key.rows, self._end
         stop = start + self.key.rows
         right = stop if end is None else min(stop, end)
         if (
@@ -260,6 +314,9 @@ class ShardFolder:
             or (end is not None and shard.stop != right)
         ):
             raise DataFormatError(f"shard {shard.folder}: its record is of other passages")
+        owner = shard.key or (self._described() or self.key).digest
+        if owner != self.key.digest:
+            raise DataFormatError(f"shard {shard.folder}: its record is of another encoder")
 
     def _by_shard(self, rows: Rows) -> Iterator[tuple[Shard, IntArray, IntArray]]:
         """Each shard with the positions in ``rows`` that fall into it, and their places there."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 import numpy as np
 
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import DataFormatError, SettingError
+from hybridir_mteb.files.record import read_record
 
 FORMAT = 1  # of the files; another format has other folders
 DTYPES: dict[str, np.dtype[np.floating]] = {
@@ -55,9 +57,28 @@ class ShardKey:
         return DTYPES[self.dtype]
 
     @property
+    def digest(self) -> str:
+        """Hex sha256 of all fields, which binds records to the folder."""
+        content = json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    @property
     def folder(self) -> str:
         """Name of the folder: source, encoder and a digest of all fields."""
-        fields = json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True)
-        digest = hashlib.sha256(fields.encode()).hexdigest()[:16]
         slug = re.sub(r"[^A-Za-z0-9._]+", "-", f"{self.source} {self.encoder}").strip("-.")
-        return f"{slug[:80]}-{digest}"
+        return f"{slug[:80]}-{self.digest[:16]}"
+
+
+def key_of(manifest: Path) -> ShardKey:
+    """The key that the manifest of a folder holds.
+
+    Raises:
+        DataFormatError: The manifest is damaged; the message names it.
+        OSError: It is missing or cannot be read.
+    """
+    names = [field.name for field in fields(ShardKey)]
+    content = read_record(manifest, ("format", *names))
+    try:
+        return ShardKey(**{name: content[name] for name in names})
+    except (KeyError, TypeError, SettingError) as error:
+        raise DataFormatError(f"the record {manifest} is damaged: {error}") from error

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import DataFormatError, plain_logger
+from hybridir_mteb.files import sweep
 from hybridir_mteb.ranking.shards.folder import MANIFEST, ShardFolder
-from hybridir_mteb.ranking.shards.key import ShardKey
+from hybridir_mteb.ranking.shards.key import key_of
 
-TEMPORARY = "temporary-"  # of models that have no fingerprint; left behind by a kill
+logger = plain_logger(__name__)
+
+TEMPORARY = "temporary"  # of models that have no fingerprint
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,11 @@ def clear_shards(parent: Path) -> int:
     Returns:
         Bytes freed.
     """
-    freed = 0
+    freed = sweep(parent)
     for folder in list(_folders(parent)):
         freed += _size(folder.path)
         shutil.rmtree(folder.path, ignore_errors=True)
-    for left in parent.glob(f"{TEMPORARY}*"):
+    for left in parent.glob(f"{TEMPORARY}-*"):
         if left.is_dir() and not any(left.iterdir()):
             left.rmdir()
     return freed
@@ -97,24 +99,25 @@ def clear_corpora(folder: Path) -> int:
     Returns:
         Bytes freed.
     """
-    freed = 0
-    for file in [*folder.glob("*.arrow"), *folder.glob(".*.arrow.*.tmp")]:
+    freed = sweep(folder)
+    for file in [*folder.glob("*.arrow"), *folder.glob("*.arrow.json")]:
         freed += file.stat().st_size
         file.unlink()
     return freed
 
 
 def _folders(parent: Path) -> Iterator[ShardFolder]:
-    """Those whose name is what their manifest says; also in temporary folders."""
+    """Those whose name is what their manifest says; also in what version 0.1 left behind."""
     for manifest in sorted(
-        [*parent.glob(f"*/{MANIFEST}"), *parent.glob(f"{TEMPORARY}*/*/{MANIFEST}")]
+        [*parent.glob(f"*/{MANIFEST}"), *parent.glob(f"{TEMPORARY}-*/*/{MANIFEST}")]
     ):
         try:
-            content = json.loads(manifest.read_text(encoding="utf-8"))
-            key = ShardKey(**{field.name: content[field.name] for field in fields(ShardKey)})
-        except (OSError, ValueError, KeyError, TypeError, SettingError):
+            folder = ShardFolder(manifest.parent.parent, key_of(manifest))
+        except FileNotFoundError:
+            continue  # another process deletes it
+        except (DataFormatError, OSError) as error:
+            logger.warning("%s. Its folder is not listed until it is used or removed", error)
             continue
-        folder = ShardFolder(manifest.parent.parent, key)
         if folder.path == manifest.parent:
             yield folder
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 import numpy as np
 from tqdm import tqdm
 
-from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.errors import EmbeddingError, printable
 from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Relevance, Values
 from hybridir_mteb.ranking.shards.counts import Entries
 from hybridir_mteb.ranking.shards.group import QueryGroup
@@ -98,7 +98,7 @@ class SearchRequest:
         """A progress bar over the passages."""
         return tqdm(
             total=self.pools.n_passages,
-            desc=self.options.label,
+            desc=printable(self.options.label, 100),
             unit="passage",
             unit_scale=True,
             leave=False,

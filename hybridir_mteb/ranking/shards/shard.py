@@ -6,11 +6,10 @@ read. Of two processes that write the same shard, the first wins.
 
 from __future__ import annotations
 
-import json
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,9 @@ import numpy.typing as npt
 
 from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.files import beside, folder_beside, move_in, sha256_of, tie_key
+from hybridir_mteb.files.record import read_record, write_record
+from hybridir_mteb.files.stamp import Stamp, is_settled, settle, stamp_of
+from hybridir_mteb.files.temporary import done
 from hybridir_mteb.ranking.arrays import FloatArray, IntArray
 
 VECTORS = "vectors.npy"
@@ -26,11 +28,9 @@ ID_ENDS = "id_ends.npy"
 HASHES = "hashes.npy"
 RECORD = "shard.json"
 FILES = (VECTORS, IDS, ID_ENDS, HASHES)
-LEFT_BEHIND_S = 3600  # no shard takes that long to write
+OLD_FIELDS = ("start", "stop", "dimension", "dtype", "sizes", "sha256")  # up to version 0.1
 
 HashArray = npt.NDArray[np.uint64]
-
-_SOUND: set[tuple[str, int, int]] = set()  # shards whose contents this process has checked
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Shard:
         dimension: Width of the vectors.
         dtype: Number format of the vectors, ``float32`` or ``float16``.
         sizes: File name -> bytes.
-        sha256: File name -> hex digest.
+        digests: File name -> hex sha256.
+        key: Digest of the key that the folder has; empty in records of version 0.1.
     """
 
     folder: Path
@@ -53,7 +54,8 @@ class Shard:
     dimension: int
     dtype: str
     sizes: Mapping[str, int]
-    sha256: Mapping[str, str]
+    digests: Mapping[str, str]
+    key: str = ""
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -85,6 +87,9 @@ class Shard:
         return [raw[ends[at] : ends[at + 1]].decode() for at in places]
 
 
+_SOUND: dict[Path, tuple[Shard, list[Stamp]]] = {}  # what this process has checked
+
+
 def by_number(numbers: IntArray) -> Iterator[tuple[int, IntArray]]:
     """Each number that occurs, with the positions where it does."""
     order = np.argsort(numbers, kind="stable")
@@ -110,7 +115,12 @@ def tie_hashes(prefix: str, ids: Sequence[str]) -> HashArray:
 
 
 def write_shard(
-    target: Path, start: int, ids: Sequence[str], hashes: HashArray, vectors: FloatArray
+    target: Path,
+    start: int,
+    ids: Sequence[str],
+    hashes: HashArray,
+    vectors: FloatArray,
+    key: str,
 ) -> None:
     """Write one shard; if another process has written it meanwhile, that one stays.
 
@@ -120,6 +130,7 @@ def write_shard(
         ids: (n,) passage ids without prefix.
         hashes: (n,) hashes from :func:`tie_hashes`.
         vectors: (n, dimension) embeddings in the dtype to keep.
+        key: Digest of the folder's key.
 
     Raises:
         OSError: The shard cannot be written; nothing of it is left.
@@ -130,20 +141,41 @@ def write_shard(
         (temporary / IDS).write_bytes(b"".join(raw))
         np.save(temporary / ID_ENDS, np.cumsum([len(item) for item in raw], dtype=np.int64))
         np.save(temporary / HASHES, hashes)
-        record = Shard(
-            temporary,
+        for name in FILES:
+            settle(temporary / name)
+        shard = Shard(
+            target,
             start,
             start + len(ids),
             vectors.shape[1],
             vectors.dtype.name,
             {name: (temporary / name).stat().st_size for name in FILES},
             {name: sha256_of(temporary / name) for name in FILES},
+            key,
         )
-        fields = {name: value for name, value in asdict(record).items() if name != "folder"}
-        (temporary / RECORD).write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
-        identity = _identity(target, temporary)
-        move_in(temporary, target)
-        _SOUND.add(identity)
+        _write_record(temporary, shard)
+        stamps = _stamps(temporary)
+        if move_in(temporary, target):
+            _SOUND[target.absolute()] = shard, stamps
+
+
+def _write_record(folder: Path, shard: Shard) -> None:
+    fields = {name: value for name, value in asdict(shard).items() if name != "folder"}
+    write_record(folder / RECORD, fields)
+
+
+def sealed(shard: Shard, key: str) -> Shard:
+    """A sound shard of version 0.1, whose record had neither checksum nor key; now it has.
+
+    Args:
+        shard: The shard, whose contents have been checked.
+        key: Digest of the folder's key.
+    """
+    new = replace(shard, key=key)
+    with suppress(OSError):  # a folder that is only read stays as it is
+        _write_record(shard.folder, new)
+        _SOUND[shard.folder.absolute()] = new, _stamps(shard.folder)
+    return new
 
 
 def read_shard(folder: Path) -> Shard | None:
@@ -155,37 +187,50 @@ def read_shard(folder: Path) -> Shard | None:
     if not folder.is_dir():
         return None
     try:
-        fields = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        fields = read_record(folder / RECORD, OLD_FIELDS)
+        if "digests" not in fields:
+            fields["digests"] = fields.pop("sha256")
         shard = Shard(folder=folder, **fields)
         for name in FILES:
             size = (folder / name).stat().st_size
             if size != shard.sizes[name]:
                 raise DataFormatError(f"{name} has {size} bytes, not {shard.sizes[name]}")
-        if len(shard) < 1 or shard.data_offset < 0 or not set(FILES) <= set(shard.sha256):
+        whole = all(type(one) is int for one in (shard.start, shard.stop, shard.dimension))
+        if not whole or len(shard) < 1 or shard.data_offset < 0 or set(shard.digests) != {*FILES}:
             raise DataFormatError(f"{RECORD} contradicts itself")
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataFormatError(f"shard {folder}: {error}") from error
     return shard
 
 
-def _identity(shard: Path, now: Path) -> tuple[str, int, int]:
-    stat = (now / RECORD).stat()
-    return str(shard.absolute()), stat.st_ino, stat.st_mtime_ns
+def _stamps(folder: Path) -> list[Stamp]:
+    return [stamp_of(folder / name) for name in FILES]
 
 
 def check_contents(shard: Shard) -> None:
-    """Compare the sha256 of each file, once per process.
+    """Compare the sha256 of each file, once per process and whenever a file has changed.
 
     Raises:
-        DataFormatError: A file differs from its record.
+        DataFormatError: A file differs from its record, or holds arrays of other shapes.
+        OSError: A file cannot be read.
     """
-    identity = _identity(shard.folder, shard.folder)
-    if identity in _SOUND:
+    place, stamps = shard.folder.absolute(), _stamps(shard.folder)
+    if _SOUND.get(place) == (shard, stamps):
         return
     for name in FILES:
-        if sha256_of(shard.folder / name) != shard.sha256[name]:
+        if sha256_of(shard.folder / name) != shard.digests[name]:
             raise DataFormatError(f"shard {shard.folder}: the sha256 of {name} differs")
-    _SOUND.add(identity)
+    n, number = len(shard), np.dtype(np.int64)
+    for name, shape, dtype in (
+        (VECTORS, (n, shard.dimension), np.dtype(shard.dtype)),
+        (ID_ENDS, (n,), number),
+        (HASHES, (n,), np.dtype(np.uint64)),
+    ):
+        held = np.load(shard.folder / name, mmap_mode="r", allow_pickle=False)
+        if held.shape != shape or held.dtype != dtype or not held.flags.c_contiguous:
+            raise DataFormatError(f"shard {shard.folder}: {RECORD} is not that of {name}")
+    if stamps == _stamps(shard.folder) and all(map(is_settled, stamps)):
+        _SOUND[place] = shard, stamps
 
 
 def discard(folder: Path) -> None:
@@ -193,17 +238,8 @@ def discard(folder: Path) -> None:
     trash = beside(folder)
     try:
         folder.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
     except FileNotFoundError:
         return  # another process was first
-    shutil.rmtree(trash, ignore_errors=True)
-
-
-def sweep(parent: Path) -> None:
-    """Remove what killed processes left behind."""
-    for path in parent.glob(".*.tmp"):
-        try:
-            old = time.time() - path.stat().st_mtime > LEFT_BEHIND_S
-        except FileNotFoundError:
-            continue
-        if old:
-            shutil.rmtree(path, ignore_errors=True)
+    finally:
+        done(trash)

@@ -8,13 +8,13 @@ Choices are made once for each item and are the same in every language, so items
 
 from __future__ import annotations
 
-import codecs
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.files.reading import numbered_lines
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
 from hybridir_mteb.training.recipe import Documents
 
@@ -73,22 +73,7 @@ def text_lines(path: Path) -> list[str]:
         DataUnavailableError: The file cannot be read.
         DataFormatError: A line is not UTF-8.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataUnavailableError(f"{path}: cannot be read: {error.strerror}") from error
-    lines = []
-    content = content.removeprefix(codecs.BOM_UTF8)
-    # Not splitlines(): texts may hold line separators of other kinds.
-    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), 1):
-        try:
-            lines.append(line.decode("utf-8").strip())
-        except UnicodeDecodeError as error:
-            raise DataFormatError(
-                f"{path}, line {number}: not UTF-8 (byte {error.start} of the line); save the "
-                "file in UTF-8"
-            ) from error
-    return lines
+    return [line.strip() for _, line in numbered_lines(path)]
 
 
 def inverse_cloze(corpus: LineParallel, options: Documents, origin: str = "") -> Source:

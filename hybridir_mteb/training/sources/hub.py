@@ -6,13 +6,21 @@ the same triple. Never runs code from the hub.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, load_dataset
 
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+from hybridir_mteb.errors import (
+    DataFormatError,
+    DataUnavailableError,
+    quoted,
+)
+from hybridir_mteb.files.reading import numbered_lines
+from hybridir_mteb.files.remote import reached
+from hybridir_mteb.paths import with_home
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
 from hybridir_mteb.training.recipe import Hub
 
@@ -46,8 +54,14 @@ def read_hub(data: Hub, languages: tuple[str, ...] = ()) -> Source:
             )
         for number, row in enumerate(rows):
             where = f"{data.name}, {configuration}, row {number}"
-            key = str(row[data.id]) if data.id else str(number)
-            examples.setdefault(key, {})[code] = _example(row, data, where)
+            key = _key(row[data.id], data.id, where) if data.id else str(number)
+            of_item = examples.setdefault(key, {})
+            if code in of_item:
+                raise DataFormatError(
+                    f"{where}: id {quoted(key, 80)} occurs twice in {code!r}; ids tell what "
+                    "translations share: leave 'id' out of the recipe to join by rows"
+                )
+            of_item[code] = _example(row, data, where)
     # Rows of one query, as in MS MARCO's triples, are held out together.
     items = tuple(
         TrainingItem(key, found, found[min(found)].query) for key, found in examples.items()
@@ -56,23 +70,27 @@ def read_hub(data: Hub, languages: tuple[str, ...] = ()) -> Source:
     return Source(data.name, items, origin)
 
 
+def _key(value: Any, column: str, where: str) -> str:
+    if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
+        raise DataFormatError(
+            f"{where}: column {column!r} must be a string or a whole number, got "
+            f"{quoted(value, 80)}"
+        )
+    return str(value)
+
+
 def _load(data: Hub, configuration: str) -> Any:
-    local = Path(data.name).expanduser()
-    try:
-        if local.is_dir():
+    said = f"{data.name}, {configuration}, {data.split}: cannot be read"
+    local = with_home(data.name)
+    if local.is_dir():
+        with reached(said, remedy=f"check it: {', '.join(FORMATS)} or a saved data set are read"):
             return _load_local(local / configuration, data.split)
-        if data.revision is None:
-            raise DataFormatError(
-                f"{data.name}: give the commit as 'revision': data from the hub are pinned"
-            )
+    if data.revision is None:
+        raise DataFormatError(
+            f"{data.name}: give the commit as 'revision': data from the hub are pinned"
+        )
+    with reached(said, "give a local folder with one file or folder a language as 'name'"):
         return load_dataset(data.name, configuration, split=data.split, revision=data.revision)
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loading script
-        if isinstance(error, DataFormatError):
-            raise
-        raise DataUnavailableError(
-            f"{data.name}, {configuration}, {data.split}: {error}. Connect to the network, or give "
-            "a local folder with one file or folder a language as 'name'"
-        ) from error
 
 
 def _load_local(place: Path, split: str) -> Any:
@@ -82,7 +100,11 @@ def _load_local(place: Path, split: str) -> Any:
     files = [path for path in files if path.suffix in FORMATS]
     if not files or not files[0].is_file():
         raise DataUnavailableError(f"{place}: no file of {', '.join(FORMATS)}")
-    arguments = {"delimiter": "\t"} if files[0].suffix == ".tsv" else {}
+    arguments: dict[str, Any] = {}
+    if files[0].suffix == ".tsv":
+        arguments = {"delimiter": "\t"}
+        for path in files:
+            _check_quotes(path)
     kept = split.partition("[")
     return load_dataset(
         FORMATS[files[0].suffix],
@@ -92,13 +114,33 @@ def _load_local(place: Path, split: str) -> Any:
     )
 
 
+def _check_quotes(path: Path) -> None:
+    """Refuse a quotation mark that opens and does not close: rows until the next would be lost."""
+    for number, line in numbered_lines(path):
+        if '"' in line:
+            try:
+                list(csv.reader([line], delimiter="\t", strict=True))
+            except csv.Error as error:
+                raise DataFormatError(
+                    f"{path}:{number}: a column that begins with a quotation mark must end with "
+                    f"one ({error}); quote as CSV does, or give JSON lines"
+                ) from error
+
+
 def _example(row: Mapping[str, Any], data: Hub, where: str) -> Example:
     query, passage = row[data.query], row[data.passage]
     for name, text in ((data.query, query), (data.passage, passage)):
         if not isinstance(text, str) or not text.strip():
-            raise DataFormatError(f"{where}: column {name!r} must be a non-empty string")
+            raise DataFormatError(
+                f"{where}: column {name!r} must be a non-empty string, got {quoted(text, 80)}"
+            )
     negatives: list[str] = []
     for name in data.negatives:
         value = row[name]
-        negatives += value if isinstance(value, list) else [value]
+        texts = value if isinstance(value, list) else [value]
+        if not all(isinstance(text, str | None) for text in texts):
+            raise DataFormatError(
+                f"{where}: column {name!r} must hold strings, got {quoted(value, 80)}"
+            )
+        negatives += texts
     return Example(query, passage, tuple(text for text in negatives if text))

@@ -12,7 +12,7 @@ from typing import Any
 
 from hybridir_mteb.collections.languages import LANGUAGES
 from hybridir_mteb.collections.readers.rows import Row, json_rows
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError, printable, quoted
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
 
 REQUIRED = ("id", "language", "query", "passage")
@@ -51,13 +51,15 @@ def read_jsonl(place: Path, languages: tuple[str, ...] = (), *, origin: str = ""
     documents: dict[str, str] = {}
     for path in files:
         for number, row in read_objects(path):
-            where = f"{path}, line {number}"
+            where = f"{path}:{number}"
             code, example = _check(row, where)
             if languages and code not in languages:
                 continue
             of_item = examples.setdefault(row["id"], {})
             if code in of_item:
-                raise DataFormatError(f"{where}: id {row['id']!r} occurs twice in {code!r}")
+                raise DataFormatError(
+                    f"{where}: id {quoted(row['id'], 80)} occurs twice in {code!r}"
+                )
             of_item[code] = example
             documents.setdefault(row["id"], row.get("document", ""))
     items = tuple(TrainingItem(key, found, documents[key]) for key, found in examples.items())
@@ -70,14 +72,15 @@ def _check(row: Mapping[str, Any], where: str) -> tuple[str, Example]:
     unknown = sorted(set(row) - KNOWN)
     if unknown:
         raise DataFormatError(
-            f"{where}: unknown field {', '.join(unknown)} (known: {', '.join(sorted(KNOWN))})"
+            f"{where}: unknown field {printable(', '.join(unknown), 80)} (known: "
+            f"{', '.join(sorted(KNOWN))})"
         )
     for name in REQUIRED:
         if not isinstance(row.get(name), str) or not row[name].strip():
             raise DataFormatError(f"{where}: {name!r} must be a non-empty string")
     if row["language"] not in LANGUAGES:
         raise DataFormatError(
-            f"{where}: unknown language {row['language']!r}: expected ISO 639-1, one of "
+            f"{where}: unknown language {quoted(row['language'], 80)}: expected ISO 639-1, one of "
             f"{', '.join(sorted(LANGUAGES))}"
         )
     negatives = row.get("negatives", [])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.errors import DataFormatError, quoted
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
 from hybridir_mteb.training.sources.documents import LineParallel
 from hybridir_mteb.training.sources.jsonl import read_objects
@@ -25,11 +25,11 @@ def read_questions(path: Path, corpus: LineParallel, *, origin: str = "") -> Sou
     items = []
     for number, row in read_objects(path):
         at = row.get("line")
-        where = f"{path}, line {number}"
-        if not isinstance(at, int) or not 0 <= at < len(corpus.documents):
+        where = f"{path}:{number}"
+        if type(at) is not int or not 0 <= at < len(corpus.documents):
             raise DataFormatError(
                 f"{where}: 'line' must be a line of {corpus.name}, 0 to "
-                f"{len(corpus.documents) - 1}, got {at!r}"
+                f"{len(corpus.documents) - 1}, got {quoted(at, 80)}"
             )
         examples = {
             code: Example(_question(text, code, where), corpus.lines[code][at])
@@ -46,5 +46,7 @@ def read_questions(path: Path, corpus: LineParallel, *, origin: str = "") -> Sou
 
 def _question(text: Any, code: str, where: str) -> str:
     if not isinstance(text, str) or not text.strip():
-        raise DataFormatError(f"{where}: the question in {code!r} must be a non-empty string")
+        raise DataFormatError(
+            f"{where}: the question in {quoted(code, 80)} must be a non-empty string"
+        )
     return text.strip()

@@ -18,7 +18,7 @@ from toys.encoders import HashEncoder
 
 from hybridir_mteb.adapters import beir as ours
 from hybridir_mteb.adapters.beir.encoder import BeirEncoder
-from hybridir_mteb.adapters.beir.saved import passage_texts, read
+from hybridir_mteb.adapters.beir.saved import passage_texts, query_texts, read
 from hybridir_mteb.adapters.beir.search import ExactSearch
 from hybridir_mteb.errors import (
     DataFormatError,
@@ -60,6 +60,12 @@ def test_title_and_text_are_joined_as_beir_and_mteb_do_it():
     assert passage_texts([" f "]) == ["f"]
     with pytest.raises(DataFormatError, match="passage number 1"):
         passage_texts([{"text": "a"}, {"title": "b"}])
+    with pytest.raises(DataFormatError, match="number 0 of the corpus: the title 3 is no string"):
+        passage_texts([{"title": 3, "text": "a"}])
+    with pytest.raises(DataFormatError, match="passage number 1 of the corpus has no text: 7"):
+        passage_texts(["a", 7])
+    with pytest.raises(DataFormatError, match="query number 1 is no string: None"):
+        query_texts(["a", None])
     with pytest.raises(DataFormatError, match="2 texts and 1 titles"):
         passage_texts({"title": ["A"], "text": ["b", "c"]})
 
@@ -233,6 +239,19 @@ def test_what_cannot_be_ranked_is_an_error(encoder, toy):
         ExactSearch(encoder).search({}, queries, 5, "dot")
     with pytest.raises(EmbeddingError, match="no queries"):
         ExactSearch(encoder).search(corpus, {}, 5, "dot")
+    with pytest.raises(SettingError, match="query id 1 is of type int; ids are strings"):
+        ExactSearch(encoder).search(corpus, {1: "x"}, 5, "dot")
+    with pytest.raises(SettingError, match="passage id 7 is of type int; ids are strings"):
+        ExactSearch(encoder).search({7: {"text": "x"}}, queries, 5, "dot")
+    with pytest.raises(SettingError, match="passage id 7 is of type int; ids are strings"):
+        ExactSearch(encoder).encode({7: {"text": "x"}}, queries)
+    with pytest.raises(SettingError, match="corpus: expected a mapping from ids, got"):
+        ExactSearch(encoder).search(["text"], queries, 5, "dot")
+    with pytest.raises(SettingError, match="score_function 3: choose from cos_sim, dot"):
+        ExactSearch(encoder).search(corpus, queries, 5, 3)
+    for depth in (0, -1, True, 2.5, "5", None):
+        with pytest.raises(SettingError, match=r"top_k=.*: give 1 or more"):
+            ExactSearch(encoder).search(corpus, queries, depth, "dot")
     with pytest.raises(SettingError, match="'euclid': choose from cos_sim, dot"):
         ExactSearch(encoder).search(corpus, queries, 5, "euclid")
     with pytest.raises(SettingError, match="choose from"):
@@ -286,7 +305,7 @@ def test_a_pickle_is_never_opened(encoder, toy, tmp_path):
         with pytest.raises(DataFormatError, match="is a pickle"):
             search.encode(corpus, queries, str(tmp_path), overwrite=overwrite)
     (tmp_path / "text").write_text("hello")
-    with pytest.raises(DataFormatError, match="is no file of embeddings"):
+    with pytest.raises(DataFormatError, match="is no file of embeddings, or damaged"):
         search.search_from_files(str(tmp_path / "text"), [], 5)
     with pytest.raises(DataUnavailableError, match="encode first"):
         search.search_from_files(str(tmp_path / "absent"), [], 5)
@@ -301,6 +320,44 @@ def test_files_of_two_corpora_are_not_mixed(encoder, toy, tmp_path):
         search.search_from_files(str(tmp_path / "queries.pkl"), twice, 5)
     with pytest.raises(DataUnavailableError, match="encode first"):
         search.search_from_files(str(tmp_path / "queries.pkl"), [], 5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9, 0.99])
+def test_a_damaged_file_of_embeddings_is_named(encoder, toy, tmp_path, share):
+    corpus, queries, _ = toy
+    search = ExactSearch(encoder)
+    search.encode(corpus, queries, str(tmp_path))
+    path = tmp_path / "corpus.0.pkl"
+    whole, wanted = path.read_bytes(), read(path)
+    at = int(share * len(whole))
+    for damaged in (
+        whole[:at],
+        whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :],
+        whole[:at] + whole[at + 7 :],
+    ):
+        path.write_bytes(damaged)
+        said = ""
+        try:
+            found = read(path)
+        except DataFormatError as error:
+            found, said = wanted, str(error)
+        assert not said or ("is no file of embeddings" in said and "\n" not in said)
+        assert found.ids == wanted.ids  # the damage is named, or beside what is read
+        np.testing.assert_array_equal(found.vectors, wanted.vectors)
+
+
+def test_files_of_version_0_1_are_searched(encoder, toy, tmp_path):
+    corpus, queries, _ = toy
+    search = ExactSearch(encoder, corpus_chunk_size=60)
+    search.encode(corpus, queries, str(tmp_path))
+    files = sorted(map(str, tmp_path.glob("corpus.*")))
+    wanted = search.search_from_files(str(tmp_path / "queries.pkl"), files, 5)
+    for path in tmp_path.iterdir():
+        with np.load(path) as content:
+            old = {name: content[name] for name in ("ids", "embeddings", "key")}
+        with path.open("wb") as stream:
+            np.savez(stream, **old)
+    assert search.search_from_files(str(tmp_path / "queries.pkl"), files, 5) == wanted
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Debiased encoders inside MTEB, in the store, and for users of sentence-transformers."""
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -44,6 +43,7 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
+from hybridir_mteb.files.record import write_record
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.specs import Debiaser
 from hybridir_mteb.ranking.arrays import Similarity
@@ -422,7 +422,7 @@ def test_training_data_are_those_of_the_base_and_what_was_fitted_on(made, monkey
     def datasets(base: set[str] | None, **changes: Any) -> set[str] | None:
         monkeypatch.setitem(MODEL_REGISTRY, "test/fake", fake_meta(training_datasets=base))
         record = {**made.record, **changes}
-        (made.path / trained.RECORD).write_text(json.dumps(record))
+        write_record(made.path / trained.RECORD, record)
         return metas()[made.name].training_datasets
 
     ntrex = [{"source": "x", "origin": "NTREX-128, pinned"}]
@@ -509,11 +509,11 @@ def test_leaks_are_refused_or_written_down(registered, files, monkeypatch):
     known.add("XQuADR", [TEXTS["de"][1]])
     monkeypatch.setattr(data, "evaluation_texts", lambda: known)
     command = ["fit", "--model", "test/fake", "--method", "centre", *files]
-    with pytest.raises(LeakError, match=r"de\.txt, line 2 \(de\) occurs in XQuADR"):
+    with pytest.raises(LeakError, match=r"de\.txt:2 \(de\) occurs in XQuADR"):
         run(*command)
     run(*command, "--allow-leaks")
     made = trained.get("hybridir/test__fake+centre")
-    assert made.record["leak_check"]["allowed_leaks"][0].count("de.txt, line 2") == 1
+    assert made.record["leak_check"]["allowed_leaks"][0].count("de.txt:2") == 1
     assert made.record["leak_check"]["leaked_sets"] == ["XQuADR"]
     assert "NOT zero-shot: 1 lines" in (made.path / trained.CARD).read_text()
     assert "XQuADRMultilingualRetrieval" in (metas()[made.name].training_datasets or ())
@@ -571,7 +571,7 @@ def test_a_name_that_another_base_has_is_refused(made, files, tmp_path, monkeypa
         fill |= {"backbone": {**made.record["backbone"], "name": "/elsewhere/pocket-base"}}
         for path in made.path.iterdir():
             (place.folder / path.name).write_bytes(path.read_bytes())
-        (place.folder / trained.RECORD).write_text(json.dumps({**made.record, **fill}))
+        write_record(place.folder / trained.RECORD, {**made.record, **fill})
     with pytest.raises(SettingError, match="/elsewhere/pocket-base: rename the folder, or remove"):
         run(*command, str(pocket))
 

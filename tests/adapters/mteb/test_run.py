@@ -10,7 +10,7 @@ import pytest
 import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
-from toys.cli import run
+from toys.cli import left_by_a_killed_process, run
 from toys.encoders import HashEncoder
 from toys.mteb import measures
 from toys.streamed import MONO, MULTI, toy_spec
@@ -142,7 +142,7 @@ def test_two_searches_are_not_mixed_in_one_folder(tmp_path):
     with pytest.raises(SettingError, match="is no file of this command"):
         check_folder(tmp_path, {"encoder": "a", "task": "b"})
     (tmp_path / "file").write_text("")
-    with pytest.raises(SettingError, match=r"is a file; give a folder"):
+    with pytest.raises(SettingError, match=r"is a file; give another folder"):
         check_folder(tmp_path / "file", {})
 
 
@@ -157,6 +157,18 @@ def test_subsets_of_an_earlier_search_stay_in_the_measures(tmp_path):
     assert held()["sw"] == first["sw"].scores
     dict(search("test/hash", MONO, tmp_path, subsets=["yo"], depth=3))
     assert list(held()) == ["yo"], "made in another way"
+
+
+def test_measures_that_were_changed_are_not_kept(tmp_path, caplog):
+    first = dict(search("test/hash", MONO, tmp_path, subsets=["sw"]))["sw"].scores
+    path = tmp_path / "measures.json"
+    text = path.read_text()
+    score = f'"ndcg_at_10": {first["ndcg_at_10"]}'
+    assert score in text
+    path.write_text(text.replace(score, '"ndcg_at_10": 0.99'))
+    dict(search("test/hash", MONO, tmp_path, subsets=["yo"]))
+    assert list(json.loads(path.read_text())["subsets"]) == ["yo"]
+    assert "measures.json is damaged: it differs from its checksum: subsets that" in caplog.text
 
 
 def test_the_command_prints_a_table_and_the_cache_shows_the_shards(tmp_path):
@@ -194,10 +206,11 @@ def test_clearing_leaves_what_is_no_shard_folder(tmp_path):
 def test_tables_of_passages_are_shown_and_cleared():
     folder = paths.corpora_dir()
     folder.mkdir(parents=True)
-    for name in ("a.arrow", ".b.arrow.1.0.tmp", "mine.txt"):
+    killed = left_by_a_killed_process(folder / "b.arrow").name
+    for name in ("a.arrow", "a.arrow.json", killed, "mine.txt"):
         (folder / name).write_bytes(bytes(1_000_000))
-    assert "0.003 GB of passages as tables" in run("cache", "info")
-    assert "freed 0.002 GB" in run("cache", "clear", "--shards")
+    assert "0.004 GB of passages as tables" in run("cache", "info")
+    assert "freed 0.003 GB" in run("cache", "clear", "--shards")
     assert [file.name for file in folder.iterdir()] == ["mine.txt"]
 
 

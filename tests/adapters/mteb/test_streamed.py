@@ -22,6 +22,7 @@ from toys.streamed import (
     toy_spec,
 )
 
+from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.register import check_task
 from hybridir_mteb.adapters.mteb.task import make_tasks
 from hybridir_mteb.errors import DataFormatError, PluginError, SettingError, UnknownNameError
@@ -338,3 +339,23 @@ def test_an_unknown_split_and_an_unjudged_language_are_clear_errors(tmp_path):
     bare = {"sw": replace(toy_part("sw"), qrels={"q0": {"0#0": 0}})}
     with pytest.raises(DataFormatError, match="subset sw: no query has a relevant passage"):
         evaluate(HashEncoder(), [task_of(MONO, toy_spec(bare))], tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "swap", "folder"])
+def test_a_damaged_table_of_passages_is_made_anew(damage, tmp_path):
+    """Arrow has no checksums: a flipped letter was another passage, a short file a traceback."""
+    wanted = scores_of(evaluate(WordSearch(10), [task_of(MONO)], tmp_path / "a"))
+    first, second = sorted(paths.corpora_dir().glob("*.arrow"))
+    whole = first.read_bytes()
+    if damage == "flip":
+        at = whole.index(b"maji") if b"maji" in whole else whole.index(b"omi")
+        first.write_bytes(whole[:at] + b"?" + whole[at + 1 :])
+    elif damage == "cut":
+        first.write_bytes(whole[: len(whole) // 2])
+    elif damage == "swap":
+        first.write_bytes(second.read_bytes())
+    else:
+        first.unlink()
+        first.mkdir()
+    assert scores_of(evaluate(WordSearch(10), [task_of(MONO)], tmp_path / "b")) == wanted
+    assert first.read_bytes() == whole

@@ -158,6 +158,9 @@ def test_predictions_are_saved_best_first(encoder, make, tmp_path):
         (lambda v: np.full_like(v, np.inf), "holds NaN or infinity"),
         (lambda v: v[:-1], "embeddings for"),
         (lambda v: v[:, :, None], "have shape"),
+        (lambda v: v[:, :0], "expected \\(n, 1 or more\\)"),
+        (lambda v: v + 1j, "returned ndarray; expected one vector"),
+        (lambda v: torch.as_tensor(v + 1j), "expected one vector of one length"),
     ],
 )
 def test_broken_embeddings_are_one_clear_error(make, tmp_path, fault, message):

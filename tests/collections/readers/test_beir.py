@@ -195,5 +195,5 @@ class FewHashes:
 
 
 def test_ids_with_equal_hashes_are_no_duplicates(monkeypatch):
-    monkeypatch.setattr("hybridir_mteb.collections.readers.verify._hash", lambda identifier: 1)
+    monkeypatch.setattr("hybridir_mteb.collections.readers.verify.hash_of", lambda identifier: 1)
     assert read_through(CollectionPart("en", {}, {}, FewHashes())).duplicates == 0

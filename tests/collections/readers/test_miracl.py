@@ -16,6 +16,7 @@ import huggingface_hub
 import pytest
 from miracl_corpus import Corpus, make_corpus
 from toys import cli
+from toys.damage import unseal, unseen
 
 from hybridir_mteb.collections import download as hub_files
 from hybridir_mteb.collections.download import fetch_folder, locate, locate_folder
@@ -28,6 +29,7 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
+from hybridir_mteb.files.record import read_record
 from hybridir_mteb.paths import data_cache_dir
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.plugins.specs import pool_of
@@ -115,7 +117,7 @@ def test_mteb_knows_encoders_trained_on_miracl_are_not_zero_shot_on_ours():
         (b"1\tone\n\n1\ttwo\n", ":3: query '1' occurs twice"),
         (b"1\tone\tmore\n", ":1: expected an id, a tab"),
         (b"1\t \n", ":1: expected an id"),
-        (b"1\t\xff\n", ": not UTF-8"),
+        (b"1\t\xff\n", ":1: not UTF-8 at byte 3"),
         (b"\n", ": the file is empty"),
     ],
 )
@@ -293,6 +295,57 @@ def test_a_download_that_is_not_what_the_hub_lists_is_never_used(hub):
     (data_cache_dir() / CORPORA["hi"].place / "verified.json").write_text("{")
     with pytest.raises(DataUnavailableError, match="lists no checksum"):
         fetch_folder(CORPORA["hi"])
+
+
+def flip(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[12] ^= 1
+    path.write_bytes(bytes(raw))
+
+
+def test_a_download_that_was_damaged_since_is_not_used_and_fetched_again(hub, caplog):
+    files = fetch_folder(CORPORA["hi"])
+    whole = files[1].read_bytes()
+    flip(files[1])
+    assert locate_folder(CORPORA["hi"]) is None
+    assert str(files[1]) in caplog.text
+    assert fetch_folder(CORPORA["hi"]) == files
+    assert files[1].read_bytes() == whole
+    assert len(hub.downloads) == 3
+
+
+@pytest.mark.parametrize("what", ["damaged", "missing"])
+def test_a_lost_record_of_downloads_costs_no_download(hub, caplog, what):
+    files = fetch_folder(CORPORA["hi"])
+    record = files[0].with_name("verified.json")
+    record.unlink() if what == "missing" else flip(record)
+    assert locate_folder(CORPORA["hi"]) is None
+    assert (str(record) in caplog.text) is (what == "damaged")
+    assert fetch_folder(CORPORA["hi"]) == locate_folder(CORPORA["hi"]) == files
+    assert len(hub.downloads) == 2
+
+
+def test_no_damage_to_the_record_of_downloads_is_believed(hub):
+    files = fetch_folder(CORPORA["hi"])
+    record = files[0].with_name("verified.json")
+    whole = files[1].read_bytes()
+    files[1].write_bytes(whole[::-1])
+    tried, wrong = unseen(record, lambda: locate_folder(CORPORA["hi"]), None, step=9)
+    assert tried > 100
+    assert wrong == []
+    files[1].write_bytes(whole)
+    assert locate_folder(CORPORA["hi"]) == files
+
+
+def test_downloads_of_0_1_are_compared_with_its_record_and_sealed(hub):
+    files = fetch_folder(CORPORA["hi"])
+    record = files[0].with_name("verified.json")
+    unseal(record, files="sha256")
+    assert locate_folder(CORPORA["hi"]) == files
+    assert set(read_record(record)) == {"revision", "files"}
+    unseal(record, files="sha256")
+    record.write_text(record.read_text().replace('": "', '": "0', 2))
+    assert locate_folder(CORPORA["hi"]) is None
 
 
 def test_a_corpus_that_cannot_be_had_is_one_message_at_first_use(mirror):

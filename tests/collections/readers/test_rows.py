@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from toys.cli import succeed
+from toys.damage import unseen
 
 from hybridir_mteb.collections.collection import PassageSource, StreamedPassage
 from hybridir_mteb.collections.download import in_order
@@ -19,6 +21,8 @@ from hybridir_mteb.collections.readers import digests
 from hybridir_mteb.collections.readers.rows import FileSource, read_rows
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
 from hybridir_mteb.files import sha256_of
+from hybridir_mteb.files.record import read_record
+from hybridir_mteb.files.stamp import settle
 from hybridir_mteb.paths import digests_file
 
 ROWS = [
@@ -109,7 +113,7 @@ def test_any_text_survives(tmp_path_factory, texts):
         (b'{"id": "b", "text": ', "not valid JSON"),
         (b'["b", "x"]', "expected a JSON object"),
         (b'{"id": ' + b"9" * 5000 + b"}", "not valid JSON: Exceeds the limit"),
-        (b'{"id": ' + b"[" * 100_000 + b"}", "not valid JSON: maximum recursion depth"),
+        (b'{"id": ' + b"[" * 100_000 + b"}", "JSON nested too deeply"),
         (b'{"text": "x"}', "no id: one of _id, docid, id must be a string"),
         (b'{"id": "", "text": "x"}', "no id"),
         (b'{"id": true, "text": "x"}', "got True"),
@@ -171,6 +175,9 @@ def test_files_are_in_the_order_of_their_numbers(tmp_path):
         (["docs-1.jsonl", "docs-01.jsonl"], "have the same number"),
         (["a.jsonl", "b.jsonl"], "no number in the name"),
         (["x-00000-of-00002.parquet"], "file 1 of the numbered files"),
+        (["docs-0.jsonl", f"docs-{10**18}.jsonl"], "file 1 of the numbered files"),
+        (["x-00000-of-99999999999999.parquet"], "file 1 of the numbered files"),
+        (["docs-0.jsonl", "docs-٣.jsonl"], "no number in the name"),
     ],
 )
 def test_a_gap_in_the_numbers_is_refused(tmp_path, names, said):
@@ -203,11 +210,14 @@ def test_checksums_are_computed_once_for_each_content(tmp_path, monkeypatch):
     computed = []
     monkeypatch.setattr(digests, "sha256_of", lambda path: computed.append(path) or "ab" * 32)
     path = write_jsonl(tmp_path / "docs-0.jsonl", ROWS)
+    settle(path)
     assert digest_of(path) == digest_of(path) == "ab" * 32
     assert len(computed) == 1
-    for damaged in ("{", "[]", f'{{"{path}": [1]}}', f'{{"{path}": null}}'):
+    stat = path.stat()
+    former = [stat.st_size, stat.st_mtime_ns, "00"]  # as version 0.1 had it
+    for damaged in ("{", "[]", f'{{"{path}": [1]}}', f'{{"{path}": {json.dumps(former)}}}'):
         digests_file().write_text(damaged)
-        digest_of(path)
+        assert digest_of(path) == "ab" * 32
     assert len(computed) == 5
     os.utime(path, ns=(1, 1))
     digest_of(path)
@@ -217,8 +227,35 @@ def test_checksums_are_computed_once_for_each_content(tmp_path, monkeypatch):
         digest_of(path)
 
 
+def test_no_damage_to_remembered_checksums_gives_another_one(tmp_path):
+    path = write_jsonl(tmp_path / "docs-0.jsonl", ROWS)
+    settle(path)
+    right = digest_of(path)
+    assert read_record(digests_file())["files"].keys() == {str(path)}
+    tried, wrong = unseen(digests_file(), lambda: digest_of(path), right, step=5)
+    assert tried > 300
+    assert wrong == []
+
+
+def test_an_edit_of_equal_size_is_seen(tmp_path):
+    path = write_jsonl(tmp_path / "docs-0.jsonl", ROWS)
+    first = digest_of(path)  # at once, within a tick of the file system's clock
+    content = path.read_bytes()
+    path.write_bytes(content[:-4] + b"#" + content[-3:])
+    second = digest_of(path)
+    assert second != first
+    settle(path)
+    assert digest_of(path) == second
+    stat = path.stat()
+    time.sleep(0.02)
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as cp -p does
+    assert digest_of(path) == first
+
+
 def test_a_cache_that_cannot_be_written_does_not_stop_reading(tmp_path, monkeypatch, caplog):
     path = write_jsonl(tmp_path / "docs-0.jsonl", ROWS)
+    settle(path)
     monkeypatch.setenv("HYBRIDIR_CACHE_DIR", str(path / "cache"))
     assert digest_of(path) == sha256_of(path)
     assert "cannot be written" in caplog.text

@@ -40,6 +40,15 @@ def test_judgements_are_read(tmp_path, suffix):
     assert read_qrels(write(tmp_path, f"qrels{suffix}", QRELS)) == expected
 
 
+def test_numbers_are_read_as_trec_eval_reads_them(tmp_path):
+    text = "q 0 d1 +3\nq 0 d2 2.0\nq 0 d3 -2\nq 0 d4 007\n"
+    assert read_qrels(write(tmp_path, "qrels", text)) == {
+        "q": {"d1": 3, "d2": 2, "d3": -2, "d4": 7}
+    }
+    text = "q Q0 d1 1 +.5 n\nq Q0 d2 2 1.e-1 n\nq Q0 d3 3 -2E2 n\n"
+    assert read_run(write(tmp_path, "run", text)) == {"q": {"d1": 0.5, "d2": 0.1, "d3": -200.0}}
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -78,6 +87,11 @@ def test_a_language_map_may_tell_what_queries_ask(tmp_path, name, text):
         ("q1 Q0 d1 1 high n\n", "run:1: score 'high' is not a finite number"),
         ("q1 Q0 d1 1 nan n\n", "run:1: score 'nan' is not a finite number"),
         ("q1 Q0 d1 1 -inf n\n", "run:1: score '-inf' is not a finite number"),
+        ("q1 Q0 d1 1 1e999 n\n", "run:1: score '1e999' is not a finite number"),
+        ("q1 Q0 d1 1 1_0 n\n", "run:1: score '1_0' is not a finite number"),
+        ("q1 Q0 d1 1 ٣ n\n", "run:1: score '٣' is not a finite number"),
+        ("q1 Q0 d1 1 0x1p3 n\n", "run:1: score '0x1p3' is not a finite number"),
+        ("qid Q0 docno rank score tag\n", "run:1: score 'score' is not a finite number"),
         ("q1 Q0 d1 1 2 n\n\nq1 Q0 d1 2 1 n\n", "run:3: document 'd1' is a result of query 'q1'"),
         (
             "q1 Q0 d3 1 2 n\n",
@@ -98,6 +112,11 @@ def test_a_broken_run_is_refused_with_file_line_and_remedy(tmp_path, text, messa
     [
         ("q1 0 d1\n", "qrels:1: 3 columns, expected query iteration document grade"),
         ("q1 0 d1 1.5\n", "qrels:1: grade '1.5' is not a whole number"),
+        ("q1 0 d1 1_0\n", "qrels:1: grade '1_0' is not a whole number"),
+        ("q1 0 d1 ٣\n", "qrels:1: grade '٣' is not a whole number"),
+        ("q1 0 d1 true\n", "qrels:1: grade 'true' is not a whole number"),
+        ("q1 0 d1 1e300\n", "qrels:1: grade '1e300' is not a whole number"),
+        ("qid iter docno rel\n", "qrels:1: grade 'rel' is not a whole number"),
         ("q1 0 d1 1\nq1 0 d1 2\n", "qrels:2: document 'd1' has another grade"),
         ("", "qrels: the file is empty"),
     ],
@@ -126,6 +145,13 @@ def test_broken_judgements_are_refused_with_file_line_and_remedy(tmp_path, text,
         ("map.json", "{}", "map.json: expected an object from ids to languages"),
         ("map.json", '{"d1": 3}', "map.json: id 'd1': expected a language, or"),
         ("map.json", '{"d1": "de", "d1": "en"}', "map.json: id 'd1' occurs twice"),
+        (
+            "map.json",
+            '{"d1": {"language": "de", "language": "en"}}',
+            "map.json: id 'd1': a name occurs twice",
+        ),
+        ("map.json", '{"d1": [1, 2]}', "map.json: id 'd1': expected a language, or"),
+        ("map.json", '{"d1":' * 100_000, "map.json: JSON nested too deeply"),
     ],
 )
 def test_a_broken_map_is_refused_with_file_line_and_remedy(tmp_path, name, text, message):
@@ -185,12 +211,20 @@ def test_a_damaged_archive_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("read", [read_run, read_qrels, read_language_map])
+def test_utf_16_without_a_mark_is_no_utf_8(tmp_path, read):
+    path = tmp_path / "wide"
+    path.write_bytes("q1\tde\n".encode("utf-16-be"))
+    with pytest.raises(DataFormatError, match=r"wide:1: a NUL character; is the file in UTF-16\?"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [read_run, read_qrels, read_language_map])
 def test_files_that_cannot_be_read_are_named(tmp_path, read):
     with pytest.raises(DataUnavailableError, match=r"none\.txt: no such file"):
         read(tmp_path / "none.txt")
     latin = tmp_path / "latin"
     latin.write_bytes("é 0 d 1\n".encode("latin-1"))
-    with pytest.raises(DataFormatError, match="latin: not UTF-8"):
+    with pytest.raises(DataFormatError, match="latin:1: not UTF-8"):
         read(latin)
     cut = tmp_path / "cut.gz"
     cut.write_bytes(gzip.compress(RUN.encode() * 1000)[:50])

@@ -1,7 +1,6 @@
 """Shards on disk: what is kept, what is refused, and what a kill leaves behind."""
 
 import errno
-import json
 import logging
 import os
 import subprocess
@@ -11,9 +10,11 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from toys import TESTS
+from toys.damage import unseal
 from toys.shards import Encoder, Listed, folder_of, key, numbered, vector_of
 
 from hybridir_mteb.errors import DataFormatError, EmbeddingError, SettingError, ShardError
+from hybridir_mteb.files.record import read_record
 from hybridir_mteb.ranking.ranking import tie_order
 from hybridir_mteb.ranking.shards import fill, shard
 from hybridir_mteb.ranking.shards.fill import fill_rows
@@ -226,12 +227,12 @@ def test_a_shard_without_its_record_does_not_exist(tmp_path, monkeypatch):
     folder = ShardFolder(tmp_path, key())
     (left,) = folder.path.glob(".*.tmp")
     assert folder.present() == []
+    other = left.with_name(left.name.replace(f".{os.getpid()}.", f".{os.getppid()}."))
+    other.mkdir()
     fill(folder, numbered(25), Encoder())
     assert folder.complete
-    assert left.exists(), "it may be another process at work"
-    os.utime(left, (0, 0))
-    fill(folder, numbered(25), Encoder())
-    assert not left.exists()
+    assert other.exists(), "another process is at work"
+    assert not left.exists(), "it is this process's, which does not write it any more"
 
 
 def test_two_processes_fill_one_folder(tmp_path):
@@ -270,6 +271,7 @@ DAMAGES = {
     "a bit of an end": lambda path: flip(path / "id_ends.npy"),
     "a truncated file": lambda path: os.truncate(path / "vectors.npy", 200),
     "a missing file": lambda path: (path / "hashes.npy").unlink(),
+    "a record without its checksum": lambda path: unseal(path / "shard.json"),
     "a truncated record": lambda path: os.truncate(path / "shard.json", 40),
     "an empty record": lambda path: os.truncate(path / "shard.json", 0),
     "a missing record": lambda path: (path / "shard.json").unlink(),
@@ -319,7 +321,7 @@ def test_a_damaged_end_is_marked_anew(tmp_path, caplog):
     encoder = Encoder()
     fill(folder, numbered(25), encoder)
     assert encoder.seen == []
-    assert json.loads((folder.path / "end.json").read_text()) == {"n_passages": 25}
+    assert read_record(folder.path / "end.json") == {"n_passages": 25, "key": key().digest}
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])

@@ -1,0 +1,43 @@
+"""Numbers on the command line, by their grammar: ``1_0`` is not ten, ``nan`` no learning rate.
+
+Parsers of options; their names, which the command line's help shows in capitals, are those of
+Typer's own types.
+"""
+
+from __future__ import annotations
+
+from hybridir_mteb.errors import quoted
+from hybridir_mteb.files.numbers import written_number, written_whole
+
+
+def integer(text: str) -> int:
+    """A whole number in ASCII digits, perhaps after a sign.
+
+    Args:
+        text: What stands on the command line, or a default.
+
+    Raises:
+        ValueError: It is none; Typer says of which option.
+    """
+    found = written_whole(str(text))
+    if found is None:
+        raise ValueError(f"{quoted(text, 80)} is no whole number")
+    return found
+
+
+def float_(text: str) -> float:
+    """A finite decimal number.
+
+    Args:
+        text: What stands on the command line, or a default.
+
+    Raises:
+        ValueError: It is none; Typer says of which option.
+    """
+    found = written_number(str(text))
+    if found is None:
+        raise ValueError(f"{quoted(text, 80)} is no finite number")
+    return found
+
+
+float_.__name__ = "float"

@@ -1,0 +1,60 @@
+"""What a sentence-transformers model decides by itself: prompts, similarity, how it batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Transformer
+
+from hybridir_mteb.encoders.encoder import Role
+from hybridir_mteb.ranking.arrays import ScoreFunction, Similarity
+
+# By which of these names encode_document finds its prompt, first come first served.
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+# What makes a text's features depend on the role, beside the prompt.
+_BY_ROLE = ("query_length", "document_length", "query_expansion")
+_ENCODES = ("encode", "encode_query", "encode_document", "preprocess")
+
+
+def role_prompt(model: SentenceTransformer, role: Role) -> str | None:
+    """The prompt that the model's own ``encode_query`` or ``encode_document`` chooses.
+
+    An empty prompt is a choice, too: None leaves it to what the model does without any.
+    """
+    names = ("query",) if role == "query" else _DOCUMENT_PROMPTS
+    found = next((name for name in names if name in model.prompts), model.default_prompt_name)
+    return None if found is None else model.prompts.get(found)
+
+
+def is_plain(model: SentenceTransformer) -> bool:
+    """Whether batches of our own give what the model's own ``encode`` gives.
+
+    So it is for a transformer of sentence-transformers' own class and whatever follows it. Routes,
+    static embeddings and classes of other people are left to the model.
+    """
+    first: Any = model[0]
+    return (
+        type(model) is SentenceTransformer
+        and type(first) is Transformer
+        and callable(first.tokenizer)
+        and not any(name in vars(model) for name in _ENCODES)
+        and not any(getattr(first, name, None) for name in _BY_ROLE)
+    )
+
+
+def own_similarity(model: Any, function: ScoreFunction) -> Similarity | ScoreFunction:
+    """How a model compares embeddings.
+
+    Args:
+        model: A sentence-transformers model, or one that is used like it.
+        function: How it computes scores, for any other than cosine and dot product.
+    """
+    theirs = getattr(type(model), "similarity", None) is SentenceTransformer.similarity
+    name = str(model.similarity_fn_name) if theirs and not has_own_similarity(model) else None
+    return Similarity.named(name, function)
+
+
+def has_own_similarity(model: object) -> bool:
+    """Whether somebody put another similarity than the class's into the object."""
+    return "similarity" in getattr(model, "__dict__", {})

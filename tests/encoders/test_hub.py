@@ -1,0 +1,136 @@
+"""What the hub, or the way to it, does wrong is one line that says what to do."""
+
+import errno
+
+import huggingface_hub
+import pytest
+from toys.hub import BAD, bad_hub, use_hub
+
+from hybridir_mteb.adapters.mteb.load import load_base
+from hybridir_mteb.collections.download import HubFolder, fetch_folder
+from hybridir_mteb.encoders.hub import from_hub, to_hub
+from hybridir_mteb.encoders.load import load_backbone
+from hybridir_mteb.encoders.trained import encoders
+from hybridir_mteb.errors import DataUnavailableError
+from hybridir_mteb.files.remote import BUSY, CONNECT, ENDPOINT, LOGIN, ONLINE, SERVER
+from hybridir_mteb.plugins.specs import Backbone
+from hybridir_mteb.training.recipe import Hub
+from hybridir_mteb.training.sources.hub import read_hub
+
+COMMIT = "0" * 40
+
+
+def push() -> None:
+    to_hub(encoders()[0], "me/encoder", private=True)
+
+
+def pull() -> None:
+    from_hub("hybridir/me5s-hybrid", None)
+
+
+def fetch() -> None:
+    fetch_folder(HubFolder("me/corpus", COMMIT, "de", 1, "corpus", "hybridir data fetch X"))
+
+
+def data() -> None:
+    read_hub(Hub(name="me/set", configurations={"en": "english"}, revision=COMMIT))
+
+
+def backbone() -> None:
+    load_backbone(Backbone("mine", hub_id="me/bert", revision=COMMIT, pooling="mean"))
+
+
+def whole_model() -> None:
+    load_backbone(Backbone("mine", hub_id="me/bert", revision=COMMIT))
+
+
+WAYS = [push, pull, fetch, data, backbone, whole_model]
+REMEDIES = {
+    "401": LOGIN,
+    "403": LOGIN,
+    "404": LOGIN,
+    "429": BUSY,
+    "500": SERVER,
+    "503": SERVER,
+    "circle": ENDPOINT,
+    "portal": ENDPOINT,
+    "compressed": ENDPOINT,
+}
+WITHOUT_SIZE = {"portal", "list", "truncated", "compressed"}
+
+
+def said(way) -> str:
+    with pytest.raises(DataUnavailableError) as caught:
+        way()
+    line = str(caught.value)
+    assert line.isprintable()
+    assert len(line) < 900
+    return line.lower()
+
+
+@pytest.mark.parametrize("fault", BAD)
+@pytest.mark.parametrize("way", WAYS)
+def test_whatever_the_hub_answers_is_one_line_with_the_remedy(way, fault, monkeypatch, capfd):
+    with bad_hub(BAD[fault]) as address:
+        use_hub(address, monkeypatch)
+        line = said(way)
+    expected = REMEDIES.get(fault, CONNECT)
+    if fault in WITHOUT_SIZE and way in {data, backbone, whole_model}:
+        expected = ENDPOINT
+    if (way, fault) == (fetch, "list"):
+        expected = "has the data set been changed"
+    assert expected.lower() in line
+    assert capfd.readouterr().err.count("thrown while requesting") == 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_server_is_one_line_with_the_remedy(way, monkeypatch):
+    with bad_hub(BAD["500"]) as address:
+        pass
+    use_hub(address, monkeypatch)
+    assert CONNECT in said(way)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_hub_that_is_switched_off_is_one_line_with_the_remedy(way):
+    assert ONLINE.lower() in said(way) or CONNECT in said(way)
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_base_that_the_hub_does_not_give_is_one_line(fault, monkeypatch, capfd):
+    with bad_hub(BAD[fault]) as address:
+        use_hub(address, monkeypatch)
+        line = said(lambda: load_base("me/bert"))
+    assert line.startswith("me/bert cannot be loaded: ")
+    if fault in {"401", "404", "429", "503"}:
+        assert f"to have it: {REMEDIES[fault].lower()}" in line
+    assert capfd.readouterr().err.count("thrown while requesting") == 0
+
+
+@pytest.mark.parametrize("way", [push, pull])
+def test_a_name_that_the_hub_cannot_have_is_one_line(way):
+    if way is push:
+        line = said(lambda: to_hub(encoders()[0], "my encoder/of/mine", private=True))
+    else:
+        line = said(lambda: from_hub("hybridir/no--hyphens-hybrid", None))
+    assert "give a name as the hub has them" in line
+
+
+def test_a_full_disk_is_no_matter_of_the_network(monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "/cache/model.safetensors")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", full)
+    line = said(pull)
+    assert "no space left on device: '/cache/model.safetensors'. free space" in line
+    assert CONNECT not in line
+
+
+def test_the_command_prints_one_line(monkeypatch, failure):
+    with bad_hub(BAD["503"]) as address:
+        use_hub(address, monkeypatch)
+        name = encoders()[0].name
+        line = failure("models", "push", name, "--to", "me/encoder")
+    assert line.startswith("error: me/encoder: the upload failed: ")
+    assert line.endswith("Wait until the server is well again\n")
+    assert line.count("\n") == 1

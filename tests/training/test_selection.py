@@ -1,0 +1,49 @@
+"""The best parameters of a run are those that were kept, or the run ends with an error."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from hybridir_mteb.errors import TrainingError
+from hybridir_mteb.training.held_out import HeldOutScores
+from hybridir_mteb.training.selection import BEST, SelectBest
+
+SCORES = HeldOutScores(0.5, 0.5, 0.5, 1.0, 0.5, 0.5)
+
+
+def kept(folder: Path) -> tuple[torch.nn.Linear, SelectBest, torch.Tensor]:
+    """A model that was trained on after its best parameters were kept."""
+    model = torch.nn.Linear(3, 2)
+    select = SelectBest(model, lambda: SCORES, 1, 0, folder, lambda values: None)
+    state = SimpleNamespace(global_step=1, log_history=[], is_world_process_zero=True)
+    select.on_step_end(None, state, SimpleNamespace())
+    best = model.weight.detach().clone()
+    with torch.no_grad():
+        model.weight += 1
+    return model, select, best
+
+
+@pytest.mark.parametrize("version", ["now", "0.1"])
+def test_the_best_parameters_come_back(tmp_path, version):
+    model, select, best = kept(tmp_path)
+    if version == "0.1":
+        (tmp_path / BEST).with_suffix(".json").unlink()
+    select.restore()
+    assert torch.equal(model.weight, best)
+
+
+@pytest.mark.parametrize("damage", ["a bit", "no file", "the record"])
+def test_damaged_parameters_are_not_taken_for_the_best(tmp_path, damage):
+    _, select, _ = kept(tmp_path)
+    file = tmp_path / BEST
+    if damage == "no file":
+        file.unlink()
+    else:
+        file = file.with_suffix(".json") if damage == "the record" else file
+        raw = bytearray(file.read_bytes())
+        raw[-4] ^= 1
+        file.write_bytes(bytes(raw))
+    with pytest.raises(TrainingError, match=r"best parameters .* are lost: .* train again"):
+        select.restore()
