@@ -36,6 +36,7 @@ _TOP = {
     "adapter_model.safetensors",
     "debiaser.safetensors",
     "hybridir.json",
+    "parameters.safetensors",
 }
 # Of a sentence-transformers model: modules in folders such as 1_Pooling or query_0_Transformer.
 _FOLDER = re.compile(r"(?:[a-z]+_)*[0-9]+_[A-Za-z]+|additional_chat_templates")

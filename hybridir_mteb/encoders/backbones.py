@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from hybridir_mteb.encoders.muse.files import SHA256, WEIGHTS
+from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
 from hybridir_mteb.plugins.hookspecs import Register, hookimpl
 from hybridir_mteb.plugins.specs import Backbone
 
@@ -49,7 +51,19 @@ BACKBONES = (
         prompts=E5,
         lora=True,
         max_tokens=160,
+        sha256=FILE_SHA256,
         loader="hybridir_mteb.encoders.pocket.model:load_pocket",
+    ),
+    Backbone(
+        "muse",
+        "google/universal-sentence-encoder-multilingual-3",
+        max_tokens=160,
+        sha256=SHA256[WEIGHTS],
+        loader="hybridir_mteb.encoders.muse.model:load_muse",
+        parameters=68_927_232,
+        layers=2,  # of convolutions, each three times
+        hidden=768,
+        trained=3_386_112,
     ),
     _encoder("me5s", "intfloat/multilingual-e5-small", 118, 12, 384, prompts=E5),
     _encoder("xlmr", "FacebookAI/xlm-roberta-base", 278, 12, 768, pooling="mean"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import torch
+from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers.processors import TemplateProcessing
@@ -17,7 +18,7 @@ from tokenizers.processors import TemplateProcessing
 from hybridir_mteb.encoders.contents import backbone_digest
 from hybridir_mteb.encoders.kinds import refuse_other_files
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
-from hybridir_mteb.encoders.trained import MODEL, StoredEncoder
+from hybridir_mteb.encoders.trained import MODEL, PARAMETERS, StoredEncoder
 from hybridir_mteb.errors import (
     MESSAGE_LIMIT,
     ChecksumError,
@@ -95,15 +96,17 @@ def load_sentence_transformer(
     _check_backbone(encoder)
     revision = trained_from["revision"]
     backbone = backbone_of(trained_from["name"])
-    with from_extra("embedded" if backbone.loader else "train", f"{encoder.name}, an adapter,"):
-        import peft  # noqa: F401 -- before a backbone is fetched for nothing
+    whole = (encoder.path / PARAMETERS).is_file()
+    if not whole:
+        with from_extra("embedded" if backbone.loader else "train", f"{encoder.name}, an adapter,"):
+            import peft  # noqa: F401 -- before a backbone is fetched for nothing
     model = load_backbone(
         backbone,
         weights=trained_from["weights"],
         revision=None if revision == "local" else revision,
         device=device,
     )
-    return merge_adapter(model, encoder.path)
+    return (put_parameters if whole else merge_adapter)(model, encoder.path)
 
 
 def _check_backbone(encoder: StoredEncoder) -> None:
@@ -238,6 +241,23 @@ def prepare_decoder_tokenizer(tokenizer: Any) -> None:
         pair=None,
         special_tokens=special,
     )
+
+
+@_says_place(lambda model, folder: folder)
+def put_parameters(model: SentenceTransformer, folder: Path) -> SentenceTransformer:
+    """Put trained parameters into the backbone that they were trained from.
+
+    Raises:
+        DataUnavailableError: They are those of another network.
+    """
+    found = load_file(folder / PARAMETERS)
+    own = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    if own.keys() != found.keys() or any(own[name].shape != found[name].shape for name in own):
+        raise DataUnavailableError(f"{folder / PARAMETERS}: of another network; train it again")
+    with torch.no_grad():
+        for name, value in own.items():
+            value.copy_(found[name])
+    return model.eval()
 
 
 @_says_place(lambda model, folder: folder)

@@ -8,6 +8,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Transformer
 
 from hybridir_mteb.encoders.encoder import Role
+from hybridir_mteb.encoders.muse.model import Muse
 from hybridir_mteb.ranking.arrays import ScoreFunction, Similarity
 
 # By which of these names encode_document finds its prompt, first come first served.
@@ -30,13 +31,13 @@ def role_prompt(model: SentenceTransformer, role: Role) -> str | None:
 def is_plain(model: SentenceTransformer) -> bool:
     """Whether batches of our own give what the model's own ``encode`` gives.
 
-    So it is for a transformer of sentence-transformers' own class and whatever follows it. Routes,
-    static embeddings and classes of other people are left to the model.
+    So it is for a transformer of sentence-transformers' own class, or our own network, and whatever
+    follows it. Routes, static embeddings and classes of other people are left to the model.
     """
     first: Any = model[0]
     return (
         type(model) is SentenceTransformer
-        and type(first) is Transformer
+        and type(first) in {Transformer, Muse}
         and callable(first.tokenizer)
         and not any(name in vars(model) for name in _ENCODES)
         and not any(getattr(first, name, None) for name in _BY_ROLE)

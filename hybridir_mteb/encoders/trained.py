@@ -1,8 +1,8 @@
 """The store of encoders: one folder for each encoder and fingerprint of its weights.
 
 ``<store>/<name>/<fingerprint>/`` holds ``hybridir.json`` (the record), ``README.md`` (the card), a
-LoRA adapter, a whole sentence-transformers model (``model/``), or the statistics of a debiaser, as
-safetensors only. Imports no torch.
+LoRA adapter, the trained parameters of an embedded backbone, a whole sentence-transformers model
+(``model/``), or the statistics of a debiaser, as safetensors only. Imports no torch.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ OWNER, NAMES = names.OWNER, names.ENCODERS
 NOT_HERE = "not-on-this-machine"  # revision of an encoder's name that has no weights here
 RECORD, CARD, WEIGHTS = contents.RECORD, contents.CARD, contents.WEIGHTS
 MODEL = "model"
+PARAMETERS = "parameters.safetensors"  # that training has changed, of an embedded backbone
 FORMAT = 1
 PACKAGED = paths.DATA / "encoders"
 DESCRIBED = (CARD, RECORD)
@@ -83,7 +84,7 @@ class StoredEncoder:
 
     @property
     def is_adapter(self) -> bool:
-        """Whether only a LoRA adapter or a debiaser is stored."""
+        """Whether only an adapter, trained parameters or a debiaser are stored."""
         return not (self.path / MODEL).is_dir()
 
 

@@ -308,7 +308,9 @@ class Backbone:
         max_tokens: Longest input in training.
         revision: Commit on the hub; None takes the one that MTEB pins for the model.
         loader: Loads the network instead of the hub: ``module:function``, called with ``device``.
+        sha256: Of the weights that the loader loads.
         parameters: Number of parameters, for estimates.
+        trained: How many of them full training changes; 0 for all.
         layers: Transformer layers, for estimates.
         hidden: Size of the hidden states, for estimates.
     """
@@ -325,6 +327,8 @@ class Backbone:
     parameters: int = 0
     layers: int = 0
     hidden: int = 0
+    trained: int = 0
+    sha256: str = ""
 
 
 def pool_of(spec: CollectionSpec, languages: Sequence[str]) -> CollectionSpec:

@@ -290,9 +290,9 @@ def estimate(plan: Plan) -> str:
     if not backbone.parameters:
         return "unknown: the backbone's entry gives no sizes"
     of_weight = 2 if backbone.decoder else 4
-    trained = (
-        LORA_WIDTHS * backbone.hidden * lora.rank * backbone.layers if lora else backbone.parameters
-    )
+    trained = backbone.trained or backbone.parameters
+    if lora:
+        trained = LORA_WIDTHS * backbone.hidden * lora.rank * backbone.layers
     columns = 2 + plan.method.unlabelled
     texts = recipe.mini_batch_size or columns * recipe.batch_size
     of_layer = BYTES_OF_CHECKPOINT if recipe.gradient_checkpointing else BYTES_OF_LAYER

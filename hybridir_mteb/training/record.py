@@ -16,14 +16,14 @@ from sentence_transformers import SentenceTransformer
 from hybridir_mteb.encoders.card import card, machine, versions, write_record
 from hybridir_mteb.encoders.contents import applied_to, digests_of, fingerprint_of
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
-from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
-from hybridir_mteb.encoders.trained import FORMAT, MODEL
+from hybridir_mteb.encoders.trained import FORMAT, MODEL, PARAMETERS
 from hybridir_mteb.errors import from_extra
 from hybridir_mteb.files import write_text
 from hybridir_mteb.paths import with_home
 from hybridir_mteb.training.held_out import HeldOutScores
 from hybridir_mteb.training.leak import leak_record
 from hybridir_mteb.training.plan import Plan, content_hash
+from hybridir_mteb.training.weights import trained_state
 
 with from_extra("train", "training"):
     from peft import get_peft_model_state_dict
@@ -63,6 +63,10 @@ def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome:
     network = network_of(model)
     if plan.lora is not None:
         _write_adapter(folder, network)
+    elif plan.backbone.loader and plan.recipe.weights is None:
+        state = {name: tensor.contiguous() for name, tensor in trained_state(model).items()}
+        save_file(state, folder / PARAMETERS)
+        (folder / PARAMETERS).chmod(0o644)  # safetensors makes it readable by its owner alone
     else:
         with quiet_transformers():
             model.save_pretrained(str(folder / MODEL), create_model_card=False)
@@ -101,7 +105,7 @@ def _write_adapter(folder: Path, network: Any) -> None:
         },
         folder / ADAPTER,
     )
-    (folder / ADAPTER).chmod(0o644)  # safetensors makes it readable by its owner alone
+    (folder / ADAPTER).chmod(0o644)
     config = network.peft_config["default"].to_dict()
     plain = {
         key: sorted(value) if isinstance(value, set) else value for key, value in config.items()
@@ -116,7 +120,7 @@ def backbone_record(plan: Plan) -> dict[str, Any]:
     """Which network the encoder was trained from."""
     recipe, backbone = plan.recipe, plan.backbone
     if backbone.loader and recipe.weights is None:
-        weights, revision = None, FILE_SHA256
+        weights, revision = None, backbone.sha256 or "embedded"
     else:
         weights = recipe.weights
         local = weights is not None and with_home(weights).is_dir()

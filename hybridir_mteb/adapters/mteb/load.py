@@ -80,6 +80,43 @@ def load_pocket_base(
     return SentenceEncoder(model, precision=precision, token_budget=token_budget)
 
 
+def load_backbone_base(
+    model_name: str,
+    revision: str | None = None,
+    device: str | int | None = None,
+    precision: str = "fp32",
+    token_budget: int | None = None,
+    **kwargs: Any,
+) -> SentenceEncoder:
+    """Loader of every other ``hybridir/<backbone>-base``: the backbone as training starts from it.
+
+    Args:
+        model_name: The registered name.
+        revision: Commit on the hub, or the digest of embedded weights.
+        device: Torch device, or MTEB's device number.
+        precision: ``fp32`` or ``bf16``; MTEB keeps the results of each apart.
+        token_budget: Largest batch in tokens, padding included.
+        **kwargs: Refused: an argument that nobody reads would change where results are stored.
+
+    Raises:
+        TypeError: An unknown argument.
+        SettingError: No commit is known, or embedded weights have another digest.
+        DataUnavailableError: The weights cannot be had.
+    """
+    from hybridir_mteb.adapters.mteb.models import SentenceEncoder, torch_device
+    from hybridir_mteb.encoders.load import load_backbone
+
+    _refuse(model_name, kwargs)
+    name = model_name.removeprefix(f"{trained.OWNER}/").removesuffix("-base")
+    backbone = installed_plugins().backbones[name]
+    wanted = None if revision == NOT_HERE else revision
+    if backbone.loader and wanted not in (None, backbone.sha256):
+        raise SettingError(f"{model_name} has only the revision {backbone.sha256}, not {wanted}")
+    commit = None if backbone.loader else wanted or pinned_revision(backbone.hub_id)
+    model = load_backbone(backbone, revision=commit, device=torch_device(device))
+    return SentenceEncoder(model, precision=precision, token_budget=token_budget)
+
+
 def load_encoder(
     model_name: str,
     revision: str | None = None,
