@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hybridir_mteb.encoders.muse import files
@@ -63,7 +63,10 @@ def test_every_text_is_split_as_by_the_engine_of_the_package(tokenizer, engine, 
     assert tokenizer(sample)["input_ids"] == theirs
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=300)
+@example("\x0b")
+@example(" a  b \u3000")
+@example("\u00a0x\u2003")
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_is_split_as_by_the_engine_of_the_package(tokenizer, engine, text):
     assert tokenizer(text)["input_ids"] == [engine._tokenizer.encode(text)]

@@ -30,7 +30,7 @@ class MuseTokenizer:
         self.backend_tokenizer.normalizer = normalizers.Sequence(
             [
                 normalizers.Precompiled(vocabulary.characters),
-                normalizers.Strip(),
+                normalizers.Replace(Regex("^ +| +$"), ""),  # blanks alone, unlike Strip
                 normalizers.Replace(Regex(" {2,}"), " "),
             ]
         )
