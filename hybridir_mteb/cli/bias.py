@@ -10,7 +10,7 @@ import typer
 
 from hybridir_mteb.cli.console import UNBOUNDED, print_table, room, say
 from hybridir_mteb.cli.numbers import integer
-from hybridir_mteb.errors import DataUnavailableError, PluginError, SettingError
+from hybridir_mteb.errors import DataUnavailableError, PluginError, SettingError, quoted
 
 if TYPE_CHECKING:
     from hybridir_mteb.bias.present import Sheet
@@ -129,7 +129,7 @@ def bias(
 def _names(measures: str) -> list[str]:
     found = [name for name in map(str.strip, measures.split(",")) if name]
     if not found:
-        raise SettingError(f"--measures {measures!r} names no measure")
+        raise SettingError(f"--measures {quoted(measures)} names no measure")
     return found
 
 

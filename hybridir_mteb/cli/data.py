@@ -119,7 +119,8 @@ def _fetch_language(name: str, code: str) -> None:
 
 def _check_language(name: str, code: str, spec: CollectionSpec) -> None:
     if code not in spec.languages:
-        raise UnknownNameError(f"{name} has no language {quoted(code)}, only {', '.join(spec.languages)}")
+        known = ", ".join(spec.languages)
+        raise UnknownNameError(f"{name} has no language {quoted(code)}, only {known}")
 
 
 @data_app.command()

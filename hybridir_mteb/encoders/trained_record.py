@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.errors import DataFormatError, quoted
 from hybridir_mteb.files import beside, move_in, replacing
 from hybridir_mteb.plugins.guard import alone
 from hybridir_mteb.plugins.names import OWNER
@@ -62,7 +62,7 @@ def check_record(record: Any, place: object) -> None:
                 raise DataFormatError(f"{place}: the record has no {key!r}")
             value = value[part]
         if not isinstance(value, types) or isinstance(value, bool):
-            raise DataFormatError(f"{place}: the record's {key!r} is {value!r}")
+            raise DataFormatError(f"{place}: the record's {key!r} is {quoted(value)}")
     if _another_base(record):
         raise DataFormatError(f"{place}: the record's 'backbone.name' is not that of its name")
     try:

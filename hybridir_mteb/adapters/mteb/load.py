@@ -24,6 +24,7 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
     one_line,
+    quoted,
     suggest,
 )
 from hybridir_mteb.files.remote import diagnose, quiet
@@ -250,7 +251,8 @@ def check_base(base: str) -> None:
     if base.startswith(f"{trained.OWNER}/"):
         known = [name for name in MODEL_REGISTRY if name.startswith(f"{trained.OWNER}/")]
         raise UnknownNameError(
-            f"no encoder {base!r}{suggest(base, known)} ('hybridir models list --trainable' shows "
+            f"no encoder {quoted(base)}{suggest(base, known)} ('hybridir models list "
+            "--trainable' shows "
             "all)"
         )
 
