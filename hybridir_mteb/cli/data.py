@@ -16,6 +16,7 @@ from hybridir_mteb.errors import (
     UnknownNameError,
     quoted,
 )
+from hybridir_mteb.paths import with_home
 from hybridir_mteb.plugins.guard import alone
 
 if TYPE_CHECKING:
@@ -302,7 +303,7 @@ def export(
     """Write a task as BEIR folders, as TREC topics, qrels and corpus, or as MTEB's JSON lines."""
     from hybridir_mteb.export import export_task
 
-    done = export_task(task, folder, format=format_, subsets=subset, overwrite=overwrite)
+    done = export_task(task, with_home(folder), format=format_, subsets=subset, overwrite=overwrite)
     for one in done.subsets:
         place = done.folder if one.folder == "." else done.folder / one.folder
         counts = f"{one.queries} queries, {one.judgements} judgements, {one.passages} passages"
