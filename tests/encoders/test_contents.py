@@ -112,6 +112,24 @@ def test_what_is_no_file_is_refused_and_not_waited_for(name, kind, of_0_1):
         trained.verify(replace(encoder, record=record))
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("vocab.txt", kind) for kind in ODD),  # one too many
+        *(("adapter_config.json", kind) for kind in (*ODD, "a folder")),
+    ],
+)
+def test_storing_an_encoder_again_mends_what_is_no_file(name, kind):
+    encoder = store()
+    path = encoder.path / name
+    path.unlink(missing_ok=True)
+    {**ODD, "a folder": Path.mkdir}[kind](path)
+    with pytest.raises((DataFormatError, ChecksumError)):
+        trained.verify(encoder)
+    assert store().path == encoder.path
+    trained.verify(trained.get(NAME))
+
+
 @pytest.mark.parametrize("kind", ODD)
 def test_a_backbone_with_what_is_no_file_is_refused(tmp_path, kind):
     (tmp_path / "model").mkdir()
