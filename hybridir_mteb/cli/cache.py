@@ -75,9 +75,7 @@ def _places() -> list[Path]:
 def _with_folders(root: Path, deep: int = 2) -> list[Path]:
     """A folder, those in it, and those in them: an encoder's has a name and a fingerprint."""
     try:
-        within = [
-            path for path in sorted(root.iterdir()) if path.is_dir() and not path.is_symlink()
-        ]
+        found = sorted(root.iterdir())
     except OSError:
         found = []
     within = (path for path in found if path.is_dir() and not path.is_symlink())
