@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.errors import DataFormatError, quoted
 from hybridir_mteb.files import beside, folder_beside, move_in, sha256_of, tie_key
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.files.stamp import Stamp, is_settled, settle, stamp_of
@@ -109,7 +109,7 @@ def tie_hashes(prefix: str, ids: Sequence[str]) -> HashArray:
         digests = b"".join(tie_key(prefix + identifier) for identifier in ids)
     except UnicodeEncodeError as error:
         raise DataFormatError(
-            f"passage id {error.object!r} is not valid Unicode: correct the source"
+            f"passage id {quoted(error.object)} is not valid Unicode: correct the source"
         ) from error
     return np.frombuffer(digests, ">u8").astype(np.uint64)
 
