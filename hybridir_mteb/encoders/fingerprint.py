@@ -72,7 +72,7 @@ def _checksum(flat: torch.Tensor) -> int | None:
     """Of all of a tensor's bytes, where it lies: torch does not count edits of ``data``."""
     try:
         if flat.device.type == "cpu":
-            return zlib.crc32(flat.contiguous().view(torch.uint8).numpy())
+            return zlib.crc32(flat.contiguous().view(torch.uint8).numpy().data)
         whole = _WHOLE.get(flat.element_size(), torch.uint8)
         return int(flat.contiguous().view(whole).sum(dtype=torch.int64))
     except (RuntimeError, NotImplementedError, TypeError):  # a kind that does not show its bytes
