@@ -25,7 +25,10 @@ CARD = "README.md"
 WEIGHTS = "*.safetensors"
 OFFICIAL = paths.DATA / "encoders" / "official.json"
 # Of a backbone's folder, what loading reads: weights, configurations, tokenizers, code.
-_READ = {".safetensors", ".json", ".txt", ".model", ".jinja", ".py", ".spm", ".bpe", ".vocab"}
+_READ = {
+    *(".safetensors", ".bin", ".pt", ".json", ".txt", ".model", ".jinja", ".py", ".spm", ".bpe"),
+    *(".vocab", ".tiktoken"),
+}
 _OF_EVERY = ("format", "name", "fingerprint", "created", "languages", "dimension", "backbone")
 _OF_0_1 = (  # keys of the records of trained and of debiased encoders, which had no seal
     {

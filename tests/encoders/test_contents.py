@@ -259,7 +259,8 @@ def test_a_flipped_bit_in_a_shipped_record_is_seen(tmp_path):
 
 
 def write_backbone(folder: Path) -> Path:
-    for name in ("config.json", "tokenizer.json", "1_Pooling/config.json", "modeling.py"):
+    names = ("config.json", "tokenizer.json", "1_Pooling/config.json", "modeling.py")
+    for name in (*names, "2_Dense/pytorch_model.bin"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("{}")
     save_file({"w": torch.zeros(2, 2)}, folder / "model.safetensors")
@@ -268,7 +269,11 @@ def write_backbone(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["config.json", "tokenizer.json", "1_Pooling/config.json", "model.safetensors"]
+    "name",
+    [
+        *("config.json", "tokenizer.json", "1_Pooling/config.json", "model.safetensors"),
+        "2_Dense/pytorch_model.bin",  # modules of sentence-transformers read it where it is alone
+    ],
 )
 def test_a_backbone_is_known_by_what_loading_reads(tmp_path, name):
     folder = write_backbone(tmp_path / "backbone")

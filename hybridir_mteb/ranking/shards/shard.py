@@ -20,7 +20,7 @@ from hybridir_mteb.files import beside, folder_beside, move_in, sha256_of, tie_k
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.files.stamp import Stamp, is_settled, settle, stamp_of
 from hybridir_mteb.files.temporary import done
-from hybridir_mteb.ranking.arrays import FloatArray, IntArray
+from hybridir_mteb.ranking.arrays import FloatArray, IntArray, are_whole
 
 VECTORS = "vectors.npy"
 IDS = "ids.utf8"
@@ -170,7 +170,12 @@ def sealed(shard: Shard, key: str) -> Shard:
     Args:
         shard: The shard, whose contents have been checked.
         key: Digest of the folder's key.
+
+    Raises:
+        DataFormatError: Its vectors are quantised: 0.1 stored such under the name of a plain run.
     """
+    if are_whole(shard.vectors()):
+        raise DataFormatError(f"shard {shard.folder}: version 0.1 mixed up its precision")
     new = replace(shard, key=key)
     with suppress(OSError):  # a folder that is only read stays as it is
         _write_record(shard.folder, new)
