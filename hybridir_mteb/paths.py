@@ -22,6 +22,8 @@ STORE_LIMIT_VARIABLE = "HYBRIDIR_EMBEDDING_STORE_GB"
 DEFAULT_STORE_LIMIT_GB = 10.0
 SHARD_DIR_VARIABLE = "HYBRIDIR_SHARD_DIR"
 SHARD_DTYPE_VARIABLE = "HYBRIDIR_SHARD_DTYPE"
+SWITCH = dict.fromkeys(("1", "true", "on", "yes"), True)
+SWITCH |= dict.fromkeys(("0", "false", "off", "no"), False)
 SHARD_DTYPES = ("float32", "float16")
 
 
@@ -96,8 +98,15 @@ def embedding_store_dir() -> Path:
 
 
 def embedding_store_enabled() -> bool:
-    """Whether embeddings are kept on disk; ``HYBRIDIR_EMBEDDING_STORE=0`` switches it off."""
-    return os.environ.get(STORE_VARIABLE, "1").lower() not in {"0", "false", "off", "no"}
+    """Whether embeddings are kept on disk; ``HYBRIDIR_EMBEDDING_STORE=0`` switches it off.
+
+    Raises:
+        SettingError: The variable holds neither 0 nor 1, nor a word for them.
+    """
+    raw = os.environ.get(STORE_VARIABLE) or "1"
+    if raw.lower() not in SWITCH:
+        raise SettingError(f"{STORE_VARIABLE}={quoted(raw, 80)}: expected 0 or 1")
+    return SWITCH[raw.lower()]
 
 
 def embedding_store_limit() -> int:

@@ -97,8 +97,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
         choose_measures(self.measures)
         if select_by.startswith(NO_DIRECTION):
             raise SettingError(
-                f"select_by={select_by!r}: neither higher nor lower is better; select by map, "
-                "rank_distance_norm or peer_at_20"
+                f"select_by={quoted(select_by)}: neither higher nor lower is better; select by "
+                "map, rank_distance_norm or peer_at_20"
             )
         self.greater_is_better = select_by not in LOWER_IS_BETTER
         self.primary_metric = f"{name}_{select_by}" if name else select_by
@@ -137,7 +137,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
         reason = refused_for_all(self._judged, [name], embeddings=True).get(name)
         if reason:
             raise SettingError(
-                f"select_by={name!r} cannot be computed on these data: {reason}; select by map"
+                f"select_by={quoted(name)} cannot be computed on these data: {reason}; select by "
+                "map"
             )
 
     def __call__(

@@ -10,10 +10,12 @@ import typer
 
 from hybridir_mteb.cli.console import UNBOUNDED, print_table, room, say
 from hybridir_mteb.cli.numbers import integer
-from hybridir_mteb.errors import DataUnavailableError, PluginError, SettingError
+from hybridir_mteb.errors import DataUnavailableError, PluginError, SettingError, quoted
+from hybridir_mteb.paths import with_home
 
 if TYPE_CHECKING:
     from hybridir_mteb.bias.present import Sheet
+    from hybridir_mteb.collections.readers.trec import LanguageMap
     from hybridir_mteb.measures.evaluate import Choices
     from hybridir_mteb.measures.report import BiasReport
 
@@ -97,6 +99,7 @@ def bias(
     from hybridir_mteb.measures.measure import FAILED
 
     if plot is not None:
+        plot = with_home(plot, "--plot")
         check_suffix(plot)  # before a long evaluation
         check_drawing()
         check_file(plot, "--plot")
@@ -129,7 +132,7 @@ def bias(
 def _names(measures: str) -> list[str]:
     found = [name for name in map(str.strip, measures.split(",")) if name]
     if not found:
-        raise SettingError(f"--measures {measures!r} names no measure")
+        raise SettingError(f"--measures {quoted(measures)} names no measure")
     return found
 
 
@@ -141,12 +144,14 @@ def _report(
     options: Choices,
 ) -> BiasReport:
     from hybridir_mteb import language_bias
-    from hybridir_mteb.collections.readers.trec import read_language_map, read_qrels, read_run
+    from hybridir_mteb.collections.readers.trec import read_qrels, read_run
 
+    run = with_home(run)
+    qrels = None if qrels is None else with_home(qrels)
     if not run.exists():
         raise DataUnavailableError(f"{run}: no such file or folder")
-    documents = None if doc_lang is None else read_language_map(doc_lang).languages
-    queries = None if query_lang is None else read_language_map(query_lang)
+    documents = None if doc_lang is None else _map(doc_lang, "--doc-lang").languages
+    queries = None if query_lang is None else _map(query_lang, "--query-lang")
     if run.is_dir() or run.name.removesuffix(".gz").endswith(".json"):
         return language_bias.of_predictions(
             run,
@@ -172,6 +177,12 @@ def _report(
         items=queries.items,
         **options,
     )
+
+
+def _map(path: Path, option: str) -> LanguageMap:
+    from hybridir_mteb.collections.readers.trec import read_language_map
+
+    return read_language_map(with_home(path, option))
 
 
 def _print(sheet: Sheet) -> None:

@@ -72,12 +72,14 @@ def _places() -> list[Path]:
     return list(dict.fromkeys(places))
 
 
-def _with_folders(root: Path) -> list[Path]:
-    """A folder and those in it."""
+def _with_folders(root: Path, deep: int = 2) -> list[Path]:
+    """A folder, those in it, and those in them: an encoder's has a name and a fingerprint."""
     try:
-        return [root, *(path for path in sorted(root.iterdir()) if path.is_dir())]
+        found = sorted(root.iterdir())
     except OSError:
-        return [root]
+        found = []
+    within = (path for path in found if path.is_dir() and not path.is_symlink())
+    return [root, *(one for path in within if deep for one in _with_folders(path, deep - 1))]
 
 
 def _print_left_behind() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,10 @@ from hybridir_mteb.errors import (
     DataUnavailableError,
     SettingError,
     UnknownNameError,
+    quoted,
 )
+from hybridir_mteb.paths import with_home
+from hybridir_mteb.plugins.guard import alone
 
 if TYPE_CHECKING:
     from hybridir_mteb.collections.download import DataFile
@@ -117,7 +120,8 @@ def _fetch_language(name: str, code: str) -> None:
 
 def _check_language(name: str, code: str, spec: CollectionSpec) -> None:
     if code not in spec.languages:
-        raise UnknownNameError(f"{name} has no language {code!r}, only {', '.join(spec.languages)}")
+        known = ", ".join(spec.languages)
+        raise UnknownNameError(f"{name} has no language {quoted(code)}, only {known}")
 
 
 @data_app.command()
@@ -132,11 +136,12 @@ def verify(
     from hybridir_mteb.installed import installed_plugins
 
     registry = installed_plugins().collections
-    for name in collections or [name for name, _ in registry.items()]:
+    names = collections or [name for name, _ in registry.items()]
+    failed: list[str] = []
+    for name in names:
         spec = registry[name]
         if spec.parallel:
-            _check_files(name, spec.files)
-            _verify_parallel(name, spec)
+            _tell(name, _check_parallel(name, spec), failed)
         elif not spec.task and registry.owner(name) == OWNER:  # its languages are not read twice
             if collections:
                 say(f"{name} is a pool: verify the collection that its languages are of")
@@ -145,13 +150,35 @@ def verify(
                 _check_language(name, code, spec)
             codes = [code for code in spec.languages if not languages or code in languages]
             wanted = {"", *codes}
-            _check_files(name, [file for file in spec.files if file.language in wanted])
-            for code in codes:
-                _verify_streamed(name, code, spec)
+            files = [file for file in spec.files if file.language in wanted]
+            if _tell(name, _check_files(name, files), failed):
+                for code in codes:
+                    _tell(f"{name} {code}", _check_streamed(name, code, spec), failed)
+    for line in failed[:-1]:
+        say(line, label="problem:", style="bold red")
+    if failed:
+        raise DataFormatError(failed[-1])
 
 
-def _check_files(name: str, files: Sequence[DataFile]) -> None:
-    """Whether all are here, with the pinned sha256.
+def _tell(what: str, lines: Iterator[str], failed: list[str]) -> bool:
+    """Print what was found; what fails stops nothing else.
+
+    Args:
+        what: Name of the collection, and the language if it is one.
+        lines: What was found.
+        failed: Gets a line about what failed.
+    """
+    found: list[str] = []
+    before = len(failed)
+    with alone(what, failed.append):
+        found += lines
+    for line in found:  # not in there: a closed output is no fault of the collection
+        say(line)
+    return len(failed) == before
+
+
+def _check_files(name: str, files: Sequence[DataFile]) -> Iterator[str]:
+    """Whether all are here, with the pinned sha256; nothing is said of those that are.
 
     Raises:
         DataUnavailableError: One is not; the message says how to get it.
@@ -162,20 +189,22 @@ def _check_files(name: str, files: Sequence[DataFile]) -> None:
     if missing:
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
         raise DataUnavailableError(
-            f"{name}: {', '.join(missing[:SHOWN])}{more} missing or with a wrong checksum; run: "
+            f"{', '.join(missing[:SHOWN])}{more} missing or with a wrong checksum; run: "
             f"hybridir data fetch {name}"
         )
+    yield from ()
 
 
-def _verify_parallel(name: str, spec: CollectionSpec) -> None:
+def _check_parallel(name: str, spec: CollectionSpec) -> Iterator[str]:
+    yield from _check_files(name, spec.files)
     collection = spec.load(spec.languages)
     collection.check_answered()
     for code in collection.languages:
         part = collection.part(code)
-        say(f"{name} {code}: {len(part.queries)} queries, {len(part.passages)} passages")
+        yield f"{name} {code}: {len(part.queries)} queries, {len(part.passages)} passages"
 
 
-def _verify_streamed(name: str, code: str, spec: CollectionSpec) -> None:
+def _check_streamed(name: str, code: str, spec: CollectionSpec) -> Iterator[str]:
     from hybridir_mteb.collections.download import locate_folder
     from hybridir_mteb.collections.readers.verify import read_through
 
@@ -183,19 +212,19 @@ def _verify_streamed(name: str, code: str, spec: CollectionSpec) -> None:
     folder = spec.corpora.get(code)
     if folder is not None and locate_folder(folder) is None:
         judgements = sum(map(len, part.qrels.values()))
-        say(
+        yield (
             f"{name} {code}: {len(part.queries)} queries, {judgements} judgements; its passages "
             "are not here"
         )
         return
     found = read_through(part)
-    say(f"{name} {code}: {found}")
+    yield f"{name} {code}: {found}"
     if found.missing:
-        say(f"{name} {code}: {found.missing} judgements are of passages that are not here")
+        yield f"{name} {code}: {found.missing} judgements are of passages that are not here"
     if found.duplicates:
         raise DataFormatError(
-            f"{name} {code}: {found.duplicates} passages have an id that occurs before, the first "
-            f"is {found.duplicate!r}; fetch or copy the files again"
+            f"{found.duplicates} passages have an id that occurs before, the first is "
+            f"{quoted(found.duplicate, 80)}; fetch or copy the files again"
         )
 
 
@@ -274,7 +303,7 @@ def export(
     """Write a task as BEIR folders, as TREC topics, qrels and corpus, or as MTEB's JSON lines."""
     from hybridir_mteb.export import export_task
 
-    done = export_task(task, folder, format=format_, subsets=subset, overwrite=overwrite)
+    done = export_task(task, with_home(folder), format=format_, subsets=subset, overwrite=overwrite)
     for one in done.subsets:
         place = done.folder if one.folder == "." else done.folder / one.folder
         counts = f"{one.queries} queries, {one.judgements} judgements, {one.passages} passages"

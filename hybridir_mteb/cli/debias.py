@@ -9,7 +9,7 @@ import typer
 
 from hybridir_mteb.cli.console import print_table, rows_of, say
 from hybridir_mteb.cli.numbers import integer
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, quoted
 
 debias_app = typer.Typer(help="Training-free debiasing of any encoder.", no_args_is_help=True)
 
@@ -19,7 +19,7 @@ def _pairs(values: list[str], option: str, example: str) -> dict[str, str]:
     for pair in values:
         name, sign, value = pair.partition("=")
         if not (name and sign and value):
-            raise SettingError(f"{option} {pair!r}: expected {example}")
+            raise SettingError(f"{option} {quoted(pair)}: expected {example}")
         if name in found:
             raise SettingError(f"{option} gives {name} twice: {found[name]} and {value}")
         found[name] = value
@@ -67,7 +67,7 @@ def fit(
 
     codes = [code for code in map(str.strip, (languages or "").split(",")) if code]
     if languages is not None and not codes:
-        raise SettingError(f"--languages {languages!r} names no language: expected de,en")
+        raise SettingError(f"--languages {quoted(languages)} names no language: expected de,en")
     files = {c: Path(f) for c, f in _pairs(text or [], "--text", "CODE=FILE").items()}
     chosen = file_text(files, codes, lines) if files else ntrex_text(codes, lines)
     options = _pairs(option or [], "--option", "NAME=VALUE, such as k=2")

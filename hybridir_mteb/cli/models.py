@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hybridir_mteb.cli.console import print_table, rows_of, say, say_text
+from hybridir_mteb.paths import with_home
 
 models_app = typer.Typer(
     help="Encoders: those of plugins and those trained here.", no_args_is_help=True
@@ -65,7 +66,7 @@ def export(
     from hybridir_mteb.encoders.trained import export as write
     from hybridir_mteb.encoders.trained import get
 
-    say(str(write(get(name, revision), target)), wrap=True)
+    say(str(write(get(name, revision), with_home(target))), wrap=True)
 
 
 @models_app.command("import")
@@ -78,7 +79,7 @@ def import_(
     """Take an encoder into the store, its weights checked against their fingerprint."""
     from hybridir_mteb.encoders.trained import import_encoder
 
-    encoder = import_encoder(source, over_shipped=over_shipped)
+    encoder = import_encoder(with_home(source), over_shipped=over_shipped)
     say(f"{encoder.name} {encoder.fingerprint}", wrap=True)
 
 

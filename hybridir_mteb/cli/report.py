@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hybridir_mteb.cli.console import print_table
+from hybridir_mteb.paths import with_home
 
 
 def report(
@@ -34,6 +35,7 @@ def report(
         summarise_ndcg,
     )
 
+    folder = with_home(folder)
     if show_bias:
         title = "Language bias in the multilingual setting, means over query languages"
         print_table(title, BIAS_COLUMNS, (r.bias_cells() for r in summarise(folder, collection)))

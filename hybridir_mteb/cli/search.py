@@ -9,6 +9,7 @@ import typer
 
 from hybridir_mteb.cli.console import print_table, say
 from hybridir_mteb.cli.numbers import integer
+from hybridir_mteb.paths import with_home
 
 MEASURES = ("ndcg_at_10", "recall_at_100", "mrr_at_10", "map")
 
@@ -46,6 +47,7 @@ def search(
     from hybridir_mteb.adapters.mteb.run import RunOptions
     from hybridir_mteb.adapters.mteb.run import search as search_task
 
+    output = with_home(output, "--output")
     options: RunOptions = {
         "subsets": subset or (),
         "depth": depth,

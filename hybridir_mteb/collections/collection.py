@@ -147,7 +147,9 @@ class ParallelCollection:
         object.__setattr__(self, "parts", MappingProxyType(dict(self.parts)))
         for code, part in self.parts.items():
             if code != part.language:
-                raise DataFormatError(f"{self.name}: part {code!r} holds language {part.language}")
+                raise DataFormatError(
+                    f"{self.name}: part {quoted(code)} holds language {part.language}"
+                )
 
     def check_answered(self) -> None:
         """Check that each query has a relevant passage; for collections that are loaded whole.

@@ -243,21 +243,21 @@ def check_name(name: str, taken: Taken) -> None:
     """
     if not NAME.fullmatch(name):
         raise SettingError(
-            f"name {name!r}: use letters, digits, _, . and -, a letter first: it becomes the "
+            f"name {quoted(name)}: use letters, digits, _, . and -, a letter first: it becomes the "
             "task's name and part of file names"
         )
     owner = taken(name)
     if owner not in {None, OWNER}:
-        raise SettingError(f"name {name!r} is taken: {owner} has it; choose another name")
-    alike = [p.stem for p in record_files() if p.stem.lower() == name.lower() and p.stem != name]
-    if alike:
-        raise SettingError(f"name {name!r}: {alike[0]!r} was added before; choose another name")
+        raise SettingError(f"name {quoted(name)} is taken: {owner} has it; choose another name")
+    others = (p.stem for p in record_files() if p.stem != name)
+    if alike := next((stem for stem in others if stem.lower() == name.lower()), ""):
+        raise SettingError(f"name {quoted(name)}: {quoted(alike)} was added before; take another")
 
 
 def _check_licence(licence: str, licences: Collection[str]) -> None:
     if licence not in licences and "://" not in licence:
         raise SettingError(
-            f"licence {licence!r} is not known to MTEB: give a URL or one of {', '.join(licences)}"
+            f"licence {quoted(licence)} is not known to MTEB: give a URL, or {', '.join(licences)}"
         )
 
 
@@ -265,14 +265,14 @@ def _check(folder: Path, found: PartSummary, allow_missing: bool) -> None:
     if found.duplicates:
         raise DataFormatError(
             f"{folder}: {found.duplicates} of {found.passages} passages have an id that occurs "
-            f"before, the first is {found.duplicate!r}; ids must be unique: remove or rename them"
+            f"before, the first is {quoted(found.duplicate)}; ids are unique: remove or rename one"
         )
     if found.missing_example and not allow_missing:
         query, passage = found.missing_example
         raise DataFormatError(
             f"{folder}: {found.missing} of {found.judgements} judgements are of passages that are "
             f"not in the corpus ({found.missing_relevant} of them relevant), the first is "
-            f"passage {passage!r} of query {query!r}; add the passages, or accept with "
+            f"passage {quoted(passage)} of query {quoted(query)}; add the passages, or accept with "
             "--allow-missing that nothing can find them"
         )
 
@@ -375,14 +375,14 @@ def read_record(path: Path) -> AddedFolder | AddedPool:
     try:
         content = sealed.read_record(path, KEPT)
         if content["format"] != FORMAT:
-            raise DataFormatError(f"format {content['format']!r} is of another version of hybridir")
+            raise DataFormatError(f"format {quoted(content['format'])} is of another release")
         kind = {"folder": AddedFolder, "pool": AddedPool}[content["kind"]]
         record: AddedFolder | AddedPool = TypeAdapter(kind).validate_python(content["collection"])
     except (ValueError, KeyError, TypeError) as error:
         reason = str(error) if isinstance(error, DataFormatError) else "damaged"
         raise DataFormatError(f"not a collection that was added: {reason}") from error
     if record.name != path.stem or not NAME.fullmatch(record.name):
-        raise DataFormatError(f"the file holds {record.name!r}: it was renamed")
+        raise DataFormatError(f"the file holds {quoted(record.name)}: it was renamed")
     if isinstance(record, AddedFolder) and record.revision != joint_digest(record.files.items()):
         raise DataFormatError("not a collection that was added: its revision is not of its files")
     return record

@@ -26,7 +26,7 @@ def chosen_options(debiaser: Debiaser, given: Mapping[str, OptionValue]) -> dict
     for name, value in given.items():
         if name not in options:
             raise SettingError(
-                f"debiaser {debiaser.name} has no option {name!r}{suggest(name, options)} "
+                f"debiaser {debiaser.name} has no option {quoted(name)}{suggest(name, options)} "
                 f"(it has {', '.join(sorted(options)) or 'none'})"
             )
         options[name] = _like(options[name], value, f"option {name} of {debiaser.name}")
@@ -81,7 +81,7 @@ def fit(
     dimension = next(iter(embeddings[ROLES[0]].values())).shape[1]
     for role in ROLES:
         for code in languages:
-            check_embeddings(embeddings[role][code], f"{role} text in {code!r}", dimension)
+            check_embeddings(embeddings[role][code], f"{role} text in {quoted(code)}", dimension)
     exact = {
         role: {code: np.asarray(embeddings[role][code], np.float64) for code in languages}
         for role in ROLES
@@ -113,7 +113,7 @@ def _statistics(debiaser: Debiaser, data: DebiasData, role: str) -> Tensors:
         real = isinstance(array, np.ndarray) and array.dtype.kind in REAL
         if not isinstance(name, str) or not name or not real:
             raise PluginError(
-                f"debiaser {debiaser.name}: fit returned {name!r} of type "
+                f"debiaser {debiaser.name}: fit returned {quoted(name)} of type "
                 f"{getattr(array, 'dtype', type(array).__name__)}, expected names and NumPy arrays "
                 "of real numbers"
             )

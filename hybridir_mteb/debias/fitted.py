@@ -124,7 +124,7 @@ class FittedDebiaser:
     def apply(self, vectors: FloatArray, numbers: IntArray, role: str) -> FloatMatrix:
         """Like a call, with (n,) language numbers."""
         if role not in ROLES:
-            raise SettingError(f"role {role!r}: expected one of {', '.join(ROLES)}")
+            raise SettingError(f"role {quoted(role)}: expected one of {', '.join(ROLES)}")
         check_embeddings(vectors, f"{role} text", self.dimension)
         if role not in self.debiaser.roles:
             return np.asarray(vectors, np.float32)

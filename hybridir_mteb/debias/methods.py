@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hybridir_mteb.errors import SettingError, from_extra
+from hybridir_mteb.errors import SettingError, from_extra, quoted
 from hybridir_mteb.plugins.hookspecs import Register, hookimpl
 from hybridir_mteb.plugins.specs import DebiasData, Debiaser, Tensors
 from hybridir_mteb.ranking.arrays import FloatArray, IntArray
@@ -38,8 +38,8 @@ def fit_lir(data: DebiasData, role: str) -> Tensors:
     k, most = data.options["k"], min(min(matrix.shape) for matrix in found)
     if not isinstance(k, int) or not 1 <= k <= most:
         raise SettingError(
-            f"lir: k={k!r}: expected a whole number from 1 to {most}, the smaller of texts and "
-            "dimensions"
+            f"lir: k={quoted(k)}: expected a whole number from 1 to {most}, the smaller of texts "
+            "and dimensions"
         )
     matrices = [*found, np.concatenate(found)]
     return {"components": np.stack([_right_singular(matrix, k) for matrix in matrices])}
@@ -74,7 +74,7 @@ def fit_shift(data: DebiasData, role: str) -> Tensors:
     source, of_role = data.options["source"], data.embeddings[role]
     if source not in data.languages:
         raise SettingError(
-            f"shift: source={source!r} is not among the languages of the text "
+            f"shift: source={quoted(source)} is not among the languages of the text "
             f"({', '.join(data.languages)}): add text in it, or choose another with --option "
             "source=CODE"
         )

@@ -14,7 +14,7 @@ from hybridir_mteb.debias.detect import check_code
 from hybridir_mteb.debias.fitted import FittedDebiaser, Languages, read_fitted
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.kinds import refuse_other_kinds
-from hybridir_mteb.errors import DataFormatError, SettingError
+from hybridir_mteb.errors import DataFormatError, SettingError, quoted
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.paths import with_home
 
@@ -117,7 +117,9 @@ class DebiasedSentenceTransformer:
     ) -> Any:
         for name, usual in (("output_value", "sentence_embedding"), ("precision", "float32")):
             if kwargs.get(name, usual) not in {None if name == "precision" else usual, usual}:
-                raise SettingError(f"{name}={kwargs[name]!r} cannot be debiased, only {usual!r}")
+                raise SettingError(
+                    f"{name}={quoted(kwargs[name])} cannot be debiased, only {usual!r}"
+                )
         as_tensor = kwargs.pop("convert_to_tensor", False)
         as_array = kwargs.pop("convert_to_numpy", True)
         normalise = kwargs.pop("normalize_embeddings", False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hybridir_mteb.debias.detect import check_code, macrolanguage
-from hybridir_mteb.errors import DataFormatError, LeakError, SettingError
+from hybridir_mteb.errors import DataFormatError, LeakError, SettingError, quoted
 from hybridir_mteb.ranking.given import check_text as check_string
 from hybridir_mteb.training.held_out import split_documents
 from hybridir_mteb.training.leak import SHOWN, EvaluationTexts, Leak, check_leaks, evaluation_texts
@@ -92,14 +92,15 @@ def make_text(
         other = given.setdefault(macrolanguage(code), code)
         if other != code:
             raise SettingError(
-                f"{other!r} and {code!r} are one language here, {macrolanguage(code)!r}: a short "
-                "text does not tell them apart; put their texts together, or leave one out"
+                f"{quoted(other, 80)} and {quoted(code, 80)} are one language here, "
+                f"{quoted(macrolanguage(code), 80)}: a short text does not tell them apart; put "
+                "their texts together, or leave one out"
             )
         for at, one in enumerate(texts):
-            check_string(one, f"{source}: text {at} in {code!r}")
+            check_string(one, f"{source}: text {at} in {quoted(code)}")
         if len(texts) < FEWEST:
             raise SettingError(
-                f"{source}: {len(texts)} texts in {code!r}, at least {FEWEST} are needed"
+                f"{source}: {len(texts)} texts in {quoted(code)}, at least {FEWEST} are needed"
             )
     found = {own: tuple(lines[given[own]]) for own in sorted(given)}
     where = {own: tuple(places[given[own]]) for own in sorted(given)} if places else {}

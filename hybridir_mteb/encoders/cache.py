@@ -25,6 +25,7 @@ from filelock import FileLock
 
 from hybridir_mteb.errors import DataFormatError, plain_logger
 from hybridir_mteb.files.json_text import parse_json
+from hybridir_mteb.ranking.arrays import are_whole
 
 logger = plain_logger(__name__)
 
@@ -122,11 +123,14 @@ class EmbeddingStore:
         folder: The store; made if missing.
         namespace: Whose embeddings.
         limit_bytes: Largest size of the whole store.
+        width: Of the embeddings; None if it is not known.
     """
 
-    def __init__(self, folder: Path, namespace: Namespace, limit_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, namespace: Namespace, limit_bytes: int, width: int | None = None
+    ) -> None:
         self.path = folder / namespace.file_name
-        self._namespace, self._limit = namespace, limit_bytes
+        self._namespace, self._limit, self._width = namespace, limit_bytes, width
         self._seed = zlib.crc32(namespace.identity.encode())
         self._no_writing = self._no_reading = False
         try:
@@ -147,9 +151,7 @@ class EmbeddingStore:
             with self._lock(), self._connect() as connection:
                 seeds = self._seeds(connection)
                 for key, vector, checksum in self._rows(connection, keys):
-                    if isinstance(vector, bytes) and checksum in {
-                        zlib.crc32(key + vector, seed) for seed in seeds
-                    }:
+                    if isinstance(vector, bytes) and self._is_sound(key, vector, checksum, seeds):
                         found[key] = np.frombuffer(vector, "<f4")
                     else:
                         damaged += 1
@@ -160,6 +162,19 @@ class EmbeddingStore:
         if damaged:
             logger.warning("%s: %d damaged embeddings are encoded again", self.path, damaged)
         return found
+
+    def _is_sound(self, key: bytes, vector: bytes, checksum: int, seeds: set[int]) -> bool:
+        """Whether a row is as it was written, and of this namespace.
+
+        Version 0.1 stored quantised and truncated vectors under the name of a plain run: whole
+        numbers, or of another width.
+        """
+        if checksum == zlib.crc32(key + vector, self._seed):
+            return True
+        if 0 not in seeds or checksum != zlib.crc32(key + vector):
+            return False
+        found = np.frombuffer(vector, "<f4")
+        return self._width in {None, len(found)} and not are_whole(found)
 
     @staticmethod
     def _rows(

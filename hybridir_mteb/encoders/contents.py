@@ -25,7 +25,10 @@ CARD = "README.md"
 WEIGHTS = "*.safetensors"
 OFFICIAL = paths.DATA / "encoders" / "official.json"
 # Of a backbone's folder, what loading reads: weights, configurations, tokenizers, code.
-_READ = {".safetensors", ".json", ".txt", ".model", ".jinja", ".py", ".spm", ".bpe", ".vocab"}
+_READ = {
+    *(".safetensors", ".bin", ".pt", ".json", ".txt", ".model", ".jinja", ".py", ".spm", ".bpe"),
+    *(".vocab", ".tiktoken"),
+}
 _OF_EVERY = ("format", "name", "fingerprint", "created", "languages", "dimension", "backbone")
 _OF_0_1 = (  # keys of the records of trained and of debiased encoders, which had no seal
     {
@@ -41,7 +44,7 @@ _OF_0_1 = (  # keys of the records of trained and of debiased encoders, which ha
 
 def digests_of(folder: Path) -> dict[str, str]:
     """Sha256 of every file of an encoder's folder but the two that describe it."""
-    found = _named(folder, (path for path in folder.rglob("*") if path.is_file()))
+    found = _named(folder, folder.rglob("*"))
     return {name: digest for name, digest in found.items() if name not in {RECORD, CARD}}
 
 
@@ -164,15 +167,28 @@ def backbone_digest(folder: Path) -> str:
     Args:
         folder: Of a network, or of a sentence-transformers model.
     """
-    read = (path for path in folder.rglob("*") if path.suffix in _READ and path.is_file())
+    found = ((path, path.is_symlink() and path.is_dir()) for path in folder.rglob("*"))
+    read = (path for path, is_linked in found if path.suffix in _READ or is_linked)
     return fingerprint_of(_named(folder, read), "")
 
 
-def _named(folder: Path, files: Iterable[Path]) -> dict[str, str]:
-    """Name within the folder -> sha256; hidden files, which others may be writing, are not read."""
-    named = {path.relative_to(folder): path for path in sorted(files)}
-    return {
-        name.as_posix(): sha256_of(path)
-        for name, path in named.items()
-        if not any(part.startswith(".") for part in name.parts)
-    }
+def _named(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
+    """Name within the folder -> sha256; hidden files, which others may be writing, are not read.
+
+    Raises:
+        DataFormatError: A pipe or a device, for which loading would wait; or a link to a folder.
+    """
+    named = {}
+    for path in sorted(paths):
+        within = path.relative_to(folder)
+        if any(part.startswith(".") for part in within.parts):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            continue
+        if not path.is_file():
+            raise DataFormatError(
+                f"{path}: a link to a folder or to nothing, a pipe or a device; remove it, or copy "
+                "here what it stands for"
+            )
+        named[within.as_posix()] = sha256_of(path)
+    return named

@@ -82,6 +82,7 @@ class TextEncoder(ABC):
         stamp: Cheap digest of the weights.
         label: Shown beside progress bars.
         keep: Whether embeddings stay in memory and in the store.
+        width: Of the embeddings, if it is known before anything is encoded.
     """
 
     name: str
@@ -90,6 +91,7 @@ class TextEncoder(ABC):
     stamp: str
     label: str
     keep: bool = True
+    width: int | None = None
 
     @property
     @abstractmethod
@@ -156,4 +158,5 @@ class TextEncoder(ABC):
         if namespace is None:
             logger.info("%s has no fingerprint: its embeddings stay in memory only", self.name)
             return None
-        return EmbeddingStore(paths.embedding_store_dir(), namespace, paths.embedding_store_limit())
+        folder, limit = paths.embedding_store_dir(), paths.embedding_store_limit()
+        return EmbeddingStore(folder, namespace, limit, self.width)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from hybridir_mteb.encoders.values import NOT_IN_CONFIG, UnseenError, Values, fe
 logger = logging.getLogger(__name__)
 
 SAMPLES = 16
+_WHOLE = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # as large as a float
 
 
 def module_fingerprint(module: torch.nn.Module) -> str | None:
@@ -50,20 +52,31 @@ def module_fingerprint(module: torch.nn.Module) -> str | None:
 
 
 def weights_stamp(module: torch.nn.Module) -> str:
-    """Cheap digest that changes when a model is trained, merged or set otherwise in place.
+    """Digest that changes when a model is trained, merged, edited or set otherwise in place.
 
-    A few numbers of every parameter and buffer, how often torch counted a change, and all other
-    state: milliseconds, for use before each evaluation within one process. Not a fingerprint: an
-    edit of a single weight past torch's count may go unseen.
+    Of every parameter and buffer a checksum, a few numbers, and how often torch counted a change;
+    and all other state. A fraction of a second for usual sizes, for use before each evaluation
+    within one process. Not a fingerprint.
     """
     digest = hashlib.blake2b(json.dumps(cheap_state(module)).encode(), digest_size=16)
     for tensor in (*module.parameters(), *module.buffers()):
         flat = tensor.detach().reshape(-1)
         step = max(1, len(flat) // SAMPLES)
         count = None if tensor.is_inference() else tensor._version
-        digest.update(f"{count}:{tensor.dtype}".encode())
+        digest.update(f"{count}:{tensor.dtype}:{_checksum(flat)}".encode())
         digest.update(flat[::step].float().cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _checksum(flat: torch.Tensor) -> int | None:
+    """Of all of a tensor's bytes, where it lies: torch does not count edits of ``data``."""
+    try:
+        if flat.device.type == "cpu":
+            return zlib.crc32(flat.contiguous().view(torch.uint8).numpy().data)
+        whole = _WHOLE.get(flat.element_size(), torch.uint8)
+        return int(flat.contiguous().view(whole).sum(dtype=torch.int64))
+    except (RuntimeError, NotImplementedError, TypeError):  # a kind that does not show its bytes
+        return None
 
 
 def _tokenizer_settings(module: torch.nn.Module) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import logging
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -74,7 +75,7 @@ def module_state(module: torch.nn.Module) -> list[Any]:
 
 
 def cheap_state(module: torch.nn.Module) -> list[Any]:
-    """All attributes and hooks, and what of a tokenizer is read quickly, as JSON.
+    """All classes, attributes and hooks, and a checksum of each tokenizer, as JSON.
 
     What cannot be read is told by the object's number: within one process that is enough.
     """
@@ -83,17 +84,17 @@ def cheap_state(module: torch.nn.Module) -> list[Any]:
         kept = plain_attributes(part)
         for key in (_OF_NETWORKS | _OF_MODULES | _OF_MODELS) & kept.keys():
             del kept[key]
-        found.append([name, {key: _or_number(values, value) for key, value in kept.items()}])
+        told = {key: _or_number(values, value) for key, value in kept.items()}
+        found.append([name, type(part).__qualname__, id(type(part)), told])
         config = getattr(part, "config", None)
         found.append([_or_number(values, config), getattr(config, "_attn_implementation", None)])
     for name, tokenizer in _each_tokenizer(module):
         own = {side: getattr(tokenizer, side, None) for side in (*_SIDES, "model_max_length")}
         backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
-        parts = ("normalizer", "pre_tokenizer", "post_processor", "truncation", "padding")
-        shown = [str(getattr(backend, part, None)) for part in (*parts[:3],)]
-        if backend is tokenizer:
-            shown += [str(getattr(backend, part, None)) for part in parts[3:]]
-        found.append([name, own, shown, id(tokenizer)])
+        whole = backend.to_str() if hasattr(backend, "to_str") else ""
+        if backend is not tokenizer:  # every call sets what stands before
+            whole = whole[whole.find('"added_tokens"') :]
+        found.append([name, own, zlib.crc32(whole.encode()), id(tokenizer)])
     foreign = [[name, id(item)] for name, item in _foreign(module)]
     return [*found, foreign, [_or_number(values, hook) for hook in _global_hooks()]]
 

@@ -115,7 +115,7 @@ def read_encoder(folder: Path, place: str = "store") -> StoredEncoder:
         if isinstance(error, HybridIRError):
             raise DataFormatError(f"{error}: {remedy}") from error
         raise DataFormatError(
-            f"{path}: not a record of a training run: {error!r}: {remedy}"
+            f"{path}: not a record of a training run: {quoted(error)}: {remedy}"
         ) from error
     if version != FORMAT:
         raise DataFormatError(

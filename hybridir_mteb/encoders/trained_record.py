@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.errors import DataFormatError, quoted
 from hybridir_mteb.files import beside, move_in, replacing
 from hybridir_mteb.plugins.guard import alone
 from hybridir_mteb.plugins.names import OWNER
@@ -62,7 +62,7 @@ def check_record(record: Any, place: object) -> None:
                 raise DataFormatError(f"{place}: the record has no {key!r}")
             value = value[part]
         if not isinstance(value, types) or isinstance(value, bool):
-            raise DataFormatError(f"{place}: the record's {key!r} is {value!r}")
+            raise DataFormatError(f"{place}: the record's {key!r} is {quoted(value)}")
     if _another_base(record):
         raise DataFormatError(f"{place}: the record's 'backbone.name' is not that of its name")
     try:
@@ -126,11 +126,14 @@ def take_place(
     ours = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
     for path in sorted(ours, key=lambda path: (path.as_posix() in described_by, path)):
         if not keep or path.as_posix() in described_by:
+            if (target / path).is_dir() and not (target / path).is_symlink():
+                shutil.rmtree(target / path)  # no file can take its place
             with replacing(target / path) as temporary:
                 (folder / path).rename(temporary)
     for path in () if keep else list(target.rglob("*")):
         hidden = path.name.startswith(".")  # another process may be writing it
-        if path.is_file() and not hidden and path.relative_to(target) not in ours:
+        other = path.is_symlink() or not path.is_dir()
+        if other and not hidden and path.relative_to(target) not in ours:
             path.unlink(missing_ok=True)  # would count among the files
 
 

@@ -48,11 +48,12 @@ class Registry(Generic[Item]):
         if name in self._items:
             if self._owner[name] == plugin:
                 raise PluginCollisionError(
-                    f"{self.kind} {name!r} is registered twice by {plugin!r}; the first stays"
+                    f"{self.kind} {quoted(name)} is registered twice by {quoted(plugin)}; the "
+                    "first stays"
                 )
             raise PluginCollisionError(
-                f"{self.kind} {name!r} is registered by both {self._owner[name]!r} and {plugin!r}; "
-                "uninstall one of them, or rename the item in one of them"
+                f"{self.kind} {quoted(name)} is registered by both {quoted(self._owner[name])} "
+                f"and {quoted(plugin)}; uninstall one of them, or rename the item in one of them"
             )
         self._items[name] = item
         self._owner[name] = plugin

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridir_mteb.errors import PluginError, UnknownNameError
+from hybridir_mteb.errors import PluginError, UnknownNameError, quoted
 from hybridir_mteb.plugins.settings import (
     DEFAULT_SUBSET,
     Context,
@@ -279,12 +279,12 @@ class Debiaser:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _DEBIASER_NAME.fullmatch(self.name):
             raise PluginError(
-                f"debiaser {self.name!r}: the name must be of lower-case letters, digits, _ and -, "
-                "a letter first: it becomes part of encoders' names"
+                f"debiaser {quoted(self.name)}: the name must be of lower-case letters, digits, _ "
+                "and -, a letter first: it becomes part of encoders' names"
             )
         if not self.roles or not set(self.roles) <= set(ROLES):
             raise PluginError(
-                f"debiaser {self.name}: roles {self.roles!r}: expected one or both of "
+                f"debiaser {self.name}: roles {quoted(self.roles)}: expected one or both of "
                 f"{', '.join(ROLES)} in a set"
             )
         object.__setattr__(self, "roles", frozenset(self.roles))
@@ -395,6 +395,6 @@ class Measure:
     def __post_init__(self) -> None:
         if self.name in RESERVED or not _MEASURE_NAME.fullmatch(self.name):
             raise ValueError(
-                f"measure name {self.name!r}: use lower-case letters, digits and underscores, and "
-                f"none of {', '.join(sorted(RESERVED))}"
+                f"measure name {quoted(self.name)}: use lower-case letters, digits and "
+                f"underscores, and none of {', '.join(sorted(RESERVED))}"
             )

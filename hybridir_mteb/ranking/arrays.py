@@ -113,6 +113,11 @@ class Relevance(QueryRows):
         return cls(indptr, np.array(flat, np.int64))
 
 
+def are_whole(vectors: FloatArray) -> bool:
+    """Whether no number has a fraction, as of quantised embeddings."""
+    return bool((vectors == np.rint(vectors)).all())
+
+
 def distinct(values: Iterable[Hashable]) -> tuple[IntArray, IntArray]:
     """Each value once: equal texts or vectors share a row, so they score equally to the bit.
 

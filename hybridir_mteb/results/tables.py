@@ -193,7 +193,7 @@ def summarise_ndcg(
     """
     if benchmark is not None and benchmark not in BENCHMARKS:
         raise UnknownNameError(
-            f"no benchmark {benchmark!r} in this table; there are {', '.join(BENCHMARKS)}"
+            f"no benchmark {quoted(benchmark)} in this table; there are {', '.join(BENCHMARKS)}"
             f"{suggest(benchmark, BENCHMARKS)}"
         )
     found: dict[Path, dict[str, Scores]] = defaultdict(dict)

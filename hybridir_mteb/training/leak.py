@@ -18,7 +18,7 @@ from hybridir_mteb import paths
 from hybridir_mteb.collections.download import locate
 from hybridir_mteb.collections.own import OWNER, AddedFolder, added_folders
 from hybridir_mteb.collections.readers.beir import read_beir_folder
-from hybridir_mteb.errors import DataUnavailableError, LeakError
+from hybridir_mteb.errors import DataUnavailableError, LeakError, quoted
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.specs import CollectionSpec
 from hybridir_mteb.training.pairs import Source, normalise
@@ -49,7 +49,7 @@ class Leak(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.source}: item {self.item!r} in {self.language!r} occurs in "
+            f"{self.source}: item {quoted(self.item)} in {quoted(self.language)} occurs in "
             f"{self.evaluation_set}"
         )
 

@@ -115,13 +115,13 @@ class Plan:
         if language:
             if name != "mono" or language not in self.languages:
                 raise SettingError(
-                    f"batch_language {language!r} needs mono batches and training data in that "
-                    f"language (the data have {', '.join(self.languages)})"
+                    f"batch_language {quoted(language)} needs mono batches and training data in "
+                    f"that language (the data have {', '.join(self.languages)})"
                 )
             return Mono(self.languages.index(language))
         mixes = options["mixes"]
         if not isinstance(mixes, tuple) or len(mixes) != 2:
-            raise SettingError(f"mixes names two kinds of batches, not {mixes!r}")
+            raise SettingError(f"mixes names two kinds of batches, not {quoted(mixes)}")
         return pattern(name, alpha=float(options["alpha"]), mixes=mixes)  # type: ignore[arg-type]
 
 

@@ -25,11 +25,12 @@ from hybridir_mteb.errors import (
     quoted,
 )
 from hybridir_mteb.files.numbers import written_number, written_whole
+from hybridir_mteb.files.reading import naming
 from hybridir_mteb.plugins.specs import OptionValue
 from hybridir_mteb.training import plain_yaml as yaml
 
 PACKAGED = paths.PACKAGE / "recipes"
-FAULTS_SHOWN = 8
+FAULTS_SHOWN = 3
 
 
 def _no_bool(value: Any) -> Any:
@@ -257,6 +258,7 @@ def packaged_recipes() -> list[str]:
 
 
 def _locate(path: Path) -> Path:
+    path = paths.with_home(path)
     if path.is_file():
         return path
     packaged = PACKAGED / f"{path.name}.yaml"
@@ -269,10 +271,11 @@ def _locate(path: Path) -> Path:
 
 def _fields(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The fields of a file, with those that it extends."""
-    if path in seen:
+    if path.resolve() in seen:
         raise SettingError(f"{path}: extends itself")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with naming(path):
+            text = path.read_text(encoding="utf-8-sig")
         fields = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
     except UnicodeDecodeError as error:
         raise SettingError(f"{path}: not UTF-8 ({error.reason}): save the file as UTF-8") from error
@@ -283,10 +286,10 @@ def _fields(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     base = fields.pop("extends", None)
     if base is None:
         return fields
-    parent = path.parent / str(base)
+    parent = path.parent / paths.with_home(str(base))
     if not parent.is_file():
         raise DataUnavailableError(f"{path}: extends {parent}, which does not exist")
-    return {**_fields(parent, (*seen, path)), **fields}
+    return {**_fields(parent, (*seen, path.resolve())), **fields}
 
 
 def make_recipe(fields: dict[str, Any], where: str = "recipe") -> Recipe:

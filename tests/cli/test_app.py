@@ -14,6 +14,7 @@ import hybridir_mteb
 from hybridir_mteb.cli import doctor
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.encoders.cache import EmbeddingStore, Namespace, text_key
+from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.paths import embedding_store_dir
 
 
@@ -134,9 +135,24 @@ def test_data_verify_refuses_a_wrong_file(mirror, tmp_path, monkeypatch, failure
     (tmp_path / "xquad-r" / "th.json").unlink()
     (tmp_path / "xquad-r" / "th.json").write_text("{}")
     monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(tmp_path))
-    said = failure("data", "verify", printed="PocketQAR")
+    said = failure("data", "verify", "XQuADR")
     assert "XQuADR: xquad-r/th.json missing or with a wrong checksum" in said
     assert "hybridir data fetch XQuADR" in " ".join(said.split())
+
+
+def test_data_verify_goes_on_behind_a_bad_collection(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(tmp_path))  # nothing there
+    monkeypatch.setenv("HYBRIDIR_CACHE_DIR", str(tmp_path / "cache"))
+    done = CliRunner().invoke(app, ["data", "verify"])
+    lines = done.output.splitlines()
+    assert isinstance(done.exception, DataFormatError)
+    assert "PocketQAR th: 48 queries, 144 passages" in lines
+    bad = [line for line in lines if line.startswith("problem: ")]
+    assert [line.split(":")[1] for line in bad] + [str(done.exception).split(":")[0]] == [
+        " XQuADR",
+        " MLQAR",
+        "MIRACL",
+    ]
 
 
 def fill_store(label: str, n_texts: int) -> EmbeddingStore:

@@ -144,6 +144,7 @@ def test_what_killed_processes_left_is_shown_and_cleared(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     places = [
         paths.model_store_dir() / "pocket-hybrid" / "encoder",
+        paths.model_store_dir() / "pocket-hybrid" / "0123" / "README.md",  # stored again
         paths.shard_dir() / "0123" / "00000001",
         paths.cache_dir() / "digests.json",
         tmp_path / "hybridir",

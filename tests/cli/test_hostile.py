@@ -18,6 +18,7 @@ from hybridir_mteb import cli
 from hybridir_mteb.cli import console
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.encoders.cache import EmbeddingStore, Namespace, text_key
+from hybridir_mteb.errors import quoted
 from hybridir_mteb.paths import collections_dir, embedding_store_dir
 
 NAME = FILE_NAME.replace("/", "|")  # markup, escapes, a new line and signs of LaTeX
@@ -174,6 +175,36 @@ def test_what_works_prints_text(command, filled):
 def test_what_fails_is_one_line(command, filled, failure):
     said = failure(*words(command, filled))
     assert plain(said)
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "models export hybridir/pocket-mono ~nouser/x.zip",
+        "models import ~nouser/x.zip",
+        "report ~nouser/x",
+        "bias ~nouser/x",
+        "bias {root}/run.trec ~nouser/x",
+        "bias {root}/run.trec {root}/qrels --doc-lang ~nouser/x --query-lang {root}/map.json",
+        "bias {root}/run.trec {root}/qrels --plot ~nouser/x.svg",
+        "export trec PocketQARMonolingualRetrieval ~nouser/x --subset de",
+        "search hybridir/pocket-base PocketQARMonolingualRetrieval --output ~nouser/x",
+        "train ~nouser/x.yaml",
+        "train --backbone pocket --method hybrid --data ~nouser/x --dry-run",
+        "data add Mine ~nouser/x",
+    ],
+)
+def test_a_home_of_nobody_is_no_folder_of_that_name(command, filled, failure, monkeypatch):
+    monkeypatch.chdir(filled)
+    assert "~nouser/x" in failure(*words(command, filled))
+    assert not (filled / "~nouser").exists()
+
+
+@pytest.mark.parametrize("name", ["[/]", "a/b/c", "x\x1b[31m"])
+def test_a_name_that_no_model_can_have_is_one_line(name, filled, failure):
+    said = failure("search", name, "PocketQARMonolingualRetrieval", "--output", f"{filled}/out")
+    assert said.startswith(f"error: {quoted(name)}: no folder, not known to mteb")
     assert said.count("\n") == 1
 
 

@@ -605,15 +605,42 @@ def test_rows_moved_in_from_another_encoders_file_are_damaged_ones(tmp_path, cap
     assert "2 damaged embeddings" in caplog.text
 
 
-def test_a_file_of_version_0_1_is_found_and_goes_on_in_the_new_way(tmp_path):
+def as_of_0_1(path: Path, items: dict[bytes, np.ndarray]) -> None:
     """Its checksums are of key and vector alone, and its table says nothing of checksums."""
-    items = rows(0, 3, dimension=16)
-    path = stored(tmp_path, items)
     execute(path, "DELETE FROM meta WHERE key = 'checksums'")
     for key, vector in items.items():
         old = zlib.crc32(key + vector.tobytes())
         execute(path, f"UPDATE embedding SET checksum = {old} WHERE key = X'{key.hex()}'")
+
+
+def test_a_file_of_version_0_1_is_found_and_goes_on_in_the_new_way(tmp_path):
+    items = rows(0, 3, dimension=16)
+    as_of_0_1(stored(tmp_path, items), items)
     assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(items)), items)
     stored(tmp_path, rows(3, 5, dimension=16))
     more = rows(0, 5, dimension=16)
     assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(more)), more)
+
+
+@pytest.mark.parametrize("mixed_up", ["int8", "binary", "truncated"])
+def test_what_version_0_1_stored_of_an_experiment_is_not_taken_for_a_plain_run(tmp_path, mixed_up):
+    """It stored under the name of the plain run whatever precision or width was asked for."""
+    items = rows(0, 3, dimension=16)
+    of_experiment = {
+        "int8": {key: np.rint(vector * 40) for key, vector in items.items()},
+        "binary": {key: (vector > 0).astype(np.float32) for key, vector in items.items()},
+        "truncated": {key: vector[:8] for key, vector in items.items()},
+    }[mixed_up]
+    plain = rows(3, 5, dimension=16)
+    as_of_0_1(stored(tmp_path, of_experiment | plain), of_experiment | plain)
+    store = EmbeddingStore(tmp_path, BASE, ROOMY, 16)
+    assert_holds(store.get([*items, *plain]), plain)
+    store.put(items.items())  # encoded again
+    assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY, 16).get(list(items)), items)
+
+
+def test_what_is_stored_now_may_be_whole_numbers(tmp_path):
+    """Of a plugin's encoder that counts words, or of an experiment under its own name."""
+    items = {key: np.rint(vector * 40) for key, vector in rows(0, 3, dimension=16).items()}
+    stored(tmp_path, items)
+    assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY, 16).get(list(items)), items)

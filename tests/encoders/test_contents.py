@@ -2,8 +2,12 @@
 
 import json
 import logging
+import os
+import re
 import shutil
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -85,6 +89,58 @@ def test_every_file_that_loading_reads_is_checked(name):
         trained.verify(encoder)
     assert store().path == encoder.path  # mended in its place
     trained.verify(trained.get(NAME))
+
+
+ODD: dict[str, Callable[[Path], object]] = {
+    "a pipe": os.mkfifo,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a link to a folder": lambda path: path.symlink_to(path.parent.parent),
+    "a link to nothing": lambda path: path.symlink_to("nowhere"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "model/1_Pooling/config.json"])
+@pytest.mark.parametrize("of_0_1", [False, True])
+def test_what_is_no_file_is_refused_and_not_waited_for(name, kind, of_0_1):
+    encoder = store()
+    path = encoder.path / name
+    path.unlink()
+    ODD[kind](path)
+    record = {key: encoder.record[key] for key in encoder.record if key != "files" or not of_0_1}
+    with pytest.raises(DataFormatError, match=re.escape(f"{path}: a link to a folder")):
+        trained.verify(replace(encoder, record=record))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("vocab.txt", kind) for kind in ODD),  # one too many
+        *(("adapter_config.json", kind) for kind in (*ODD, "a folder")),
+    ],
+)
+def test_storing_an_encoder_again_mends_what_is_no_file(name, kind):
+    encoder = store()
+    path = encoder.path / name
+    path.unlink(missing_ok=True)
+    {**ODD, "a folder": Path.mkdir}[kind](path)
+    with pytest.raises((DataFormatError, ChecksumError)):
+        trained.verify(encoder)
+    assert store().path == encoder.path
+    trained.verify(trained.get(NAME))
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_a_backbone_with_what_is_no_file_is_refused(tmp_path, kind):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    plain = backbone_digest(tmp_path / "model")
+    (tmp_path / "model" / "model.bin").symlink_to("/dev/zero")  # not read
+    (tmp_path / "model" / "of.json").mkdir()
+    assert backbone_digest(tmp_path / "model") == plain
+    ODD[kind](tmp_path / "model" / "modules.json")
+    with pytest.raises(DataFormatError, match=r"modules\.json: a link to a folder"):
+        backbone_digest(tmp_path / "model")
 
 
 def test_a_file_more_is_refused():
@@ -203,7 +259,8 @@ def test_a_flipped_bit_in_a_shipped_record_is_seen(tmp_path):
 
 
 def write_backbone(folder: Path) -> Path:
-    for name in ("config.json", "tokenizer.json", "1_Pooling/config.json", "modeling.py"):
+    names = ("config.json", "tokenizer.json", "1_Pooling/config.json", "modeling.py")
+    for name in (*names, "2_Dense/pytorch_model.bin"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("{}")
     save_file({"w": torch.zeros(2, 2)}, folder / "model.safetensors")
@@ -212,7 +269,11 @@ def write_backbone(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["config.json", "tokenizer.json", "1_Pooling/config.json", "model.safetensors"]
+    "name",
+    [
+        *("config.json", "tokenizer.json", "1_Pooling/config.json", "model.safetensors"),
+        "2_Dense/pytorch_model.bin",  # modules of sentence-transformers read it where it is alone
+    ],
 )
 def test_a_backbone_is_known_by_what_loading_reads(tmp_path, name):
     folder = write_backbone(tmp_path / "backbone")

@@ -5,8 +5,10 @@ import sys
 
 import pytest
 import torch
+from tokenizers import models
 from torch import nn
 from toys.cli import succeed
+from toys.sentence import Shapes
 
 from hybridir_mteb.encoders import values
 from hybridir_mteb.encoders.fingerprint import module_fingerprint, weights_stamp
@@ -146,3 +148,36 @@ def test_a_stamp_sees_training_and_is_otherwise_the_same():
     assert weights_stamp(module) == before
     module.weight.data += 1e-3  # as a merge does, past every version counter
     assert weights_stamp(module) != before
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64, torch.int64])
+def test_a_stamp_sees_one_number_that_torch_does_not_count(dtype):
+    """Else vectors of the old weights come back, and a new store is filled under the old name."""
+    module = torch.nn.Module()
+    module.weight = torch.nn.Parameter(torch.ones(50, 50).to(dtype), requires_grad=False)
+    before = weights_stamp(module)
+    module.weight.data[3, 3] += 1
+    assert weights_stamp(module) != before
+
+
+def test_a_stamp_sees_an_exchanged_activation():
+    """Classes without attributes, under one name."""
+    module = nn.Sequential(nn.Linear(2, 2), nn.Tanh())
+    before = weights_stamp(module)
+    module[1] = nn.Sigmoid()
+    assert weights_stamp(module) != before
+
+
+@pytest.mark.parametrize("change", ["a token more", "another vocabulary"])
+def test_a_stamp_sees_a_tokenizer_that_was_changed_in_place(change, tmp_path):
+    model = Shapes(tmp_path).made["mean"]()
+    before = weights_stamp(model)
+    model.encode(["a text", "another one"])  # sets truncation and padding
+    assert weights_stamp(model) == before
+    if change == "a token more":
+        model.tokenizer.add_tokens(["Turm"])
+    else:
+        backend = model.tokenizer.backend_tokenizer
+        words = {word: at for at, word in enumerate(sorted(backend.get_vocab(), reverse=True))}
+        backend.model = models.BPE(vocab=words, merges=[])
+    assert weights_stamp(model) != before

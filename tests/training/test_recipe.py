@@ -124,6 +124,34 @@ def test_questions_of_the_package_are_on_the_right_side_of_the_split():
         assert set(item.examples) == set(plan.languages)
 
 
+def test_of_many_impossible_fields_the_first_are_named():
+    names = ("steps", "epochs", "batch_size", "warmup", "seed", "save_every", "patience", "dropout")
+    with pytest.raises(SettingError) as caught:
+        make_recipe({**BASE, **dict.fromkeys(names, "x")})
+    assert len(str(caught.value)) < 300
+    assert str(caught.value).endswith("; and 5 more")
+
+
+def test_a_recipe_that_extends_itself_by_another_way_is_named(tmp_path):
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "recipe.yaml"
+    path.write_text("extends: folder/../recipe.yaml\n")
+    with pytest.raises(SettingError, match="extends itself"):
+        read_recipe(path)
+
+
+def test_a_recipe_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("backbone: pocket\n")
+
+    def fail(*_: object, **__: object) -> str:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_text", fail)
+    with pytest.raises(DataUnavailableError, match=r"recipe\.yaml: cannot be read: Input/output"):
+        read_recipe(path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", packaged_recipes())
 def test_every_packaged_recipe_passes_a_dry_run(name, tmp_path, data_dir):

@@ -93,7 +93,7 @@ class SavesEmbeddings:
             EmbeddingError: NaN, infinity, no query or no passage.
         """
         if corpus_filename.count("*") != 1:
-            said = f"corpus_filename {corpus_filename!r}"
+            said = f"corpus_filename {quoted(corpus_filename)}"
             raise SettingError(f"{said}: needs one * for the chunk's number")
         check_ids(queries, "query")
         check_ids(corpus, "passage")

@@ -121,6 +121,13 @@ def module_of(model: Any) -> torch.nn.Module | None:
     return next((found for found in candidates if isinstance(found, torch.nn.Module)), None)
 
 
+def _mixed_precision(module: torch.nn.Module | None) -> str:
+    """The type to which the caller's ``torch.autocast`` rounds; empty if there is none."""
+    first = next(module.parameters(), None) if module is not None else None
+    kind = "cpu" if first is None else first.device.type
+    return str(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else ""
+
+
 def _name_of(model: Any) -> str:
     """The model's name in MTEB; empty if it has none."""
     return str(getattr(getattr(model, "mteb_model_meta", None), "name", None) or "")
@@ -156,6 +163,9 @@ class MtebEncoder(TextEncoder):
         self.keep = call.keep and self._seen
         self.variant = self._settings(told)
         self.stamp = weights_stamp(self._module) if self._module is not None else ""
+        ask = getattr(self._module, "get_embedding_dimension", None)
+        width = ask() if callable(ask) and not self._arguments else None
+        self.width = width if isinstance(width, int) else None
         self.label = call.label or f"{call.metadata.name} {call.subset}"
 
     def _settings(self, arguments: Mapping[str, Any] | None) -> str:
@@ -174,6 +184,8 @@ class MtebEncoder(TextEncoder):
         settings["precision"] = model.engine.precision if ours else None
         if ours and (settings["truncate_dim"] is not None or not is_plain(model.model)):
             settings["forward"] = "own"  # version 0.1 did not truncate, and took any route
+        if mixed := _mixed_precision(self._module):
+            settings["autocast"] = mixed
         if arguments is None:
             settings["encode"] = uuid4().hex  # equal to no other
         elif arguments:  # apart from the settings, whatever they are called

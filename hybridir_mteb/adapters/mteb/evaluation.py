@@ -18,7 +18,7 @@ from hybridir_mteb.adapters.mteb.pool import Pool, ShardPool
 from hybridir_mteb.adapters.mteb.subset import SubsetView
 from hybridir_mteb.encoders.encoder import Encoder
 from hybridir_mteb.encoders.kinds import refuse_other_kinds
-from hybridir_mteb.errors import SettingError, plain_logger
+from hybridir_mteb.errors import SettingError, plain_logger, quoted
 from hybridir_mteb.measures.evaluate import Known, subset_scores
 from hybridir_mteb.measures.view import TOP_DEPTH
 from hybridir_mteb.plugins.settings import Setting
@@ -111,8 +111,9 @@ def _check_arguments(task: CollectionTask, call: EncodeCall) -> None:
     if call.at_once and not task.spec.parallel:
         precision = call.encode_kwargs["precision"]
         raise SettingError(
-            f"precision={precision!r} in encode_kwargs takes its ranges from all passages at once, "
-            f"and those of {task.spec.name} are encoded in parts; binary and ubinary need no ranges"
+            f"precision={quoted(precision)} in encode_kwargs takes its ranges from all passages "
+            f"at once, and those of {task.spec.name} are encoded in parts; "
+            "binary and ubinary need no ranges"
         )
     mixed = sorted({*odd_arguments(call.encode_kwargs)} - {"precision"})
 

@@ -28,7 +28,7 @@ from hybridir_mteb.debias.make import keep, own_options, provenance_of
 from hybridir_mteb.debias.text import FitText, check_text, make_text
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.encoder import Role
-from hybridir_mteb.errors import SettingError
+from hybridir_mteb.errors import SettingError, quoted
 from hybridir_mteb.files.room import check_folder
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.names import check_encoder_name
@@ -211,7 +211,7 @@ def fit_debiaser(
     debiaser = installed_plugins().debiasers[method]
     for code, given in texts_by_language.items():
         if isinstance(given, str):
-            raise SettingError(f"texts in {code!r}: expected a list of texts, got one text")
+            raise SettingError(f"texts in {quoted(code)}: expected a list of texts, got one text")
     texts = {code: list(given) for code, given in texts_by_language.items()}
     parallel = len({len(lines) for lines in texts.values()}) == 1
     text = make_text("texts_by_language", texts, parallel=parallel)

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from mteb.models.model_implementations import MODEL_REGISTRY
 
 from hybridir_mteb.encoders import trained
@@ -24,6 +26,7 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
     one_line,
+    quoted,
     suggest,
 )
 from hybridir_mteb.files.remote import diagnose, quiet
@@ -275,7 +278,7 @@ def check_base(base: str) -> None:
 
     Raises:
         UnknownNameError: A name of this package that is not registered.
-        DataUnavailableError: A path that is no folder.
+        DataUnavailableError: A path that is no folder, or a name that nothing can have.
     """
     if base in MODEL_REGISTRY or local_folder(base) is not None:
         return
@@ -287,9 +290,16 @@ def check_base(base: str) -> None:
     if base.startswith(f"{trained.OWNER}/"):
         known = [name for name in MODEL_REGISTRY if name.startswith(f"{trained.OWNER}/")]
         raise UnknownNameError(
-            f"no encoder {base!r}{suggest(base, known)} ('hybridir models list --trainable' shows "
-            "all)"
+            f"no encoder {quoted(base)}{suggest(base, known)} ('hybridir models list "
+            "--trainable' shows all)"
         )
+    try:
+        validate_repo_id(base)  # MTEB would ask the hub all the same
+    except HFValidationError as error:
+        raise DataUnavailableError(
+            f"{quoted(base)}: no folder, not known to mteb, and no model of the hub can be called "
+            "so; 'hybridir models list' shows encoders that are here"
+        ) from error
 
 
 def _load_folder(folder: Path, device: str | int | None, kwargs: Mapping[str, Any]) -> Any:

@@ -71,7 +71,7 @@ def _register_models(plugins: Plugins) -> None:
     for name, meta in plugins.models.items():
         owner = plugins.models.owner(name)
         sound = False
-        with alone(f"{owner}: model {name!r}", plugins.report):
+        with alone(f"{owner}: model {quoted(name)}", plugins.report):
             if not owner.startswith(f"{DISTRIBUTION}:"):
                 _check_model(meta)
             sound = True
@@ -99,7 +99,9 @@ def _check_model(meta: Any) -> None:
 
 
 def _collision(plugins: Plugins, kind: str, name: str, owner: str, stays: str) -> None:
-    error = PluginCollisionError(f"{kind} {name!r} is registered by both {stays!r} and {owner!r}")
+    error = PluginCollisionError(
+        f"{kind} {quoted(name)} is registered by both {quoted(stays)} and {quoted(owner)}"
+    )
     plugins.report(f"{error}; the one of {stays} stays")
 
 
@@ -107,14 +109,17 @@ def _register_tasks(plugins: Plugins) -> None:
     for name, spec in plugins.collections.items():
         owner = plugins.collections.owner(name)
         for task in _tasks_of(name, spec, plugins, owner):
-            with alone(f"{owner}: collection {name!r}", plugins.report):
+            with alone(f"{owner}: collection {quoted(name)}", plugins.report):
                 plugins.tasks.add(check_item_name("task", task.metadata.name), task, owner)
     # The package attribute mteb.get_tasks is the function; the module is only in sys.modules.
     registry: Any = sys.modules["mteb.get_tasks"]
     for name, task in plugins.tasks.items():
         owner = plugins.tasks.owner(name)
         similar = None
-        with alone(f"{owner}: task {name!r}", plugins.report), _watched(owner, f"task {name!r}"):
+        with (
+            alone(f"{owner}: task {quoted(name)}", plugins.report),
+            _watched(owner, f"task {quoted(name)}"),
+        ):
             check_task(task)
             similar = registry._create_similar_tasks([task])
         if similar is None:
@@ -139,8 +144,8 @@ def _tasks_of(name: str, spec: CollectionSpec, plugins: Plugins, owner: str) -> 
     from hybridir_mteb.adapters.mteb.task import make_tasks
 
     measures = [measure for _, measure in plugins.measures.items()]
-    what = f"{owner}: collection {name!r}"
-    with alone(what, plugins.report), _watched(owner, f"collection {name!r}"):
+    what = f"{owner}: collection {quoted(name)}"
+    with alone(what, plugins.report), _watched(owner, f"collection {quoted(name)}"):
         return list(make_tasks(spec, measures))
     return []
 

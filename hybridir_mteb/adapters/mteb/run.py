@@ -186,7 +186,7 @@ def _searched(name: str, options: RunOptions) -> CollectionTask:
     dtype = options.get("dtype")
     if dtype is not None and dtype not in paths.SHARD_DTYPES:
         raise SettingError(
-            f"dtype {dtype!r} (--dtype): expected one of {', '.join(paths.SHARD_DTYPES)}"
+            f"dtype {quoted(dtype)} (--dtype): expected one of {', '.join(paths.SHARD_DTYPES)}"
         )
     task = _task(name)
     if not task.spec.parallel:

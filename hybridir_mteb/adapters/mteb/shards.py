@@ -10,7 +10,6 @@ from uuid import uuid4
 import numpy as np
 
 from hybridir_mteb import paths
-from hybridir_mteb.adapters.mteb.encoder import module_of
 from hybridir_mteb.adapters.mteb.ids import check_passage_ids
 from hybridir_mteb.collections.collection import (
     CollectionPart,
@@ -19,7 +18,7 @@ from hybridir_mteb.collections.collection import (
     passage_id,
 )
 from hybridir_mteb.debias.encoder import Debiased
-from hybridir_mteb.encoders.encoder import Encoder, Role
+from hybridir_mteb.encoders.encoder import Encoder, Role, TextEncoder
 from hybridir_mteb.encoders.memory import PerModel
 from hybridir_mteb.errors import SettingError, plain_logger
 from hybridir_mteb.files.room import check_folder, disk_free
@@ -169,10 +168,7 @@ def known_dimension(encoder: Encoder) -> int | None:
     """Of the embeddings, if the network says so before it encodes anything."""
     while isinstance(encoder, Debiased):
         encoder = encoder.base
-    module = module_of(encoder.host)
-    ask = getattr(module, "get_embedding_dimension", None)
-    found = ask() if callable(ask) else None
-    return found if isinstance(found, int) else None
+    return encoder.width if isinstance(encoder, TextEncoder) else None
 
 
 def _shards_of(encoder: Encoder) -> _ModelShards:

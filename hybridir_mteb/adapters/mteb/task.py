@@ -179,7 +179,7 @@ class CollectionTask(AbsTaskRetrieval):
             return self.default_context
         if context not in offered:
             names = ", ".join(repr(str(one)) for one in offered)
-            raise ValueError(f"context {context!r}: {self.spec.name} offers {names}")
+            raise ValueError(f"context {quoted(context)}: {self.spec.name} offers {names}")
         return Context(context)
 
     def subset(self, name: str) -> Subset:
@@ -387,6 +387,6 @@ def _check(spec: CollectionSpec, setting: Setting, measures: Sequence[Measure]) 
     known = [measure.name for measure in measures if setting in measure.settings]
     if spec.main_score not in known:
         raise PluginError(
-            f"{spec.name}: main_score {spec.main_score!r} is no measure; choose from "
+            f"{spec.name}: main_score {quoted(spec.main_score)} is no measure; choose from "
             f"{', '.join(known)}"
         )

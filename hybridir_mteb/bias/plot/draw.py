@@ -15,7 +15,7 @@ from hybridir_mteb.bias.plot import numbers
 from hybridir_mteb.bias.plot.html import Section, page
 from hybridir_mteb.bias.plot.panels import draw_distances, draw_first, draw_pairs, say
 from hybridir_mteb.bias.plot.style import drawing, labels, text_width, wrapped
-from hybridir_mteb.errors import DataUnavailableError, SettingError, missing, printable
+from hybridir_mteb.errors import DataUnavailableError, SettingError, missing, printable, quoted
 from hybridir_mteb.files import replacing, write_text
 from hybridir_mteb.measures.report import MATRICES, BiasReport
 
@@ -105,7 +105,7 @@ def write_plot(report: BiasReport, path: Path, title: str, *, matrix: str = DEFA
     """
     suffix, title = check_suffix(path), printable(title)
     if matrix not in MATRICES:
-        raise SettingError(f"no matrix {matrix!r}: there are {', '.join(MATRICES)}")
+        raise SettingError(f"no matrix {quoted(matrix)}: there are {', '.join(MATRICES)}")
     check_drawing()
     panels = _panels(report, matrix)
     if suffix == ".html":

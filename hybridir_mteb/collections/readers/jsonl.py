@@ -43,7 +43,9 @@ def read_jsonl(
 def _read_part(language: str, folder: Path) -> LanguagePart:
     path = folder / f"{language}.jsonl"
     if not path.is_file():
-        raise DataUnavailableError(f"{path}: no such file; the folder needs one for {language!r}")
+        raise DataUnavailableError(
+            f"{path}: no such file; the folder needs one for {quoted(language)}"
+        )
     passages: list[Passage] = []
     queries: list[Query] = []
     for number, item in json_rows(path):

@@ -214,12 +214,12 @@ def as_passage(path: Path, number: int, row: Mapping[str, Any]) -> StreamedPassa
         )
     if not isinstance(text, str):
         raise DataFormatError(
-            f'{path}:{number}: passage {quoted(identifier, 80)}: "text" must be a string, got '
+            f'{path}:{number}: id {quoted(identifier, 80)}: "text" must be a string, got '
             f"{quoted(text, 80)}; the row has {_fields(row)}"
         )
     if not isinstance(title, str | None):
         raise DataFormatError(
-            f'{path}:{number}: passage {quoted(identifier, 80)}: "title" must be a string or null, '
+            f'{path}:{number}: id {quoted(identifier, 80)}: "title" must be a string or null, '
             f"got {quoted(title, 80)}"
         )
     return StreamedPassage(identifier, text, title or "")

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hybridir_mteb.collections.collection import PassageSource
-from hybridir_mteb.errors import DataFormatError, EmbeddingError, printable
+from hybridir_mteb.errors import DataFormatError, EmbeddingError, printable, quoted
 from hybridir_mteb.files import sweep
 from hybridir_mteb.ranking.arrays import BatchEncoder, FloatArray, FloatMatrix
 from hybridir_mteb.ranking.shards.folder import ShardFolder
@@ -201,7 +201,7 @@ def _encoded(
     repeats, first = np.bincount(row), np.unique(row, return_index=True)[1]
 
     def refuse(at: int, why: str) -> NoReturn:
-        raise EmbeddingError(f"passage {ids[first[at]]!r} of {key.source}: {why}")
+        raise EmbeddingError(f"passage {quoted(ids[first[at]])} of {key.source}: {why}")
 
     vectors: FloatMatrix | None = None
     there = np.zeros(len(place), bool)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridir_mteb.errors import DataFormatError, ShardError, plain_logger
+from hybridir_mteb.errors import DataFormatError, ShardError, plain_logger, quoted
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray
 from hybridir_mteb.ranking.shards.key import FORMAT, ShardKey, key_of
@@ -214,7 +214,7 @@ class ShardFolder:
         hashes = tie_hashes(self.key.id_prefix, ids)
         if len(set(ids)) < len(ids):
             twice = next(item for at, item in enumerate(ids) if item in set(ids[:at]))
-            raise DataFormatError(f"{self.key.source}: the passage id {twice!r} occurs twice")
+            raise DataFormatError(f"{self.key.source}: the passage id {quoted(twice)} occurs twice")
         start = number * self.key.rows
         with self._writing(f"shard {number}"):
             self._describe()
@@ -359,7 +359,7 @@ def _compare_ids(shards: Sequence[Shard], twice: HashArray, source: str) -> None
             row = shard.start + int(place)
             if identifier in seen:
                 raise DataFormatError(
-                    f"{source}: the passage id {identifier!r} occurs twice, as passage "
+                    f"{source}: the passage id {quoted(identifier)} occurs twice, as passage "
                     f"{seen[identifier] + 1} and {row + 1}: ids must be unique"
                 )
             seen[identifier] = row

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hybridir_mteb.errors import DataFormatError, SettingError
+from hybridir_mteb.errors import DataFormatError, SettingError, quoted
 from hybridir_mteb.files.record import read_record
 
 FORMAT = 1  # of the files; another format has other folders
@@ -47,7 +47,7 @@ class ShardKey:
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
-            raise SettingError(f"dtype {self.dtype!r}: expected one of {', '.join(DTYPES)}")
+            raise SettingError(f"dtype {quoted(self.dtype)}: expected one of {', '.join(DTYPES)}")
         if self.rows < 1:
             raise SettingError(f"shards of {self.rows} passages: expected at least 1")
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.errors import DataFormatError
+from hybridir_mteb.errors import DataFormatError, quoted
 from hybridir_mteb.files import beside, folder_beside, move_in, sha256_of, tie_key
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.files.stamp import Stamp, is_settled, settle, stamp_of
 from hybridir_mteb.files.temporary import done
-from hybridir_mteb.ranking.arrays import FloatArray, IntArray
+from hybridir_mteb.ranking.arrays import FloatArray, IntArray, are_whole
 
 VECTORS = "vectors.npy"
 IDS = "ids.utf8"
@@ -109,7 +109,7 @@ def tie_hashes(prefix: str, ids: Sequence[str]) -> HashArray:
         digests = b"".join(tie_key(prefix + identifier) for identifier in ids)
     except UnicodeEncodeError as error:
         raise DataFormatError(
-            f"passage id {error.object!r} is not valid Unicode: correct the source"
+            f"passage id {quoted(error.object)} is not valid Unicode: correct the source"
         ) from error
     return np.frombuffer(digests, ">u8").astype(np.uint64)
 
@@ -170,7 +170,12 @@ def sealed(shard: Shard, key: str) -> Shard:
     Args:
         shard: The shard, whose contents have been checked.
         key: Digest of the folder's key.
+
+    Raises:
+        DataFormatError: Its vectors are quantised: 0.1 stored such under the name of a plain run.
     """
+    if are_whole(shard.vectors()):
+        raise DataFormatError(f"shard {shard.folder}: version 0.1 mixed up its precision")
     new = replace(shard, key=key)
     with suppress(OSError):  # a folder that is only read stays as it is
         _write_record(shard.folder, new)

@@ -58,7 +58,7 @@ def read_hub(data: Hub, languages: tuple[str, ...] = ()) -> Source:
             of_item = examples.setdefault(key, {})
             if code in of_item:
                 raise DataFormatError(
-                    f"{where}: id {quoted(key, 80)} occurs twice in {code!r}; ids tell what "
+                    f"{where}: id {quoted(key, 80)} occurs twice in {quoted(code)}; ids tell what "
                     "translations share: leave 'id' out of the recipe to join by rows"
                 )
             of_item[code] = _example(row, data, where)
@@ -73,7 +73,7 @@ def read_hub(data: Hub, languages: tuple[str, ...] = ()) -> Source:
 def _key(value: Any, column: str, where: str) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
         raise DataFormatError(
-            f"{where}: column {column!r} must be a string or a whole number, got "
+            f"{where}: column {quoted(column)} must be a string or a whole number, got "
             f"{quoted(value, 80)}"
         )
     return str(value)
@@ -132,7 +132,7 @@ def _example(row: Mapping[str, Any], data: Hub, where: str) -> Example:
     for name, text in ((data.query, query), (data.passage, passage)):
         if not isinstance(text, str) or not text.strip():
             raise DataFormatError(
-                f"{where}: column {name!r} must be a non-empty string, got {quoted(text, 80)}"
+                f"{where}: column {quoted(name)} must be a non-empty string, got {quoted(text, 80)}"
             )
     negatives: list[str] = []
     for name in data.negatives:
@@ -140,7 +140,7 @@ def _example(row: Mapping[str, Any], data: Hub, where: str) -> Example:
         texts = value if isinstance(value, list) else [value]
         if not all(isinstance(text, str | None) for text in texts):
             raise DataFormatError(
-                f"{where}: column {name!r} must hold strings, got {quoted(value, 80)}"
+                f"{where}: column {quoted(name)} must hold strings, got {quoted(value, 80)}"
             )
         negatives += texts
     return Example(query, passage, tuple(text for text in negatives if text))

@@ -58,7 +58,7 @@ def read_jsonl(place: Path, languages: tuple[str, ...] = (), *, origin: str = ""
             of_item = examples.setdefault(row["id"], {})
             if code in of_item:
                 raise DataFormatError(
-                    f"{where}: id {quoted(row['id'], 80)} occurs twice in {code!r}"
+                    f"{where}: id {quoted(row['id'], 80)} occurs twice in {quoted(code)}"
                 )
             of_item[code] = example
             documents.setdefault(row["id"], row.get("document", ""))
@@ -77,7 +77,7 @@ def _check(row: Mapping[str, Any], where: str) -> tuple[str, Example]:
         )
     for name in REQUIRED:
         if not isinstance(row.get(name), str) or not row[name].strip():
-            raise DataFormatError(f"{where}: {name!r} must be a non-empty string")
+            raise DataFormatError(f"{where}: {quoted(name)} must be a non-empty string")
     if row["language"] not in LANGUAGES:
         raise DataFormatError(
             f"{where}: unknown language {quoted(row['language'], 80)}: expected ISO 639-1, one of "

@@ -7,6 +7,7 @@ from typing import Any
 import mteb
 import numpy as np
 import pytest
+import torch
 from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 from sentence_transformers import SentenceTransformer
 from toys.encoders import HashEncoder, WordSearch, meta
@@ -101,6 +102,17 @@ def test_every_argument_has_a_key_of_its_own_and_the_plain_run_its_old_one(wrapp
         "truncate_dim": None,
         "wrapper": name,
     }
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_what_is_computed_in_mixed_precision_is_kept_apart(wrapper, model):
+    plain = own(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = embedded(wrapper(model))
+    assert np.abs(rounded[0] - plain[0]).max() > 1e-3
+    same(embedded(wrapper(model)), plain)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert np.array_equal(embedded(wrapper(model))[0], rounded[0])
 
 
 @pytest.mark.parametrize("precision", ["int8", "uint8"])

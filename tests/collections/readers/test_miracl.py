@@ -371,9 +371,7 @@ def test_commands_fetch_and_verify_one_language(made_up, tmp_path):
     verified = run("verify", "MIRACL", "--language", "yo")
     assert verified[0].startswith("MIRACL yo: 119 queries, 500 passages, 1188 judgements")
     assert re.fullmatch(r"MIRACL yo: \d+ judgements are of passages that are not here", verified[1])
-    with pytest.raises(
-        DataUnavailableError, match=r"topics\.miracl-v1\.0-ar.* and 31 more missing"
-    ):
+    with pytest.raises(DataFormatError, match=r"topics\.miracl-v1\.0-ar.* and 31 more missing"):
         run("verify", "MIRACL")
     for command in ("fetch", "verify"):
         with pytest.raises(UnknownNameError, match="MIRACL has no language 'xx'"):

@@ -118,7 +118,7 @@ def test_any_text_survives(tmp_path_factory, texts):
         (b'{"id": "", "text": "x"}', "no id"),
         (b'{"id": true, "text": "x"}', "got True"),
         (b'{"id": 1.5, "text": "x"}', "got 1.5"),
-        (b'{"id": "b"}', """passage 'b': "text" must be a string, got None; the row has id"""),
+        (b'{"id": "b"}', """id 'b': "text" must be a string, got None; the row has id"""),
         (b'{"id": "b", "text": null}', "got None"),
         (b'{"id": "b", "text": "x", "title": 3}', '"title" must be a string or null, got 3'),
         (b'{"id": "b", "text": "\xff"}', "not UTF-8"),

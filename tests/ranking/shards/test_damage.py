@@ -118,6 +118,17 @@ def test_what_0_1_stored_is_used_and_sealed(tmp_path):
     assert read_record(folder.path / "00000003" / "shard.json")["key"] == KEY.digest
 
 
+def test_quantised_vectors_that_0_1_stored_as_a_plain_runs_are_encoded_again(tmp_path, quiet):
+    right = held(build(tmp_path / "right"))
+    folder = ShardFolder(tmp_path, KEY)
+    fill(folder, numbered(N), lambda texts: [(at, np.rint(v * 40)) for at, v in Encoder()(texts)])
+    as_of_0_1(folder)
+    again = opened(tmp_path)
+    assert not again.complete
+    fill(again, numbered(N), Encoder())
+    assert held(again) == right
+
+
 def test_what_0_1_stored_can_be_used_where_nothing_can_be_written(tmp_path, monkeypatch):
     folder = build(tmp_path)
     right = held(folder)
