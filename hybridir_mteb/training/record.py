@@ -79,6 +79,7 @@ def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "backbone": backbone,
         "method": plan.method.name,
+        "batches": plan.method.summary,
         "languages": list(plan.languages),
         "dimension": model.get_embedding_dimension(),
         # Once the adapter is merged.
@@ -185,6 +186,7 @@ def model_card(record: dict[str, Any]) -> str:
     leaks = record["leak_check"]["allowed_leaks"]
     facts = [
         f"- Weights' fingerprint (MTEB's revision): `{record['fingerprint']}`",
+        f"- Batches: {record['batches']}",
         *(f"- {_use_of(source)}" for source in record["data"]),
         f"- Seed {record['recipe']['seed']}; interpolation weight {selection['interpolation']}"
         + (", chosen on held-out documents" if selection["interpolations_tried"] else ""),

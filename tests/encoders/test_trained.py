@@ -11,6 +11,7 @@ import huggingface_hub
 import mteb
 import pytest
 import torch
+from mteb.models.model_implementations import MODEL_REGISTRY
 from safetensors.torch import load_file, save_file
 from toys import REPOSITORY
 from toys.cli import run
@@ -23,6 +24,7 @@ from hybridir_mteb.encoders.backbones import BACKBONES
 from hybridir_mteb.encoders.card import write_record
 from hybridir_mteb.encoders.contents import applied_to, digests_of, fingerprint_of
 from hybridir_mteb.encoders.hub import from_hub, to_hub
+from hybridir_mteb.encoders.muse.files import SHA256, WEIGHTS
 from hybridir_mteb.encoders.trained import NOT_HERE
 from hybridir_mteb.encoders.trained_record import check_record
 from hybridir_mteb.errors import (
@@ -140,7 +142,13 @@ def test_mteb_is_told_the_truth_about_a_trained_encoder():
     assert meta.adapted_from == "FacebookAI/xlm-roberta-base"
     assert metas["hybridir/xlmr-mono"].revision == NOT_HERE
     assert metas["hybridir/llama3.1-70b-hybrid"].adapted_from == "meta-llama/Llama-3.1-70B"
-    assert "hybridir/xlmr-base" not in metas
+    base = metas["hybridir/xlmr-base"]  # the backbone as it was published
+    assert base.adapted_from == "FacebookAI/xlm-roberta-base"
+    assert base.revision == MODEL_REGISTRY["FacebookAI/xlm-roberta-base"].revision
+    assert metas["hybridir/llama3.1-70b-base"].revision == NOT_HERE
+    muse = metas["hybridir/muse-base"]
+    assert (muse.revision, muse.n_parameters) == (SHA256[WEIGHTS], 68_927_232)
+    assert muse.training_datasets is None
     e5 = metas["hybridir/me5s-hybrid"].training_datasets
     assert e5 is not None
     assert "MIRACLRetrieval" in e5

@@ -21,7 +21,10 @@ pytestmark = pytest.mark.slow
 
 BIN = Path(sys.executable).parent
 STEPS = 4
-METHODS = ("mono", "xx", "cross", "mixed", "hybrid", "adversarial", "codeswitch", "erasure")
+METHODS = (
+    *("mono", "xx", "cross", "bilingual", "mixed", "hybrid"),
+    *("adversarial", "codeswitch", "erasure"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +82,28 @@ def test_a_trained_encoder_is_found_by_the_users_command(tiny_xlmr, data, enviro
     assert meta["revision"] == encoder.fingerprint
     assert meta["adapted_from"] == "FacebookAI/xlm-roberta-base"
     assert meta["n_parameters"] == encoder.record["parameters"] < 10_000_000
+
+
+def test_muse_trains_and_is_found_by_the_users_command(data, environment, tmp_path):
+    flags = ("--data", str(data), "--steps", "2", "--batch-size", "4", "--precision", "fp32")
+    succeed(HYBRIDIR, "train", "--backbone", "muse", "--method", "hybrid", *flags, **environment)
+    (folder,) = (tmp_path / "store" / "muse-hybrid").iterdir()
+    files = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    assert files == {"README.md", "hybridir.json", "parameters.safetensors"}
+    assert (folder / "parameters.safetensors").stat().st_size < 14e6  # no embedding
+    archive = tmp_path / "muse.zip"
+    succeed(HYBRIDIR, "models", "export", "hybridir/muse-hybrid", str(archive), **environment)
+    elsewhere = {**environment, "HYBRIDIR_MODEL_STORE": str(tmp_path / "other")}
+    succeed(HYBRIDIR, "models", "import", str(archive), **elsewhere)
+    out = tmp_path / "results"
+    succeed(
+        *(MTEB, "run", "-m", "hybridir/muse-hybrid", "-t", "PocketQARMonolingualRetrieval"),
+        *("--output-folder", str(out), "-l", "deu"),
+        **elsewhere,
+    )
+    (result,) = out.rglob("PocketQARMonolingualRetrieval.json")
+    assert json.loads(result.read_text())["scores"]["test"][0]["map"] > 0.4
+    assert folder.name in str(result)
 
 
 def test_every_method_trains_differs_from_the_others_and_is_evaluated(
