@@ -123,7 +123,7 @@ class EmbeddingStore:
         folder: The store; made if missing.
         namespace: Whose embeddings.
         limit_bytes: Largest size of the whole store.
-        width: Of the embeddings; None if it is not known.
+        width: Of embeddings that are not quantised; None if it is not known.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class EmbeddingStore:
         if 0 not in seeds or checksum != zlib.crc32(key + vector):
             return False
         found = np.frombuffer(vector, "<f4")
-        return self._width in {None, len(found)} and not are_whole(found)
+        return self._width is None or (self._width == len(found) and not are_whole(found))
 
     @staticmethod
     def _rows(

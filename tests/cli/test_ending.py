@@ -170,3 +170,14 @@ def test_what_killed_processes_left_is_shown_and_cleared(tmp_path, monkeypatch):
 def test_the_status_of_a_closed_standard_input_does_not_matter():
     done = command("--version", shell="<&-")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_tables_are_cleared_whatever_lies_beside_them():
+    place = paths.corpora_dir()
+    place.mkdir(parents=True)
+    (place / "folder.arrow").mkdir()
+    (place / "gone.arrow").symlink_to("nowhere")
+    (place / "itself.arrow.json").symlink_to("itself.arrow.json")
+    (place / "whole.arrow").write_bytes(bytes(2_000_000))
+    assert run("cache", "clear", "--shards").startswith("freed 0.002 GB")
+    assert [path.name for path in place.iterdir()] == ["folder.arrow"]

@@ -5,7 +5,7 @@ import pytest
 from hybridir_mteb.cli.numbers import float_, integer
 from hybridir_mteb.cli.train import _processes, _value
 from hybridir_mteb.errors import SettingError
-from hybridir_mteb.paths import embedding_store_limit
+from hybridir_mteb.paths import embedding_store_enabled, embedding_store_limit
 
 NO_NUMBERS = ["1_0", "٣", "nan", "inf", "-Infinity", "0x3", "true", " 3", "1e999", ""]
 
@@ -23,6 +23,15 @@ def test_what_only_python_takes_is_no_number(text, monkeypatch):
         monkeypatch.setenv("HYBRIDIR_EMBEDDING_STORE_GB", text)
         with pytest.raises(SettingError, match="HYBRIDIR_EMBEDDING_STORE_GB="):
             embedding_store_limit()
+
+
+def test_the_store_is_on_or_off(monkeypatch):
+    for word, is_on in {"": True, "1": True, "On": True, "0": False, "NO": False}.items():
+        monkeypatch.setenv("HYBRIDIR_EMBEDDING_STORE", word)
+        assert embedding_store_enabled() is is_on
+    monkeypatch.setenv("HYBRIDIR_EMBEDDING_STORE", "\x1b[31mof" * 100)
+    with pytest.raises(SettingError, match=r"HYBRIDIR_EMBEDDING_STORE='\\x1b.*expected 0 or 1"):
+        embedding_store_enabled()
 
 
 def test_numbers_are_read(monkeypatch):

@@ -642,5 +642,7 @@ def test_what_version_0_1_stored_of_an_experiment_is_not_taken_for_a_plain_run(t
 def test_what_is_stored_now_may_be_whole_numbers(tmp_path):
     """Of a plugin's encoder that counts words, or of an experiment under its own name."""
     items = {key: np.rint(vector * 40) for key, vector in rows(0, 3, dimension=16).items()}
-    stored(tmp_path, items)
+    path = stored(tmp_path, items)
     assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY, 16).get(list(items)), items)
+    as_of_0_1(path, items)
+    assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(items)), items)  # of a plugin's

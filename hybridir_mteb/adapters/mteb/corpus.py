@@ -60,8 +60,9 @@ class Corpora:
                 path = self._path(code)
                 if not self._is_sound(code, path):
                     check_passage_ids(source)
-                    if path.is_dir():
-                        shutil.rmtree(path)
+                    for place in (path, _record(path)):
+                        if place.is_dir():
+                            shutil.rmtree(place)
                     self._write(code, path)
                 self._tables[code] = Dataset.from_file(str(path))
         return self._tables[code]

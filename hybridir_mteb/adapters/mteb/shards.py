@@ -100,7 +100,7 @@ def _folder(
         dtype=dtype,
         rows=ROWS,
     )
-    return ShardFolder(shards.parent(encoder.name), key)
+    return ShardFolder(shards.parent(encoder.name), key, known_dimension(encoder))
 
 
 def check_room(

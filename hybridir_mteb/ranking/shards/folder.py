@@ -50,14 +50,15 @@ class ShardFolder:
     Args:
         parent: The folder that holds the folders of all keys.
         key: Everything that the shards depend on.
+        width: Of vectors that are not quantised, where it is known.
 
     Attributes:
         key: The same key.
         path: The folder of this key.
     """
 
-    def __init__(self, parent: Path, key: ShardKey) -> None:
-        self.key = key
+    def __init__(self, parent: Path, key: ShardKey, width: int | None = None) -> None:
+        self.key, self._width = key, width
         self.path = Path(parent) / key.folder
         self._shards: dict[int, Shard] = {}
         self._end: int | None = None  # once it is known
@@ -141,7 +142,9 @@ class ShardFolder:
                     raise ShardError(f"shard {number} is missing in {self.path}. {AGAIN}")
                 self._check(shard, number)
                 check_contents(shard)
-                self._shards[number] = shard if shard.key else sealed(shard, self.key.digest)
+                if not shard.key:
+                    shard = sealed(shard, self.key.digest, self._width)
+                self._shards[number] = shard
             except (DataFormatError, OSError) as error:
                 raise ShardError(f"damaged embeddings: {error}. {AGAIN}") from error
         return self._shards[number]

@@ -101,8 +101,10 @@ def clear_corpora(folder: Path) -> int:
     """
     freed = sweep(folder)
     for file in [*folder.glob("*.arrow"), *folder.glob("*.arrow.json")]:
-        freed += file.stat().st_size
-        file.unlink()
+        if file.is_symlink() or not file.is_dir():  # else it is none of ours
+            with suppress(FileNotFoundError):  # another process deletes it
+                freed += file.lstat().st_size
+                file.unlink()
     return freed
 
 

@@ -164,18 +164,20 @@ def _write_record(folder: Path, shard: Shard) -> None:
     write_record(folder / RECORD, fields)
 
 
-def sealed(shard: Shard, key: str) -> Shard:
+def sealed(shard: Shard, key: str, width: int | None) -> Shard:
     """A sound shard of version 0.1, whose record had neither checksum nor key; now it has.
 
     Args:
         shard: The shard, whose contents have been checked.
         key: Digest of the folder's key.
+        width: Of vectors that are not quantised; None if it is not known.
 
     Raises:
-        DataFormatError: Its vectors are quantised: 0.1 stored such under the name of a plain run.
+        DataFormatError: They are quantised or truncated: 0.1 stored such under the name of a plain
+            run.
     """
-    if are_whole(shard.vectors()):
-        raise DataFormatError(f"shard {shard.folder}: version 0.1 mixed up its precision")
+    if width is not None and (shard.dimension != width or are_whole(shard.vectors())):
+        raise DataFormatError(f"shard {shard.folder}: quantised or truncated by version 0.1")
     new = replace(shard, key=key)
     with suppress(OSError):  # a folder that is only read stays as it is
         _write_record(shard.folder, new)

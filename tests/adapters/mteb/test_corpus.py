@@ -63,3 +63,13 @@ def test_a_table_without_a_record_is_built_again() -> None:
     table.write_bytes(table.read_bytes()[::-1])
     table.with_name(f"{table.name}.json").unlink()
     assert corpora().table("sw").to_list() == right
+
+
+@pytest.mark.parametrize("ending", [".arrow", ".arrow.json"])
+def test_a_folder_in_the_place_of_either_file_is_replaced(ending: str) -> None:
+    right = corpora().table("sw").to_list()
+    (file,) = (path for path in paths.corpora_dir().iterdir() if path.name.endswith(ending))
+    file.unlink()
+    file.mkdir()
+    assert corpora().table("sw").to_list() == right
+    assert file.is_file()
