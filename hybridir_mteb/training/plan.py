@@ -214,7 +214,8 @@ def read_source(data: Data, languages: Sequence[str]) -> Source:
     """One entry of a recipe's data."""
     wanted = tuple(languages)
     if isinstance(data, JsonLines):
-        return read_jsonl(paths.with_home(data.path), wanted)
+        own = data.path if data.path.startswith(PACKAGED) else ""
+        return read_jsonl(packaged_path(data.path), wanted, origin=own)
     if isinstance(data, Hub):
         return read_hub(data, wanted)
     corpus = load_ntrex(wanted or tuple(FILES))
