@@ -244,6 +244,7 @@ class Runs:
         found = []
         for path in sorted((self.folder / cache / "shards").glob("*/manifest.json")):
             manifest = json.loads(path.read_text())
+            manifest.pop("sha256", None)  # of all that follows, some of it another elsewhere
             own = ":bits" if manifest["encoder"] in derived else ""
             fingerprint = manifest.pop("encoder_fingerprint")
             home, _, key = path.parent.name.rpartition("-")
