@@ -375,7 +375,7 @@ def read_record(path: Path) -> AddedFolder | AddedPool:
     try:
         content = sealed.read_record(path, KEPT)
         if content["format"] != FORMAT:
-            raise DataFormatError(f"format {quoted(content['format'])} is of another release")
+            raise DataFormatError(f"format {quoted(content['format'])} is of another version")
         kind = {"folder": AddedFolder, "pool": AddedPool}[content["kind"]]
         record: AddedFolder | AddedPool = TypeAdapter(kind).validate_python(content["collection"])
     except (ValueError, KeyError, TypeError) as error:

@@ -356,7 +356,7 @@ def test_files_that_cannot_be_used_are_named(tmp_path):
     with pytest.raises(SettingError, match="at least 2 languages"):
         file_text(files, ["en"])
     files["fr"].write_bytes(b"un\nd\xffeux")
-    with pytest.raises(DataFormatError, match=r"fr\.txt, line 2: not UTF-8"):
+    with pytest.raises(DataFormatError, match=r"fr\.txt:2: not UTF-8"):
         file_text(files)
     with pytest.raises(SettingError, match="unknown language code 'deu'"):
         make_text("here", {"deu": ["a", "b"], "en": ["a", "b"]}, parallel=True)
@@ -370,7 +370,7 @@ def test_files_that_cannot_be_used_are_named(tmp_path):
 def test_evaluation_text_is_refused_unless_allowed(mirror):
     question = "How many points did the Panthers defense surrender?"  # of XQuAD
     text = FitText("mine.txt", {"de": ("Ja.", "Nein."), "en": ("Yes.", question)}, parallel=True)
-    with pytest.raises(LeakError, match=r"mine\.txt, line 2 \(en\) occurs in XQuADR") as caught:
+    with pytest.raises(LeakError, match=r"mine\.txt:2 \(en\) occurs in XQuADR") as caught:
         check_text(text, allow=False)
     assert "--allow-leaks" in str(caught.value)
     assert "training" not in str(caught.value)
@@ -389,16 +389,16 @@ def test_a_leak_is_named_by_file_and_line_whatever_was_dropped(tmp_path, mirror,
     )
     for other in (german, german + "\nNoch etwas."):  # parallel, and not
         files = write(tmp_path, de=other, en=english)
-        with pytest.raises(LeakError, match=r"data: en\.txt, line 6 \(en\) occurs in Set\. Remove"):
+        with pytest.raises(LeakError, match=r"data: en\.txt:6 \(en\) occurs in Set\. Remove"):
             check_text(file_text(files), allow=False)
     files = write(tmp_path, de=german.replace("Ja", "This sentence is in an evaluation set"), en="")
     files["en"].write_text("\nno\nno\nno\nno\nno")
     (leak,) = check_text(file_text(files, limit=2), allow=True)[1]  # lines 2 and 5 of the file
-    assert leak.item == "de.txt, line 2"
+    assert leak.item == "de.txt:2"
     corpus = ntrex_text(["de", "en"], 50)
     known.add("News", [corpus.lines["de"][7]])
     at = load_ntrex(("de", "en")).lines["de"].index(corpus.lines["de"][7]) + 1
-    with pytest.raises(LeakError, match=rf"newstest2019-ref\.deu\.txt, line {at} \(de\)"):
+    with pytest.raises(LeakError, match=rf"newstest2019-ref\.deu\.txt:{at} \(de\)"):
         check_text(corpus, allow=False)
 
 
