@@ -72,7 +72,9 @@ class SelectBest(TrainerCallback):
             return
         values = self._scores().as_dict()
         past = [row["criterion"] for row in state.log_history if "criterion" in row]
+        logs = control.should_log
         self._log(values)
+        control.should_log = logs  # which logging resets: the loss of this step is still to come
         if state.is_world_process_zero and values["criterion"] > max(past, default=-1.0):
             with replacing(self._file) as temporary:
                 save_file(trained_state(self._model), temporary)

@@ -18,7 +18,7 @@ def kept(folder: Path) -> tuple[torch.nn.Linear, SelectBest, torch.Tensor]:
     model = torch.nn.Linear(3, 2)
     select = SelectBest(model, lambda: SCORES, 1, 0, folder, lambda values: None)
     state = SimpleNamespace(global_step=1, log_history=[], is_world_process_zero=True)
-    select.on_step_end(None, state, SimpleNamespace())
+    select.on_step_end(None, state, SimpleNamespace(should_log=True))
     best = model.weight.detach().clone()
     with torch.no_grad():
         model.weight += 1
@@ -47,3 +47,16 @@ def test_damaged_parameters_are_not_taken_for_the_best(tmp_path, damage):
         file.write_bytes(bytes(raw))
     with pytest.raises(TrainingError, match=r"best parameters .* are lost: .* train again"):
         select.restore()
+
+
+def test_a_selection_does_not_take_the_step_s_loss_out_of_the_curve(tmp_path):
+    """Logging anything resets the flag; a resumed run would then record another curve."""
+    control = SimpleNamespace(should_log=True)
+
+    def log(values: dict[str, float]) -> None:
+        control.should_log = False
+
+    select = SelectBest(torch.nn.Linear(3, 2), lambda: SCORES, 1, 0, tmp_path, log)
+    state = SimpleNamespace(global_step=1, log_history=[], is_world_process_zero=True)
+    select.on_step_end(None, state, control)
+    assert control.should_log
