@@ -95,7 +95,7 @@ compare-debiasing: $(VENV)/.dev
 stats: $(VENV)/.dev
 	$(BIN)/python docs/experiments/descriptive_stats.py
 
-## faults: kills, damage, fuzzing, full disks, processes, plugins, names; half an hour; faults.json
+## faults: kills, damage, fuzzing, full disks, processes, plugins, names; twenty minutes; faults.json
 faults: $(VENV)/.dev
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python tests/faults/campaign.py
 
