@@ -120,7 +120,8 @@ def main() -> int:
             output.write_text(text + "\n")
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # nothing stays mounted
-    campaign(kinds, given.amount, case=given.case, done=done)
+    amount = 1.0 if given.case and given.amount is None else given.amount
+    campaign(kinds, amount, case=given.case, done=done)
     return int(failed and not given.report_only)
 
 
