@@ -18,7 +18,7 @@ from hybridir_mteb.encoders.cache import EmbeddingStore, text_key
 from hybridir_mteb.errors import EmbeddingError, printable
 from hybridir_mteb.ranking.arrays import BatchEncoder, FloatMatrix, IntArray
 
-FLUSH_S = 10.0
+FLUSH_S = 0.0  # of encoding between two writes to the store: each batch, which takes 2 ms
 Value = TypeVar("Value")
 
 
@@ -87,6 +87,8 @@ class EncodeOnce:
     def _encode(
         self, keys: list[bytes], texts: list[str], encode: BatchEncoder, label: str
     ) -> None:
+        found: dict[bytes, FloatMatrix] = {}
+        widths: set[int] = set()
         pending: dict[bytes, FloatMatrix] = {}
         flushed, done = time.monotonic(), 0
         # Long texts come first; counting characters keeps the time left honest.
@@ -96,34 +98,38 @@ class EncodeOnce:
         ) as bar:
             try:
                 for positions, vectors in encode(texts):
-                    pending.update((keys[at], vectors[i]) for i, at in enumerate(positions))
+                    new = {keys[at]: vectors[i] for i, at in enumerate(positions)}
+                    widths.update(map(len, new.values()))
+                    self._check(widths)
+                    found.update(new)
+                    pending.update(new)
                     self.encoded += len(positions)
                     done += len(positions)
                     bar.set_postfix_str(f"texts={done}/{len(texts)}", refresh=False)
                     bar.update(sum(len(texts[at]) for at in positions))
-                    if time.monotonic() - flushed > FLUSH_S:
-                        self._keep(pending)
+                    if time.monotonic() - flushed >= FLUSH_S:
+                        self._put(pending)
                         pending, flushed = {}, time.monotonic()
             finally:  # an interrupted run keeps what it has
-                self._keep(pending)
+                self._remember(found)
+                self._put(pending)
         lost = sum(key not in self._row for key in keys)
         if lost:
             raise EmbeddingError(f"the model returned no embedding for {lost} of {len(keys)} texts")
 
-    def _keep(self, vectors: dict[bytes, FloatMatrix]) -> None:
-        if vectors:
-            self._remember(vectors)
-            if self._store is not None:
-                self._store.put(vectors.items())
+    def _put(self, vectors: dict[bytes, FloatMatrix]) -> None:
+        if vectors and self._store is not None:
+            self._store.put(vectors.items())
+
+    def _check(self, widths: set[int]) -> None:
+        dimensions = widths | (set() if self._matrix is None else {self._matrix.shape[1]})
+        if len(dimensions) > 1:
+            raise EmbeddingError(f"embeddings of dimensions {sorted(dimensions)} from one model")
 
     def _remember(self, vectors: dict[bytes, FloatMatrix]) -> None:
         if not vectors:
             return
-        dimensions = {len(vector) for vector in vectors.values()}
-        if self._matrix is not None:
-            dimensions.add(self._matrix.shape[1])
-        if len(dimensions) > 1:
-            raise EmbeddingError(f"embeddings of dimensions {sorted(dimensions)} from one model")
+        self._check({len(vector) for vector in vectors.values()})
         new = np.stack(list(vectors.values()))
         if self._matrix is None:
             self._matrix = new

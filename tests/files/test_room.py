@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import zipfile
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -38,13 +39,15 @@ def write_with_numpy(path):
         np.save(stream, np.zeros(100_000, np.float32))
 
 
-@pytest.fixture
+@contextmanager
 def small_files():
-    """No file may be larger than 50 kB."""
+    """No file may be larger than 50 kB; around the write alone, since pytest may log to a file."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(
@@ -57,21 +60,23 @@ def small_files():
         write_with_numpy,
     ],
 )
-def test_a_full_disk_is_one_message_whoever_writes(tmp_path, small_files, write):
+def test_a_full_disk_is_one_message_whoever_writes(tmp_path, write):
     target = tmp_path / "target"
     with (
         pytest.raises(NoSpaceError, match=r"target cannot be written: .* free") as caught,
         replacing(target) as path,
+        small_files(),
     ):
         write(path)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_message_has_the_cause_and_how_much_was_written(tmp_path, small_files):
+def test_the_message_has_the_cause_and_how_much_was_written(tmp_path):
     with (
         pytest.raises(NoSpaceError, match=r"larger than the system allows .*: 50 kB of it were"),
         folder_beside(tmp_path / "encoder") as folder,
+        small_files(),
     ):
         write_with_python(folder / "weights")
     assert list(tmp_path.iterdir()) == []
