@@ -183,6 +183,7 @@ def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
 def torchrun(devices: int) -> list[str]:
     """The start of a command line with so many processes."""
     command = [str(BIN / "torchrun"), "--nproc-per-node", str(devices), "--no-python"]
+    command += ["--local-addr", "127.0.0.1"]  # the name of the machine may be of no use
     return [*command, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
 
 
@@ -211,14 +212,14 @@ from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
 from pathlib import Path
 from hybridir_mteb.training.pairs import PairDataset
-from hybridir_mteb.training.patterns import Hybrid
+from hybridir_mteb.training.patterns import Bilingual, Hybrid
 from hybridir_mteb.training.samplers import PairBatchSampler
 from hybridir_mteb.training.sources.jsonl import read_jsonl
 
 accelerator = Accelerator(cpu=True)
 accelerator.even_batches = False
 data = PairDataset.build([read_jsonl(Path(sys.argv[1]))])
-sampler = PairBatchSampler(data, 4, seed=1, pattern=Hybrid())
+sampler = PairBatchSampler(data, 4, seed=1, pattern=Hybrid(second=Bilingual()))
 loader = accelerator.prepare(DataLoader(data, batch_sampler=sampler, collate_fn=list))
 seen = []
 for epoch in range(2):

@@ -33,7 +33,7 @@ def is_here(address):
         return True  # not of the internet, such as netlink
     if isinstance(host, bytes | bytearray):
         host = host.decode(errors="replace")
-    if host in {None, "", "localhost"}:
+    if host in {None, "", "localhost", os.uname().nodename}:  # torchrun asks for its own name
         return True
     from ipaddress import ip_address  # here, because every Python would load it at its start
 
