@@ -135,7 +135,7 @@ def test_a_backbone_with_what_is_no_file_is_refused(tmp_path, kind):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     plain = backbone_digest(tmp_path / "model")
-    (tmp_path / "model" / "model.bin").symlink_to("/dev/zero")  # not read
+    (tmp_path / "model" / "notes.log").symlink_to("/dev/zero")  # not read
     (tmp_path / "model" / "of.json").mkdir()
     assert backbone_digest(tmp_path / "model") == plain
     ODD[kind](tmp_path / "model" / "modules.json")
