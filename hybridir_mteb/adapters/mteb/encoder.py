@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 from uuid import uuid4
@@ -142,6 +144,32 @@ def _as_json(arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return arguments
 
 
+# By a network's number: what it is known to be while nothing can change it.
+_STAMPS: ContextVar[dict[int, str] | None] = ContextVar("stamps", default=None)
+
+
+@contextmanager
+def unchanged() -> Iterator[None]:
+    """Within the block no model changes, so that the weights of each are looked at once."""
+    before = _STAMPS.set({})
+    try:
+        yield
+    finally:
+        _STAMPS.reset(before)
+
+
+def _stamp(module: torch.nn.Module | None) -> str:
+    """What changes with the weights; empty if there is no network to be seen."""
+    if module is None:
+        return ""
+    known = _STAMPS.get()
+    if known is None:
+        return weights_stamp(module)
+    if id(module) not in known:
+        known[id(module)] = weights_stamp(module)
+    return known[id(module)]
+
+
 class MtebEncoder(TextEncoder):
     """One MTEB encoder, as one call of MTEB's uses it.
 
@@ -162,7 +190,7 @@ class MtebEncoder(TextEncoder):
         self._seen = told is not None and not call.at_once
         self.keep = call.keep and self._seen
         self.variant = self._settings(told)
-        self.stamp = weights_stamp(self._module) if self._module is not None else ""
+        self.stamp = _stamp(self._module)
         ask = getattr(self._module, "get_embedding_dimension", None)
         width = ask() if callable(ask) and not self._arguments else None
         self.width = width if isinstance(width, int) else None

@@ -272,6 +272,13 @@ class CollectionTask(AbsTaskRetrieval):
 
         return evaluate_subset(self, model, data, asked)
 
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """MTEB's, which evaluates one subset after the other; the model stays as it is."""
+        from hybridir_mteb.adapters.mteb.encoder import unchanged
+
+        with unchanged():
+            return super().evaluate(*args, **kwargs)
+
     def _evaluate_subset(  # noqa: PLR0913 -- mteb's signature
         self,
         model: Any,

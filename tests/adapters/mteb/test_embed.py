@@ -22,6 +22,7 @@ from toys.mteb import scores_of
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
 from hybridir_mteb.encoders.cache import store_files
+from hybridir_mteb.encoders.fingerprint import weights_stamp
 from hybridir_mteb.encoders.pocket.model import load_pocket, network_of
 from hybridir_mteb.ranking.scorers import DenseScorer, FunctionScorer, scorer_of
 
@@ -190,6 +191,23 @@ def test_weights_changed_in_place_are_encoded_anew(shallow, tmp_path):
     finally:
         with torch.no_grad():
             parameter.copy_(original)
+
+
+def test_weights_are_looked_at_once_for_all_subsets_of_a_task(shallow, monkeypatch):
+    """It takes a fraction of a second, and a task may have 110 subsets."""
+    looked = []
+
+    def stamp(module: torch.nn.Module) -> str:
+        looked.append(module)
+        return weights_stamp(module)
+
+    monkeypatch.setattr("hybridir_mteb.adapters.mteb.encoder.weights_stamp", stamp)
+    task = mteb.get_task("PocketQARMonolingualRetrieval", hf_subsets=["de", "en", "es"])
+    task.load_data()
+    first = task.evaluate(stock(shallow), "test", encode_kwargs={"batch_size": 32})
+    assert (len(first), len(looked)) == (3, 1)
+    assert task.evaluate(stock(shallow), "test", encode_kwargs={"batch_size": 32}) == first
+    assert len(looked) == 2
 
 
 def test_a_static_model_has_no_longest_input():
