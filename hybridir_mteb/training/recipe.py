@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,33 +34,22 @@ PACKAGED = paths.PACKAGE / "recipes"
 FAULTS_SHOWN = 3
 
 
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError(f"a number is needed, not {str(value).lower()}")
-    return value
+def _as_number(read: Callable[[str], float | None], what: str) -> BeforeValidator:
+    """Text as a number, since YAML has no dot in ``1e-4`` where it wants one; True is none."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError(f"a number is needed, not {str(value).lower()}")
+        found = read(value) if isinstance(value, str) else value
+        if found is None and isinstance(value, str):
+            raise ValueError(f"{quoted(value, 80)} is no {what}")
+        return found
+
+    return BeforeValidator(convert)
 
 
-def _written(value: Any) -> Any:
-    """Text as a number: YAML has no dot in ``1e-4`` where it wants one."""
-    if not isinstance(value, str):
-        return _no_bool(value)
-    found = written_number(value)
-    if found is None:
-        raise ValueError(f"{quoted(value, 80)} is no number")
-    return found
-
-
-def _written_whole(value: Any) -> Any:
-    if not isinstance(value, str):
-        return _no_bool(value)
-    found = written_whole(value)
-    if found is None:
-        raise ValueError(f"{quoted(value, 80)} is no whole number")
-    return found
-
-
-Whole = Annotated[int, BeforeValidator(_written_whole)]
-Number = Annotated[float, BeforeValidator(_written), Field(allow_inf_nan=False)]
+Whole = Annotated[int, _as_number(written_whole, "whole number")]
+Number = Annotated[float, _as_number(written_number, "number"), Field(allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
