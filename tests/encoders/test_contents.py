@@ -15,15 +15,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from toys.stored import describe
 
 from hybridir_mteb.encoders import trained
-from hybridir_mteb.encoders.card import write_record
 from hybridir_mteb.encoders.contents import (
     OFFICIAL,
-    applied_to,
     backbone_digest,
-    digests_of,
-    fingerprint_of,
     official,
     official_entry,
 )
@@ -57,20 +54,7 @@ def store(**changes: Any) -> trained.StoredEncoder:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         save_file({"w": torch.zeros(2, 2)}, place.folder / "adapter_model.safetensors")
-        files = digests_of(place.folder)
-        record = {
-            "format": trained.FORMAT,
-            "name": NAME,
-            "files": files,
-            "created": "2026-01-01T00:00:00+00:00",
-            "backbone": {"name": "xlmr", "hub_id": "x/y", "weights": None, "revision": "rev"},
-            "dimension": 2,
-            "parameters": 4,
-            "data": [],
-            **changes,
-        }
-        record["fingerprint"] = fingerprint_of(files, applied_to(record))
-        write_record(place.folder, record, "the card\n")
+        describe(place.folder, "the card\n", **{"data": [], **changes})
     return place.kept
 
 

@@ -15,14 +15,13 @@ from mteb.models.model_implementations import MODEL_REGISTRY
 from safetensors.torch import load_file, save_file
 from toys import REPOSITORY
 from toys.cli import run
+from toys.stored import NAME, describe
 
 from hybridir_mteb.adapters.mteb.load import load_encoder
 from hybridir_mteb.adapters.mteb.metas import encoder_metas
 from hybridir_mteb.adapters.mteb.register import _register_encoders
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.backbones import BACKBONES
-from hybridir_mteb.encoders.card import write_record
-from hybridir_mteb.encoders.contents import applied_to, digests_of, fingerprint_of
 from hybridir_mteb.encoders.hub import from_hub, to_hub
 from hybridir_mteb.encoders.muse.files import SHA256, WEIGHTS
 from hybridir_mteb.encoders.trained import NOT_HERE
@@ -38,27 +37,12 @@ from hybridir_mteb.plugins.manager import load_plugins
 from hybridir_mteb.training.methods import METHODS
 from hybridir_mteb.training.recipe import read_recipe
 
-NAME = "hybridir/xlmr-hybrid"
-
 
 def fill(folder: Path, value: float = 0.0, **changes: object) -> None:
     """An encoder's folder with a made-up adapter."""
     save_file({"w": torch.full((2, 2), value)}, folder / "adapter_model.safetensors")
     (folder / "adapter_config.json").write_text('{"lora_alpha": 32}')
-    files = digests_of(folder)
-    record = {
-        "format": trained.FORMAT,
-        "name": NAME,
-        "files": files,
-        "created": "2026-01-01T00:00:00+00:00",
-        "backbone": {"name": "xlmr", "hub_id": "x/y", "weights": None, "revision": "rev"},
-        "dimension": 2,
-        "parameters": 4,
-        "data": [{"source": "NTREX-128", "origin": "NTREX-128, pinned"}],
-        **changes,
-    }
-    record.setdefault("fingerprint", fingerprint_of(files, applied_to(record)))
-    write_record(folder, record, "# the card\n")
+    describe(folder, **changes)
 
 
 def add(value: float = 0.0, **changes: object) -> trained.StoredEncoder:

@@ -33,6 +33,7 @@ from faults.operations import (
     search,
     search_saved,
     succeed,
+    unbroken,
     with_archive,
     with_collection,
     with_debiased,
@@ -169,14 +170,8 @@ def run(box: Sandbox, amount: float, wanted: Callable[[str], bool], seed: int) -
 def _damage_all(
     box: Sandbox, stored: Stored, amount: float, wanted: Callable[[str], bool], seed: int
 ) -> Iterator[Result]:
-    box.put_back()
-    stored.make(box)
-    kept = box.keep()
     use = fresh(stored.use) if stored.registers else stored.use
-    whole = box.run(use)
-    if whole.code != 0:
-        raise RuntimeError(f"{stored.name}: {whole.err[-2000:]}")
-    expected = stored.result(box.home)
+    kept, _, expected = unbroken(box, stored.name, stored.make, use, stored.result)
     names = [p.relative_to(kept) for pattern in stored.files for p in kept.glob(pattern)]
     names = sorted({name for name in names if (kept / name).is_file()})
     ways = stored.ways or (*IN_BYTES, *OF_FILES)

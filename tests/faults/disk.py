@@ -10,6 +10,7 @@ import os
 import random
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from faults.corruptions import difference
@@ -24,6 +25,7 @@ from faults.operations import (
     name_what_mteb_left,
     nothing,
     of_folder,
+    unbroken,
     with_outputs_of_mteb,
 )
 from faults.result import Outcome, Result
@@ -91,14 +93,9 @@ def _fill(
 ) -> Iterator[Result]:
     if disk.mounted:
         disk.leave(None)
-    box.put_back()
-    operation.prepare(box)
-    kept = box.keep()
-    before = _bytes(box)
-    whole = box.run(fresh(operation.command))
-    if whole.code != 0:
-        raise RuntimeError(f"{operation.name}: {whole.err[-2000:]}")
-    expected, needed = operation.result(box.home), max(_bytes(box) - before, 8 * PAGE)
+    command, result = fresh(operation.command), operation.result
+    kept, _, expected = unbroken(box, operation.name, operation.prepare, command, result)
+    needed = max(_bytes(box.home) - _bytes(kept), 8 * PAGE)
     rng = random.Random(f"{seed} disk {operation.name}")
     count = max(1, round((4 if operation.slow else 12) * amount))
     rooms = [0, *(rng.randrange(needed) // PAGE * PAGE for _ in range(count - 1))]
@@ -150,6 +147,6 @@ def _wrong(box: Sandbox, operation: Operation, expected: Any) -> str:
     return "" if found == expected else difference(expected, found)
 
 
-def _bytes(box: Sandbox) -> int:
-    files = (path for path in box.home.rglob("*") if path.is_file())
+def _bytes(folder: Path) -> int:
+    files = (path for path in folder.rglob("*") if path.is_file())
     return sum(-(-path.stat().st_size // PAGE) * PAGE for path in files)

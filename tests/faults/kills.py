@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from faults.operations import FEW, OPERATIONS, Operation, fresh, name_what_mteb_left
+from faults.operations import FEW, OPERATIONS, Operation, fresh, name_what_mteb_left, unbroken
 from faults.result import Outcome, Result
 from faults.sandbox import Breaks, Ran, Sandbox
 
@@ -29,13 +29,8 @@ def run(box: Sandbox, amount: float, wanted: Callable[[str], bool], seed: int) -
 def _kill(
     box: Sandbox, operation: Operation, amount: float, wanted: Callable[[str], bool], seed: int
 ) -> Iterator[Result]:
-    box.put_back()
-    operation.prepare(box)
-    kept = box.keep()
-    whole = box.run(fresh(operation.command))
-    if whole.code != 0:
-        raise RuntimeError(f"{operation.name}: {whole.err[-2000:]}")
-    expected = operation.result(box.home)
+    command, result = fresh(operation.command), operation.result
+    kept, whole, expected = unbroken(box, operation.name, operation.prepare, command, result)
     largest = max(p.stat().st_size for p in box.home.rglob("*") if p.is_file())
     for moment, breaks in _moments(whole, largest, operation, amount, seed):
         case = f"{operation.name}:{moment}"

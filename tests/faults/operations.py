@@ -16,7 +16,7 @@ from end_to_end.pin_runs import digest, settled, tree
 from toys.beir import toy_set, write_folder
 from toys.training import write_parallel_jsonl, write_tiny_xlmr
 
-from faults.sandbox import Command, Sandbox, main
+from faults.sandbox import Command, Ran, Sandbox, main
 
 STREAMED = "PinsStreamedMonolingualRetrieval"
 PARALLEL = "PinsParallelMultilingualRetrieval"
@@ -30,6 +30,9 @@ TEXTS = {
     "de": ["das Haus steht am See", "der Hund schläft im Garten", "die Katze trinkt Milch"],
     "en": ["the house is at the lake", "the dog sleeps outside", "the cat drinks milk"],
 }
+
+
+Counted = Callable[[Path], Any]  # what counts of what a command leaves; raises if it is not there
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,22 @@ class Operation:
     name: str
     command: Command
     prepare: Callable[[Sandbox], None]
-    result: Callable[[Path], Any]
+    result: Counted
     unit: int = 0
     slow: bool = False
+
+
+def unbroken(
+    box: Sandbox, name: str, prepare: Callable[[Sandbox], None], command: Command, result: Counted
+) -> tuple[Path, Ran, Any]:
+    """A command that nothing disturbs: a copy of what it starts from, how it ran, what counts."""
+    box.put_back()
+    prepare(box)
+    kept = box.keep()
+    whole = box.run(command)
+    if whole.code != 0:
+        raise RuntimeError(f"{name}: {whole.err[-2000:]}")
+    return kept, whole, result(box.home)
 
 
 def fresh(command: Command) -> Callable[[], None]:
@@ -66,12 +82,11 @@ def fresh(command: Command) -> Callable[[], None]:
     return run
 
 
-def register_again() -> None:
-    """Forget what was registered before the fork, and register what is there now."""
+def forget_registered() -> None:
+    """Forget what was registered before the fork."""
     from mteb.models.model_implementations import MODEL_REGISTRY
 
     from hybridir_mteb.adapters.mteb import register
-    from hybridir_mteb.installed import installed_plugins
 
     registry: Any = sys.modules["mteb.get_tasks"]
     for plugins in register._registered:
@@ -82,6 +97,14 @@ def register_again() -> None:
     ours = registry._TASKS_REGISTRY
     registry.TASK_LIST = tuple(t for t in registry.TASK_LIST if t.metadata.name in ours)
     register._registered.clear()
+
+
+def register_again() -> None:
+    """Forget what was registered before the fork, and register what is there now."""
+    from hybridir_mteb.adapters.mteb import register
+    from hybridir_mteb.installed import installed_plugins
+
+    forget_registered()
     installed_plugins.cache_clear()
     register.register()
 

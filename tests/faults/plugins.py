@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from toys.plugins import point
 
-from faults.operations import fresh, search
+from faults.operations import forget_registered, fresh, search
 from faults.result import Outcome, Result
 from faults.sandbox import Sandbox
 
@@ -190,7 +190,7 @@ def _load(box: Sandbox, case: str, make: Callable[[], Any]) -> Result:
 
         own = list(entry_points(group="hybridir_mteb"))
         plugins = load_plugins([*own, make(), point(_good(), "works", "good")])
-        _unregister()
+        forget_registered()
         registered = register.register(plugins)
         seen = {
             "measures": "campaign_measure" in registered.measures,
@@ -217,23 +217,6 @@ def _load(box: Sandbox, case: str, make: Callable[[], Any]) -> Result:
         if "\n" in problem or "\x1b" in problem or len(problem) > LONGEST_LINE:
             return Result(case, Outcome.TRACEBACK, f"not one line: {problem[:200]!r}")
     return Result(case, Outcome.REFUSED if problems else Outcome.RIGHT)
-
-
-def _unregister() -> None:
-    """Forget what the warm process registered."""
-    import sys
-
-    from mteb.models.model_implementations import MODEL_REGISTRY
-
-    from hybridir_mteb.adapters.mteb import register
-
-    registry: Any = sys.modules["mteb.get_tasks"]
-    for plugins in register._registered:
-        for name in plugins.models:
-            MODEL_REGISTRY.pop(name, None)
-        for name in plugins.tasks:
-            registry._TASKS_REGISTRY.pop(name, None)
-    register._registered.clear()
 
 
 def _outputs() -> list[Callable[[int], Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from faults.corruptions import difference
-from faults.operations import BY_NAME, DEBIASED, FEW, fresh, hybridir, search
+from faults.operations import BY_NAME, DEBIASED, FEW, fresh, hybridir, search, unbroken
 from faults.result import Outcome, Result
 from faults.sandbox import Command, Ran, Sandbox
 
@@ -42,13 +42,8 @@ def run(box: Sandbox, amount: float, wanted: Callable[[str], bool], seed: int) -
         of = BY_NAME[operation]
         if not wanted(f"{name}:") or (of.slow and amount < FEW):
             continue
-        box.put_back()
-        of.prepare(box)
-        kept = box.keep()
-        whole = box.run(fresh(of.command))
-        if whole.code != 0:
-            raise RuntimeError(f"{name}: {whole.err[-2000:]}")
-        expected = of.result(box.home)
+        command = fresh(of.command)
+        kept, whole, expected = unbroken(box, name, of.prepare, command, of.result)
         for at in range(max(1, round(cases * amount))):
             case = f"{name}:{at}"
             if wanted(case):
