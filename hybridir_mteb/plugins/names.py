@@ -12,7 +12,7 @@ from typing import Any
 from hybridir_mteb.errors import PluginError, SettingError, quoted
 
 OWNER = "hybridir"
-BASE = f"{OWNER}/pocket-base"  # comes with the package; nothing trained or imported has its name
+BASE = "-base"  # ends the name of a backbone itself; nothing trained or imported has such a name
 ENCODERS = f"{OWNER}/<backbone>-<method> or {OWNER}/<base>+<debiaser>"
 LONGEST = 200  # of an encoder's name after the slash: a folder's name has at most 255 bytes
 
@@ -45,14 +45,14 @@ def check_encoder_name(name: Any) -> str:
         name: What somebody, a record or an archive calls it.
 
     Raises:
-        SettingError: It is malformed, or that of the encoder that all pocket ones are made from.
+        SettingError: It is malformed, or that of a backbone itself.
     """
     if not isinstance(name, str) or not _ENCODER.fullmatch(name):
         raise SettingError(
             f"an encoder is named {ENCODERS}, of at most {LONGEST} letters, digits, _, ., + and -, "
             f"not {quoted(name)}"
         )
-    if name.lower() == BASE:
+    if "+" not in name and name.lower().endswith(BASE):
         raise SettingError(f"{name} comes with this package: no other encoder can have its name")
     return name
 

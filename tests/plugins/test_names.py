@@ -83,7 +83,7 @@ def test_a_name_without_the_owner_is_refused(name):
 
 
 def test_the_name_of_the_base_is_nobodys():
-    for name in ("hybridir/pocket-base", "hybridir/Pocket-BASE"):
+    for name in ("hybridir/pocket-base", "hybridir/Pocket-BASE", "hybridir/muse-base"):
         with pytest.raises(SettingError, match="comes with this package"), trained.keep(name):
             pass
 
