@@ -45,7 +45,7 @@ from hybridir_mteb.training.weights import trained_state
 
 with from_extra("train", "training"):
     from accelerate import PartialState
-    from accelerate.utils import set_seed
+    from accelerate.utils import parse_flag_from_env, set_seed
 
 BOARDS = ("tensorboard", "tensorboardX")  # either will do
 
@@ -81,10 +81,16 @@ def train(plan: Plan) -> StoredEncoder | None:
     """
     if "tensorboard" in plan.recipe.report_to and not any(map(find_spec, BOARDS)):
         raise MissingExtraError(missing("report_to: tensorboard", "tensorboardX", "tensorboard"))
-    state = PartialState()
+    state = _processes()
     folder = run_folder(plan, state.num_processes)
     with working_in(folder) if state.is_main_process else nullcontext(), room_for(folder):
         return _train(plan, state, folder)
+
+
+def _processes() -> PartialState:
+    """The processes of this run; on the CPU they know of each other only if told to use it."""
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    return PartialState(cpu=on_cpu)
 
 
 def _train(plan: Plan, state: PartialState, folder: Path) -> StoredEncoder | None:

@@ -126,9 +126,15 @@ def of_search(home: Path, place: str = "out") -> Any:
 
 
 def of_mteb(home: Path) -> Any:
-    """The results that MTEB stores, without times."""
+    """The results that MTEB stores, without times.
+
+    A resumed task runs its missing subsets in the order of a set, so each run has another.
+    """
     (path,) = (home / "out").rglob(f"{PARALLEL}.json")
-    return settled(json.loads(path.read_text()))
+    found = settled(json.loads(path.read_text()))
+    for split, subsets in found["scores"].items():
+        found["scores"][split] = sorted(subsets, key=lambda subset: str(subset["hf_subset"]))
+    return found
 
 
 def of_folder(place: str) -> Callable[[Path], Any]:
