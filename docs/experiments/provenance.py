@@ -6,7 +6,8 @@ import datetime as dt
 import os
 import platform
 import subprocess
-from importlib.metadata import version
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ PACKAGES = (
 )
 
 
-def provenance(command: str) -> dict[str, Any]:
-    """Command, date, commit, machine and versions."""
+def provenance(command: str, more: Sequence[str] = ()) -> dict[str, Any]:
+    """Command, date, commit, machine and versions, also of more packages where they are there."""
     return {
         "command": command,
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
@@ -37,8 +38,18 @@ def provenance(command: str) -> dict[str, Any]:
             "platform": f"{platform.system()} {platform.machine()}",
             "python": platform.python_version(),
         },
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": {
+            **{package: version(package) for package in PACKAGES},
+            **{package: found for package in more if (found := _version(package))},
+        },
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _commit() -> str:

@@ -2,27 +2,21 @@
 
 python docs/experiments/train_pocket.py [METHOD …]
 
-A core trains one encoder: side by side that is faster than one encoder on all cores. Seeds that are
-in the store already, trained by the same recipe, are not trained again. The median is by the
-criterion on held-out documents; no evaluation set decides anything.
+Seeds that are in the store already, trained by the same recipe, are not trained again. The median
+is by the criterion on held-out documents; no evaluation set decides anything.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from provenance import RESULTS, provenance
+from training_runs import Run, criterion, train_all
 
-from hybridir_mteb import paths
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.files import write_text
-from hybridir_mteb.training.recipe import read_recipe
 
 METHODS = ("mono", "cross", "hybrid", "mixed", "adversarial")
 SEEDS = (0, 1, 2)
@@ -31,56 +25,18 @@ COMMAND = "make train-pocket"
 
 def stored(method: str, seed: int) -> trained.StoredEncoder | None:
     """The stored encoder of exactly this recipe and seed."""
-    wanted = read_recipe(Path(f"pocket-{method}"), seed=seed).model_dump(mode="json")
-    for encoder in trained.encoders():
-        if encoder.place == "store" and encoder.record["recipe"] == wanted:
-            return encoder
-    return None
-
-
-def train_all(methods: tuple[str, ...]) -> dict[str, dict[int, trained.StoredEncoder]]:
-    """Every method with every seed; the same seed of all methods before the next seed."""
-    runs = [(method, seed) for seed in SEEDS for method in methods]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(train_one, runs))
-    found: dict[str, dict[int, trained.StoredEncoder]] = {method: {} for method in methods}
-    for method, seed in runs:
-        encoder = stored(method, seed)
-        if encoder is None:
-            sys.exit(f"pocket-{method}, seed {seed}: trained, but not found in the store")
-        found[method][seed] = encoder
-    return found
-
-
-def train_one(run: tuple[str, int]) -> None:
-    """Train in a process of its own, unless the store has the encoder; the log goes to a file."""
-    method, seed = run
-    if stored(method, seed) is not None:
-        return
-    log = paths.model_store_dir() / ".logs" / f"pocket-{method}-{seed}.txt"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    print(f"pocket-{method}, seed {seed}: tail -f {log}", flush=True)
-    command = [Path(sys.executable).parent / "hybridir", "train", f"pocket-{method}"]
-    with log.open("w") as stream:
-        subprocess.run(
-            [*command, "--seed", str(seed)],
-            check=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=stream,
-            stderr=stream,
-        )
-
-
-def criterion(encoder: trained.StoredEncoder) -> float:
-    """Mean of the three mAPs on held-out documents."""
-    return float(encoder.record["selection"]["encoder"]["criterion"])
+    return Run(f"pocket-{method}", method, seed).stored()
 
 
 def main() -> None:
     """Train, choose, copy, and record what was chosen from."""
     methods = tuple(sys.argv[1:]) or METHODS
     made_by = provenance(COMMAND)  # before the package changes
-    found = train_all(methods)
+    # The same seed of all methods before the next seed.
+    runs = [Run(f"pocket-{method}", method, seed) for seed in SEEDS for method in methods]
+    found: dict[str, dict[int, trained.StoredEncoder]] = {method: {} for method in methods}
+    for run, encoder in train_all(runs).items():
+        found[run.method][run.seed] = encoder
     shipped = {}
     for method, by_seed in found.items():
         order = sorted(by_seed, key=lambda seed: criterion(by_seed[seed]))

@@ -1,9 +1,10 @@
 """What ``{{ kind:arguments }}`` in a page stands for; one module for each source of numbers."""
 
-from markers import bench, code, compare, debiasing, faults, results, rooms, scale, ways
+from markers import backbones, bench, code, compare, debiasing, faults, results, rooms, scale, ways
 from markers.registry import MarkerError, render
 
 MODULES = (
+    backbones,
     bench,
     code,
     compare,

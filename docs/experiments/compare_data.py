@@ -1,0 +1,99 @@
+"""Experiment: what the encyclopaedic passages bring, beside the questions about news alone.
+
+python docs/experiments/compare_data.py [BACKBONE …]
+
+One seed of five methods on each backbone, trained with all data and with NTREX-128 alone, the same
+number of steps; both scored on the same held-out passages and questions, all and by their source.
+Encoders in the store are not trained again, and scores of an encoder are kept beside it, so that an
+interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from provenance import RESULTS, provenance
+from training_runs import Run, train_all
+
+from hybridir_mteb import paths
+from hybridir_mteb.encoders import trained
+from hybridir_mteb.encoders.load import load_backbone, load_sentence_transformer
+from hybridir_mteb.encoders.token_budget import Precision
+from hybridir_mteb.files import replacing, sha256_of, write_text
+from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.training.held_out import HeldOut
+from hybridir_mteb.training.plan import make_plan
+from hybridir_mteb.training.recipe import read_recipe
+from hybridir_mteb.training.selection import evaluate
+
+OUTPUT = RESULTS / "compare-data.json"
+COMMAND = "make compare-data"
+BACKBONES = ("muse", "pocket", "gemma3-270m")
+METHODS = ("mono", "cross", "bilingual", "hybrid", "mixed")
+DATA = {"all": "{}", "ntrex": "{}-ntrex"}  # names of the recipes
+HELD_OUT_SCRIPT = Path(__file__)
+
+
+def scores(backbone: str, folder: Path | None) -> dict[str, Any]:
+    """Held-out scores of an encoder, or of the backbone itself, on everything and by source."""
+    place = paths.model_store_dir() / ".held-out"
+    of_encoder = trained.read_encoder(folder).fingerprint if folder else f"{backbone}-base"
+    cache = place / f"{of_encoder}-{sha256_of(HELD_OUT_SCRIPT)[:12]}.json"
+    if cache.is_file():
+        return json.loads(cache.read_text())
+    recipe = read_recipe(Path(backbone), method="mono")
+    plan = make_plan(recipe, leak_check=False)
+    backbones = installed_plugins().backbones
+    model = (
+        load_sentence_transformer(trained.read_encoder(folder), backbones.__getitem__)
+        if folder
+        else load_backbone(backbones[backbone])
+    )
+    pool = [source for source in plan.held_out if source.items]
+    found = {}
+    for name, sources in {"all": pool, **{s.name: [s] for s in pool if s.written}}.items():
+        held_out = HeldOut(sources, recipe.held_out_items, recipe.held_out_pool)
+        found[name] = evaluate(model, held_out, Precision.FP32).as_dict()
+    with replacing(cache) as temporary:
+        temporary.write_text(json.dumps(found))
+    return found
+
+
+def main() -> None:
+    """Train, score, write; backbones that are done on another day stay."""
+    report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
+    for backbone in sys.argv[1:] or BACKBONES:
+        made_by = provenance(COMMAND)
+        runs = {
+            (data, method): Run(name.format(backbone), method)
+            for method in METHODS
+            for data, name in DATA.items()
+        }
+        encoders = train_all(runs.values())
+        os.environ["OMP_NUM_THREADS"] = "1"  # of the workers: a core scores one encoder
+        folders = [None, *(encoders[run].path for run in runs.values())]
+        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+            found = list(pool.map(scores, [backbone] * len(folders), folders))
+        rows: dict[str, dict[str, Any]] = {"base": {"scores": found[0]}}
+        for ((data, method), run), of_run in zip(runs.items(), found[1:], strict=True):
+            encoder = encoders[run]
+            rows.setdefault(method, {})[data] = {
+                "command": " ".join(run.command),
+                "fingerprint": encoder.fingerprint,
+                "items": {row["source"]: row["items"] for row in encoder.record["data"]},
+                "seconds": encoder.record["machine"]["seconds"],
+                "scores": of_run,
+            }
+        report[backbone] = {"made_by": made_by, "methods": rows}
+        write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
+        print(OUTPUT)
+
+
+if __name__ == "__main__":
+    main()

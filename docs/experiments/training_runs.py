@@ -1,0 +1,108 @@
+"""Research code: training runs to compare; what is in the store already is not trained again.
+
+A core trains one encoder: side by side that is faster than one encoder on all cores.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hybridir_mteb import paths
+from hybridir_mteb.encoders import trained
+from hybridir_mteb.training.recipe import Recipe, read_recipe
+
+
+@dataclass(frozen=True)
+class Run:
+    """What ``hybridir train`` is told.
+
+    Attributes:
+        recipe: Name of one of the package's recipes.
+        method: Name of the method.
+        seed: Seed of the run.
+        options: Options of the method.
+    """
+
+    recipe: str
+    method: str
+    seed: int = 0
+    options: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        """A name for logs."""
+        options = "".join(f" {name}={value}" for name, value in self.options)
+        return f"{self.recipe} {self.method}{options}, seed {self.seed}"
+
+    @cached_property
+    def wanted(self) -> Recipe:
+        """The recipe with what it is told."""
+        options = {name: float(value) for name, value in self.options}
+        changes: dict[str, Any] = {"method_options": options} if options else {}
+        return read_recipe(Path(self.recipe), method=self.method, seed=self.seed, **changes)
+
+    @property
+    def command(self) -> list[str]:
+        """The command."""
+        words = [
+            "hybridir",
+            "train",
+            self.recipe,
+            "--method",
+            self.method,
+            "--seed",
+            str(self.seed),
+        ]
+        return words + [w for name, value in self.options for w in ("--option", f"{name}={value}")]
+
+    def stored(self) -> trained.StoredEncoder | None:
+        """The stored encoder of exactly this recipe."""
+        wanted = self.wanted.model_dump(mode="json")
+        for encoder in trained.encoders():
+            if encoder.place == "store" and encoder.record["recipe"] == wanted:
+                return encoder
+        return None
+
+    def train(self) -> None:
+        """Train on one core, unless the store has the encoder; the log goes to a file."""
+        if self.stored() is not None:
+            return
+        name = "".join(c if c.isalnum() or c in "-.=" else "-" for c in str(self))
+        log = paths.model_store_dir() / ".logs" / f"{name}.txt"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        print(f"{self}: tail -f {log}", flush=True)
+        with log.open("w") as stream:
+            subprocess.run(
+                [Path(sys.executable).parent / self.command[0], *self.command[1:]],
+                check=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                stdout=stream,
+                stderr=stream,
+            )
+
+
+def train_all(runs: Iterable[Run]) -> dict[Run, trained.StoredEncoder]:
+    """Train what is missing, as many at a time as there are cores; those that end early stay."""
+    runs = list(runs)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(Run.train, runs))
+    return {run: _found(run) for run in runs}
+
+
+def _found(run: Run) -> trained.StoredEncoder:
+    encoder = run.stored()
+    if encoder is None:
+        sys.exit(f"{run}: trained, but not found in the store")
+    return encoder
+
+
+def criterion(encoder: trained.StoredEncoder) -> float:
+    """Mean of the three mAPs on held-out documents."""
+    return float(encoder.record["selection"]["encoder"]["criterion"])

@@ -1,0 +1,89 @@
+"""Backbones side by side, what more data bring, and the sweep of alpha: three results files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markers.registry import marker
+from markers.results import load, made_by, made_table, markdown_table, number, pick
+
+FACTS = {
+    "parameters": "parameters",
+    "load_seconds": "seconds to load",
+    "peak_mib_added_by_loading": "MiB that loading adds",
+    "texts_per_second.fp32": "texts/s in fp32",
+    "texts_per_second.bf16": "texts/s in bf16",
+    "training.batch_size": "pairs in a batch of its recipe",
+    "training.max_tokens": "tokens of a text in training",
+    "training.seconds_a_step": "seconds a step, `hybrid`",
+    "training.pairs_a_second": "pairs/s in training",
+    "cosines.other_engine_with_fp32.smallest": "smallest cosine with the other engine",
+    "cosines.alone_with_in_a_batch_fp32.smallest": "smallest cosine, alone and in a batch, fp32",
+    "cosines.bf16_with_fp32.smallest": "smallest cosine, bf16 and fp32",
+}
+SCORES = {"mono_map": "mono", "cross_map": "cross", "multi_map": "multi", "criterion": "mean"}
+SETTINGS = {"mono.map": "mono mAP", "cross.map": "cross mAP", "multi.map": "multi mAP"}
+DISTANCE = "multi.rank_distance"
+
+
+@marker("backbones")
+def backbones() -> str:
+    """A column for each backbone, a row for each fact."""
+    found = load("backbones")
+    rows = [
+        [label, *(_plain(pick(of, path, "backbones")) for of in found.values())]
+        for path, label in FACTS.items()
+    ]
+    made = dict.fromkeys(made_by(of) for of in found.values())
+    table = markdown_table(["", *(f"`{name}`" for name in found)], rows)
+    return "\n\n".join([table, *made])
+
+
+def _plain(value: float) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.7f}" if 0.9 < value <= 1 else f"{value:g}"
+
+
+@marker("more-data")
+def more_data(backbone: str) -> str:
+    """``more-data:muse``: held-out scores of one seed, trained with and without the new data."""
+    found = pick(load("compare-data"), backbone, "compare-data")
+    rows = []
+    for method, by_data in found["methods"].items():
+        for data, of in by_data.items():
+            scores = of["scores"] if data != "scores" else of
+            name = {"all": "NTREX-128 and encyclopaedia", "ntrex": "NTREX-128"}.get(data, "")
+            rows.append([f"`{method}`", name, *_held_out(scores)])
+    heads = [*SCORES.values(), "standard error", *(f"mean, {part}" for part in _parts(found))]
+    return made_table(found, ["method", "trained on", *heads], rows, left=2)
+
+
+def _parts(found: dict[str, Any]) -> list[str]:
+    return [name for name in found["methods"]["base"]["scores"] if name != "all"]
+
+
+def _held_out(scores: dict[str, Any]) -> list[str]:
+    whole = scores["all"]
+    cells = [number(whole[key], 1, 100) for key in (*SCORES, "standard_error")]
+    return cells + [
+        f"{number(of['criterion'], 1, 100)} ± {number(of['standard_error'], 1, 100)}"
+        for part, of in scores.items()
+        if part != "all"
+    ]
+
+
+@marker("alpha")
+def alpha(backbone: str) -> str:
+    """``alpha:muse``: measures with intervals for each share of monolingual batches."""
+    found = pick(load("sweep-alpha"), backbone, "sweep-alpha")
+    rows = []
+    for value, of in found["alphas"].items():
+        cells = [_interval(of[key], 1, 100) for key in SETTINGS]
+        rows.append([value, *cells, _interval(of[DISTANCE], 0, 1)])
+    return made_table(found, ["alpha", *SETTINGS.values(), "rank distance"], rows)
+
+
+def _interval(of: dict[str, Any], digits: int, factor: float) -> str:
+    low, high = (number(value, digits, factor) for value in of["interval"])
+    return f"{number(of['mean'], digits, factor)} [{low}, {high}]"
