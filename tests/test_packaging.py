@@ -189,6 +189,10 @@ def test_wheel_content(wheel):
     assert {n for n in names if n.startswith(data) and n.endswith(".jsonl")} == {
         f"{data}/{language}.jsonl" for language in LANGUAGES
     }
+    for file in ("encyclopaedia/passages.jsonl.gz", "encyclopaedia/README.md"):
+        assert f"hybridir_mteb/data/{file}" in names
+    for recipe in ("pocket-ntrex", "muse", "muse-ntrex"):
+        assert f"hybridir_mteb/recipes/{recipe}.yaml" in names
     for method in ("mono", "cross", "hybrid", "mixed", "adversarial"):
         encoder = f"hybridir_mteb/data/encoders/pocket-{method}"
         assert f"{encoder}/adapter_model.safetensors" in names

@@ -110,7 +110,8 @@ def main() -> None:
 
     made_by = provenance(COMMAND)  # before the package changes
     plan = make_plan(read_recipe(Path("pocket-mixed")))
-    held_out = HeldOut(plan.held_out, plan.recipe.held_out_items)
+    recipe = plan.recipe
+    held_out = HeldOut(plan.held_out, recipe.held_out_items, recipe.held_out_pool)
     for model in ENCODERS:
         fit_all(model)
     record = trained.read_encoder(trained.PACKAGED / f"{ENCODERS[0]}+centre").record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,15 @@ from hybridir_mteb.measures.effectiveness import average_precision
 from hybridir_mteb.measures.language_bias import rank_distance
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.probe import FOLDS, language_probe_accuracy
-from hybridir_mteb.ranking.arrays import FloatMatrix, Relevance
+from hybridir_mteb.ranking.arrays import FloatMatrix, Relevance, Values
 from hybridir_mteb.ranking.exact import exact_ranks
 from hybridir_mteb.ranking.ranking import tie_order
 from hybridir_mteb.ranking.scorers import DenseScorer
 from hybridir_mteb.training.pairs import Source, TrainingItem
 
+FEWEST = 2  # questions that can be told apart
+# Multiples of it, modulo 2 ** 64, are evenly spread however many are taken (Knuth, section 6.4).
+GOLDEN = 0x9E3779B97F4A7C15
 # (texts, "query" or "document") -> (n, dimension) embeddings.
 Embed = Callable[[Sequence[str], Role], FloatMatrix]
 
@@ -35,6 +38,8 @@ class HeldOutScores:
         rank_distance: Multilingual; 0-based ideal is the number of languages less one.
         language_probe: Accuracy of a linear language probe on the passages.
         probe_chance: What guessing would give.
+        questions: How many there were; translations of one count once.
+        standard_error: Of the criterion, over questions; NaN for a single one.
     """
 
     mono_map: float
@@ -43,6 +48,8 @@ class HeldOutScores:
     rank_distance: float
     language_probe: float
     probe_chance: float
+    questions: int
+    standard_error: float
 
     @property
     def criterion(self) -> float:
@@ -61,17 +68,22 @@ def split_documents(sources: Sequence[Source], every: int) -> tuple[list[Source]
     """Training part and held-out part of each source; a document is whole in one of them.
 
     Args:
-        sources: The data; documents count in the order in which they first occur.
+        sources: The data. Documents count in the order of their own source, whatever other
+            sources there are; one of several sources is where the first of these has it.
         every: Each n-th document is held out; 0 holds nothing out.
     """
     if not every:
         return list(sources), []
-    order = dict.fromkeys(item.document or item.id for s in sources for item in s.items)
-    held = {document for at, document in enumerate(order) if at % every == every - 1}
+    held: set[str] = set()
+    seen: set[str] = set()
+    for source in sources:
+        order = source.order()
+        held.update(document for document in order[every - 1 :: every] if document not in seen)
+        seen.update(order)
 
     def part(source: Source, wanted: bool) -> Source:
         kept = tuple(i for i in source.items if ((i.document or i.id) in held) is wanted)
-        return Source(source.name, kept, source.origin)
+        return replace(source, items=kept)
 
     return [part(s, False) for s in sources], [
         s for s in (part(s, True) for s in sources) if s.items
@@ -79,17 +91,55 @@ def split_documents(sources: Sequence[Source], every: int) -> tuple[list[Source]
 
 
 def held_out_items(sources: Sequence[Source], limit: int) -> list[TrainingItem]:
-    """Items for the evaluation, evenly spread: of the smallest source that has two or more.
+    """Items for the evaluation, evenly spread: those whose queries were written, if there are any.
 
-    The smallest source is the one that was made by hand, where there is one; the whole pool is
-    still that of all sources.
+    A query that was cut out of a document repeats its words, so it tells encoders apart less well.
+
+    Args:
+        sources: Held-out parts.
+        limit: Largest number of items; each source gives its share.
+
+    Returns:
+        The items in order; none if there are too few of them to choose by.
     """
-    usable = [source for source in sources if len(source.items) > 1]
-    if not usable:
+    written = [item for source in sources if source.written for item in source.items]
+    items = written
+    if len(written) < FEWEST:
+        items = [item for source in sources for item in source.items]
+    if len(items) < FEWEST:
         return []
-    items = min(usable, key=lambda source: len(source.items)).items
-    step = max(1.0, len(items) / limit)
-    return [items[int(at * step)] for at in range(min(limit, len(items)))]
+    count = min(limit, len(items))
+    return [items[at * len(items) // count] for at in range(count)]
+
+
+def held_out_passages(
+    sources: Sequence[Source], asked: Sequence[TrainingItem], limit: int | None
+) -> dict[str, dict[str, str]]:
+    """The passages that are searched, with their documents, for each language of the questions.
+
+    Args:
+        sources: Held-out parts.
+        asked: The items that ask: their passages are always there.
+        limit: Passages of a language; the others are evenly spread over what is left. Languages
+            that have the same passages keep the same ones. None keeps all.
+    """
+    answers = {_passages_of(item) for item in asked}
+    distinct = {_passages_of(item): item for source in sources for item in source.items}
+    first = [item for key, item in distinct.items() if key in answers]
+    rest = [item for key, item in distinct.items() if key not in answers]
+    spread = sorted(range(len(rest)), key=lambda at: at * GOLDEN % 2**64)
+    ranked = [*first, *(rest[at] for at in spread)]
+    pools: dict[str, dict[str, str]] = {}
+    for code in sorted({code for item in asked for code in item.examples}):
+        having = [item for item in ranked if code in item.examples]
+        if limit is not None:
+            having = having[: max(limit, sum(code in item.examples for item in first))]
+        pools[code] = {item.examples[code].passage: item.document or item.id for item in having}
+    return pools
+
+
+def _passages_of(item: TrainingItem) -> frozenset[tuple[str, str]]:
+    return frozenset((code, example.passage) for code, example in item.examples.items())
 
 
 class HeldOut:
@@ -98,27 +148,25 @@ class HeldOut:
     Args:
         sources: Held-out parts.
         limit: Largest number of queries of each language.
+        pool: Largest number of passages of each language, the answers at least; None takes all.
     """
 
-    def __init__(self, sources: Sequence[Source], limit: int) -> None:
+    def __init__(self, sources: Sequence[Source], limit: int, pool: int | None = None) -> None:
         items = held_out_items(sources, limit)
-        self.languages = sorted({code for item in items for code in item.examples})
-        self._queries: dict[str, list[tuple[str, dict[str, str]]]] = {c: [] for c in self.languages}
-        pool: dict[str, dict[str, str]] = {code: {} for code in self.languages}
-        for item in items:
+        self._passages = held_out_passages(sources, items, pool)
+        self.languages = list(self._passages)
+        self._questions = len(items)
+        # Of each language: number of the question, its text, the answer in every language.
+        self._queries: dict[str, list[tuple[int, str, dict[str, str]]]]
+        self._queries = {code: [] for code in self.languages}
+        for number, item in enumerate(items):
             answers = {code: example.passage for code, example in item.examples.items()}
             for code, example in item.examples.items():
-                self._queries[code].append((example.query, answers))
-        for source in sources:
-            for item in source.items:
-                for code, example in item.examples.items():
-                    if code in pool:
-                        pool[code].setdefault(example.passage, item.document or item.id)
-        self._passages = pool
+                self._queries[code].append((number, example.query, answers))
 
     def queries(self, language: str) -> list[str]:
         """The held-out queries of one language."""
-        return [query for query, _ in self._queries[language]]
+        return [query for _, query, _ in self._queries[language]]
 
     def passages(self, language: str) -> list[str]:
         """The pool of one language."""
@@ -140,28 +188,26 @@ class HeldOut:
             queries: Language -> embeddings of :meth:`queries`.
             passages: Language -> embeddings of :meth:`passages`.
         """
-        mono: list[float] = []
-        cross: list[float] = []
-        multi: list[float] = []
+        size = len(self.languages)
+        pairs = np.full((self._questions, size, size), np.nan)
+        multi = np.full((self._questions, size), np.nan)
         distance: list[float] = []
-        for code in self.languages:
-            for other in self.languages:
-                table = self._table(code, (other,), queries[code], passages)
-                if table is None:
-                    continue
-                value = float(average_precision(table).mean())
-                (mono if other == code else cross).append(value)
-            table = self._table(code, tuple(self.languages), queries[code], passages)
+        for at, code in enumerate(self.languages):
+            for to, other in enumerate(self.languages):
+                numbers, table = self._table(code, (other,), queries[code], passages)
+                if table is not None:
+                    pairs[numbers, at, to] = average_precision(table)
+            numbers, table = self._table(code, tuple(self.languages), queries[code], passages)
             assert table is not None  # noqa: S101 -- a query has an answer in its own language
-            multi.append(float(average_precision(table).mean()))
+            multi[numbers, at] = average_precision(table)
             distance.append(float(np.nanmean(rank_distance(table))))
         return HeldOutScores(
-            float(np.mean(mono)),
-            float(np.mean(cross or [0.0])),
-            float(np.mean(multi)),
+            *_settings(pairs, multi),
             float(np.mean(distance)),
             self._probe(passages),
-            1 / len(self.languages),
+            1 / size,
+            self._questions,
+            _standard_error(pairs, multi),
         )
 
     def _table(
@@ -170,8 +216,8 @@ class HeldOut:
         pool: tuple[str, ...],
         queries: FloatMatrix,
         passages: Mapping[str, FloatMatrix],
-    ) -> RankTable | None:
-        """Ranks of the answers in a pool; None where no query has an answer in it."""
+    ) -> tuple[list[int], RankTable | None]:
+        """Questions that have an answer in a pool, and its ranks; None where there is no such."""
         place = {
             (other, text): at
             for at, (other, text) in enumerate(
@@ -180,15 +226,16 @@ class HeldOut:
         }
         judged = [
             [place[other, text] for other, text in answers.items() if other in pool]
-            for _, answers in self._queries[code]
+            for _, _, answers in self._queries[code]
         ]
         answered = [at for at, row in enumerate(judged) if row]
         if not answered:
-            return None
+            return [], None
         relevance = Relevance.from_lists([judged[at] for at in answered])
         scorer = DenseScorer(queries[answered], np.concatenate([passages[o] for o in pool]))
         order = tie_order([f"{other}:{text}" for other, text in place])
-        return RankTable.build(relevance, exact_ranks(scorer, relevance, order), len(place))
+        table = RankTable.build(relevance, exact_ranks(scorer, relevance, order), len(place))
+        return [self._queries[code][at][0] for at in answered], table
 
     def _probe(self, passages: Mapping[str, FloatMatrix]) -> float:
         languages = [code for code in self.languages for _ in self._passages[code]]
@@ -197,3 +244,47 @@ class HeldOut:
             return float("nan")
         stacked = np.concatenate([passages[code] for code in self.languages])
         return language_probe_accuracy(stacked, languages, documents)
+
+
+def _settings(pairs: Values, multi: Values) -> tuple[float, float, float]:
+    """The three mAPs: monolingual, cross-lingual, multilingual.
+
+    Args:
+        pairs: (n_questions, n_languages, n_languages) average precision of a question by its own
+            language and that of the pool, NaN where there is no such question or answer.
+        multi: (n_questions, n_languages) in the pool of all languages.
+    """
+    same = np.eye(pairs.shape[1], dtype=bool)
+    mono, cross, whole = (_means(part) for part in (pairs[:, same], pairs[:, ~same], multi))
+    return float(mono.mean()), float(cross.mean()) if len(cross) else 0.0, float(whole.mean())
+
+
+def _answered(values: Values) -> Values:
+    """The columns in which there is a question."""
+    return values[:, np.isfinite(values).any(axis=0)]
+
+
+def _means(values: Values) -> Values:
+    """Mean over the questions of each column that has one."""
+    means: Values = np.nanmean(_answered(values), axis=0)
+    return means
+
+
+def _standard_error(pairs: Values, multi: Values) -> float:
+    """Of the criterion, over questions, whose translations are not independent.
+
+    Of questions that all languages have, it is the deviation of the criteria of each question alone
+    over the root of their number. One that lacks a language says nothing about its mean.
+
+    Args:
+        pairs: As of :func:`_settings`.
+        multi: As of :func:`_settings`.
+    """
+    same = np.eye(pairs.shape[1], dtype=bool)
+    share = np.zeros(len(multi))  # of each question in the criterion's distance from the truth
+    for values in map(_answered, (pairs[:, same], pairs[:, ~same], multi)):
+        known = np.isfinite(values)
+        away = np.where(known, values - np.nanmean(values, axis=0), 0.0) / known.sum(axis=0)
+        share += away.sum(axis=1) / max(1, values.shape[1]) / 3
+    count = len(share)
+    return math.sqrt(count / (count - 1) * float(share @ share)) if count > 1 else math.nan

@@ -77,11 +77,20 @@ class Source:
         name: For logs and metadata.
         items: The items.
         origin: Where they come from, with revision, for the record of a training run.
+        written: Whether the queries were written, and not cut out of the documents.
+        documents: All documents of the corpus that the items are about, in its order; by default
+            those of the items, in the order in which they first occur.
     """
 
     name: str
     items: tuple[TrainingItem, ...]
     origin: str = ""
+    written: bool = True
+    documents: tuple[str, ...] = ()
+
+    def order(self) -> tuple[str, ...]:
+        """The documents in order, each once."""
+        return tuple(dict.fromkeys(self.documents or (i.document or i.id for i in self.items)))
 
 
 # (text, language, salt) -> text: applied to both sides of a pair, such as code switching.

@@ -16,7 +16,7 @@ from hybridir_mteb.files.numbers import number
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.specs import Backbone, OptionValue, TrainingMethod
-from hybridir_mteb.training.held_out import split_documents
+from hybridir_mteb.training.held_out import FEWEST, held_out_items, split_documents
 from hybridir_mteb.training.leak import EvaluationTexts, Leak, check_leaks, evaluation_texts
 from hybridir_mteb.training.pairs import Source
 from hybridir_mteb.training.patterns import Mono, Pattern, pattern
@@ -39,7 +39,6 @@ OF_EVERY_METHOD: dict[str, OptionValue] = {
     "batch_language": "",
 }
 PACKAGED = "package:"
-FEWEST_HELD_OUT = 2
 # Activations of a transformer layer in 16 bit, in bytes for each token and hidden unit, attention
 # scores left out (Korthikanti et al. 2022, eq. 2); with checkpointing only its input is kept.
 BYTES_OF_LAYER = 34
@@ -154,10 +153,10 @@ def make_plan(
     leaks = check_leaks(sources, known, allow=recipe.allow_leaks)
     train, held_out = split_documents(sources, recipe.held_out_every)
     chooses = recipe.evaluate_every or len(recipe.interpolation) > 1
-    if chooses and not any(len(source.items) >= FEWEST_HELD_OUT for source in held_out):
+    if chooses and not held_out_items(held_out, recipe.held_out_items):
         raise SettingError(
-            "evaluate_every and interpolation choose on held-out documents, and no source has "
-            f"{FEWEST_HELD_OUT} held-out items: lower held_out_every (it is "
+            "evaluate_every and interpolation choose on held-out documents, and the data have "
+            f"fewer than {FEWEST} held-out items: lower held_out_every (it is "
             f"{recipe.held_out_every}), or add documents"
         )
     return _checked(

@@ -146,7 +146,11 @@ class Recipe(_Strict):
         revision: Commit of weights on the hub.
         languages: ISO 639-1 codes; empty takes what the data have.
         data: Where pairs come from.
-        held_out_every: Every n-th document is held out for selection; 0 holds nothing out.
+        held_out_every: Every n-th document of each source is held out for selection; 0 holds
+            nothing out.
+        held_out_items: Largest number of held-out questions that choose.
+        held_out_pool: Passages of each language that they are searched in, at most: their answers,
+            and others of the held-out documents, the same ones in all languages.
         steps: Optimiser steps; None trains for ``epochs``.
         batch_size: Pairs of one device and step of accumulation.
         mini_batch_size: Texts in memory at once (GradCache); None keeps the batch whole.
@@ -173,6 +177,7 @@ class Recipe(_Strict):
     data: tuple[Data, ...] = Field(default=(Documents(),), min_length=1)
     held_out_every: Whole = Field(default=5, ge=0)
     held_out_items: Whole = Field(default=200, ge=2)
+    held_out_pool: Whole = Field(default=500, ge=2)
     steps: Whole | None = Field(default=None, ge=1)
     epochs: Number = Field(default=1.0, gt=0)
     batch_size: Whole = Field(default=32, ge=2)
@@ -242,7 +247,7 @@ def read_recipe(path: Path, **changes: Any) -> Recipe:
 
 
 def packaged_recipes() -> list[str]:
-    """Names of the recipes that come with the package and can be trained as they are."""
+    """Names of the recipes that come with the package; some leave the method to ``--method``."""
     names = (path.stem for path in PACKAGED.glob("*.yaml"))
     return sorted(name for name in names if not name.startswith("accelerate"))
 

@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from dataclasses import fields
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,7 +33,7 @@ from hybridir_mteb.training.losses.contrastive import (
 from hybridir_mteb.training.losses.distillation import Distillation
 from hybridir_mteb.training.losses.terms import LossTerm
 from hybridir_mteb.training.pairs import NEGATIVE, Columns, PairDataset
-from hybridir_mteb.training.plan import FEWEST_HELD_OUT, Plan, check_backbone, run_folder
+from hybridir_mteb.training.plan import Plan, check_backbone, run_folder
 from hybridir_mteb.training.record import Outcome, write_encoder
 from hybridir_mteb.training.runs import working_in
 from hybridir_mteb.training.samplers import batch_sampler
@@ -121,8 +120,9 @@ def _fit_and_choose(plan: Plan, model: SentenceTransformer, folder: Path) -> Out
     started = time.monotonic()
     recipe, precision = plan.recipe, training_precision(plan.recipe.precision)
     scores, base, selection = None, None, None
-    if any(len(source.items) >= FEWEST_HELD_OUT for source in plan.held_out):
-        scores = partial(evaluate, model, HeldOut(plan.held_out, recipe.held_out_items), precision)
+    held_out = HeldOut(plan.held_out, recipe.held_out_items, recipe.held_out_pool)
+    if held_out.languages:
+        scores = partial(evaluate, model, held_out, precision)
         base = _base_scores(folder, scores)
     start = trained_state(model)
     trainer = _trainer(plan, model, folder, precision)
@@ -185,8 +185,9 @@ def _base_scores(folder: Path, scores: Callable[[], HeldOutScores]) -> HeldOutSc
     """The backbone's held-out scores, kept beside the checkpoints for a resumed run."""
     kept = folder / "base.json"
     with suppress(FileNotFoundError, DataFormatError, TypeError):  # else they are computed again
-        held = read_record(kept, old=[field.name for field in fields(HeldOutScores)])
-        return HeldOutScores(**{k: math.nan if v is None else v for k, v in held.items()})
+        held = read_record(kept)
+        held = {name: math.nan if value is None else value for name, value in held.items()}
+        return HeldOutScores(**held)
     found = scores()
     write_record(kept, {k: v if math.isfinite(v) else None for k, v in vars(found).items()})
     return found

@@ -1,11 +1,14 @@
 """The package's passages with questions: complete, in their scripts, in no evaluation set."""
 
+import json
+import re
 import unicodedata
 from collections import Counter
 
 import pytest
 
 from hybridir_mteb.training.leak import check_leaks, evaluation_texts
+from hybridir_mteb.training.pairs import normalise
 from hybridir_mteb.training.plan import read_source
 from hybridir_mteb.training.recipe import JsonLines
 
@@ -47,6 +50,26 @@ def test_texts_are_in_the_script_of_their_language(source, code):
             assert text == unicodedata.normalize("NFC", text).strip()
         if code != "th":  # questions have no mark there
             assert item.examples[code].query.endswith(ENDS.get(code, "?"))
+
+
+def test_no_passage_is_named_after_an_article_of_an_evaluation_set_or_begins_as_one(
+    source, data_dir
+):
+    names = {item.document for item in source.items}
+    passages = {item.examples["en"].passage for item in source.items}
+    for folder, articles in (("xquad-r", 48), ("mlqa-r", 520)):
+        found = {}
+        for path in (data_dir / folder).glob("*.json"):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            found[path.stem] = {row["title"].replace("_", " ") for row in content["data"]}
+        assert len(found["en"]) == articles
+        titles = {normalise(re.sub("[(,].*", "", title)) for code in found for title in found[code]}
+        for name in names:
+            plain = normalise(name)
+            assert not {plain, f"{plain}s", plain.removesuffix("s")} & titles, name
+        for title in found["en"]:  # "Sky (United Kingdom)" is not about the sky
+            begins = re.compile(rf"((an?|the) )?{re.escape(title)}s?(?!\w)", re.IGNORECASE)
+            assert not [text for text in passages if begins.match(text)], title
 
 
 @pytest.mark.slow

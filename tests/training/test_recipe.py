@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from hybridir_mteb.adapters.mteb.load import pinned_revision
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.errors import DataUnavailableError, SettingError, TrainingError, UnknownNameError
+from hybridir_mteb.training.held_out import held_out_items
 from hybridir_mteb.training.plan import make_plan, run_folder
 from hybridir_mteb.training.recipe import PACKAGED, make_recipe, packaged_recipes, read_recipe
 
@@ -64,7 +65,7 @@ def test_options_of_the_method_are_replaced_one_by_one(tmp_path):
         ({"method_options": {"alpha": "abc"}}, "alpha of mono is a number, not 'abc'"),
         ({"method_options": {"batch_language": "ja"}}, "batch_language 'ja'"),
         ({"interpolation": [0.5, 1.0], "held_out_every": 1000}, "lower held_out_every"),
-        ({"evaluate_every": 5, "held_out_every": 1000}, "no source has 2 held-out items"),
+        ({"evaluate_every": 5, "held_out_every": 1000}, "fewer than 2 held-out items"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is_loaded(tmp_path, changes, message):
@@ -101,6 +102,7 @@ def test_weights_of_the_hub_are_pinned_by_the_recipe_or_else_by_mteb(tmp_path):
 
 def test_pocket_recipes_differ_in_the_method_alone():
     names = [name for name in packaged_recipes() if name.startswith("pocket-")]
+    names.remove("pocket-ntrex")  # which has other data, and no method
     assert len(names) == 8
     recipes = [read_recipe(Path(name)).model_dump() for name in names]
     assert {recipe.pop("method") for recipe in recipes} == {n.split("-")[1] for n in names}
@@ -116,12 +118,41 @@ def test_questions_of_the_package_are_on_the_right_side_of_the_split():
     assert "train" not in held_out
     assert trained["held-out"] == ()
     assert len(held_out["held-out"]) == 27
+    # Two questions about each of 207 passages; every fifth passage is held out.
+    assert (len(trained["passages"]), len(held_out["passages"])) == (2 * 166, 2 * 41)
+    asked = held_out_items(plan.held_out, plan.recipe.held_out_items)
+    assert asked == [*held_out["held-out"], *held_out["passages"]]
+    assert len(asked) == 109
     documents = [
         {item.document for items in part.values() for item in items} for part in (trained, held_out)
     ]
     assert not documents[0] & documents[1]
-    for item in (*trained["train"], *held_out["held-out"]):
+    for item in (*trained["train"], *asked):
         assert set(item.examples) == set(plan.languages)
+
+
+@pytest.mark.usefixtures("data_dir")
+@pytest.mark.parametrize("backbone", ["pocket", "muse"])
+def test_more_questions_do_not_take_more_of_the_batches(backbone):
+    for name in (backbone, f"{backbone}-ntrex"):
+        plan = make_plan(read_recipe(Path(name), method="mono"), leak_check=False)
+        temperature = plan.recipe.sampling_temperature
+        weights = {source.name: len(source.items) ** (1 / temperature) for source in plan.train}
+        cut = weights["NTREX-128"] / sum(weights.values())
+        assert 1 - cut == pytest.approx(0.31, abs=0.005)
+
+
+def test_a_recipe_with_other_data_differs_in_nothing_else():
+    for backbone in ("pocket", "muse"):
+        recipes = [
+            read_recipe(Path(name), method="mono").model_dump()
+            for name in (backbone, f"{backbone}-ntrex")
+        ]
+        *same, (kind, path) = [(data["kind"], data.get("path")) for data in recipes[0].pop("data")]
+        assert (kind, path) == ("jsonl", "package:encyclopaedia/passages.jsonl.gz")
+        assert same == [(data["kind"], data.get("path")) for data in recipes[1].pop("data")]
+        assert {recipe.pop("sampling_temperature") for recipe in recipes} == {1.3, 3.0}
+        assert recipes[0] == recipes[1]
 
 
 def test_of_many_impossible_fields_the_first_are_named():
@@ -156,7 +187,7 @@ def test_a_recipe_that_cannot_be_read_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", packaged_recipes())
 def test_every_packaged_recipe_passes_a_dry_run(name, tmp_path, data_dir):
     arguments = ["train", name, "--dry-run"]
-    if name == "pocket":
+    if name in {"pocket", "pocket-ntrex"}:
         arguments += ["--method", "mono"]
     if name.startswith("llm"):  # its data are on the hub
         data = write_parallel_jsonl(tmp_path / "data.jsonl", 300)

@@ -10,7 +10,7 @@ from hybridir_mteb.errors import TrainingError
 from hybridir_mteb.training.held_out import HeldOutScores
 from hybridir_mteb.training.selection import BEST, SelectBest
 
-SCORES = HeldOutScores(0.5, 0.5, 0.5, 1.0, 0.5, 0.5)
+SCORES = HeldOutScores(0.5, 0.5, 0.5, 1.0, 0.5, 0.5, 10, 0.1)
 
 
 def kept(folder: Path) -> tuple[torch.nn.Linear, SelectBest, torch.Tensor]:

@@ -110,7 +110,9 @@ def inverse_cloze(corpus: LineParallel, options: Documents, origin: str = "") ->
             f"{corpus.name}: no sentence of {options.min_words} words with a neighbour: nothing to "
             "train on"
         )
-    return Source(corpus.name, tuple(items), origin)
+    return Source(
+        corpus.name, tuple(items), origin, written=False, documents=tuple(corpus.documents)
+    )
 
 
 def words(text: str, language: str) -> list[str]:

@@ -65,7 +65,8 @@ def read_jsonl(place: Path, languages: tuple[str, ...] = (), *, origin: str = ""
     items = tuple(TrainingItem(key, found, documents[key]) for key, found in examples.items())
     if not items:
         raise DataFormatError(f"{place}: no line in {', '.join(languages) or 'any language'}")
-    return Source(place.stem, items, origin or str(place.name))
+    name = Path(place.name.removesuffix(".gz")).stem
+    return Source(name, items, origin or str(place.name))
 
 
 def _check(row: Mapping[str, Any], where: str) -> tuple[str, Example]:

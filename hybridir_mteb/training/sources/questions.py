@@ -41,7 +41,7 @@ def read_questions(path: Path, corpus: LineParallel, *, origin: str = "") -> Sou
             items.append(TrainingItem(identifier, examples, corpus.documents[at]))
     if not items:
         raise DataFormatError(f"{path}: no question in {', '.join(sorted(corpus.lines))}")
-    return Source(path.stem, tuple(items), origin)
+    return Source(path.stem, tuple(items), origin, documents=tuple(corpus.documents))
 
 
 def _question(text: Any, code: str, where: str) -> str:
