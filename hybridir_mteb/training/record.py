@@ -198,7 +198,9 @@ def _of_backbone(backbone: dict[str, Any]) -> list[str]:
         lines.append(f"- Backbone: a local folder, with the digest `{backbone['digest']}`")
     elif backbone["weights"]:
         lines.append(f"- Backbone: weights of the hub, commit `{backbone['revision']}`")
-    return lines + [f"- {backbone['terms']}"] * ("terms" in backbone)
+    if "terms" in backbone:
+        lines.append(f"- {backbone['terms']}")
+    return lines
 
 
 def model_card(record: dict[str, Any]) -> str:
