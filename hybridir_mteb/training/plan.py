@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybridir_mteb import paths
+from hybridir_mteb.encoders.backbones import place_of
 from hybridir_mteb.encoders.contents import backbone_digest
 from hybridir_mteb.errors import SettingError, TrainingError, quoted
 from hybridir_mteb.files.numbers import number
@@ -139,7 +140,7 @@ def make_plan(
 
     Raises:
         UnknownNameError: No such backbone, method or language.
-        SettingError: An option that the method does not have.
+        SettingError: An option that the method does not have, or no weights to start from.
         LeakError: Training data occur in an evaluation set.
         DataFormatError: Malformed data, with file and line.
     """
@@ -147,7 +148,7 @@ def make_plan(
     method, backbone = plugins.methods[recipe.method], plugins.backbones[recipe.backbone]
     if not method.batches:
         raise TrainingError(f"{method.name} trains nothing; its encoder is the backbone itself")
-    options = _options(method, recipe)
+    options, place = _options(method, recipe), place_of(backbone, recipe.weights)
     sources = [read_source(data, recipe.languages) for data in recipe.data]
     known = evaluation_texts() if leak_check else EvaluationTexts()
     leaks = check_leaks(sources, known, allow=recipe.allow_leaks)
@@ -163,7 +164,7 @@ def make_plan(
         Plan(
             recipe,
             backbone,
-            recipe.revision or backbone.revision or pinned(recipe.weights or backbone.hub_id),
+            recipe.revision or backbone.revision or pinned(place),
             method,
             options,
             tuple(train),
@@ -289,7 +290,7 @@ def estimate(plan: Plan) -> str:
     backbone, recipe, lora = plan.backbone, plan.recipe, plan.lora
     if not backbone.parameters:
         return "unknown: the backbone's entry gives no sizes"
-    of_weight = 2 if backbone.decoder else 4
+    of_weight = 2 if backbone.decoder and not backbone.loader else 4
     trained = backbone.trained or backbone.parameters
     if lora:
         trained = LORA_WIDTHS * backbone.hidden * lora.rank * backbone.layers

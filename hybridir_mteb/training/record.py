@@ -17,9 +17,11 @@ from hybridir_mteb.encoders.card import card, machine, versions, write_record
 from hybridir_mteb.encoders.contents import applied_to, digests_of, fingerprint_of
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.trained import FORMAT, MODEL, PARAMETERS
+from hybridir_mteb.encoders.trained_record import origin_of
 from hybridir_mteb.errors import from_extra
 from hybridir_mteb.files import write_text
 from hybridir_mteb.paths import with_home
+from hybridir_mteb.training.facts import facts_of
 from hybridir_mteb.training.held_out import HeldOutScores
 from hybridir_mteb.training.leak import leak_record
 from hybridir_mteb.training.plan import Plan, content_hash
@@ -46,6 +48,7 @@ class Outcome:
         seconds: Duration of this process's share of the run.
         devices: Number of processes.
         precision: Arithmetic of the forward pass in training.
+        chosen_in: Arithmetic of the evaluations on held-out documents; None if there were none.
     """
 
     base_scores: HeldOutScores | None
@@ -56,6 +59,7 @@ class Outcome:
     seconds: float
     devices: int
     precision: str
+    chosen_in: str | None
 
 
 def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome: Outcome) -> None:
@@ -84,6 +88,7 @@ def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome:
         "dimension": model.get_embedding_dimension(),
         # Once the adapter is merged.
         "parameters": sum(p.numel() for n, p in model.named_parameters() if ".lora_" not in n),
+        "facts": facts_of(model, plan),
         "recipe": plan.recipe.model_dump(mode="json"),
         "options": {k: v for k, v in plan.options.items() if v != ""},
         "data": _data_record(plan),
@@ -120,8 +125,10 @@ def _write_adapter(folder: Path, network: Any) -> None:
 def backbone_record(plan: Plan) -> dict[str, Any]:
     """Which network the encoder was trained from."""
     recipe, backbone = plan.recipe, plan.backbone
+    said = {"terms": backbone.terms}
     if backbone.loader and recipe.weights is None:
         weights, revision = None, backbone.sha256 or "embedded"
+        said["source"] = backbone.source
     else:
         weights = recipe.weights
         local = weights is not None and with_home(weights).is_dir()
@@ -133,6 +140,7 @@ def backbone_record(plan: Plan) -> dict[str, Any]:
         "weights": weights,
         "revision": revision,
         **({"digest": plan.digest} if plan.digest else {}),
+        **{key: value for key, value in said.items() if value},
     }
 
 
@@ -155,6 +163,7 @@ def _selection_record(outcome: Outcome) -> dict[str, Any]:
     return {
         "backbone": outcome.base_scores.as_dict() if outcome.base_scores else None,
         "encoder": outcome.scores.as_dict() if outcome.scores else None,
+        "precision": outcome.chosen_in,
         "interpolation": outcome.weight,
         "interpolations_tried": {w: s.as_dict() for w, s in outcome.weights.items()},
     }
@@ -180,12 +189,28 @@ def _use_of(source: dict[str, Any]) -> str:
     return f"Trained on {source['items']} items: {place}; {held}"
 
 
+def _of_backbone(backbone: dict[str, Any]) -> list[str]:
+    """Lines about the weights that training started from, where they are not the table's own."""
+    lines = []
+    if "source" in backbone:
+        lines.append(f"- Backbone: {backbone['source']}, sha256 `{backbone['revision']}`")
+    elif "digest" in backbone:
+        lines.append(f"- Backbone: a local folder, with the digest `{backbone['digest']}`")
+    elif backbone["weights"]:
+        lines.append(f"- Backbone: weights of the hub, commit `{backbone['revision']}`")
+    if "terms" in backbone:
+        lines.append(f"- {backbone['terms']}")
+    return lines
+
+
 def model_card(record: dict[str, Any]) -> str:
     """The card, from the record alone."""
     backbone, selection = record["backbone"], record["selection"]
+    origin = origin_of(backbone)
     leaks = record["leak_check"]["allowed_leaks"]
     facts = [
         f"- Weights' fingerprint (MTEB's revision): `{record['fingerprint']}`",
+        *_of_backbone(backbone),
         f"- Batches: {record['batches']}",
         *(f"- {_use_of(source)}" for source in record["data"]),
         f"- Seed {record['recipe']['seed']}; interpolation weight {selection['interpolation']}"
@@ -203,7 +228,7 @@ def model_card(record: dict[str, Any]) -> str:
         ]
         facts.append("")
     summary = (
-        f"`{backbone['name']}` ({backbone['hub_id']}) trained with the method "
+        f"`{backbone['name']}` ({origin}) trained with the method "
         f"`{record['method']}` by hybridir-mteb {record['versions']['hybridir-mteb']}."
     )
-    return card(record, backbone["hub_id"], summary, facts, "the run")
+    return card(record, origin, summary, facts, "the run")

@@ -119,10 +119,11 @@ def _fit_and_choose(plan: Plan, model: SentenceTransformer, folder: Path) -> Out
     """Train the model, and leave it with the parameters that held-out documents like best."""
     started = time.monotonic()
     recipe, precision = plan.recipe, training_precision(plan.recipe.precision)
+    chosen_in = _selection_precision(plan, model, precision)
     scores, base, selection = None, None, None
     held_out = HeldOut(plan.held_out, recipe.held_out_items, recipe.held_out_pool)
     if held_out.languages:
-        scores = partial(evaluate, model, held_out, precision)
+        scores = partial(evaluate, model, held_out, chosen_in)
         base = _base_scores(folder, scores)
     start = trained_state(model)
     trainer = _trainer(plan, model, folder, precision)
@@ -143,7 +144,20 @@ def _fit_and_choose(plan: Plan, model: SentenceTransformer, folder: Path) -> Out
         time.monotonic() - started,
         PartialState().num_processes,
         precision.value,
+        chosen_in.value if scores else None,
     )
+
+
+def _selection_precision(
+    plan: Plan, model: SentenceTransformer, trained_in: Precision
+) -> Precision:
+    """Arithmetic of the evaluation on held-out documents.
+
+    A decoder's embedding in bf16 depends on which texts share its batch, so it is evaluated in
+    float32, unless its weights are held in less: that is decided when they are loaded.
+    """
+    whole = all(p.dtype == torch.float32 for p in model.parameters())
+    return Precision.FP32 if plan.backbone.decoder and whole else trained_in
 
 
 def _fit(trainer: EncoderTrainer, checkpoint: Path | None, selection: SelectBest | None) -> None:
@@ -173,7 +187,8 @@ def _prepare(plan: Plan, state: PartialState) -> SentenceTransformer:
         set_dropout(model, recipe.dropout)
     if lora is not None:
         add_lora(model, rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout)
-        if training_precision(recipe.precision) is Precision.BF16:
+        # A decoder is evaluated in float32 between the steps.
+        if training_precision(recipe.precision) is Precision.BF16 and not plan.backbone.decoder:
             freeze_in_bf16(model)
     network = network_of(model)
     if recipe.gradient_checkpointing and hasattr(network, "enable_input_require_grads"):

@@ -25,18 +25,27 @@ BEST = "best.safetensors"
 
 
 def evaluate(model: SentenceTransformer, held_out: HeldOut, precision: Precision) -> HeldOutScores:
-    """Held-out scores of a model as it is now."""
+    """Held-out scores of a model as it is now.
+
+    Args:
+        model: The model, which may be in training.
+        held_out: What it is evaluated on.
+        precision: Arithmetic of the forward pass, whatever that of training is.
+    """
     encoder = TokenBudgetEncoder(model, precision=precision)
 
     def embed(texts: Sequence[str], role: Role) -> FloatMatrix:
         return encoder.encode(texts, role_prompt(model, role), role)
 
     was_training = model.training
+    in_training = vars(model).pop("forward", None)  # accelerate's, which may compute in bf16
     model.eval()
     try:
         return held_out.evaluate(embed)
     finally:
         model.train(was_training)
+        if in_training is not None:
+            vars(model)["forward"] = in_training
 
 
 class SelectBest(TrainerCallback):

@@ -15,13 +15,14 @@ from mteb.models.model_implementations import MODEL_REGISTRY
 from safetensors.torch import load_file, save_file
 from toys import REPOSITORY
 from toys.cli import run
-from toys.stored import NAME, describe
+from toys.stored import NAME, OF_BOTH, describe
 
 from hybridir_mteb.adapters.mteb.load import load_encoder
 from hybridir_mteb.adapters.mteb.metas import encoder_metas
 from hybridir_mteb.adapters.mteb.register import _register_encoders
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.backbones import BACKBONES
+from hybridir_mteb.encoders.gemma.files import SHA256 as GGUF_SHA256
 from hybridir_mteb.encoders.hub import from_hub, to_hub
 from hybridir_mteb.encoders.muse.files import SHA256, WEIGHTS
 from hybridir_mteb.encoders.trained import NOT_HERE
@@ -46,7 +47,7 @@ def fill(folder: Path, value: float = 0.0, **changes: object) -> None:
 
 
 def add(value: float = 0.0, **changes: object) -> trained.StoredEncoder:
-    with trained.keep(NAME) as place:
+    with trained.keep(str(changes.get("name", NAME))) as place:
         fill(place.folder, value, **changes)
     assert place.kept is not None
     return place.kept
@@ -133,9 +134,50 @@ def test_mteb_is_told_the_truth_about_a_trained_encoder():
     muse = metas["hybridir/muse-base"]
     assert (muse.revision, muse.n_parameters) == (SHA256[WEIGHTS], 68_927_232)
     assert muse.training_datasets is None
+    gemma = metas["hybridir/gemma3-270m-base"]
+    assert (gemma.revision, gemma.n_parameters) == (GGUF_SHA256, 268_098_176)
+    assert (gemma.license, gemma.adapted_from) == ("gemma", "google/gemma-3-270m")
+    assert metas["hybridir/gemma3-270m-mono"].revision == NOT_HERE
+    assert "hybridir/decoder-base" not in metas  # it has no weights of its own
+    assert metas["hybridir/decoder-mono"].adapted_from is None
     e5 = metas["hybridir/me5s-hybrid"].training_datasets
     assert e5 is not None
     assert "MIRACLRetrieval" in e5
+
+
+def test_mteb_is_told_the_truth_about_weights_that_were_given():
+    facts = {
+        "embedding_parameters": 3,
+        "longest_input": 64,
+        "memory_mb": 7,
+        "license": "mit",
+        "languages": ["de", "tlh"],
+    }
+    backbone = {"name": "xlmr", "hub_id": "x/y", "weights": "some/model", "revision": "0" * 40}
+    add(name="hybridir/xlmr-one", backbone=backbone, facts=facts)
+    add(
+        name="hybridir/xlmr-two", backbone={**backbone, "weights": "intfloat/multilingual-e5-small"}
+    )
+    local = {**backbone, "weights": "/a/b/mine", "revision": "local", "digest": "d"}
+    add(name="hybridir/xlmr-three", backbone=local, languages=["fr"])  # of a version without facts
+    metas = {meta.name: meta for meta in encoder_metas(list(BACKBONES), list(METHODS))}
+    one, two, three = (metas[f"hybridir/xlmr-{name}"] for name in ("one", "two", "three"))
+    assert (one.adapted_from, one.license, one.languages) == ("some/model", "mit", ["deu-Latn"])
+    assert (one.n_embedding_parameters, one.max_tokens, one.memory_usage_mb) == (3, 64, 7)
+    assert one.training_datasets is None  # nobody knows what it has seen
+    assert two.adapted_from == "intfloat/multilingual-e5-small"
+    assert two.training_datasets is not None
+    assert "MIRACLRetrieval" in two.training_datasets
+    assert (three.adapted_from, three.languages) == ("local/mine", ["fra-Latn"])
+    assert (three.n_embedding_parameters, three.max_tokens, three.license) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "facts", [7, {"longest_input": "x"}, {"other": 1}, {"languages": [{}]}, {"memory_mb": True}]
+)
+def test_facts_that_are_none_give_no_metadata(facts):
+    with pytest.raises(DataFormatError, match="'facts'"):
+        check_record({**OF_BOTH, "fingerprint": "f", "facts": facts}, "here")
 
 
 def test_mteb_is_told_of_leaks_that_were_allowed():

