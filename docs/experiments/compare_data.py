@@ -14,10 +14,12 @@ import json
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from compare_pocket import Embedder
 from provenance import RESULTS, provenance
 from training_runs import Run, train_all
 
@@ -28,23 +30,24 @@ from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.files import replacing, sha256_of, write_text
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.training.held_out import HeldOut
+from hybridir_mteb.training.pairs import Source
 from hybridir_mteb.training.plan import make_plan
 from hybridir_mteb.training.recipe import read_recipe
-from hybridir_mteb.training.selection import evaluate
+from hybridir_mteb.training.sources.ntrex import ORIGIN
 
 OUTPUT = RESULTS / "compare-data.json"
 COMMAND = "make compare-data"
 BACKBONES = ("muse", "pocket", "gemma3-270m")
 METHODS = ("mono", "cross", "bilingual", "hybrid", "mixed")
 DATA = {"all": "{}", "ntrex": "{}-ntrex"}  # names of the recipes
-HELD_OUT_SCRIPT = Path(__file__)
+SCRIPT = Path(__file__)
 
 
 def scores(backbone: str, folder: Path | None) -> dict[str, Any]:
     """Held-out scores of an encoder, or of the backbone itself, on everything and by source."""
     place = paths.model_store_dir() / ".held-out"
     of_encoder = trained.read_encoder(folder).fingerprint if folder else f"{backbone}-base"
-    cache = place / f"{of_encoder}-{sha256_of(HELD_OUT_SCRIPT)[:12]}.json"
+    cache = place / f"{of_encoder}-{sha256_of(SCRIPT)[:12]}.json"
     if cache.is_file():
         return json.loads(cache.read_text())
     recipe = read_recipe(Path(backbone), method="mono")
@@ -55,14 +58,21 @@ def scores(backbone: str, folder: Path | None) -> dict[str, Any]:
         if folder
         else load_backbone(backbones[backbone])
     )
-    pool = [source for source in plan.held_out if source.items]
+    embed = Embedder(model, Precision.FP32)
     found = {}
-    for name, sources in {"all": pool, **{s.name: [s] for s in pool if s.written}}.items():
-        held_out = HeldOut(sources, recipe.held_out_items, recipe.held_out_pool)
-        found[name] = evaluate(model, held_out, Precision.FP32).as_dict()
+    for name, questions in kinds(plan.held_out).items():
+        held_out = HeldOut(questions, recipe.held_out_items, recipe.held_out_pool)
+        found[name] = held_out.evaluate(partial(embed, label=name)).as_dict()
     with replacing(cache) as temporary:
         temporary.write_text(json.dumps(found))
     return found
+
+
+def kinds(held_out: tuple[Source, ...]) -> dict[str, list[Source]]:
+    """All held-out parts, those of NTREX-128, and the encyclopaedia alone."""
+    news = [source for source in held_out if ORIGIN in source.origin]
+    other = [source for source in held_out if source not in news]
+    return {"all": list(held_out), "news": news, "encyclopaedia": other}
 
 
 def main() -> None:
