@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from hybridir_mteb.training.leak import check_leaks, evaluation_texts
+from hybridir_mteb.training.leak import check_leaks
 from hybridir_mteb.training.pairs import normalise
 from hybridir_mteb.training.plan import read_source
 from hybridir_mteb.training.recipe import JsonLines
@@ -73,7 +73,6 @@ def test_no_passage_is_named_after_an_article_of_an_evaluation_set_or_begins_as_
 
 
 @pytest.mark.slow
-def test_no_text_occurs_in_an_evaluation_set(source, data_dir):
-    known = evaluation_texts()
+def test_no_text_occurs_in_an_evaluation_set(source, known):
     assert {"XQuADR", "MLQAR", "PocketQAR"} <= set(known.checked)
     assert check_leaks([source], known, allow=True) == []

@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 from hybridir_mteb.adapters.mteb.load import pinned_revision
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.errors import DataUnavailableError, SettingError, TrainingError, UnknownNameError
+from hybridir_mteb.training import plan
 from hybridir_mteb.training.held_out import held_out_items
+from hybridir_mteb.training.leak import check_leaks
 from hybridir_mteb.training.plan import make_plan, run_folder
 from hybridir_mteb.training.recipe import PACKAGED, make_recipe, packaged_recipes, read_recipe
 
@@ -183,9 +185,27 @@ def test_a_recipe_that_cannot_be_read_is_named(tmp_path, monkeypatch):
         read_recipe(path)
 
 
+@pytest.fixture(scope="module")
+def leak_check_once(known):
+    """The leak check, made once for all recipes of the same data."""
+    found = {}
+
+    def once(sources, texts, *, allow):
+        key = tuple((source.name, len(source.items)) for source in sources)
+        if key not in found:
+            found[key] = check_leaks(sources, texts, allow=allow)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "evaluation_texts", lambda: known)
+        patch.setattr(plan, "check_leaks", once)
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("leak_check_once")
 @pytest.mark.parametrize("name", packaged_recipes())
-def test_every_packaged_recipe_passes_a_dry_run(name, tmp_path, data_dir):
+def test_every_packaged_recipe_passes_a_dry_run(name, tmp_path):
     arguments = ["train", name, "--dry-run"]
     if name in {"pocket", "pocket-ntrex"}:
         arguments += ["--method", "mono"]

@@ -280,8 +280,7 @@ def test_a_short_question_in_chinese_is_no_shorter_than_one_in_english():
 
 
 @pytest.mark.slow
-def test_nearly_every_question_of_the_evaluation_sets_is_long_enough(data_dir):
-    known = evaluation_texts()
+def test_nearly_every_question_of_the_evaluation_sets_is_long_enough(known):
     for spec in (XQUAD_R, MLQA_R):
         collection = spec.load(spec.languages)
         for code, part in collection.parts.items():
@@ -290,8 +289,7 @@ def test_nearly_every_question_of_the_evaluation_sets_is_long_enough(data_dir):
 
 
 @pytest.mark.slow
-def test_texts_of_all_evaluation_sets_are_known(data_dir):
-    known = evaluation_texts()
+def test_texts_of_all_evaluation_sets_are_known(known):
     assert known.not_at_hand == []
     assert {"XQuADR", "MLQAR", "PocketQAR", "MIRACL topics", "cranfield-beir"} <= set(known.checked)
     assert known.find("How many points did the Panthers defense surrender?") == "XQuADR"
