@@ -1,14 +1,18 @@
 """The best parameters of a run are those that were kept, or the run ends with an error."""
 
 from pathlib import Path
-from types import SimpleNamespace
+from types import MethodType, SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from sentence_transformers import SentenceTransformer
+from toys.bert import write_bert
 
+from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.errors import TrainingError
-from hybridir_mteb.training.held_out import HeldOutScores
-from hybridir_mteb.training.selection import BEST, SelectBest
+from hybridir_mteb.training.held_out import Embed, HeldOutScores
+from hybridir_mteb.training.selection import BEST, SelectBest, evaluate
 
 SCORES = HeldOutScores(0.5, 0.5, 0.5, 1.0, 0.5, 0.5, 10, 0.1)
 
@@ -60,3 +64,20 @@ def test_a_selection_does_not_take_the_step_s_loss_out_of_the_curve(tmp_path):
     state = SimpleNamespace(global_step=1, log_history=[], is_world_process_zero=True)
     select.on_step_end(None, state, control)
     assert control.should_log
+
+
+def test_held_out_scores_are_of_the_precision_that_is_asked_for_in_the_midst_of_training(tmp_path):
+    """Accelerate replaces the model's forward pass by one in bf16."""
+
+    class Spy:
+        def evaluate(self, embed: Embed) -> np.ndarray:
+            return embed(["w1 w2 w3", "w4"], "query")
+
+    model = SentenceTransformer(str(write_bert(tmp_path / "bert")), device="cpu")
+    plain = evaluate(model, Spy(), Precision.FP32)
+    half = torch.autocast("cpu", dtype=torch.bfloat16)
+    in_training = model.forward = MethodType(half(type(model).forward), model)
+    assert np.array_equal(evaluate(model, Spy(), Precision.FP32), plain)
+    assert not np.array_equal(evaluate(model, Spy(), Precision.BF16), plain)
+    assert model.forward is in_training
+    assert model(model.preprocess(["w4"]))["sentence_embedding"].dtype is torch.bfloat16
