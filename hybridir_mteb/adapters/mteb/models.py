@@ -40,8 +40,20 @@ _USUAL: Mapping[str, Any] = {
 
 
 def torch_device(device: str | int | None) -> str | None:
-    """MTEB's device argument, which is an int when ``--device`` is given, as torch wants it."""
-    return f"cuda:{device}" if isinstance(device, int) else device
+    """MTEB's device argument, which is an int when ``--device`` is given, as torch wants it.
+
+    Raises:
+        SettingError: No such device.
+    """
+    name = f"cuda:{device}" if isinstance(device, int) else device
+    try:
+        torch.empty(0, device=name)
+    except Exception as error:  # each backend of torch has its own way of not being there
+        raise SettingError(
+            f"device {quoted(name, 80)} (--device): {one_line(error, 160)}; give one of this "
+            "machine's, such as cpu or cuda:0"
+        ) from error
+    return name
 
 
 def as_matrix(output: Any, model: object) -> FloatMatrix:

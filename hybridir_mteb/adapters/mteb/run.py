@@ -14,7 +14,7 @@ from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.evaluation import SubsetRun
 from hybridir_mteb.adapters.mteb.ids import check_ids, check_passage_ids
 from hybridir_mteb.adapters.mteb.load import load_base
-from hybridir_mteb.adapters.mteb.models import check_encoder
+from hybridir_mteb.adapters.mteb.models import check_encoder, torch_device
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.task import CollectionTask, check_subsets
 from hybridir_mteb.errors import (
@@ -128,6 +128,7 @@ def _checked(options: RunOptions) -> int:
     depth = options.get("depth", DEPTH)
     if isinstance(depth, float) or (whole(depth) or 0) < 1:
         raise SettingError(f"depth={quoted(depth, 80)} (--depth): give 1 or more")
+    torch_device(options.get("device"))
     return depth
 
 

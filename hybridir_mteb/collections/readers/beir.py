@@ -22,7 +22,7 @@ from hybridir_mteb.collections.readers.rows import (
     as_passage,
     read_rows,
 )
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError, quoted
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError, SettingError, quoted
 
 __all__ = [
     "COLUMNS",
@@ -85,7 +85,13 @@ def beir_files(folder: Path, split: str = "test") -> BeirFiles:
     Raises:
         DataUnavailableError: A file is missing; the message lists the layouts that are known.
         DataFormatError: There are two of them, or a shard is missing.
+        SettingError: The split is no name of a file.
     """
+    if not split or set(split) & {"/", "\\", "\0"}:
+        raise SettingError(
+            f"split {quoted(split, 80)} (--split): expected the name of a file in qrels, such as "
+            "test"
+        )
     if not folder.is_dir():
         raise DataUnavailableError(f"{folder}: no such folder; give one in BEIR's layout")
     corpus, queries = (_find(folder, ROW_LAYOUTS, name) for name in ("corpus", "queries"))

@@ -115,6 +115,12 @@ def test_an_id_with_white_space_is_refused_and_nothing_is_written(tmp_path):
     ("options", "error", "message"),
     [
         ({"depth": 0}, SettingError, r"depth=0 \(--depth\): give 1 or more"),
+        (
+            {"device": "~nobody/x"},
+            SettingError,
+            r"device '~nobody/x' \(--device\): .*or cuda:0",
+        ),
+        ({"device": "hpu:77"}, SettingError, r"device 'hpu:77' \(--device\): "),
         ({"dtype": "int8"}, SettingError, "dtype 'int8' .*: expected one of float32, float16"),
         ({"subsets": ["sv"]}, UnknownNameError, "has no subset 'sv'.*sw"),
         ({"task": "MIRACLRetrieval"}, SettingError, "is a task of mteb: hybridir search writes"),

@@ -10,7 +10,12 @@ from toys.beir import CORPUS, HEADS, QRELS, QUERIES, small_folder, write
 from hybridir_mteb.collections.collection import CollectionPart, StreamedPassage
 from hybridir_mteb.collections.readers.beir import beir_files, beir_splits, read_beir_folder
 from hybridir_mteb.collections.readers.verify import read_through
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError, UnknownNameError
+from hybridir_mteb.errors import (
+    DataFormatError,
+    DataUnavailableError,
+    SettingError,
+    UnknownNameError,
+)
 
 
 def named(qrels: list[tuple[str, str, int]]) -> list[dict[str, Any]]:
@@ -151,6 +156,12 @@ def test_ids_that_csv_quotes_are_read_as_beir_reads_them(tmp_path):
 def test_a_split_is_no_pattern(folder):
     with pytest.raises(DataUnavailableError, match=r"no te\*t: .*the folder has the splits test"):
         read_beir_folder(folder, "te*t")
+
+
+@pytest.mark.parametrize("split", ["", "/dev/null", "../other/test", "a\\b", "a\0b"])
+def test_a_split_is_no_path(folder, split):
+    with pytest.raises(SettingError, match=r"--split\): expected the name of a file in qrels"):
+        read_beir_folder(folder, split)
 
 
 def test_malformed_rows_and_queries_are_named(folder):
