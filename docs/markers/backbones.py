@@ -11,7 +11,7 @@ from markers.results import load, made_by, made_table, markdown_table, number, p
 FACTS = {
     "parameters": "parameters",
     "load_seconds": "seconds to load",
-    "peak_mib_added_by_loading": "MiB that loading adds",
+    "peak_mib_of_encoding": "peak MiB of loading and encoding",
     "texts_per_second.fp32": "texts/s in fp32",
     "texts_per_second.bf16": "texts/s in bf16",
     "training.batch_size": "pairs in a batch of its recipe",
@@ -34,7 +34,8 @@ def backbones() -> str:
     """A column for each backbone, a row for each fact."""
     found = load("backbones")
     rows = [
-        [label, *(_plain(_at(of, path)) for of in found.values())] for path, label in FACTS.items()
+        [label, *(_plain(_at(of, path), path) for of in found.values())]
+        for path, label in FACTS.items()
     ]
     made = dict.fromkeys(made_by(of) for of in found.values())
     table = markdown_table(["", *(f"`{name}`" for name in found)], rows)
@@ -49,12 +50,12 @@ def _at(of: Mapping[str, Any], path: str) -> float | None:
     return found
 
 
-def _plain(value: float | None) -> str:
+def _plain(value: float | None, path: str) -> str:
     if value is None:
         return "–"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.7f}" if 0.9 < value <= 1 else f"{value:g}"
+    return f"{value:.6f}" if path.startswith("cosines.") else f"{value:g}"
 
 
 @marker("more-data")
