@@ -35,7 +35,7 @@ OUTPUT = RESULTS / "sweep-alpha.json"
 COMMAND = "make sweep-alpha"
 COLLECTION = "XQuADR"
 ALPHAS = (0.0, 0.25, 0.4, 0.5, 0.6, 0.75, 1.0)
-SEEDS = {"muse": range(5), "pocket": range(1)}
+SEEDS = {"muse": range(3)}
 DRAWS, SEED = 2000, 0
 LEVEL = 95  # per cent
 
