@@ -14,7 +14,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data sweep-alpha debias-pocket compare-debiasing stats faults clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha debias-pocket compare-debiasing stats faults clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -96,6 +96,10 @@ bench-backbones: $(VENV)/.dev
 compare-data: $(VENV)/.dev
 	$(INSTALL) -e ".[gemma]"
 	$(BIN)/python docs/experiments/compare_data.py $(BACKBONES)
+
+## compare-batches: the paper's kinds of batches beside those of version 0.1; compare-batches.json
+compare-batches: $(VENV)/.dev
+	$(BIN)/python docs/experiments/compare_batches.py $(BACKBONES)
 
 ## sweep-alpha: hybrid batches from none to all monolingual, an hour; sweep-alpha.json, picture
 sweep-alpha: $(VENV)/.dev

@@ -44,7 +44,10 @@ class Run:
     @cached_property
     def wanted(self) -> Recipe:
         """The recipe with what it is told."""
-        options = {name: float(value) for name, value in self.options}
+        options = {
+            name: tuple(value.split(",")) if "," in value else float(value)
+            for name, value in self.options
+        }
         changes: dict[str, Any] = {"method_options": options} if options else {}
         return read_recipe(Path(self.recipe), method=self.method, seed=self.seed, **changes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from markers.compare import signed, tested
 from markers.registry import marker
 from markers.results import load, made_by, made_table, markdown_table, number, pick
 
@@ -100,3 +101,26 @@ def alpha(backbone: str) -> str:
 def _interval(of: dict[str, Any], digits: int, factor: float) -> str:
     low, high = (number(value, digits, factor) for value in of["interval"])
     return f"{number(of['mean'], digits, factor)} [{low}, {high}]"
+
+
+@marker("batches")
+def batches(backbone: str) -> str:
+    """``batches:muse``: kinds of batches with intervals over seeds and questions."""
+    found = pick(load("compare-batches"), backbone, "compare-batches")
+    rows = []
+    for kind, of in found["kinds"].items():
+        cells = [_interval(of[key], 1, 100) for key in SETTINGS]
+        rows.append([f"`{kind}`", *cells, _interval(of[DISTANCE], 0, 1)])
+    return made_table(found, ["batches", *SETTINGS.values(), "rank distance"], rows)
+
+
+@marker("batches-against")
+def batches_against(backbone: str, one: str, other: str) -> str:
+    """``batches-against:muse hybrid hybrid_of_0.1``: differences with p, one a measure."""
+    found = pick(load("compare-batches"), backbone, "compare-batches")
+    first, second = (name.replace("_", " ") for name in (one, other))
+    rows = []
+    for key, label in {**SETTINGS, DISTANCE: "rank distance"}.items():
+        away, p = tested(found, key, first, second)
+        rows.append([label, signed(away, key), f"{p:.2g}"])
+    return markdown_table([f"`{first}` - `{second}`", "difference", "p (Holm)"], rows)

@@ -14,7 +14,7 @@ RESULTS = Path(__file__).parent.parent / "results"
 SETTINGS = {"mono": "monolingual", "cross": "cross-lingual", "multi": "multilingual"}
 # Files with a target of their own in the Makefile; `make xquad` makes the others.
 TARGETS = ("bench", "bench-scale", "compare-debiasing", "compare-pocket", "debias-pocket")
-TARGETS += ("compare-data", "faults", "sweep-alpha", "train-pocket")
+TARGETS += ("compare-batches", "compare-data", "faults", "sweep-alpha", "train-pocket")
 
 Rows = list[list[str]]
 Table = tuple[list[str], Rows]  # columns, rows

@@ -1,0 +1,66 @@
+"""Experiment: the paper's kinds of batches beside those that version 0.1 called by their names.
+
+python docs/experiments/compare_batches.py [BACKBONE …]
+
+``cross`` and ``hybrid`` as they are now, against one ordered pair of languages for a whole batch
+(``bilingual``) and hybrid batches made of that. Encoders and their results in the store are not
+made again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from measured import TESTED, about, measured, row
+from provenance import RESULTS, provenance
+from significance import pairwise_tests
+from training_runs import Run
+
+from hybridir_mteb.files import write_text
+
+OUTPUT = RESULTS / "compare-batches.json"
+COMMAND = "make compare-batches"
+SEEDS = {"muse": range(3)}
+OLD = (("mixes", "mono,bilingual"),)
+# Name in tables -> method and its options.
+KINDS = {
+    "mono": ("mono", ()),
+    "bilingual": ("bilingual", ()),
+    "cross": ("cross", ()),
+    "hybrid of 0.1": ("hybrid", OLD),
+    "hybrid": ("hybrid", ()),
+    "mixed": ("mixed", ()),
+}
+
+
+def main() -> None:
+    """Train, measure, test, write; backbones that are done on another day stay."""
+    report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
+    for backbone in sys.argv[1:] or SEEDS:
+        made_by = provenance(COMMAND)
+        runs = {
+            kind: [Run(f"{backbone}-{method}", method, seed, options) for seed in SEEDS[backbone]]
+            for kind, (method, options) in KINDS.items()
+        }
+        encoders, values = measured([run for of_kind in runs.values() for run in of_kind])
+        seeds = len(SEEDS[backbone])
+        parts = {kind: slice(at * seeds, (at + 1) * seeds) for at, kind in enumerate(runs)}
+        report[backbone] = {
+            "made_by": made_by,
+            **about(encoders[0], values[0]),
+            "commands": {kind: " ".join(of_kind[0].command) for kind, of_kind in runs.items()},
+            "kinds": {kind: row(encoders[part], values[part]) for kind, part in parts.items()},
+            "tests": {
+                measure: pairwise_tests(
+                    {kind: [of[measure] for of in values[part]] for kind, part in parts.items()}
+                )
+                for measure in TESTED
+            },
+        }
+        write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
+        print(OUTPUT)
+
+
+if __name__ == "__main__":
+    main()
