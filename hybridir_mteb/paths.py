@@ -77,6 +77,11 @@ def corpora_dir() -> Path:
     return cache_dir() / "corpora"
 
 
+def backbones_dir() -> Path:
+    """Networks that were unpacked from packages."""
+    return cache_dir() / "backbones"
+
+
 def digests_file() -> Path:
     """Remembered checksums of large files."""
     return cache_dir() / "digests.json"

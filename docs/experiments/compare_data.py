@@ -10,6 +10,7 @@ interrupted run goes on where it was.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -19,7 +20,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from compare_pocket import Embedder
+from compare_pocket import Embedder, code_hash
 from provenance import RESULTS, provenance
 from training_runs import Run, train_all
 
@@ -27,11 +28,11 @@ from hybridir_mteb import paths
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.load import load_backbone, load_sentence_transformer
 from hybridir_mteb.encoders.token_budget import Precision
-from hybridir_mteb.files import replacing, sha256_of, write_text
+from hybridir_mteb.files import replacing, write_text
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.training.held_out import HeldOut
 from hybridir_mteb.training.pairs import Source
-from hybridir_mteb.training.plan import make_plan
+from hybridir_mteb.training.plan import content_hash, make_plan
 from hybridir_mteb.training.recipe import read_recipe
 from hybridir_mteb.training.sources.ntrex import ORIGIN
 
@@ -40,19 +41,19 @@ COMMAND = "make compare-data"
 BACKBONES = ("muse", "pocket", "gemma3-270m")
 METHODS = ("mono", "cross", "bilingual", "hybrid", "mixed")
 DATA = {"all": "{}", "ntrex": "{}-ntrex"}  # names of the recipes
-SCRIPT = Path(__file__)
 
 
 def scores(backbone: str, folder: Path | None) -> dict[str, Any]:
     """Held-out scores of an encoder, or of the backbone itself, on everything and by source."""
-    place = paths.model_store_dir() / ".held-out"
-    of_encoder = trained.read_encoder(folder).fingerprint if folder else f"{backbone}-base"
-    cache = place / f"{of_encoder}-{sha256_of(SCRIPT)[:12]}.json"
-    if cache.is_file():
-        return json.loads(cache.read_text())
+    backbones = installed_plugins().backbones
     recipe = read_recipe(Path(backbone), method="mono")
     plan = make_plan(recipe, leak_check=False)
-    backbones = installed_plugins().backbones
+    scored = trained.read_encoder(folder).fingerprint if folder else backbones[backbone].sha256
+    decides = (scored, code_hash(), recipe.model_dump_json(), *map(content_hash, plan.held_out))
+    key = hashlib.sha256("\n".join(decides).encode()).hexdigest()[:32]
+    cache = paths.model_store_dir() / ".held-out" / f"{key}.json"
+    if cache.is_file():
+        return json.loads(cache.read_text())
     model = (
         load_sentence_transformer(trained.read_encoder(folder), backbones.__getitem__)
         if folder

@@ -344,7 +344,6 @@ PICTURES = (
     effectiveness_against_bias,
     debiasing_plane,
     large_pools,
-    alpha_sweep,
 )
 
 if __name__ == "__main__":

@@ -17,7 +17,11 @@ from typing import Any
 
 from hybridir_mteb import paths
 from hybridir_mteb.encoders import trained
+from hybridir_mteb.training.held_out import split_documents
+from hybridir_mteb.training.plan import content_hash, read_source
 from hybridir_mteb.training.recipe import Recipe, read_recipe
+
+_DIGESTS: dict[str, list[str]] = {}
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,12 @@ class Run:
         return words + [w for name, value in self.options for w in ("--option", f"{name}={value}")]
 
     def stored(self) -> trained.StoredEncoder | None:
-        """The stored encoder of exactly this recipe."""
+        """The stored encoder of exactly this recipe and data."""
         wanted = self.wanted.model_dump(mode="json")
         for encoder in trained.encoders():
-            if encoder.place == "store" and encoder.record["recipe"] == wanted:
+            if encoder.place != "store" or encoder.record["recipe"] != wanted:
+                continue
+            if [row["sha256"] for row in encoder.record["data"]] == _data_of(self.wanted):
                 return encoder
         return None
 
@@ -89,6 +95,16 @@ class Run:
                 stdout=stream,
                 stderr=stream,
             )
+
+
+def _data_of(recipe: Recipe) -> list[str]:
+    """Digests of the training parts of a recipe's data."""
+    asked = recipe.model_dump_json(include={"data", "languages", "held_out_every"})
+    if asked not in _DIGESTS:
+        sources = [read_source(data, recipe.languages) for data in recipe.data]
+        parts, _ = split_documents(sources, recipe.held_out_every)
+        _DIGESTS[asked] = [content_hash(part) for part in parts]
+    return _DIGESTS[asked]
 
 
 def train_all(runs: Iterable[Run]) -> dict[Run, trained.StoredEncoder]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +23,7 @@ def _gigabytes(n_bytes: int) -> str:
 def cache_info() -> None:
     """Show the files of the embedding store, and the shards of large collections."""
     from hybridir_mteb.encoders.cache import store_files
+    from hybridir_mteb.files.temporary import size_of
     from hybridir_mteb.ranking.shards.listing import corpora_bytes, shard_files
 
     _print_left_behind()
@@ -36,6 +38,10 @@ def cache_info() -> None:
     corpora = paths.corpora_dir()
     if size := corpora_bytes(corpora):
         say(f"{corpora}: {_gigabytes(size)} of passages as tables, no limit", wrap=True)
+    if size := size_of(paths.backbones_dir()):
+        say(
+            f"{paths.backbones_dir()}: {_gigabytes(size)} of unpacked networks, no limit", wrap=True
+        )
     shards = shard_files(paths.shard_dir())
     if not shards:
         return
@@ -66,6 +72,7 @@ def _places() -> list[Path]:
         Path(tempfile.gettempdir()),
         paths.cache_dir(),
         paths.corpora_dir(),
+        paths.backbones_dir(),
         paths.collections_dir(),
         *(folder for root in (store, shards, data, runs_dir()) for folder in _with_folders(root)),
     ]
@@ -109,6 +116,10 @@ def cache_clear(
         bool,
         typer.Option("--runs", help="Delete trainings that did not end instead: none can go on."),
     ] = False,
+    backbones: Annotated[
+        bool,
+        typer.Option("--backbones", help="Delete networks unpacked from packages instead."),
+    ] = False,
 ) -> None:
     """Delete the embedding store, or the shards; they are made again as they are needed.
 
@@ -116,6 +127,7 @@ def cache_clear(
     """
     from hybridir_mteb.encoders.cache import clear_store
     from hybridir_mteb.files import sweep
+    from hybridir_mteb.files.temporary import size_of
     from hybridir_mteb.ranking.shards.listing import clear_corpora, clear_shards
     from hybridir_mteb.training.runs import clear_unfinished
 
@@ -124,6 +136,9 @@ def cache_clear(
         freed += clear_unfinished()
     if shards:
         freed += clear_shards(paths.shard_dir()) + clear_corpora(paths.corpora_dir())
-    if not (runs or shards):
+    if backbones:
+        freed += size_of(paths.backbones_dir())
+        shutil.rmtree(paths.backbones_dir(), ignore_errors=True)
+    if not (runs or shards or backbones):
         freed += clear_store(paths.embedding_store_dir())
     say(f"freed {_gigabytes(freed)}")

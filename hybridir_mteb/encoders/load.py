@@ -97,9 +97,11 @@ def load_sentence_transformer(
     _check_backbone(encoder)
     revision = trained_from["revision"]
     backbone = backbone_of(trained_from["name"])
+    _check_embedded(encoder, backbone)
     whole = (encoder.path / PARAMETERS).is_file()
     if not whole:
-        with from_extra("embedded" if backbone.loader else "train", f"{encoder.name}, an adapter,"):
+        extra = "embedded" if backbone.name == "pocket" else "train"
+        with from_extra(extra, f"{encoder.name}, an adapter,"):
             import peft  # noqa: F401 -- before a backbone is fetched for nothing
     model = load_backbone(
         backbone,
@@ -108,6 +110,22 @@ def load_sentence_transformer(
         device=device,
     )
     return (put_parameters if whole else merge_adapter)(model, encoder.path)
+
+
+def _check_embedded(encoder: StoredEncoder, backbone: Backbone) -> None:
+    """Refuse weights that come with a package, if it carries others now.
+
+    Raises:
+        ChecksumError: Their pinned digest is another.
+    """
+    trained_from = encoder.record["backbone"]
+    embedded = backbone.loader and trained_from["weights"] is None
+    if embedded and trained_from["revision"] not in {backbone.sha256 or "embedded", "embedded"}:
+        raise ChecksumError(
+            f"{encoder.name} was trained from other weights of {backbone.name} than this version "
+            f"reads (sha256 {trained_from['revision']}, not {backbone.sha256}): use the version "
+            "that trained it, or train it again"
+        )
 
 
 def _check_backbone(encoder: StoredEncoder) -> None:

@@ -88,9 +88,13 @@ def check_record(record: Any, place: object) -> None:
 
 
 def _check_facts(facts: Any, place: object) -> None:
-    for key, value in facts.items() if isinstance(facts, dict) else [("", facts)]:
+    """Refuse what is no fact; facts that only later versions know are passed over."""
+    if not isinstance(facts, dict):
+        raise DataFormatError(f"{place}: the record's 'facts': {quoted(facts)}")
+    for key in _FACTS.keys() & facts.keys():
+        value = facts[key]
         codes = value if isinstance(value, list) else []
-        sound = isinstance(value, _FACTS.get(key, ())) and not isinstance(value, bool)
+        sound = isinstance(value, _FACTS[key]) and not isinstance(value, bool)
         if not sound or not all(isinstance(code, str) for code in codes):
             raise DataFormatError(f"{place}: the record's 'facts' {quoted(key)}: {quoted(value)}")
 

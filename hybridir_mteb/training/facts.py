@@ -33,7 +33,8 @@ def facts_of(model: SentenceTransformer, plan: Plan) -> dict[str, Any]:
     embeddings = getattr(network_of(model), "get_input_embeddings", None)
     longest = model.max_seq_length
     said = _card(plan) if plan.recipe.weights else {}
-    licence, languages = said.get("license"), said.get("language") or []
+    licence, languages = said.get("license"), said.get("language")
+    languages = [languages] if isinstance(languages, str) else languages
     # A network is loaded in float32, whatever it is trained in.
     size = sum(
         p.numel() * (4 if p.is_floating_point() else p.element_size())
@@ -45,7 +46,7 @@ def facts_of(model: SentenceTransformer, plan: Plan) -> dict[str, Any]:
         "longest_input": longest if longest and longest < NO_LIMIT else None,
         "memory_mb": round(size / 2**20),
         "license": licence if isinstance(licence, str) else plan.backbone.license or None,
-        "languages": [languages] if isinstance(languages, str) else [str(c) for c in languages],
+        "languages": [str(code) for code in languages] if isinstance(languages, list) else [],
     }
 
 

@@ -215,7 +215,9 @@ def model_card(record: dict[str, Any]) -> str:
         *(f"- {_use_of(source)}" for source in record["data"]),
         f"- Seed {record['recipe']['seed']}; interpolation weight {selection['interpolation']}"
         + (", chosen on held-out documents" if selection["interpolations_tried"] else ""),
-        "- Zero-shot: compared with " + (", ".join(record["leak_check"]["checked"]) or "nothing")
+        "- No text of the data that it was trained on and selected by occurs in "
+        + (", ".join(record["leak_check"]["checked"]) or "any set that was compared: none was")
+        + "; what the backbone was trained on is its makers' to say"
         if not leaks
         else f"- NOT zero-shot: {len(leaks)} items occur in evaluation sets, which was allowed",
         "",

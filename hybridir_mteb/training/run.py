@@ -18,6 +18,7 @@ from transformers.trainer_utils import SaveStrategy
 from hybridir_mteb.encoders.load import load_backbone
 from hybridir_mteb.encoders.network import add_lora, efficient, freeze_in_bf16, set_dropout
 from hybridir_mteb.encoders.pocket.model import network_of
+from hybridir_mteb.encoders.sentence import cut
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.encoders.trained import StoredEncoder, keep
 from hybridir_mteb.errors import DataFormatError, MissingExtraError, from_extra, missing
@@ -98,7 +99,7 @@ def _train(plan: Plan, state: PartialState, folder: Path) -> StoredEncoder | Non
     model = _prepare(plan, state)
     check_room(folder, _checkpoint_bytes(model), "checkpoints of the run")
     longest = model.max_seq_length
-    model.max_seq_length = min(plan.max_tokens, longest or plan.max_tokens)
+    cut(model, min(plan.max_tokens, longest or plan.max_tokens))
     outcome = _fit_and_choose(plan, model, folder)
     model.max_seq_length = longest  # short inputs are a matter of training alone
     if not state.is_main_process:

@@ -180,4 +180,12 @@ def test_tables_are_cleared_whatever_lies_beside_them():
     (place / "itself.arrow.json").symlink_to("itself.arrow.json")
     (place / "whole.arrow").write_bytes(bytes(2_000_000))
     assert run("cache", "clear", "--shards").startswith("freed 0.002 GB")
+    network = paths.backbones_dir() / "some" / "model.safetensors"
+    network.parent.mkdir(parents=True)
+    network.write_bytes(bytes(2_000_000))
+    assert "0.002 GB of unpacked networks" in run("cache", "info")
+    assert run("cache", "clear").startswith("freed 0.000 GB")
+    assert network.exists()
+    assert run("cache", "clear", "--backbones").startswith("freed 0.002 GB")
+    assert not network.exists()
     assert [path.name for path in place.iterdir()] == ["folder.arrow"]

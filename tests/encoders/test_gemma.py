@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toys.gemma import BOS, EOS, LETTERS, TOKENS, tiny_gemma, write_packages
+from toys.gemma import BOS, EOS, LETTERS, TOKENS, install, tiny_gemma
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.bases import load_backbone_base
@@ -22,6 +22,7 @@ from hybridir_mteb.errors import (
     ChecksumError,
     DataUnavailableError,
     MissingExtraError,
+    NoSpaceError,
     SettingError,
 )
 from hybridir_mteb.files.record import read_record
@@ -38,8 +39,7 @@ def original():
 @pytest.fixture
 def packages(original, tmp_path, monkeypatch) -> Path:
     """Packages with the small network, pinned as the real ones are."""
-    monkeypatch.setattr(files, "SHA256", write_packages(tmp_path / "site", original))
-    monkeypatch.syspath_prepend(tmp_path / "site")
+    install(monkeypatch, tmp_path / "site", original)
     return tmp_path / "site"
 
 
@@ -110,6 +110,23 @@ def test_a_damaged_folder_is_made_again(packages, damage, caplog):
     assert caplog.text == ""
 
 
+def test_weights_that_are_read_otherwise_are_refused(packages, monkeypatch):
+    monkeypatch.setattr(files, "UNPACKED_SHA256", "0" * 64)
+    with pytest.raises(ChecksumError, match=r"transformers [\d.]+ and gguf [\d.]+ read other"):
+        unpacked()
+    assert [p.name for p in paths.backbones_dir().iterdir() if p.is_dir()] == []
+
+
+def test_a_cache_without_room_or_rights_is_one_line_before_the_work(packages, monkeypatch):
+    monkeypatch.setattr(model, "_unpack", lambda *_: pytest.fail("began"))
+    monkeypatch.setattr(files, "UNPACKED_BYTES", 1e18)
+    with pytest.raises(NoSpaceError, match=r"the unpacked network in .* needs about"):
+        unpacked()
+    paths.backbones_dir().write_text("")
+    with pytest.raises(SettingError, match=r"backbones \(HYBRIDIR_CACHE_DIR\) cannot be made"):
+        load_gemma()
+
+
 def test_other_parts_are_one_clear_error_and_leave_nothing(packages):
     part = packages / files.MODULES[2] / "data" / f"{files.FILE}.part02"
     part.write_bytes(part.read_bytes() + b"x")
@@ -134,7 +151,7 @@ def test_a_loader_cuts_inputs_where_it_is_told_and_keeps_such_embeddings_apart(p
     metadata = task_metadata_of("PocketQARMonolingualRetrieval")
     call = EncodeCall(metadata, "test", "de", {})
     found = {}
-    for longest in (None, 16):
+    for longest in (None, 200):
         encoder = load_backbone_base("hybridir/gemma3-270m-base", max_tokens=longest)
         ours = of_mteb(encoder, call)
         matrix = ours.embed([TEXTS[2]], "document").matrix
@@ -144,11 +161,12 @@ def test_a_loader_cuts_inputs_where_it_is_told_and_keeps_such_embeddings_apart(p
             ours.identity("query"),
             matrix[0],
         )
-    assert (found[None][0], found[16][0]) == (512, 16)
-    assert all(a != b for a, b in zip(found[None][1:3], found[16][1:3], strict=True))
-    assert np.abs(found[None][3] - found[16][3]).max() > 1e-3
-    for wrong in (7, 513, "16", True, 16.5):
-        with pytest.raises(SettingError, match="whole number from 8 to 512"):
+    assert (found[None][0], found[200][0]) == (512, 200)
+    assert all(a != b for a, b in zip(found[None][1:3], found[200][1:3], strict=True))
+    assert np.abs(found[None][3] - found[200][3]).max() > 1e-3
+    prompt = len(load_gemma().tokenizer(INSTRUCTION)["input_ids"])
+    for wrong in (7, prompt + 7, 513, "200", True, 200.5):
+        with pytest.raises(SettingError, match=f"whole number from {prompt + 8}, .* to 512, "):
             load_backbone_base("hybridir/gemma3-270m-base", max_tokens=wrong)
 
 

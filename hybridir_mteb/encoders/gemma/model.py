@@ -16,13 +16,15 @@ from hybridir_mteb.encoders.card import versions
 from hybridir_mteb.encoders.gemma import files
 from hybridir_mteb.encoders.load import load_backbone
 from hybridir_mteb.encoders.pocket.model import quiet_transformers
-from hybridir_mteb.errors import from_extra, one_line
+from hybridir_mteb.errors import ChecksumError, from_extra, one_line
 from hybridir_mteb.files import folder_beside, sha256_of
 from hybridir_mteb.files.record import read_record, write_record
+from hybridir_mteb.files.room import check_folder, check_room
 
 logger = logging.getLogger(__name__)
 
 RECORD = "hybridir-unpacked.json"
+WEIGHTS = "model.safetensors"
 
 
 def load_gemma(*, device: str | None = None) -> SentenceTransformer:
@@ -44,10 +46,16 @@ def unpacked() -> Path:
 
     Raises:
         DataUnavailableError: The package is not installed.
-        ChecksumError: Its files are not the pinned ones.
+        ChecksumError: Its files are not the pinned ones, or are not read as they should be.
         MissingExtraError: What reads GGUF files is not installed.
+        SettingError: The cache cannot be written.
+        NoSpaceError: The disk is too small.
     """
-    place = paths.cache_dir() / "backbones" / f"gemma3-270m-{files.SHA256[:16]}"
+    place = paths.backbones_dir() / f"gemma3-270m-{files.SHA256[:16]}"
+    if _is_sound(place):
+        return place
+    check_folder(place.parent, "HYBRIDIR_CACHE_DIR")
+    check_room(place.parent, files.UNPACKED_BYTES, "the unpacked network")
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{place}.lock"):  # two runs at once unpack it once
         if not _is_sound(place):
@@ -64,6 +72,12 @@ def unpacked() -> Path:
 def _seal(folder: Path) -> None:
     digests = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     made_by = versions(("transformers", "gguf"))
+    if digests[WEIGHTS] != files.UNPACKED_SHA256:
+        raise ChecksumError(
+            f"transformers {made_by['transformers']} and gguf {made_by['gguf']} read other weights "
+            f"from {files.PACKAGE} than this version was tested with (sha256 {digests[WEIGHTS]}, "
+            f"not {files.UNPACKED_SHA256}): install the versions of constraints.txt"
+        )
     content = {"gguf": files.SHA256, "files": digests, "versions": made_by, "terms": files.TERMS}
     write_record(folder / RECORD, content)
 
@@ -73,10 +87,14 @@ def _is_sound(place: Path) -> bool:
     if not place.is_dir():
         return False
     try:
-        known = read_record(place / RECORD)["files"]
+        record = read_record(place / RECORD)
+        known = record["files"]
         found = {path.name: sha256_of(path) for path in place.iterdir() if path.name != RECORD}
     except (ValueError, OSError, KeyError) as error:
         logger.warning("%s is damaged and made again: %s", place, one_line(error))
+        return False
+    if record["gguf"] != files.SHA256 or known.get(WEIGHTS) != files.UNPACKED_SHA256:
+        logger.warning("%s holds other weights and is made again", place)
         return False
     if odd := sorted(n for n in known.keys() | found.keys() if known.get(n) != found.get(n)):
         logger.warning("%s is damaged and made again: %s", place, ", ".join(odd))
