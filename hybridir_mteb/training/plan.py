@@ -17,7 +17,8 @@ from hybridir_mteb.files.numbers import number
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.specs import Backbone, OptionValue, TrainingMethod
-from hybridir_mteb.training.held_out import FEWEST, held_out_items, split_documents
+from hybridir_mteb.training.held_out import FEWEST as FEWEST_HELD_OUT
+from hybridir_mteb.training.held_out import held_out_items, split_documents
 from hybridir_mteb.training.leak import EvaluationTexts, Leak, check_leaks, evaluation_texts
 from hybridir_mteb.training.pairs import Source
 from hybridir_mteb.training.patterns import Mono, Pattern, pattern
@@ -157,7 +158,7 @@ def make_plan(
     if chooses and not held_out_items(held_out, recipe.held_out_items):
         raise SettingError(
             "evaluate_every and interpolation choose on held-out documents, and the data have "
-            f"fewer than {FEWEST} held-out items: lower held_out_every (it is "
+            f"fewer than {FEWEST_HELD_OUT} held-out items: lower held_out_every (it is "
             f"{recipe.held_out_every}), or add documents"
         )
     return _checked(
