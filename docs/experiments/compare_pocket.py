@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from per_query import TESTED, Values, means, tested_questions, values_of
 from provenance import RESULTS, provenance
+from side_by_side import kept, on_every_core
 from significance import pairwise_tests
 from train_pocket import METHODS, SEEDS, stored
 
@@ -33,7 +32,7 @@ from hybridir_mteb.encoders.network import freeze_in_bf16
 from hybridir_mteb.encoders.pocket.model import load_pocket
 from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
 from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
-from hybridir_mteb.files import replacing, write_text
+from hybridir_mteb.files import write_text
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.settings import Context
 
@@ -80,9 +79,11 @@ def evaluated(key: str, folder: Path | None) -> dict[str, Any]:
         key: Name in the cache.
         folder: The encoder's; None is the backbone.
     """
-    cache = paths.model_store_dir() / ".compared" / f"{key}.json"
-    if cache.is_file():
-        return json.loads(cache.read_text())
+    return kept(paths.model_store_dir() / ".compared" / f"{key}.json", partial(evaluate, folder))
+
+
+def evaluate(folder: Path | None) -> dict[str, Any]:
+    """Scores of one encoder on all collections."""
     backbone_of = installed_plugins().backbones.__getitem__
     model = (
         load_sentence_transformer(trained.read_encoder(folder), backbone_of)
@@ -97,8 +98,6 @@ def evaluated(key: str, folder: Path | None) -> dict[str, Any]:
             "means": means(values),
             "questions": tested_questions(values),
         }
-    with replacing(cache) as temporary:
-        temporary.write_text(json.dumps(result))
     return result
 
 
@@ -130,11 +129,9 @@ def main() -> None:
     made_by = provenance(COMMAND)
     jobs: list[tuple[str, int, str, Path | None]] = [("base", 0, FILE_SHA256, None)]
     jobs += [(method, seed, e.fingerprint, e.path) for method, seed, e in encoders()]
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the workers: a core evaluates one encoder
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        code = code_hash()
-        keys = [f"{fingerprint}-{code}" for _, _, fingerprint, _ in jobs]
-        results = list(pool.map(evaluated, keys, [path for *_, path in jobs]))
+    code = code_hash()
+    keys = [f"{fingerprint}-{code}" for _, _, fingerprint, _ in jobs]
+    results = on_every_core(evaluated, keys, [path for *_, path in jobs])
     scores: dict[str, dict[str, Any]] = {}
     fingerprints: dict[str, dict[str, str]] = {}
     for (method, seed, fingerprint, path), found in zip(jobs, results, strict=True):

@@ -6,24 +6,21 @@ store and not measured again.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from compare_pocket import Embedder, code_hash, per_query
 from per_query import TESTED, by_question
+from side_by_side import kept, on_every_core
 from training_runs import Run, train_all
 
 from hybridir_mteb import paths
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.load import load_sentence_transformer
 from hybridir_mteb.encoders.token_budget import Precision
-from hybridir_mteb.files import replacing
 from hybridir_mteb.installed import installed_plugins
 
 COLLECTION = "XQuADR"
@@ -34,28 +31,25 @@ Questions = dict[str, dict[str, float]]  # measure of a setting -> question -> v
 
 def questions_of(key: str, folder: Path) -> Questions:
     """Values of one encoder, from the cache or computed."""
-    cache = paths.model_store_dir() / ".measured" / f"{key}.json"
-    if cache.is_file():
-        return json.loads(cache.read_text())
+    return kept(paths.model_store_dir() / ".measured" / f"{key}.json", partial(measure, folder))
+
+
+def measure(folder: Path) -> Questions:
+    """Values of one encoder."""
     encoder = trained.read_encoder(folder)
     model = load_sentence_transformer(encoder, installed_plugins().backbones.__getitem__)
     embed = Embedder(model, Precision.FP32)
     values = per_query(COLLECTION, embed, tuple(encoder.record["languages"]))
-    found = {measure: by_question(values[measure]) for measure in TESTED}
-    with replacing(cache) as temporary:
-        temporary.write_text(json.dumps(found))
-    return found
+    return {name: by_question(values[name]) for name in TESTED}
 
 
 def measured(runs: Sequence[Run]) -> tuple[list[trained.StoredEncoder], list[Questions]]:
     """Train what is missing, and measure all: encoders and values, in the order of the runs."""
     found = train_all(runs)
     encoders = [found[run] for run in runs]
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the workers: a core measures one encoder
     code = code_hash()
     keys = [f"{encoder.fingerprint}-{code}" for encoder in encoders]
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        return encoders, list(pool.map(questions_of, keys, [one.path for one in encoders]))
+    return encoders, on_every_core(questions_of, keys, [one.path for one in encoders])
 
 
 def row(encoders: Sequence[trained.StoredEncoder], values: Sequence[Questions]) -> dict[str, Any]:

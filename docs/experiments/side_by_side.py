@@ -1,0 +1,35 @@
+"""Research code: work on every core, and results that an interrupted run does not make again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from hybridir_mteb.files import replacing
+
+
+def on_every_core(work: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
+    """``work`` of each row of arguments, a process of one thread for every core; in order."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the workers
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        return list(pool.map(work, *columns))
+
+
+def kept(cache: Path, compute: Callable[[], Any]) -> Any:
+    """What a JSON file holds; computed and written where there is none.
+
+    Args:
+        cache: The file; its name says all that decides its content.
+        compute: Makes the content.
+    """
+    if cache.is_file():
+        return json.loads(cache.read_text())
+    found = compute()
+    with replacing(cache) as temporary:
+        temporary.write_text(json.dumps(found))
+    return found
