@@ -91,11 +91,16 @@ def _held_out(scores: dict[str, Any]) -> list[str]:
 def alpha(backbone: str) -> str:
     """``alpha:muse``: measures with intervals for each share of monolingual batches."""
     found = pick(load("sweep-alpha"), backbone, "sweep-alpha")
+    return _measured(found, "alpha", found["alphas"])
+
+
+def _measured(found: dict[str, Any], head: str, by_name: dict[str, Any]) -> str:
+    """A row of measures with intervals for each name."""
     rows = []
-    for value, of in found["alphas"].items():
+    for name, of in by_name.items():
         cells = [_interval(of[key], 1, 100) for key in SETTINGS]
-        rows.append([value, *cells, _interval(of[DISTANCE], 0, 1)])
-    return made_table(found, ["alpha", *SETTINGS.values(), "rank distance"], rows)
+        rows.append([name, *cells, _interval(of[DISTANCE], 0, 1)])
+    return made_table(found, [head, *SETTINGS.values(), "rank distance"], rows)
 
 
 def _interval(of: dict[str, Any], digits: int, factor: float) -> str:
@@ -107,11 +112,7 @@ def _interval(of: dict[str, Any], digits: int, factor: float) -> str:
 def batches(backbone: str) -> str:
     """``batches:muse``: kinds of batches with intervals over seeds and questions."""
     found = pick(load("compare-batches"), backbone, "compare-batches")
-    rows = []
-    for kind, of in found["kinds"].items():
-        cells = [_interval(of[key], 1, 100) for key in SETTINGS]
-        rows.append([f"`{kind}`", *cells, _interval(of[DISTANCE], 0, 1)])
-    return made_table(found, ["batches", *SETTINGS.values(), "rank distance"], rows)
+    return _measured(found, "batches", {f"`{name}`": of for name, of in found["kinds"].items()})
 
 
 @marker("batches-against")

@@ -254,20 +254,15 @@ def _settings(pairs: Values, multi: Values) -> tuple[float, float, float]:
             language and that of the pool, NaN where there is no such question or answer.
         multi: (n_questions, n_languages) in the pool of all languages.
     """
-    same = np.eye(pairs.shape[1], dtype=bool)
-    mono, cross, whole = (_means(part) for part in (pairs[:, same], pairs[:, ~same], multi))
+    mono, cross, whole = (np.nanmean(part, axis=0) for part in _parts(pairs, multi))
     return float(mono.mean()), float(cross.mean()) if len(cross) else 0.0, float(whole.mean())
 
 
-def _answered(values: Values) -> Values:
-    """The columns in which there is a question."""
-    return values[:, np.isfinite(values).any(axis=0)]
-
-
-def _means(values: Values) -> Values:
-    """Mean over the questions of each column that has one."""
-    means: Values = np.nanmean(_answered(values), axis=0)
-    return means
+def _parts(pairs: Values, multi: Values) -> list[Values]:
+    """The three settings, a column for each subset in which there is a question."""
+    same = np.eye(pairs.shape[1], dtype=bool)
+    parts = (pairs[:, same], pairs[:, ~same], multi)
+    return [part[:, np.isfinite(part).any(axis=0)] for part in parts]
 
 
 def _standard_error(pairs: Values, multi: Values) -> float:
@@ -280,9 +275,8 @@ def _standard_error(pairs: Values, multi: Values) -> float:
         pairs: As of :func:`_settings`.
         multi: As of :func:`_settings`.
     """
-    same = np.eye(pairs.shape[1], dtype=bool)
     share = np.zeros(len(multi))  # of each question in the criterion's distance from the truth
-    for values in map(_answered, (pairs[:, same], pairs[:, ~same], multi)):
+    for values in _parts(pairs, multi):
         known = np.isfinite(values)
         away = np.where(known, values - np.nanmean(values, axis=0), 0.0) / known.sum(axis=0)
         share += away.sum(axis=1) / max(1, values.shape[1]) / 3

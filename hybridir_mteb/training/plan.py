@@ -186,7 +186,7 @@ def _checked(plan: Plan) -> Plan:
     """
     plan.pattern()  # refuses impossible options before anything is loaded
     if plan.digest is None and not COMMIT.fullmatch(plan.revision or "0" * 40):
-        place = plan.recipe.weights or plan.backbone.hub_id
+        place = place_of(plan.backbone, plan.recipe.weights)
         raise SettingError(
             f"revision {quoted(plan.revision)} of {place} may name other weights tomorrow: give "
             "the commit, 40 hexadecimal digits"

@@ -156,9 +156,7 @@ def trained_on(encoder: trained.StoredEncoder, known: set[str] | None) -> set[st
 def _meta_of(encoder: trained.StoredEncoder, backbone: Backbone) -> ModelMeta:
     """What holds for the network that it was trained from, and what its record says."""
     record = encoder.record
-    if (
-        record["backbone"]["weights"] is not None
-    ):  # they were given, whatever the backbone is called
+    if record["backbone"]["weights"] is not None:  # given, whatever the backbone is called
         backbone = replace(backbone, hub_id=origin_of(record["backbone"]))
     template, facts = _template(backbone), record.get("facts", {})
     licence, longest = facts.get("license"), facts.get("longest_input")
