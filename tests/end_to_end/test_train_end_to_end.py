@@ -279,8 +279,9 @@ def tiny_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, tmp_path / "site", tiny_gemma())
 
 
-def test_gemma_trains_from_its_package_and_says_so(tiny_packages, data, tmp_path):
+def test_gemma_trains_from_its_package_and_says_so(tiny_packages, data, tmp_path, monkeypatch):
     import mteb
+    import mteb.cli
 
     flags = ["--method", "mono", "--data", str(data), "--steps", "2", "--batch-size", "4"]
     run("train", "--backbone", "gemma3-270m", *flags, "--precision", "bf16")
@@ -299,6 +300,12 @@ def test_gemma_trains_from_its_package_and_says_so(tiny_packages, data, tmp_path
     assert list(
         tmp_path.rglob(f"{encoder.fingerprint}/experiments/*max_tokens_200*/PocketQAR*.json")
     )
+    # The user's command; in this process, which alone knows the small packages.
+    run_it = ["mteb", "run", "-m", encoder.name, "-t", task.metadata.name, "-l", "eng"]
+    out = tmp_path / "by command"
+    monkeypatch.setattr(sys, "argv", [*run_it, "--output-folder", str(out)])
+    mteb.cli.main()
+    assert list(out.rglob(f"{encoder.fingerprint}/PocketQAR*.json"))
 
 
 def test_any_decoder_trains_and_mteb_is_told_the_truth(tiny_packages, data, environment, tmp_path):
