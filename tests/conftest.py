@@ -32,7 +32,6 @@ LONGEST_FIRST = (
     "test_end_to_end.py",
     "test_packaging.py",
     "test_embed.py",
-    "test_debias_end_to_end.py",
     "test_docs.py",
     "test_pocket.py",
 )

@@ -14,10 +14,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import mteb
 import pytest
 from toys import REPOSITORY
-from toys.cli import MTEB, Workplace, succeed
+from toys.cli import HYBRIDIR, MTEB, Workplace, succeed
 
+from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.cache import store_files
 from hybridir_mteb.results.tables import summarise
 
@@ -29,8 +31,10 @@ RESULTS = REPOSITORY / "docs" / "results"
 LARGEST_FILE = 10 * 2**20
 
 
-def scores(folder: Path, task: str) -> dict[str, dict[str, Any]]:
-    (file,) = (folder / "results").rglob(f"{task}.json")
+def scores(
+    folder: Path, task: str, model: str = "hybridir/pocket-base"
+) -> dict[str, dict[str, Any]]:
+    (file,) = (folder / "results" / model.replace("/", "__")).rglob(f"{task}.json")
     (split,) = json.loads(file.read_text())["scores"].values()
     return {score["hf_subset"]: score for score in split}
 
@@ -59,7 +63,7 @@ def test_shipped_encoders_give_the_committed_scores(method, tmp_path):
     place = Workplace(tmp_path)
     command = (MTEB, "run", "-m", f"hybridir/pocket-{method}", "-t", POCKET_TASKS[0])
     place.run(*command, "-l", "hin", "tha")
-    found = scores(place.output, POCKET_TASKS[0])
+    found = scores(place.output, POCKET_TASKS[0], f"hybridir/pocket-{method}")
     assert set(found) == {"hi", "th"}
     for subset, score in found.items():
         assert score["map"] == pytest.approx(committed[subset]["map"], abs=2e-3)
@@ -183,10 +187,10 @@ class Resumed:
 
 @pytest.fixture(scope="module")
 def xquad_slice(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Resumed:
-    """Two languages of XQuAD-R, monolingual, by the command line's language filter."""
+    """One language of XQuAD-R, monolingual, by the command line's language filter."""
     place = Workplace(tmp_path_factory.mktemp("xquad"))
     command = [MTEB, "run", "-m", "hybridir/pocket-base", "-t", "XQuADRMonolingualRetrieval"]
-    command += ["-l", "eng", "tha"]
+    command += ["-l", "tha"]
     environment = {"HYBRIDIR_DATA_DIR": str(data_dir)}
     process = subprocess.Popen(
         [*command, "--output-folder", str(place.output)],
@@ -206,37 +210,41 @@ def xquad_slice(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Res
     return Resumed(place, kept, place.run(*command, **environment))
 
 
+def encoded_in(log: str) -> dict[str, int]:
+    """Texts that a run encoded, by role; a bar is written many times."""
+    bars = re.findall(r"(document|query): .*?texts=\d+/(\d+)", log)
+    return {role: int(texts) for (role, texts), _ in groupby(bars)}
+
+
 def test_a_killed_run_goes_on_from_what_was_encoded(xquad_slice):
     total = sum(file.entries for file in store_files(xquad_slice.place.store))
-    bars = re.findall(r"(document|query): .*?texts=\d+/(\d+)", xquad_slice.log)
-    encoded = [int(texts) for (_, texts), _ in groupby(bars)]  # a bar is written many times
-    assert sum(encoded) == total - xquad_slice.kept
+    assert sum(encoded_in(xquad_slice.log).values()) == total - xquad_slice.kept
     assert 0 < xquad_slice.kept < total
 
 
 def test_a_slice_of_xquad_r_gives_the_committed_scores(xquad_slice):
     committed = json.loads((RESULTS / "xquad-r.json").read_text())["scores"]["mono"]
     found = scores(xquad_slice.place.output, "XQuADRMonolingualRetrieval")
-    assert set(found) == {"en", "th"}
+    assert set(found) == {"th"}
     for subset, score in found.items():
         assert score["map"] == pytest.approx(committed[subset]["map"], abs=2e-4)
 
 
 def test_other_settings_of_the_slice_reuse_its_embeddings(xquad_slice, data_dir):
-    """Cross-lingual scores between the two languages, from the store alone."""
+    """Cross-lingual scores: passages from the store, queries of another language encoded."""
     code = (
         "import mteb, sys\n"
-        "task = mteb.get_task('XQuADRCrossLingualRetrieval', languages=['eng', 'tha'],\n"
-        "                     exclusive_language_filter=True)\n"
+        "task = mteb.get_task('XQuADRCrossLingualRetrieval', hf_subsets=['en-th'])\n"
         "mteb.evaluate(mteb.get_model('hybridir/pocket-base'), [task],\n"
         "              cache=mteb.ResultCache(sys.argv[-1]), co2_tracker=False)\n"
     )
     place = xquad_slice.place
     log = place.run(sys.executable, "-c", code, HYBRIDIR_DATA_DIR=str(data_dir))
-    assert "char/s" not in log
     committed = json.loads((RESULTS / "xquad-r.json").read_text())["scores"]["cross"]
     found = scores(place.output, "XQuADRCrossLingualRetrieval")
-    assert set(found) == {"en-th", "th-en"}
+    assert set(found) == {"en-th"}
+    assert set(encoded_in(log)) == {"query"}
+    assert encoded_in(log)["query"] <= found["en-th"]["n_queries"]
     for subset, score in found.items():
         assert score["map"] == pytest.approx(committed[subset]["map"], abs=2e-4)
 
@@ -249,3 +257,63 @@ def test_every_kind_of_text_task_runs(tmp_path):
     rows = [line for line in table.splitlines() if "| text |" in line]
     assert len(rows) >= 20
     assert [row for row in rows if "✓" not in row] == []
+
+
+DEBIASED = "hybridir/pocket-base+centre"
+FIT = ("debias", "fit", "--model", "hybridir/pocket-base", "--method", "centre")
+SMALL = ("--languages", "de,en,ar", "--lines", "30")
+
+
+@pytest.fixture(scope="module")
+def debiased_run(
+    pocket_run: Workplace, data_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Workplace:
+    """Also a store with ``pocket-base+centre``, which is evaluated in German."""
+    place = Workplace(tmp_path_factory.mktemp("debiased") / "place")
+    shutil.copytree(pocket_run.folder, place.folder)
+    variables = {
+        **place.variables,
+        "HYBRIDIR_DATA_DIR": str(data_dir),
+        "HYBRIDIR_MODEL_STORE": str(place.folder / "encoders"),
+    }
+    for _ in range(2):  # the second run finds all embeddings in the store
+        done = succeed(HYBRIDIR, *FIT, *SMALL, cwd=place.folder, **variables)
+        assert done.stdout.startswith(f"{DEBIASED} ")
+    assert "char/s" not in done.stderr
+    log = place.run(MTEB, "run", "-m", DEBIASED, "-t", POCKET_TASKS[2], "-l", "deu", **variables)
+    assert "char/s" not in log  # the embeddings are the base's
+    return place
+
+
+def test_a_debiased_encoder_is_filed_under_name_and_fingerprint(debiased_run, monkeypatch):
+    monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(debiased_run.folder / "encoders"))
+    encoder = trained.get(DEBIASED)
+    assert encoder.place == "store"
+    folder = debiased_run.output / "results" / DEBIASED.replace("/", "__") / encoder.fingerprint
+    meta = json.loads((folder / "model_meta.json").read_text())
+    assert (meta["name"], meta["revision"]) == (DEBIASED, encoder.fingerprint)
+    assert meta["adapted_from"] == "hybridir/pocket-base"
+    assert meta["loader"] == "load_debiased"
+    assert "NTREXBitextMining" in meta["training_datasets"]
+    result = mteb.results.TaskResult.from_disk(folder / f"{POCKET_TASKS[2]}.json")
+    assert result.task_name == POCKET_TASKS[2]
+    loaded = mteb.ResultCache(debiased_run.output).load_results(
+        models=[DEBIASED], tasks=[POCKET_TASKS[2]]
+    )
+    (model_result,) = loaded.model_results
+    named = (model_result.model_name, model_result.model_revision)
+    assert named == (DEBIASED, encoder.fingerprint)
+
+
+def test_the_base_and_the_debiased_encoder_share_their_embeddings(debiased_run):
+    (file,) = store_files(debiased_run.store)
+    assert file.label == "hybridir/pocket-base"
+
+
+def test_centring_helps_among_passages_of_all_languages(debiased_run):
+    before, after = (
+        scores(debiased_run.output, POCKET_TASKS[2], name)["de"]
+        for name in ("hybridir/pocket-base", DEBIASED)
+    )
+    assert after["map"] > before["map"]
+    assert after["rank_distance"] < before["rank_distance"]

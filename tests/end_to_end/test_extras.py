@@ -6,7 +6,6 @@ A process does not find the packages that ``HIDDEN`` names.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -35,14 +34,34 @@ ALL = " ".join([*OPTIONAL, "psutil", "tensorboard"])
 HIDE = """
 import os
 from importlib import machinery, metadata
-hidden = os.environ.get("HIDDEN", "").split()
 find, named = machinery.PathFinder.find_spec, metadata.Distribution.from_name
+def hidden(name):
+    return name in os.environ.get("HIDDEN", "").split()
 def distribution(name):
-    if name.replace("-", "_") in hidden:
+    if hidden(name.replace("-", "_")):
         raise metadata.PackageNotFoundError(name)
     return named(name)
-machinery.PathFinder.find_spec = lambda name, *args: None if name in hidden else find(name, *args)
+machinery.PathFinder.find_spec = lambda name, *args: None if hidden(name) else find(name, *args)
 metadata.Distribution.from_name = distribution
+"""
+# Each in a copy of one process that has imported what all of them import.
+IN_COPIES = """
+import json, os, pathlib, runpy, sys
+import hybridir_mteb.cli.app, mteb
+for at, (hidden, what) in enumerate(json.loads(pathlib.Path("missing.json").read_text())):
+    if copy := os.fork():
+        code = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+        pathlib.Path(f"code-{at}").write_text(str(code))
+        continue
+    os.environ["HIDDEN"] = hidden
+    for stream in (1, 2):
+        os.dup2(os.open(f"stream-{stream}-{at}", os.O_CREAT | os.O_WRONLY), stream)
+    if "import" in what:
+        exec(what)
+    else:
+        sys.argv = ["hybridir", *what.split()]
+        runpy.run_module("hybridir_mteb", run_name="__main__", alter_sys=True)
+    sys.exit()
 """
 TRAIN = "train --backbone pocket --method mono --data pairs.jsonl --steps 1"
 SEARCH = f"{PARALLEL[2]} --output refused"
@@ -137,17 +156,27 @@ def test_debiasing_needs_no_extra_where_languages_are_known(runs, monkeypatch):
     assert differences(pinned, json.loads(json.dumps(runs.debiasing())), SUMS) == []
 
 
+@pytest.fixture(scope="module")
+def said(runs) -> dict[str, tuple[str, str]]:
+    """What is run without its modules -> how it ends, and what it writes on standard error."""
+    cases = [(hidden, what) for hidden, what, *_ in MISSING]
+    (runs.folder / "missing.json").write_text(json.dumps(cases))
+    runs.run(sys.executable, "-c", IN_COPIES, HIDDEN=ALL)
+    texts = [
+        [(runs.folder / name.format(at)).read_text() for name in ("code-{}", "stream-2-{}")]
+        for at in range(len(cases))
+    ]
+    return {what: (code, text) for (_, what), (code, text) in zip(cases, texts, strict=True)}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("hidden", "what", "message", "extra"), MISSING, ids=[message for *_, message, _ in MISSING]
+    ("what", "message", "extra"),
+    [case[1:] for case in MISSING],
+    ids=[message for *_, message, _ in MISSING],
 )
-def test_a_missing_package_is_one_message_with_the_command(hidden, what, message, extra, runs):
-    code = "import" in what
-    command = [sys.executable, *(["-c", what] if code else ["-m", "hybridir_mteb", *what.split()])]
-    environment = runs.environment(HIDDEN=hidden)
-    done = subprocess.run(
-        command, env=environment, cwd=runs.folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1, done.stderr
-    assert f'{message}: pip install "hybridir-mteb[{extra}]"' in done.stderr.splitlines()[-1]
-    assert code or "Traceback" not in done.stderr
+def test_a_missing_package_is_one_message_with_the_command(what, message, extra, said):
+    code, errors = said[what]
+    assert code == "1", errors
+    assert f'{message}: pip install "hybridir-mteb[{extra}]"' in errors.splitlines()[-1]
+    assert "import" in what or "Traceback" not in errors
