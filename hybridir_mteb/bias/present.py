@@ -16,12 +16,12 @@ MEAN, INTERVAL = "mean", "95% interval"
 LONGEST_HEAD = 14
 _RANKS = {"rank_distance", "mean_rank", "max_rank"}  # numbers of passages; all others lie around 1
 _FAMILIES = (
-    ("rank_", "max_rank", "lpr"),
+    ("rank_", "lpr"),
     ("top1_",),
     ("same_language_share_", "peer_"),
-    ("tlr_", "same_language_recall_", "cross_"),
-    ("complete_", "lang_ndcg_"),
-    ("mrc", "language_probe"),
+    ("same_language_recall_", "cross_language_recall_"),
+    ("tlr_", "max_rank", "complete_"),
+    ("lang_ndcg_", "mrc", "language_probe"),
 )
 _LATEX = str.maketrans(
     {

@@ -103,7 +103,7 @@ def all_found(table: RankTable, depth: int) -> Values:
     passages.
 
     Args:
-        table: Ranks.
+        table: Ranks of what is relevant.
         depth: How many of the best-ranked passages.
 
     Example:
