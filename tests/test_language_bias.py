@@ -88,6 +88,13 @@ def reference(scores: np.ndarray, toy: Parallel) -> dict[str, dict[str, list[flo
             top = languages[:depth]
             share = languages.count(code) / n_passages
             note(code, f"same_language_share_at_{depth}", top.count(code) / len(top) / share)
+        own = [order.index(c) < 10 for c in relevant if toy.passage_languages[c] == code]
+        others = [order.index(c) for c in relevant if toy.passage_languages[c] != code]
+        note(code, "same_language_recall_at_10", float(np.mean(own)))
+        note(code, "cross_language_recall_at_10", float(np.mean(np.array(others) < 10)))
+        note(code, "tlr_at_20", float(np.mean(np.array(others) < 20)))
+        note(code, "max_rank", ranks[-1])
+        note(code, "complete_at_10", ranks[-1] <= 10)
         correlations = []
         for other_at, other in enumerate(rankings):
             if other_at != at and toy.items[other_at] == toy.items[at]:
@@ -500,6 +507,7 @@ def test_rank_distance_is_that_of_complete_queries_if_nearly_all_are():
     assert one.means["rank_distance"] is not None
     words = "of the 20 of 21 queries (95.2%) that have all their relevant passages in the run"
     assert one.remarks["rank_distance"] == one.remarks["rank_distance_norm"] == words
+    assert one.remarks["max_rank"] == words
     assert one.remarks["mean_rank"].startswith("1 of 21 queries lack a relevant passage")
     assert sum(value is None for value in one.matrices["mean_rank"][0]) == 1
     assert not {"map", "mrr", "mean_rank"} & set(one.not_applicable)
@@ -508,10 +516,11 @@ def test_rank_distance_is_that_of_complete_queries_if_nearly_all_are():
     assert reason.startswith("2 of 21 queries with two or more relevant passages lack one")
     assert "a full ranking or a deeper run" in reason
     assert two.not_applicable["rank_distance_norm"] == reason
+    assert two.not_applicable["max_rank"].startswith("2 of 21 queries lack a relevant passage")
     assert two.means["rank_distance"] is None
     assert two.rank_distances == {}
     assert "rank_distance" not in two.remarks
-    assert not full.remarks.keys() & {"mean_rank", "rank_distance", "lpr"}
+    assert not full.remarks.keys() & {"mean_rank", "rank_distance", "lpr", "max_rank"}
 
 
 def test_pictures_get_no_distances_and_the_reason_whatever_was_asked_for():
@@ -661,7 +670,7 @@ def starting(*starts: str) -> set[str]:
 
 def test_a_pool_like_miracls_gets_the_measures_that_look_at_the_top():
     report = language_bias.of_scores(**miracl(), resamples=0)
-    assert applicable(report) == starting("top1_", "same_language_share_")
+    assert applicable(report) == starting("top1_", "same_language_")
     reasons = report.not_applicable
     assert (
         "seem not to be translations of one another (--parallel or parallel=True overrules that)"
@@ -671,13 +680,16 @@ def test_a_pool_like_miracls_gets_the_measures_that_look_at_the_top():
         reasons["lpr"] == "no query has relevant passages both in its own language and in another"
     )
     assert reasons["peer_at_20"] == "no query has relevant passages in two languages"
+    assert reasons["max_rank"] == reasons["complete_at_10"] == reasons["peer_at_20"]
+    assert reasons["tlr_at_20"] == "no query has a relevant passage in another language"
+    assert reasons["lang_ndcg_at_10"].endswith("so it would be ndcg_at_10")
     assert "give items" in reasons["mrc"]
     assert report.rank_distances == {}
 
 
-def test_a_pool_like_neuclirs_gets_peer():
+def test_a_pool_like_neuclirs_gets_peer_and_what_is_found_in_other_languages():
     report = language_bias.of_scores(**neuclir(), resamples=0)
-    assert applicable(report) == starting("peer_")
+    assert applicable(report) == starting("peer_", "tlr_", "cross_", "max_rank", "complete_")
     reason = report.not_applicable["top1_relevant_same"]
     assert reason == (
         "no candidate is in a query's language: queries are in eng, passages in fas, rus, zho"
@@ -750,6 +762,22 @@ def test_a_pool_of_relevant_passages_alone_has_no_distance_to_scale():
     report = language_bias.of_scores([[1.0, 2.0]], [[0, 1]], ["de"], ["de", "en"], resamples=0)
     assert report.means["rank_distance"] == 1
     assert "holds nothing but" in report.not_applicable["rank_distance_norm"]
+
+
+def test_own_answers_in_no_query_leave_their_recall_out():
+    report = language_bias.of_scores(np.eye(2), [[1]] * 2, ["de"] * 2, ["de", "en"], resamples=0)
+    reason = report.not_applicable["same_language_recall_at_10"]
+    assert reason == "no query has a relevant passage in its language"
+    assert report.means["cross_language_recall_at_10"] == 1
+
+
+def test_more_relevant_passages_than_a_depth_are_remarked_on():
+    languages = ["de", "en"] * 6
+    relevant = [[*range(11)], [0, 1]]
+    report = language_bias.of_scores(np.eye(2, 12), relevant, ["de"] * 2, languages, resamples=0)
+    words = "1 of 2 queries have more than 10 relevant passages, which is 0 whatever the ranks are"
+    assert report.remarks["complete_at_10"] == words
+    assert "complete_at_100" not in report.remarks
 
 
 def test_a_pool_of_one_language_has_no_bias_to_measure():

@@ -33,7 +33,7 @@ from hybridir_mteb.ranking.scorers import scorer_of
 
 logger = plain_logger(__name__)
 
-LOWER_IS_BETTER = ("rank_distance", "rank_distance_norm", PROBE)
+LOWER_IS_BETTER = ("rank_distance", "rank_distance_norm", "max_rank", PROBE)
 NO_DIRECTION = ("lpr", "top1_", "same_language_share_")  # best at a value in between
 _NAMES = MapNames("corpus and corpus_languages", "query_languages", "query_items")
 

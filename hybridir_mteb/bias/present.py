@@ -9,12 +9,20 @@ from dataclasses import dataclass, replace
 from rich.cells import cell_len
 
 from hybridir_mteb.errors import UnknownNameError, printable, quoted, suggest
+from hybridir_mteb.measures.language_bias import SAME_AS
 from hybridir_mteb.measures.report import MATRICES, BiasReport, Interval
 
 MEAN, INTERVAL = "mean", "95% interval"
 LONGEST_HEAD = 14
-_RANKS = {"rank_distance", "mean_rank"}  # numbers of passages; all others lie around 1
-_FAMILIES = (("rank_", "lpr"), ("top1_",), ("same_", "peer_"), ("mrc", "language_probe"))
+_RANKS = {"rank_distance", "mean_rank", "max_rank"}  # numbers of passages; all others lie around 1
+_FAMILIES = (
+    ("rank_", "lpr"),
+    ("top1_",),
+    ("same_language_share_", "peer_"),
+    ("same_language_recall_", "cross_language_recall_"),
+    ("tlr_", "max_rank", "complete_"),
+    ("lang_ndcg_", "mrc", "language_probe"),
+)
 _LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -138,7 +146,9 @@ def folded(head: str) -> str:
 
 
 def _applicable(report: BiasReport) -> list[str]:
-    return [name for name in report.means if name not in report.not_applicable]
+    """What tables show: measures that apply, one of two names for the same."""
+    names = [name for name in report.means if name not in report.not_applicable]
+    return [name for name in names if SAME_AS.get(name) not in names]
 
 
 def _groups(names: Sequence[str]) -> list[list[str]]:

@@ -28,6 +28,8 @@ def report(
     from hybridir_mteb.results.tables import (
         BIAS_COLUMNS,
         COLUMNS,
+        FOUND,
+        FOUND_COLUMNS,
         NDCG_COLUMNS,
         nothing_found,
         parallel_rows,
@@ -38,7 +40,12 @@ def report(
     folder = with_home(folder)
     if show_bias:
         title = "Language bias in the multilingual setting, means over query languages"
-        print_table(title, BIAS_COLUMNS, (r.bias_cells() for r in summarise(folder, collection)))
+        found = summarise(folder, collection)
+        print_table(title, BIAS_COLUMNS, (row.bias_cells() for row in found))
+        newer = [row for row in found if FOUND.keys() & row.means.get("multi", {}).keys()]
+        if newer:
+            title = "What is found of the relevant passages in the query's language and in others"
+            print_table(title, FOUND_COLUMNS, (row.bias_cells(FOUND) for row in newer))
         return
     ranked = [] if benchmark == HYBRIDIR else summarise_ndcg(folder, collection, benchmark)
     rows = parallel_rows(folder, collection) if benchmark in {None, HYBRIDIR} else []

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy.stats import chi2
 
+from hybridir_mteb.measures.language_recall import COMPLETE_DEPTHS
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.ranking.arrays import IntArray
@@ -99,9 +100,20 @@ class Circumstances:
         return int((~self.table.complete[self.several]).sum())
 
     @cached_property
+    def n_lacking(self) -> int:
+        """How many queries lack a relevant passage in the run."""
+        return int((~self.table.complete).sum())
+
+    @cached_property
+    def relevant_own(self) -> IntArray:
+        """(n_queries,) relevant passages in the query's language."""
+        own: IntArray = self.counts[np.arange(len(self.counts)), self.view.queries]
+        return own
+
+    @cached_property
     def preferring(self) -> IntArray:
         """Rows of the queries with relevant passages in their own language and in another."""
-        own = self.counts[np.arange(len(self.counts)), self.view.queries]
+        own = self.relevant_own
         return np.flatnonzero((own > 0) & (own < self.table.counts))
 
     @cached_property
@@ -165,6 +177,36 @@ def _equal_ranks(c: Circumstances) -> str:
     return "" if several else "no query has relevant passages in two languages"
 
 
+def _own_recall(c: Circumstances) -> str:
+    if (reason := _candidates(c)) or c.relevant_own.any():
+        return reason
+    return "no query has a relevant passage in its language"
+
+
+def _other_recall(c: Circumstances) -> str:
+    others = (c.relevant_own < c.table.counts).any()
+    return "" if others else "no query has a relevant passage in another language"
+
+
+def _max_rank(c: Circumstances) -> str:
+    reason, n = _equal_ranks(c), len(c.judged)
+    if reason or n - c.n_lacking >= NEARLY_ALL * n:
+        return reason
+    return (
+        f"{c.n_lacking} of {n} queries lack a relevant passage in the run: it needs a full ranking "
+        "or a deeper run"
+    )
+
+
+def _graded(c: Circumstances) -> str:
+    if len(c.preferring):
+        return ""
+    return (
+        "no query has relevant passages both in its own language and in another, so it would be "
+        "ndcg_at_10"
+    )
+
+
 def _correlation(c: Circumstances) -> str:
     found = c.view.correlation
     if c.no_correlation or (found is not None and not np.isnan(found).all()):
@@ -194,8 +236,15 @@ _REASONS: dict[str, Callable[[Circumstances], str]] = {
     "same_language_share_": _candidates,
     "peer_": _equal_ranks,
     "mrc": _correlation,
+    "tlr_at_": _other_recall,
+    "cross_language_recall_at_": _other_recall,
+    "same_language_recall_at_": _own_recall,
+    "max_rank": _max_rank,
+    "complete_at_": _equal_ranks,
+    "lang_ndcg_at_": _graded,
     "language_probe_accuracy": _probe,
 }
+_COMPLETE = {f"complete_at_{depth}": depth for depth in COMPLETE_DEPTHS}
 
 
 def not_applicable(circumstances: Circumstances, names: Iterable[str]) -> dict[str, str]:
@@ -225,7 +274,11 @@ def remarks(circumstances: Circumstances, names: Iterable[str]) -> dict[str, str
     without = np.unique(circumstances.view.queries[circumstances.own == 0])
     for name in names:
         if name.startswith("rank_distance") and circumstances.n_incomplete:
-            found[name] = _incomplete(circumstances)
+            found[name] = _incomplete(len(circumstances.several), circumstances.n_incomplete)
+        if name == "max_rank" and circumstances.n_lacking:
+            found[name] = _incomplete(len(circumstances.judged), circumstances.n_lacking)
+        if name in _COMPLETE and (words := _too_many(circumstances, _COMPLETE[name])):
+            found[name] = words
         if name.startswith("lpr") and (words := _nothing_found(circumstances)):
             found[name] = words
         if name.startswith("peer_") and constant:
@@ -234,7 +287,7 @@ def remarks(circumstances: Circumstances, names: Iterable[str]) -> dict[str, str
             found[name] = (
                 f"queries in {circumstances.languages(without)} have no candidate in their language"
             )
-    if (lost := int((~circumstances.table.complete).sum())) > 0:
+    if lost := circumstances.n_lacking:
         found["mean_rank"] = (
             f"{lost} of {circumstances.table.n_queries} queries lack a relevant passage in the "
             "run; a pair of languages where one is lacking has no mean rank"
@@ -242,12 +295,21 @@ def remarks(circumstances: Circumstances, names: Iterable[str]) -> dict[str, str
     return found
 
 
-def _incomplete(c: Circumstances) -> str:
-    n = len(c.several)
-    complete = n - c.n_incomplete
+def _incomplete(n: int, lacking: int) -> str:
+    complete = n - lacking
     return (
         f"of the {complete} of {n} queries ({complete / n:.1%}) that have all their relevant "
         "passages in the run"
+    )
+
+
+def _too_many(c: Circumstances, depth: int) -> str:
+    n = int((c.table.counts > depth).sum())
+    return (
+        f"{n} of {len(c.judged)} queries have more than {depth} relevant passages, which is 0 "
+        "whatever the ranks are"
+        if n
+        else ""
     )
 
 

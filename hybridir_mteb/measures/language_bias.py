@@ -7,6 +7,16 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from hybridir_mteb.measures.language_recall import (
+    COMPLETE_DEPTHS,
+    RECALL_DEPTHS,
+    TLR_DEPTHS,
+    all_found,
+    in_own_language,
+    language_ndcg,
+    language_recall,
+    max_rank,
+)
 from hybridir_mteb.measures.measure import Measure, PerQuery, RankTable
 from hybridir_mteb.measures.peer import peer
 from hybridir_mteb.plugins.settings import Setting
@@ -87,9 +97,7 @@ def language_preference_expected(table: RankTable) -> Values:
 
 def _in_own_language(table: RankTable) -> Values:
     """(n_queries,) relevant passages in the query's language."""
-    assert table.languages is not None  # noqa: S101 -- callers have checked
-    own = table.languages.entries == table.languages.queries[table.query_of_entry]
-    return table.sum_by_query(own.astype(np.float64))
+    return table.sum_by_query(in_own_language(table).astype(np.float64))
 
 
 def _preference_defined(table: RankTable) -> npt.NDArray[np.bool_]:
@@ -174,6 +182,58 @@ _TOP1 = {
 SHARE_DEPTHS = (10, 100)
 PEER_DEPTHS = (20, 100)
 
+_FOUND_BY_LANGUAGE = (
+    *(
+        _measure(
+            f"tlr_at_{depth}",
+            partial(language_recall, depth=depth, same=False),
+            "Target-languages recall: share of the relevant passages in other languages than the "
+            f"query's in the top {depth}; 0 to 1, higher is better (Jang et al. 2026)",
+        )
+        for depth in TLR_DEPTHS
+    ),
+    *(
+        _measure(
+            f"{name}_language_recall_at_{depth}",
+            partial(language_recall, depth=depth, same=same),
+            f"Share of the relevant passages in {words} in the top {depth}; 0 to 1, higher is "
+            "better",
+        )
+        for name, same, words in (
+            ("same", True, "the query's language"),
+            ("cross", False, "other languages than the query's"),
+        )
+        for depth in RECALL_DEPTHS
+    ),
+    _measure(
+        "max_rank",
+        max_rank,
+        "Largest rank of a query's relevant passages; lower is better, at best their number (after "
+        "Hong et al. 2026)",
+    ),
+    *(
+        _measure(
+            f"complete_at_{depth}",
+            partial(all_found, depth=depth),
+            f"Share of queries with all their relevant passages in the top {depth}; 0 to 1, higher "
+            "is better (after Hong et al. 2026)",
+        )
+        for depth in COMPLETE_DEPTHS
+    ),
+    _measure(
+        "lang_ndcg_at_10",
+        partial(language_ndcg, depth=10),
+        "nDCG of the top 10 with gain 2 for a relevant passage in the query's language, 1 in "
+        "another; 0 to 1, higher is better (after Jang et al. 2026)",
+    ),
+)
+# What has two names: shown side by side, one of them is enough.
+SAME_AS = {
+    f"tlr_at_{depth}": f"cross_language_recall_at_{depth}"
+    for depth in TLR_DEPTHS
+    if depth in RECALL_DEPTHS
+}
+
 LANGUAGE_BIAS: tuple[Measure, ...] = (
     _measure(
         "rank_distance",
@@ -229,6 +289,7 @@ LANGUAGE_BIAS: tuple[Measure, ...] = (
         "Mean rank correlation between the translations of a query; -1 to 1, higher is better "
         "(Yang et al. 2025)",
     ),
+    *_FOUND_BY_LANGUAGE,
     _measure(
         "language_probe_accuracy",
         probe_accuracy,

@@ -46,7 +46,17 @@ BIAS = {
     "mrc": ("mrc", 3),
     "language_probe_accuracy": ("probe", 3),
 }
+FOUND = {
+    "tlr_at_20": ("tlr@20", 3),
+    "same_language_recall_at_10": ("same R@10", 3),
+    "cross_language_recall_at_10": ("cross R@10", 3),
+    "max_rank": ("max rank", 1),
+    "complete_at_10": ("complete@10", 3),
+    "complete_at_100": ("complete@100", 3),
+    "lang_ndcg_at_10": ("lang nDCG@10", 3),
+}
 BIAS_COLUMNS = ("collection", "encoder", *(heading for heading, _ in BIAS.values()))
+FOUND_COLUMNS = ("collection", "encoder", *(heading for heading, _ in FOUND.values()))
 # Heading -> names of the measure, the first that a file has counts: MTEB keeps MAP to rank 1000.
 MEASURES = {
     "nDCG@10": ("ndcg_at_10",),
@@ -94,10 +104,14 @@ class ResultRow:
             "/".join(str(self.subsets.get(setting.short, 0)) for setting in Setting),
         ]
 
-    def bias_cells(self) -> list[str]:
-        """The measures of language bias as text; ``-`` for what a result file does not have."""
+    def bias_cells(self, shown: Mapping[str, tuple[str, int]] = BIAS) -> list[str]:
+        """The measures of language bias as text; ``-`` for what a result file does not have.
+
+        Args:
+            shown: ``BIAS`` or ``FOUND``.
+        """
         multi = self.means.get("multi", {})
-        cells = (_rounded(multi.get(measure), digits) for measure, (_, digits) in BIAS.items())
+        cells = (_rounded(multi.get(measure), digits) for measure, (_, digits) in shown.items())
         return [self.collection, self.encoder, *cells]
 
 

@@ -621,7 +621,7 @@ def look(browser: str, page: Path, folder: Path, width: int = 1200) -> Seen:
             *BROWSER_OPTIONS,
             f"--user-data-dir={folder / 'profile'}",
             f"--screenshot={shot}",
-            f"--window-size={width},2400",
+            f"--window-size={width},2800",
             page.as_uri(),
         ],
         capture_output=True,
@@ -637,7 +637,7 @@ def test_a_browser_shows_all_three_pictures(browser, pages, reports, tmp_path):
     shares = np.sqrt(reports["eleven"].matrices["share_at_10"])
     cells = [to_hex(colormaps["cividis"](share)) for share in (shares.min(), shares.max())]
     seen = look(browser, pages["eleven"], tmp_path)
-    assert seen.pixels.shape == (2400, 1200, 3)
+    assert seen.pixels.shape == (2800, 1200, 3)
     assert REFUSED not in seen.log
     assert "CONSOLE" not in seen.log
     assert len(np.unique(seen.pixels @ np.array([1 << 16, 1 << 8, 1]))) > 500

@@ -130,7 +130,16 @@ def test_latex_with_a_matrix_and_words_as_comments():
     assert shown.count(r"\begin{tabular}") == 2
     comments = [line for line in shown.splitlines() if line.startswith("% ")]
     assert comments == [f"% {line}" for line in words(report)]
-    assert len(sheets(report)) == 4
+    assert len(sheets(report)) == 6
+
+
+def test_tables_show_what_has_two_names_once():
+    report = expected(resamples=0)
+    heads = [head for sheet in sheets(report) for head in sheet.columns if head != "query"]
+    assert len(heads) == len(set(heads))
+    assert set(report.means) - set(report.not_applicable) - set(heads) == {"tlr_at_100"}
+    asked = sheets(expected(resamples=0, measures=["tlr_at_100"]))
+    assert [sheet.columns for sheet in asked] == [("query", "tlr_at_100")]
 
 
 def test_options_reach_the_library(files):

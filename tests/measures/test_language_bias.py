@@ -223,6 +223,10 @@ def test_ranking_the_own_language_first_gets_the_worst_values():
     assert mean_of("same_language_share_at_10", biased) == pytest.approx(3)  # 1 / share of the pool
     assert mean_of("top1_relevant_other", biased) == mean_of("top1_nonrelevant_other", biased) == 0
     assert mean_of("rank_distance", biased) > mean_of("rank_distance", random_table(1))
+    # Thirty passages of the own language come first.
+    assert mean_of("cross_language_recall_at_10", biased) == mean_of("tlr_at_20", biased) == 0
+    assert mean_of("complete_at_10", biased) == 0
+    assert mean_of("max_rank", biased) > 60
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -231,9 +235,8 @@ def test_bounds(seed):
     for measure in LANGUAGE_BIAS:
         values = measure_values(measure, table)
         defined = values[~np.isnan(values)]
-        limit = {"rank_distance": 89.0, "same_language_share_at_10": 3.0}.get(measure.name, 1.0)
-        if measure.name == "same_language_share_at_100":
-            limit = 1 + 1e-12  # the pool is smaller: all of it
+        limits = {"rank_distance": 89.0, "max_rank": 90.0, "same_language_share_at_10": 3.0}
+        limit = limits.get(measure.name, 1 + 1e-12)  # in the top 100 of a smaller pool is all of it
         assert ((defined >= 0) & (defined <= limit)).all(), measure.name
     sums = sum(top1(table, relevant=r, same=s) for r in (True, False) for s in (True, False))
     assert (sums == 1).all()
@@ -258,11 +261,12 @@ def test_the_names_of_languages_do_not_matter(names, seed):
         )
 
 
-def test_without_languages_nothing_but_rank_distance_is_defined():
+def test_without_languages_only_what_looks_at_ranks_alone_is_defined():
     blind = replace(HAND, languages=None)
     for measure in LANGUAGE_BIAS:
         defined = not np.isnan(measure_values(measure, blind)).any()
-        assert defined == measure.name.startswith("rank_distance"), measure.name
+        ranks_alone = measure.name.startswith(("rank_distance", "max_rank", "complete_"))
+        assert defined == ranks_alone, measure.name
 
 
 # --- Report ---

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
-from hybridir_mteb.results.tables import BIAS_COLUMNS, ResultRow, summarise
+from hybridir_mteb.results.tables import (
+    BIAS_COLUMNS,
+    FOUND,
+    FOUND_COLUMNS,
+    ResultRow,
+    summarise,
+)
 
 MODEL = "org__model/0123abc"
 
@@ -81,6 +87,11 @@ def test_the_measures_of_bias_have_a_table_of_their_own(tmp_path):
     assert cells["lpr"] == "0.250"
     assert cells["mrc"] == "0.500"
     assert cells["probe"] == "-"  # an older file, or a model that brings its own search
+    found = {"tlr_at_20": 0.5, "max_rank": 12.25}
+    put(tmp_path, "MLQARMultilingualRetrieval", score("de", **known, **found))
+    (newer,) = summarise(tmp_path, "MLQAR")
+    cells = dict(zip(FOUND_COLUMNS, newer.bias_cells(FOUND), strict=True))
+    assert (cells["tlr@20"], cells["max rank"], cells["same R@10"]) == ("0.500", "12.2", "-")
 
 
 def test_sentences_in_context_have_a_row_of_their_own(tmp_path):

@@ -19,6 +19,7 @@ from ir_measures.providers.base import NOT_PROVIDED
 from hybridir_mteb.errors import SettingError, quoted
 from hybridir_mteb.files.numbers import whole
 from hybridir_mteb.measures import language_bias as bias
+from hybridir_mteb.measures import language_recall as found
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.peer import Unretrieved, check_weights, peer
 from hybridir_mteb.measures.view import TOP_DEPTH
@@ -136,10 +137,10 @@ class _RankDistance(LanguageBiasMeasure):
         cutoff = self["cutoff"]
         if cutoff is NOT_PROVIDED:
             return bias.rank_distance(table)
-        found = table.ranks <= cutoff
-        n_found = table.sum_by_query(found.astype(np.float64)).astype(np.int64)
+        in_top = table.ranks <= cutoff
+        n_found = table.sum_by_query(in_top.astype(np.float64)).astype(np.int64)
         behind = cutoff + table.place_in_query - n_found[table.query_of_entry]
-        distance = bias.rank_distance(replace(table, ranks=np.where(found, table.ranks, behind)))
+        distance = bias.rank_distance(replace(table, ranks=np.where(in_top, table.ranks, behind)))
         return np.where(n_found > 0, distance, np.nan)
 
 
@@ -263,7 +264,76 @@ class _MRC(LanguageBiasMeasure):
     compute = staticmethod(bias.rank_correlation)
 
 
+class _CrossLanguageRecall(_OfQueryLanguage):
+    NAME = "hybridir_CrossLanguageRecall"
+    __name__ = "CrossLanguageRecall"
+    PRETTY_NAME = "Cross-language recall at k"
+    SHORT_DESC = "Share of the relevant documents in other languages than the query's in the top."
+    NEEDS: ClassVar[tuple[str, ...]] = ("doc_lang", "query_lang", "cutoff")
+    SUPPORTED_PARAMS = _LANGUAGES | _cutoff("depth of the top")
+    SAME: ClassVar[bool] = False
+
+    def values(self, table: RankTable) -> Values:
+        return found.language_recall(table, self["cutoff"], same=self.SAME)
+
+
+class _TLR(_CrossLanguageRecall):
+    """The same by the name that SHIFT gives it (Jang et al. 2026)."""
+
+    NAME = "hybridir_TLR"
+    __name__ = "TLR"
+    PRETTY_NAME = "Target-languages recall at k"
+
+
+class _SameLanguageRecall(_CrossLanguageRecall):
+    NAME = "hybridir_SameLanguageRecall"
+    __name__ = "SameLanguageRecall"
+    PRETTY_NAME = "Same-language recall at k"
+    SHORT_DESC = "Share of the relevant documents in the query's language in the top."
+    SAME: ClassVar[bool] = True
+
+
+class _LangNDCG(_CrossLanguageRecall):
+    """nDCG with gains multiplied by 2 in the query's language (after MLAIRE, Jang et al. 2026)."""
+
+    NAME = "hybridir_LangNDCG"
+    __name__ = "LangNDCG"
+    PRETTY_NAME = "Language-aware nDCG at k"
+    SHORT_DESC = "nDCG with twice the gain for relevant documents in the query's language."
+
+    def values(self, table: RankTable) -> Values:
+        return found.language_ndcg(table, self["cutoff"])
+
+
+class _MaxRank(LanguageBiasMeasure):
+    """Largest rank of the relevant documents; undefined where one of them is not in the run."""
+
+    NAME = "hybridir_MaxRank"
+    __name__ = "MaxRank"
+    PRETTY_NAME = "Largest rank"
+    SHORT_DESC = "Largest rank of the relevant documents; lower is better."
+    SUPPORTED_PARAMS = _LANGUAGES
+    compute = staticmethod(found.max_rank)
+
+
+class _Complete(LanguageBiasMeasure):
+    NAME = "hybridir_Complete"
+    __name__ = "Complete"
+    PRETTY_NAME = "Complete at k"
+    SHORT_DESC = "Whether all relevant documents are in the top."
+    NEEDS = ("doc_lang", "cutoff")
+    SUPPORTED_PARAMS = _LANGUAGES | _cutoff("depth of the top")
+
+    def values(self, table: RankTable) -> Values:
+        return found.all_found(table, self["cutoff"])
+
+
 RankDistance, RankDistanceNorm = _RankDistance(), _RankDistanceNorm()
 LPR, LPRExpected, Top1 = _LPR(), _LPRExpected(), _Top1()
 SameLanguageShare, PEER, MRC = _SameLanguageShare(), _PEER(), _MRC()
-MEASURES = (RankDistance, RankDistanceNorm, LPR, LPRExpected, Top1, SameLanguageShare, PEER, MRC)
+SameLanguageRecall, CrossLanguageRecall, TLR = _SameLanguageRecall(), _CrossLanguageRecall(), _TLR()
+MaxRank, Complete, LangNDCG = _MaxRank(), _Complete(), _LangNDCG()
+MEASURES = (
+    *(RankDistance, RankDistanceNorm, LPR, LPRExpected, Top1, SameLanguageShare, PEER, MRC),
+    *(TLR, SameLanguageRecall, CrossLanguageRecall, MaxRank, Complete, LangNDCG),
+)
