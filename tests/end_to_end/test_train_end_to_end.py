@@ -25,7 +25,7 @@ BIN = Path(sys.executable).parent
 STEPS = 4
 METHODS = (
     *("mono", "xx", "cross", "bilingual", "mixed", "hybrid"),
-    *("adversarial", "codeswitch", "erasure"),
+    *("adversarial", "codeswitch", "erasure", "hybrid-adversarial", "consistency"),
 )
 
 
@@ -145,7 +145,8 @@ def test_every_method_trains_differs_from_the_others_and_is_evaluated(
     assert len(fingerprints) == len(METHODS)
     assert not list((tmp_path / ".runs").iterdir())  # checkpoints go when the encoder is stored
     logged = {path.parent.name for path in (tmp_path / ".logs").rglob("events*")}
-    assert {name.split("-")[1] for name in logged} == set(METHODS)  # each run in its own folder
+    runs = {name.removeprefix("xlmr-").rpartition("-")[0] for name in logged}
+    assert runs == set(METHODS)  # each run in its own folder
 
 
 @pytest.mark.parametrize(("method", "devices"), [("adversarial", 1), ("erasure", 2)])
