@@ -149,6 +149,38 @@ def test_every_method_trains_differs_from_the_others_and_is_evaluated(
     assert runs == set(METHODS)  # each run in its own folder
 
 
+@pytest.mark.parametrize("method", ["hybrid-adversarial", "consistency"])
+def test_a_run_that_stops_within_an_epoch_ends_as_an_unbroken_one(
+    tiny_xlmr, data, tmp_path, monkeypatch, method
+):
+    from hybridir_mteb.training.plan import make_plan
+    from hybridir_mteb.training.recipe import make_recipe
+    from hybridir_mteb.training.run import train
+    from hybridir_mteb.training.trainer import EncoderTrainer
+
+    given = fields(tiny_xlmr, data, method, steps=6, save_every=2, held_out_every=0)
+    plan = make_plan(make_recipe(given), leak_check=False)
+    monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path / "unbroken"))
+    unbroken = train(plan)
+    monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path / "stopped"))
+    step = EncoderTrainer.compute_loss
+
+    def stop(self: EncoderTrainer, *args: object, **kwargs: object) -> object:
+        if self.state.global_step == 5:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EncoderTrainer, "compute_loss", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(plan)
+    assert list(tmp_path.glob("stopped/.runs/*/checkpoint-4/complete"))
+    resumed = train(plan)
+    assert unbroken is not None
+    assert resumed is not None
+    assert resumed.fingerprint == unbroken.fingerprint
+
+
 @pytest.mark.parametrize(("method", "devices"), [("adversarial", 1), ("erasure", 2)])
 def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
     tiny_xlmr, data, environment, tmp_path, method, devices

@@ -252,9 +252,7 @@ def test_the_other_query_is_in_each_other_language_equally_often():
                 query, _, other = pair["label"]
                 _, item, _ = pair["query"].split()
                 assert pair["other_query"] == f"q {item} {data.items.languages[other]}"
-                assert (other == query) == item.startswith("e"), (
-                    "its own only where it has no other"
-                )
+                assert (other == query) == item.startswith("e")  # where it has no other
                 seen[query, other] += other != query
     for query in range(4):
         drawn = [seen[query, other] for other in range(4) if other != query]
