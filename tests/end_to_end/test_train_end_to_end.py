@@ -126,15 +126,18 @@ def test_every_method_trains_differs_from_the_others_and_is_evaluated(
 
     monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path))
     fingerprints = set()
+    given_options = {
+        "codeswitch": {"batch_language": "en", "probability": 1.0},
+        "erasure": {"batches": "hybrid"},
+    }
     for method in METHODS:
-        options = {"batch_language": "en", "probability": 1.0} if method == "codeswitch" else {}
         given = fields(
             tiny_llama,
             data,
             method,
             backbone="llama3.1-8b",
             lora="none",
-            method_options=options,
+            method_options=given_options.get(method, {}),
             distillation={"pivot": "en"} if method == "mixed" else None,
             mini_batch_size=4 if method in {"xx", "erasure"} else None,
             report_to=["tensorboard"],
@@ -143,6 +146,8 @@ def test_every_method_trains_differs_from_the_others_and_is_evaluated(
         assert encoder is not None
         assert encoder.record["curve"][-1]["step"] == STEPS
         assert encoder.record["data"][0]["held_out_items"] > 0
+        for said in (encoder.record["batches"], (encoder.path / trained.CARD).read_text()):
+            assert ("The batches were hybrid, by an option." in said) == (method == "erasure")
         fingerprints.add(encoder.fingerprint)
         model = mteb.get_model(encoder.name)
         task = mteb.get_task("PocketQARMonolingualRetrieval", hf_subsets=["en"])
@@ -167,7 +172,8 @@ def test_a_run_that_stops_within_an_epoch_ends_as_an_unbroken_one(
     from hybridir_mteb.training.trainer import EncoderTrainer
 
     given = {"backbone": "llama3.1-8b", "lora": {"rank": 2, "dropout": 0.1}, "held_out_every": 0}
-    given = fields(tiny_llama, data, method, steps=6, save_every=2, **given)
+    given |= {"steps": 6, "save_every": 2, "temperature": 0.2}
+    given = fields(tiny_llama, data, method, **given)
     plan = make_plan(make_recipe(given), leak_check=False)
     monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path / "unbroken"))
     unbroken = train(plan)
@@ -175,6 +181,7 @@ def test_a_run_that_stops_within_an_epoch_ends_as_an_unbroken_one(
     step = EncoderTrainer.compute_loss
 
     def stop(self: EncoderTrainer, *args: object, **kwargs: object) -> object:
+        assert all(getattr(term, "temperature", 0.2) == 0.2 for term in self.loss.terms)
         if self.state.global_step == 5:
             raise KeyboardInterrupt
         return step(self, *args, **kwargs)

@@ -19,6 +19,7 @@ from hybridir_mteb.encoders.load import load_backbone
 from hybridir_mteb.encoders.network import add_lora, efficient, freeze_in_bf16, set_dropout
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.measures.probe import language_probe_accuracy
+from hybridir_mteb.plugins.specs import MethodContext
 from hybridir_mteb.training.by_length import embed_by_length
 from hybridir_mteb.training.losses.adversarial import (
     AdversaryOptions,
@@ -35,6 +36,7 @@ from hybridir_mteb.training.losses.contrastive import (
 from hybridir_mteb.training.losses.distillation import Distillation
 from hybridir_mteb.training.losses.erasure import Erasure, cross_covariance
 from hybridir_mteb.training.losses.terms import EmbeddedBatch, LossTerm, log_scores
+from hybridir_mteb.training.methods import METHODS
 from hybridir_mteb.training.teacher import Teacher
 
 DIMENSION, N_LANGUAGES, N_ITEMS, STEPS, BATCH = 16, 3, 150, 600, 32
@@ -218,6 +220,16 @@ def test_consistency_by_hand():
     assert float(sharp(batch).detach()) == pytest.approx(math.log(2) / 2, rel=1e-5)
     with pytest.raises(ValueError, match="translated=True"):
         term(batch_of(4))
+
+
+@pytest.mark.parametrize(("given", "taken"), [(0.0, 0.07), (0.2, 0.2)])
+def test_consistency_takes_the_temperature_of_infonce_unless_told_another(given, taken):
+    (method,) = [method for method in METHODS if method.name == "consistency"]
+    options = {**method.options, "temperature": given, "weight": 2.0}
+    assert method.terms is not None
+    (term,) = method.terms(MethodContext(options, ("de", "en"), DIMENSION, 0, temperature=0.07))
+    assert isinstance(term, Consistency)
+    assert (term.temperature, term.weight, term.warm_up) == (taken, 2.0, 0.1)
 
 
 @pytest.fixture(scope="module")
