@@ -8,6 +8,7 @@ from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.archive import ALLOWED
 from hybridir_mteb.errors import DataUnavailableError
 from hybridir_mteb.files.remote import CONNECT, LOGIN, reached
+from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.names import check_encoder_name
 
 
@@ -20,7 +21,7 @@ def from_hub(name: str, revision: str | None) -> trained.StoredEncoder:
     check_encoder_name(name)
     from huggingface_hub import snapshot_download
 
-    backbone, _, method = name.partition("/")[2].rpartition("-")
+    backbone, method = parts_of(name)
     which = f" with revision {revision}" if revision else ""
     missing = f"{name}{which} is not in the store, not in the package, and not to be had on the hub"
     train = f"train it (hybridir train --backbone {backbone} --method {method})"
@@ -31,6 +32,14 @@ def from_hub(name: str, revision: str | None) -> trained.StoredEncoder:
     if not found.startswith(revision or ""):
         raise DataUnavailableError(f"{name}: the hub has the revision {found}, not {revision}")
     return trained.import_encoder(Path(folder), links=True)
+
+
+def parts_of(name: str) -> tuple[str, str]:
+    """Backbone and method of an encoder's name; both may have hyphens, so a known method is it."""
+    whole = name.partition("/")[2]
+    known = [method for method in installed_plugins().methods if whole.endswith(f"-{method}")]
+    method = max(known, key=len, default=whole.rpartition("-")[2])
+    return whole.removesuffix(f"-{method}"), method
 
 
 def to_hub(encoder: trained.StoredEncoder, repository: str, *, private: bool) -> str:

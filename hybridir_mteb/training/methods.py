@@ -38,6 +38,15 @@ def erasure_terms(context: MethodContext) -> Sequence[LossTerm]:
     return [Erasure(len(context.languages), **settings)]
 
 
+def consistency_terms(context: MethodContext) -> Sequence[LossTerm]:
+    """The divergence between a query's scores in two languages."""
+    from hybridir_mteb.training.losses.consistency import Consistency
+
+    temperature = float(context.options["temperature"])  # type: ignore[arg-type]
+    settings = _chosen(context, "weight", "warm_up")
+    return [Consistency(temperature or context.temperature, **settings)]
+
+
 def code_switch(context: MethodContext) -> CodeSwitch:
     """Lexicons from MUSE files, or induced from the training data's own parallel passages."""
     from hybridir_mteb.training.codeswitch import CodeSwitch
@@ -66,6 +75,13 @@ def code_switch(context: MethodContext) -> CodeSwitch:
     return CodeSwitch(lexicons, source, float(context.options["probability"]))  # type: ignore[arg-type]
 
 
+ADVERSARY = {
+    "strength": 0.3,
+    "hidden": 384,
+    "steps": 3,
+    "queue_batches": 12,
+    "learning_rate": 1e-3,
+}
 METHODS = (
     TrainingMethod("base", "No training: the backbone as published.", ""),
     TrainingMethod("mono", "One language a batch (X-X-mono); InfoNCE.", LAREQA, "mono"),
@@ -97,13 +113,7 @@ METHODS = (
         "reversal.",
         "Ganin et al. 2016; MoDIR, Xin et al. 2022 (Findings of ACL)",
         "mono",
-        {
-            "strength": 0.3,
-            "hidden": 384,
-            "steps": 3,
-            "queue_batches": 12,
-            "learning_rate": 1e-3,
-        },
+        ADVERSARY,
         unlabelled=True,
         terms=adversarial_terms,
     ),
@@ -124,6 +134,25 @@ METHODS = (
         {"weight": 10.0, "queue_batches": 8, "warm_up": 0.1},
         unlabelled=True,
         terms=erasure_terms,
+    ),
+    TrainingMethod(
+        "hybrid-adversarial",
+        "Hybrid batches and unlabelled text; InfoNCE and the discriminator of adversarial.",
+        "ours: the batches of Elmahdy et al. 2024, the term of adversarial",
+        "hybrid",
+        ADVERSARY,
+        unlabelled=True,
+        terms=adversarial_terms,
+    ),
+    TrainingMethod(
+        "consistency",
+        "Hybrid batches; InfoNCE and the Jensen-Shannon divergence between a query's scores in two "
+        "languages.",
+        "ours, after Hong et al. 2026 (arXiv 2604.05684) and Jang et al. 2026 (arXiv 2605.31171)",
+        "hybrid",
+        {"weight": 4.0, "temperature": 0.0, "warm_up": 0.1},  # temperature 0: that of InfoNCE
+        terms=consistency_terms,
+        translated=True,
     ),
 )
 

@@ -31,7 +31,8 @@ class Draw(NamedTuple):
         query: Row whose query is taken.
         passage: Row whose passage and negatives are taken: the same item.
         salt: Random bits of this draw: everything else that is random about the pair (unlabelled
-            text, replaced words) follows from them, so that a resumed run repeats it.
+            text, another language, replaced words) follows from them, so that a resumed run repeats
+            it.
     """
 
     query: int
@@ -106,11 +107,22 @@ class Columns:
         pivot: Add ``pivot_query`` and ``pivot_passage``: the item in this language, or in the
             query's own where the item lacks it.
         transform: Applied to query and passage.
+        translated: Add ``other_query``: the item's query in another language, each that it has
+            equally often, or the query itself where it has no other.
     """
 
     unlabelled: bool = False
     pivot: str | None = None
     transform: TextTransform | None = None
+    translated: bool = False
+
+
+class _Companions(NamedTuple):
+    """Rows of unlabelled text, other query and pivot; -1 for none."""
+
+    text: int = -1
+    other: int = -1
+    pivot: int = -1
 
 
 @dataclass(frozen=True)
@@ -138,7 +150,8 @@ class PairDataset(Dataset):  # type: ignore[misc]  # datasets carries no types
 
     Use :meth:`build`. An integer index gives a stored row, as with any ``Dataset``; a draw gives
     the row that the trainer's collator tokenizes: ``query``, ``passage``, ``negative_1`` ..., the
-    extra :class:`Columns`, and ``label``: the language numbers of query, passage and text.
+    extra :class:`Columns`, and ``label``: the language numbers of query, passage, text and other
+    query.
     """
 
     items: ItemTable
@@ -192,24 +205,35 @@ class PairDataset(Dataset):  # type: ignore[misc]  # datasets carries no types
             for at, row in enumerate(order)
         }
         return [
-            self._pair(draw, stored, text, pivot)
-            for draw, (text, pivot) in zip(draws, companions, strict=True)
+            self._pair(draw, stored, companion)
+            for draw, companion in zip(draws, companions, strict=True)
         ]
 
-    def _companions(self, draw: Draw) -> tuple[int, int]:
-        """Rows of the unlabelled text and of the pivot, -1 where not asked for."""
-        text = draw.salt % len(self) if self.extra.unlabelled else -1
-        if self.extra.pivot is None:
-            return text, -1
-        item = int(self.data.column("item")[draw.query].as_py())
-        code = self.extra.pivot
-        at = self.items.languages.index(code) if code in self.items.languages else -1
-        row = int(self.items.rows[item, at]) if at >= 0 else -1
-        return text, row if row >= 0 else draw.query
+    def _companions(self, draw: Draw) -> _Companions:
+        """Rows of what a pair carries besides, -1 where not asked for."""
+        rest, text = divmod(draw.salt, len(self))
+        found = _Companions(text if self.extra.unlabelled else -1)
+        if self.extra.translated:
+            rows = self._versions(draw.query)
+            others = rows[(rows >= 0) & (rows != draw.query)]
+            other = int(others[rest % len(others)]) if len(others) else draw.query
+            found = found._replace(other=other)
+        if self.extra.pivot is not None:
+            code = self.extra.pivot
+            at = self.items.languages.index(code) if code in self.items.languages else -1
+            row = int(self._versions(draw.query)[at]) if at >= 0 else -1
+            found = found._replace(pivot=row if row >= 0 else draw.query)
+        return found
+
+    def _versions(self, row: int) -> IntArray:
+        """(n_languages,) rows of the item that a row is of, -1 where it is missing."""
+        rows: IntArray = self.items.rows[int(self.data.column("item")[row].as_py())]
+        return rows
 
     def _pair(
-        self, draw: Draw, stored: Mapping[int, Mapping[str, Any]], text: int, pivot: int
+        self, draw: Draw, stored: Mapping[int, Mapping[str, Any]], companion: _Companions
     ) -> dict[str, Any]:
+        text, other, pivot = companion
         query, passage = stored[draw.query], stored[draw.passage]
         change = self.extra.transform or (lambda words, _language, _salt: words)
         pair = {
@@ -223,6 +247,9 @@ class PairDataset(Dataset):  # type: ignore[misc]  # datasets carries no types
         if text >= 0:
             pair["text"] = stored[text]["passage"]
             labels.append(self._number(stored[text]))
+        if other >= 0:
+            pair["other_query"] = stored[other]["query"]
+            labels.append(self._number(stored[other]))
         if pivot >= 0:
             pair["pivot_query"] = stored[pivot]["query"]
             pair["pivot_passage"] = stored[pivot]["passage"]

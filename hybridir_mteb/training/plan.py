@@ -295,7 +295,7 @@ def estimate(plan: Plan) -> str:
     trained = backbone.trained or backbone.parameters
     if lora:
         trained = LORA_WIDTHS * backbone.hidden * lora.rank * backbone.layers
-    columns = 2 + plan.method.unlabelled
+    columns = 2 + plan.method.unlabelled + plan.method.translated
     texts = recipe.mini_batch_size or columns * recipe.batch_size
     of_layer = BYTES_OF_CHECKPOINT if recipe.gradient_checkpointing else BYTES_OF_LAYER
     activations = texts * plan.max_tokens * backbone.hidden * backbone.layers * of_layer

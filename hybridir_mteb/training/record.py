@@ -83,7 +83,7 @@ def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "backbone": backbone,
         "method": plan.method.name,
-        "batches": plan.method.summary,
+        "batches": _batches(plan),
         "languages": list(plan.languages),
         "dimension": model.get_embedding_dimension(),
         # Once the adapter is merged.
@@ -142,6 +142,13 @@ def backbone_record(plan: Plan) -> dict[str, Any]:
         **({"digest": plan.digest} if plan.digest else {}),
         **{key: value for key, value in said.items() if value},
     }
+
+
+def _batches(plan: Plan) -> str:
+    """What a batch was, and the loss; an option may ask for another kind than the method's own."""
+    method, kind = plan.method, plan.options["batches"]
+    other = f" The batches were {kind}, by an option." if kind not in {"", method.batches} else ""
+    return method.summary + other
 
 
 def _data_record(plan: Plan) -> list[dict[str, Any]]:

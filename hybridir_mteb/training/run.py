@@ -221,7 +221,10 @@ def _terms(plan: Plan, model: SentenceTransformer) -> list[LossTerm]:
 
 
 def _context(plan: Plan, dimension: int) -> MethodContext:
-    return MethodContext(plan.options, plan.languages, dimension, plan.recipe.seed, plan.train)
+    recipe = plan.recipe
+    return MethodContext(
+        plan.options, plan.languages, dimension, recipe.seed, plan.train, recipe.temperature
+    )
 
 
 def _dataset(plan: Plan, dimension: int) -> PairDataset:
@@ -229,7 +232,9 @@ def _dataset(plan: Plan, dimension: int) -> PairDataset:
     if plan.method.transform is not None:
         transform = plan.method.transform(_context(plan, dimension))
     pivot = plan.recipe.distillation.pivot if plan.recipe.distillation else None
-    return PairDataset.build(plan.train, Columns(plan.method.unlabelled, pivot, transform))
+    method = plan.method
+    columns = Columns(method.unlabelled, pivot, transform, method.translated)
+    return PairDataset.build(plan.train, columns)
 
 
 def _trainer(
@@ -237,7 +242,8 @@ def _trainer(
 ) -> EncoderTrainer:
     recipe = plan.recipe
     dataset = _dataset(plan, model.get_embedding_dimension() or 0)
-    layout = BatchLayout(plan.method.unlabelled, recipe.distillation is not None)
+    method, taught = plan.method, recipe.distillation is not None
+    layout = BatchLayout(method.unlabelled, taught, method.translated)
     small = recipe.mini_batch_size
     loss = (ContrastiveLoss if small is None else CachedContrastiveLoss)(
         model,
@@ -298,7 +304,7 @@ def _prompts(model: SentenceTransformer, dataset: PairDataset) -> dict[str, str]
     passages = ["passage", "text", "pivot_passage"]
     passages += [f"{NEGATIVE}{at}" for at in range(1, negatives + 1)]
     prompts = {
-        **dict.fromkeys(("query", "pivot_query"), query),
+        **dict.fromkeys(("query", "other_query", "pivot_query"), query),
         **dict.fromkeys(passages, document),
     }
     return {column: prompt for column, prompt in prompts.items() if prompt}

@@ -8,16 +8,25 @@ from toys.hub import BAD, bad_hub, use_hub
 
 from hybridir_mteb.adapters.mteb.load import load_base
 from hybridir_mteb.collections.download import HubFolder, fetch_folder
-from hybridir_mteb.encoders.hub import from_hub, to_hub
+from hybridir_mteb.encoders.backbones import BACKBONES
+from hybridir_mteb.encoders.hub import from_hub, parts_of, to_hub
 from hybridir_mteb.encoders.load import load_backbone
 from hybridir_mteb.encoders.trained import encoders
 from hybridir_mteb.errors import DataUnavailableError
 from hybridir_mteb.files.remote import BUSY, CONNECT, ENDPOINT, LOGIN, ONLINE, SERVER
 from hybridir_mteb.plugins.specs import Backbone
+from hybridir_mteb.training.methods import METHODS
 from hybridir_mteb.training.recipe import Hub
 from hybridir_mteb.training.sources.hub import read_hub
 
 COMMIT = "0" * 40
+
+
+def test_every_name_says_which_backbone_and_which_method_it_is_of():
+    pairs = [(backbone.name, method.name) for backbone in BACKBONES for method in METHODS]
+    assert ("gemma3-270m", "hybrid-adversarial") in pairs
+    assert [parts_of(f"hybridir/{'-'.join(pair)}") for pair in pairs] == pairs
+    assert parts_of("hybridir/pocket-of-another-plugin") == ("pocket-of-another", "plugin")
 
 
 def push() -> None:

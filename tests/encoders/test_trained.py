@@ -276,7 +276,7 @@ def packaged() -> list[trained.StoredEncoder]:
 
 
 def test_the_package_ships_five_small_sound_encoders_of_one_recipe():
-    names = {encoder.name.rpartition("-")[2] for encoder in packaged()}
+    names = {encoder.record["method"] for encoder in packaged()}
     assert {"mono", "cross", "hybrid", "mixed", "adversarial"} <= names
     sizes = []
     for encoder in packaged():

@@ -25,13 +25,19 @@ BIN = Path(sys.executable).parent
 STEPS = 4
 METHODS = (
     *("mono", "xx", "cross", "bilingual", "mixed", "hybrid"),
-    *("adversarial", "codeswitch", "erasure"),
+    *("adversarial", "codeswitch", "erasure", "hybrid-adversarial", "consistency"),
 )
 
 
 @pytest.fixture(scope="module")
 def tiny_xlmr(tmp_path_factory: pytest.TempPathFactory, pocket_weights: None) -> Path:
     return write_tiny_xlmr(tmp_path_factory.mktemp("xlmr"))
+
+
+@pytest.fixture(scope="module")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Reads bytes: it is loaded in no time, and the vocabulary of XLM-R is not."""
+    return write_tiny_decoder(tmp_path_factory.mktemp("llama"), "llama")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +116,7 @@ def test_muse_trains_and_is_found_by_the_users_command(data, environment, tmp_pa
 
 
 def test_every_method_trains_differs_from_the_others_and_is_evaluated(
-    tiny_xlmr, data, tmp_path, monkeypatch
+    tiny_llama, data, tmp_path, monkeypatch
 ):
     import mteb
 
@@ -120,13 +126,18 @@ def test_every_method_trains_differs_from_the_others_and_is_evaluated(
 
     monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path))
     fingerprints = set()
+    given_options = {
+        "codeswitch": {"batch_language": "en", "probability": 1.0},
+        "erasure": {"batches": "hybrid"},
+    }
     for method in METHODS:
-        options = {"batch_language": "en", "probability": 1.0} if method == "codeswitch" else {}
         given = fields(
-            tiny_xlmr,
+            tiny_llama,
             data,
             method,
-            method_options=options,
+            backbone="llama3.1-8b",
+            lora="none",
+            method_options=given_options.get(method, {}),
             distillation={"pivot": "en"} if method == "mixed" else None,
             mini_batch_size=4 if method in {"xx", "erasure"} else None,
             report_to=["tensorboard"],
@@ -135,6 +146,8 @@ def test_every_method_trains_differs_from_the_others_and_is_evaluated(
         assert encoder is not None
         assert encoder.record["curve"][-1]["step"] == STEPS
         assert encoder.record["data"][0]["held_out_items"] > 0
+        for said in (encoder.record["batches"], (encoder.path / trained.CARD).read_text()):
+            assert ("The batches were hybrid, by an option." in said) == (method == "erasure")
         fingerprints.add(encoder.fingerprint)
         model = mteb.get_model(encoder.name)
         task = mteb.get_task("PocketQARMonolingualRetrieval", hf_subsets=["en"])
@@ -145,7 +158,43 @@ def test_every_method_trains_differs_from_the_others_and_is_evaluated(
     assert len(fingerprints) == len(METHODS)
     assert not list((tmp_path / ".runs").iterdir())  # checkpoints go when the encoder is stored
     logged = {path.parent.name for path in (tmp_path / ".logs").rglob("events*")}
-    assert {name.split("-")[1] for name in logged} == set(METHODS)  # each run in its own folder
+    runs = {name.removeprefix("llama3.1-8b-").rpartition("-")[0] for name in logged}
+    assert runs == set(METHODS)  # each run in its own folder
+
+
+@pytest.mark.parametrize("method", ["hybrid-adversarial", "consistency"])
+def test_a_run_that_stops_within_an_epoch_ends_as_an_unbroken_one(
+    tiny_llama, data, tmp_path, monkeypatch, method
+):
+    from hybridir_mteb.training.plan import make_plan
+    from hybridir_mteb.training.recipe import make_recipe
+    from hybridir_mteb.training.run import train
+    from hybridir_mteb.training.trainer import EncoderTrainer
+
+    given = {"backbone": "llama3.1-8b", "lora": {"rank": 2, "dropout": 0.1}, "held_out_every": 0}
+    given |= {"steps": 6, "save_every": 2, "temperature": 0.2}
+    given = fields(tiny_llama, data, method, **given)
+    plan = make_plan(make_recipe(given), leak_check=False)
+    monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path / "unbroken"))
+    unbroken = train(plan)
+    monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path / "stopped"))
+    step = EncoderTrainer.compute_loss
+
+    def stop(self: EncoderTrainer, *args: object, **kwargs: object) -> object:
+        assert all(getattr(term, "temperature", 0.2) == 0.2 for term in self.loss.terms)
+        if self.state.global_step == 5:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EncoderTrainer, "compute_loss", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(plan)
+    assert list(tmp_path.glob("stopped/.runs/*/checkpoint-4/complete"))
+    resumed = train(plan)
+    assert unbroken is not None
+    assert resumed is not None
+    assert resumed.fingerprint == unbroken.fingerprint
 
 
 @pytest.mark.parametrize(("method", "devices"), [("adversarial", 1), ("erasure", 2)])

@@ -1,5 +1,6 @@
 """Losses: each term does on a toy problem what its paper says."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from hybridir_mteb.encoders.load import load_backbone
 from hybridir_mteb.encoders.network import add_lora, efficient, freeze_in_bf16, set_dropout
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.measures.probe import language_probe_accuracy
+from hybridir_mteb.plugins.specs import MethodContext
 from hybridir_mteb.training.by_length import embed_by_length
 from hybridir_mteb.training.losses.adversarial import (
     AdversaryOptions,
@@ -25,6 +27,7 @@ from hybridir_mteb.training.losses.adversarial import (
     ramp,
     reverse_gradient,
 )
+from hybridir_mteb.training.losses.consistency import Consistency, jensen_shannon
 from hybridir_mteb.training.losses.contrastive import (
     BatchLayout,
     CachedContrastiveLoss,
@@ -32,7 +35,8 @@ from hybridir_mteb.training.losses.contrastive import (
 )
 from hybridir_mteb.training.losses.distillation import Distillation
 from hybridir_mteb.training.losses.erasure import Erasure, cross_covariance
-from hybridir_mteb.training.losses.terms import EmbeddedBatch, LossTerm
+from hybridir_mteb.training.losses.terms import EmbeddedBatch, LossTerm, log_scores
+from hybridir_mteb.training.methods import METHODS
 from hybridir_mteb.training.teacher import Teacher
 
 DIMENSION, N_LANGUAGES, N_ITEMS, STEPS, BATCH = 16, 3, 150, 600, 32
@@ -176,6 +180,58 @@ def test_distillation_is_zero_at_the_teacher_and_grows_away_from_it():
     assert float(aligned(same)) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_the_divergence_of_two_distributions_by_hand():
+    rows = [[0.75, 0.25], [0.5, 0.5], [0.2, 0.8]]
+    one, other = torch.tensor(rows).log(), torch.tensor([[0.25, 0.75], *rows[1:]]).log()
+    # Their mean is (1/2, 1/2): 3/4 ln(3/2) + 1/4 ln(1/2) on either side.
+    expected = [0.75 * math.log(1.5) - 0.25 * math.log(2), 0.0, 0.0]
+    assert jensen_shannon(one, other).tolist() == pytest.approx(expected, abs=1e-6)
+    assert torch.equal(jensen_shannon(one, other), jensen_shannon(other, one))
+    apart = torch.tensor([[0.0, -1e4]])  # logarithms of (1, 0), as a softmax gives them
+    assert float(jensen_shannon(apart, apart.flip(1))) == pytest.approx(math.log(2))
+
+
+def test_consistency_by_hand():
+    """Two passages at right angles: a query asked as the one has scores of 3/4 and 1/4."""
+    axes, own = torch.eye(2, DIMENSION), torch.tensor([0, 0])
+    batch = EmbeddedBatch(
+        axes,
+        axes,
+        own,
+        own,
+        other_queries=torch.stack([axes[1], axes[0]]).requires_grad_(),
+        other_language=torch.tensor([1, 0]),  # the second has no other language: it counts as 0
+        progress=0.05,
+    )
+    term = Consistency(1 / math.log(3), weight=8.0, warm_up=0.1)  # half of it is reached
+    divergence = 0.75 * math.log(1.5) - 0.25 * math.log(2)
+    value = term(batch)
+    assert float(value.detach()) == pytest.approx(8.0 * 0.5 * divergence / 2, rel=1e-5)
+    assert term.metrics["query_divergence"] == pytest.approx(divergence / 2, rel=1e-5)
+    value.backward()
+    assert batch.other_queries is not None
+    gradient = batch.other_queries.grad
+    assert gradient is not None
+    assert gradient[0].abs().max() > 0.01
+    assert gradient[1].abs().max() == 0
+    same = replace(batch, other_queries=axes)
+    assert float(term(same)) == pytest.approx(0.0, abs=1e-6)
+    sharp = Consistency(0.01, weight=1.0, warm_up=0.0)
+    assert float(sharp(batch).detach()) == pytest.approx(math.log(2) / 2, rel=1e-5)
+    with pytest.raises(ValueError, match="translated=True"):
+        term(batch_of(4))
+
+
+@pytest.mark.parametrize(("given", "taken"), [(0.0, 0.07), (0.2, 0.2)])
+def test_consistency_takes_the_temperature_of_infonce_unless_told_another(given, taken):
+    (method,) = [method for method in METHODS if method.name == "consistency"]
+    options = {**method.options, "temperature": given, "weight": 2.0}
+    assert method.terms is not None
+    (term,) = method.terms(MethodContext(options, ("de", "en"), DIMENSION, 0, temperature=0.07))
+    assert isinstance(term, Consistency)
+    assert (term.temperature, term.weight, term.warm_up) == (taken, 2.0, 0.1)
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory, pocket_weights: None) -> SentenceTransformer:
     folder = write_tiny_xlmr(tmp_path_factory.mktemp("xlmr"))
@@ -189,6 +245,7 @@ def columns(model: SentenceTransformer) -> list[dict[str, torch.Tensor]]:
         ["uno dos", "tres", "cuatro", "seis siete"],
         ["neg a", "neg b", "neg c", "neg d"],
         ["free a", "free b", "free c", "free d"],
+        ["ein zwei", "drei", "vier", "sechs"],
         ["pivot", "query", "of", "each"],
         ["pivot", "passage", "of", "each"],
     )
@@ -209,17 +266,18 @@ def test_without_terms_it_is_sentence_transformers_own_loss(tiny):
 
 
 def test_the_cached_loss_has_the_gradients_of_the_plain_one(tiny):
-    labels = torch.tensor([[0, 1, 2], [1, 1, 0], [2, 0, 1], [0, 0, 0]])
+    labels = torch.tensor([[0, 1, 2, 1], [1, 1, 0, 2], [2, 0, 1, 0], [0, 0, 0, 0]])
     found = []
     for kind, extra in ((ContrastiveLoss, {}), (CachedContrastiveLoss, {"mini_batch_size": 2})):
         loss = kind(
             tiny,
             temperature=0.05,
-            layout=BatchLayout(unlabelled=True, pivot=True),
+            layout=BatchLayout(unlabelled=True, pivot=True, translated=True),
             terms=[
                 LanguageAdversary(16, 3, AdversaryOptions(hidden=8)),
                 Erasure(3),
                 Distillation(),
+                Consistency(0.05),
             ],
             teacher=Teacher(tiny),
             **extra,
@@ -231,7 +289,24 @@ def test_the_cached_loss_has_the_gradients_of_the_plain_one(tiny):
     assert cached == pytest.approx(plain, rel=1e-5)
     assert torch.allclose(cached_gradient, plain_gradient, atol=1e-5)
     assert plain_logs.keys() == cached_logs.keys()
-    assert {"infonce", "adversarial", "erasure", "distillation"} <= plain_logs.keys()
+    terms = {"adversarial", "erasure", "distillation", "consistency"}
+    assert terms | {"infonce", "query_divergence"} <= plain_logs.keys()
+
+
+def test_gradients_flow_through_the_query_in_another_language_cached_or_not(tiny):
+    labels = torch.tensor([[0, 1, 2], [1, 1, 0], [2, 0, 1], [0, 0, 0]])
+    chosen = [columns(tiny)[at] for at in (0, 1, 4)]
+    query, passage, other = (tiny(dict(c))["sentence_embedding"] for c in chosen)
+    scores = log_scores(query, passage, 0.05)
+    divergence = jensen_shannon(scores, log_scores(other, passage, 0.05))[:3].sum() / 4
+    (share,) = torch.autograd.grad(divergence, other, retain_graph=True)
+    assert (share.abs().amax(dim=1) > 1e-4).tolist() == [True, True, True, False]
+    expected = gradients(tiny, 4 * divergence - scores.diagonal().mean())
+    for kind, extra in ((ContrastiveLoss, {}), (CachedContrastiveLoss, {"mini_batch_size": 2})):
+        terms, layout = [Consistency(0.05, weight=4.0, warm_up=0.0)], BatchLayout(translated=True)
+        loss = kind(tiny, temperature=0.05, layout=layout, terms=terms, **extra)
+        found = gradients(tiny, loss([dict(c) for c in chosen], labels))
+        assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_the_cached_loss_keeps_the_digits_under_autocast(tiny):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
 from hybridir_mteb.errors import DataFormatError, SettingError
 from hybridir_mteb.training.pairs import Columns, Draw, Example, PairDataset, Source, TrainingItem
@@ -221,15 +222,39 @@ def test_a_pair_carries_what_the_method_asked_for():
     examples = {"en": Example("Q en", "P en", ("n1", "n2")), "de": Example("Q de", "P de", ("n3",))}
     data = PairDataset.build(
         [Source("s", (TrainingItem("i", examples),))],
-        Columns(unlabelled=True, pivot="en", transform=lambda text, code, _: f"{code}:{text}"),
+        Columns(True, "en", lambda text, code, _: f"{code}:{text}", translated=True),
     )
     german, english = 0, 1
-    assert data[Draw(german, english, 7)] == {
+    pair = data[Draw(german, english, 7)]
+    assert pair == {
         "query": "de:Q de",
         "passage": "en:P en",
         "negative_1": "n1",  # one negative: as many as every example has
         "text": "P en",  # row 7 % 2
+        "other_query": "Q en",
         "pivot_query": "Q en",
         "pivot_passage": "P en",
-        "label": [0, 1, 1],
+        "label": [0, 1, 1, 1],
     }
+    order = ["text", "other_query", "pivot_query", "pivot_passage", "label"]  # as the loss has it
+    assert list(pair)[3:] == order
+
+
+def test_the_other_query_is_in_each_other_language_equally_often():
+    sources = [Source("s", items(300, "de en fr tr") + items(20, "en", "e"))]
+    data = PairDataset.build(sources, Columns(translated=True))
+    seen: Counter[tuple[int, int]] = Counter()
+    sampler = PairBatchSampler(data, 8, pattern=Hybrid())
+    for epoch in range(8):
+        sampler.set_epoch(epoch)
+        for batch in sampler:
+            for pair in data.__getitems__(batch):
+                query, _, other = pair["label"]
+                _, item, _ = pair["query"].split()
+                assert pair["other_query"] == f"q {item} {data.items.languages[other]}"
+                assert (other == query) == item.startswith("e")  # where it has no other
+                seen[query, other] += other != query
+    for query in range(4):
+        drawn = [seen[query, other] for other in range(4) if other != query]
+        assert chisquare(drawn).pvalue > 0.001  # one seed, so it is the same in every run
+        assert min(drawn) > 100

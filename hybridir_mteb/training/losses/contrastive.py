@@ -1,15 +1,15 @@
 """InfoNCE with temperature plus the terms of a method, with or without gradient caching.
 
 InfoNCE itself, hard negatives, gathering across devices and GradCache (Gao et al. 2021) are
-sentence-transformers' own; here a batch's columns are sorted into pairs, unlabelled texts and
-teacher texts, and the terms are added where the embeddings are known.
+sentence-transformers' own; here a batch's columns are sorted into pairs, texts that belong to terms
+alone and teacher texts, and the terms are added where the embeddings are known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -29,22 +29,32 @@ Features = dict[str, Any]
 
 @dataclass(frozen=True)
 class BatchLayout:
-    """Which columns of a batch are what: pairs first, then text, then the pivot's two.
+    """Which columns of a batch are what: pairs, text, queries once more, then the pivot's two.
 
     Attributes:
         unlabelled: There is a column of unlabelled text.
         pivot: There are two columns for the teacher.
+        translated: There is a column of the queries in another language.
     """
 
     unlabelled: bool = False
     pivot: bool = False
+    translated: bool = False
 
-    def split(self, columns: Sequence[Any]) -> tuple[list[Any], Any | None, list[Any]]:
-        """Columns of the contrastive loss, unlabelled text, teacher's columns."""
-        rest = list(columns)
-        teacher = [rest.pop(), rest.pop()][::-1] if self.pivot else []
-        text = rest.pop() if self.unlabelled else None
-        return rest, text, teacher
+    def split(self, columns: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        """Columns of the contrastive loss, of terms alone, and of the teacher."""
+        teacher = len(columns) - 2 * self.pivot
+        extra = teacher - self.unlabelled - self.translated
+        return list(columns[:extra]), list(columns[extra:teacher]), list(columns[teacher:])
+
+    def named(self, extra: Sequence[Tensor], labels: Tensor) -> dict[str, Tensor]:
+        """The columns of terms alone and their languages, as fields of :class:`EmbeddedBatch`."""
+        fields = [("texts", "text_language")] * self.unlabelled
+        fields += [("other_queries", "other_language")] * self.translated
+        found: dict[str, Tensor] = {}
+        for (name, language), column, numbers in zip(fields, extra, labels.T[2:], strict=True):
+            found |= {name: column.float(), language: numbers}
+        return found
 
 
 class _WithTerms:
@@ -90,15 +100,14 @@ class _WithTerms:
         self._taught = [] if self.teacher is None else [self.teacher(f) for f in features]
 
     def _add_terms(
-        self, loss: Tensor, pairs: Sequence[Tensor], text: Tensor | None, labels: Tensor
+        self, loss: Tensor, pairs: Sequence[Tensor], extra: Sequence[Tensor], labels: Tensor
     ) -> Tensor:
         batch = EmbeddedBatch(
             pairs[0].float(),
             pairs[1].float(),
             labels[:, 0],
             labels[:, 1],
-            None if text is None else text.float(),
-            None if text is None else labels[:, 2],
+            **self.layout.named(extra, labels),
             teacher_queries=self._taught[0] if self._taught else None,
             teacher_passages=self._taught[1] if self._taught else None,
             progress=self.progress,
@@ -117,11 +126,11 @@ class ContrastiveLoss(_WithTerms, MultipleNegativesRankingLoss):
     """InfoNCE plus terms; the whole batch is in memory at once."""
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
-        """Scalar loss of one batch; labels (n, 2 or 3) are language numbers."""
-        pairs, text, taught = self.layout.split(list(sentence_features))
+        """Scalar loss of one batch; labels (n, 2 to 4) are language numbers."""
+        pairs, rest, taught = self.layout.split(list(sentence_features))
         self._ask_teacher(taught)
         embedded = [embed_by_length(self.model, f) for f in pairs]
-        extra = None if text is None else embed_by_length(self.model, text)
+        extra = [embed_by_length(self.model, f) for f in rest]
         with _float32(embedded) as full:
             loss = self.compute_loss_from_embeddings(full, labels)
             return self._add_terms(loss, full, extra, labels)
@@ -131,11 +140,10 @@ class CachedContrastiveLoss(_WithTerms, CachedMultipleNegativesRankingLoss):
     """InfoNCE plus terms in mini-batches: large batches on small memory (GradCache)."""
 
     def forward(self, sentence_features: Iterable[Features], labels: Tensor) -> Tensor:
-        """Scalar loss of one batch; labels (n, 2 or 3) are language numbers."""
-        pairs, text, taught = self.layout.split(list(sentence_features))
+        """Scalar loss of one batch; labels (n, 2 to 4) are language numbers."""
+        pairs, rest, taught = self.layout.split(list(sentence_features))
         self._ask_teacher(taught)
-        columns = pairs if text is None else [*pairs, text]
-        loss: Tensor = super().forward(columns, labels)
+        loss: Tensor = super().forward([*pairs, *rest], labels)
         return loss
 
     def calculate_loss(
@@ -146,12 +154,10 @@ class CachedContrastiveLoss(_WithTerms, CachedMultipleNegativesRankingLoss):
             raise ValueError("a batch needs labels: the language numbers of its texts")
         with torch.autocast(reps[0][0].device.type, enabled=False):
             full = [[part.float() for part in parts] for parts in reps]
-            columns = [torch.cat(parts) for parts in full]
-            pairs = columns[:-1] if self.layout.unlabelled else columns
-            text = columns[-1] if self.layout.unlabelled else None
-            of_pairs = full[:-1] if self.layout.unlabelled else full
+            of_pairs, rest, _ = replace(self.layout, pivot=False).split(full)  # taught already
             infonce = super().calculate_loss(of_pairs, labels, with_backward=with_backward)
-            loss = self._add_terms(infonce, pairs, text, labels)
+            pairs, extra = ([torch.cat(parts) for parts in of] for of in (of_pairs, rest))
+            loss = self._add_terms(infonce, pairs, extra, labels)
         if with_backward and loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
             loss = loss.detach()

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch.nn.functional as F  # noqa: N812 -- torch's own custom
 from torch import Tensor
 
-from hybridir_mteb.training.losses.terms import EmbeddedBatch
+from hybridir_mteb.training.losses.terms import EmbeddedBatch, log_scores
 
 
 class Distillation:
@@ -41,8 +41,8 @@ class Distillation:
         """Weighted divergence, averaged over queries, and weighted squared distance."""
         if batch.teacher_queries is None or batch.teacher_passages is None:
             raise ValueError("distillation needs a teacher: ask for a pivot language")
-        student = _log_softmax(batch.queries, batch.passages, self.temperature)
-        teacher = _log_softmax(batch.teacher_queries, batch.teacher_passages, self.temperature)
+        student = log_scores(batch.queries, batch.passages, self.temperature)
+        teacher = log_scores(batch.teacher_queries, batch.teacher_passages, self.temperature)
         divergence = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
         loss = self.weight * divergence
         if self.alignment:
@@ -60,11 +60,6 @@ class Distillation:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Nothing to load."""
-
-
-def _log_softmax(queries: Tensor, passages: Tensor, temperature: float) -> Tensor:
-    cosines = F.normalize(queries, dim=1) @ F.normalize(passages, dim=1).T
-    return F.log_softmax(cosines / temperature, dim=1)
 
 
 def _squared_distance(student: Tensor, teacher: Tensor) -> Tensor:

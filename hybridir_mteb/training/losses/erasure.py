@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own custom
 from torch import Tensor
 
-from hybridir_mteb.training.losses.terms import BatchQueue, EmbeddedBatch
+from hybridir_mteb.training.losses.terms import BatchQueue, EmbeddedBatch, risen
 
 
 class Erasure:
@@ -53,12 +53,11 @@ class Erasure:
         )
         if batch.training:
             self._queue.add(embeddings, languages)
-        ramp = min(1.0, batch.progress / self.warm_up) if self.warm_up else 1.0
         # The batch is a share of what the covariance is taken over: undo the dilution.
         total = len(embeddings) + sum(len(e) for e, _ in past)
         penalty = covariance.square().sum() * (total / len(embeddings)) ** 2
         self.metrics = {"cross_covariance": float(covariance.detach().norm())}
-        return self.weight * ramp * penalty
+        return self.weight * risen(batch.progress, self.warm_up) * penalty
 
     def state_dict(self) -> dict[str, Tensor]:
         """The queue."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F  # noqa: N812 -- torch's own custom
 from torch import Tensor
 
 
@@ -22,6 +23,8 @@ class EmbeddedBatch:
         passage_language: (n,) language numbers.
         texts: (n, dimension) unlabelled texts, if the method asked for them.
         text_language: (n,) language numbers of these.
+        other_queries: (n, dimension) the queries in another language, if the method asked for them.
+        other_language: (n,) language numbers of these; the query's own where its item has no other.
         teacher_queries: (n, dimension) pivot queries embedded by the frozen backbone, if asked for.
         teacher_passages: (n, dimension) pivot passages embedded by the frozen backbone.
         progress: Share of the training steps that are done, 0 to 1.
@@ -34,13 +37,15 @@ class EmbeddedBatch:
     passage_language: Tensor
     texts: Tensor | None = None
     text_language: Tensor | None = None
+    other_queries: Tensor | None = None
+    other_language: Tensor | None = None
     teacher_queries: Tensor | None = None
     teacher_passages: Tensor | None = None
     progress: float = 0.0
     training: bool = True
 
     def all_texts(self) -> tuple[Tensor, Tensor]:
-        """Every embedding of the batch with its language number: (m, dimension) and (m,)."""
+        """Queries, passages and unlabelled texts with their languages: (m, dimension) and (m,)."""
         embeddings = [self.queries, self.passages]
         languages = [self.query_language, self.passage_language]
         if self.texts is not None and self.text_language is not None:
@@ -68,6 +73,17 @@ class LossTerm(Protocol):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take up a state that :meth:`state_dict` gave."""
+
+
+def log_scores(queries: Tensor, passages: Tensor, temperature: float) -> Tensor:
+    """(n, m) logarithms of each query's distribution over passages: softmax of cosines."""
+    cosines = F.normalize(queries, dim=1) @ F.normalize(passages, dim=1).T
+    return F.log_softmax(cosines / temperature, dim=1)
+
+
+def risen(progress: float, warm_up: float) -> float:
+    """A factor that rises linearly from 0 to 1 over a share of the training, and stays there."""
+    return min(1.0, progress / warm_up) if warm_up else 1.0
 
 
 def gathered(rows: Tensor) -> Tensor:
