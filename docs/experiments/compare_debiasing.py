@@ -15,8 +15,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from compare_pocket import code_hash
 from debias_pocket import DEBIASERS, ENCODERS
+from embedder import code_hash
 from per_query import TESTED, means, tested_questions, values_of
 from provenance import RESULTS, provenance
 from side_by_side import kept

@@ -9,7 +9,6 @@ so an interrupted run goes on where it was.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from functools import partial
@@ -17,59 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from per_query import TESTED, Values, means, tested_questions, values_of
+from embedder import Embedder, code_hash, fingerprint, load, per_query
+from per_query import TESTED, means, tested_questions
 from provenance import RESULTS, provenance
 from side_by_side import kept, on_every_core
 from significance import pairwise_tests
 from train_pocket import METHODS, SEEDS, stored
 
 from hybridir_mteb import paths
-from hybridir_mteb.collections.collection import passage_text
 from hybridir_mteb.encoders import trained
-from hybridir_mteb.encoders.load import load_sentence_transformer
-from hybridir_mteb.encoders.memory import EncodeOnce
-from hybridir_mteb.encoders.network import freeze_in_bf16
-from hybridir_mteb.encoders.pocket.model import load_pocket
 from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
-from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
 from hybridir_mteb.files import write_text
-from hybridir_mteb.installed import installed_plugins
-from hybridir_mteb.plugins.settings import Context
 
 COLLECTIONS = ("XQuADR", "MLQAR")
 COMMAND = "make compare-pocket"
-
-
-class Embedder:
-    """Embeds each distinct text of a role once."""
-
-    def __init__(self, model: Any, precision: Precision = Precision.BF16) -> None:
-        model.requires_grad_(False)
-        if precision is Precision.BF16:
-            freeze_in_bf16(model)
-        self._encoder = TokenBudgetEncoder(model, precision=precision)
-        self._prompts = model.prompts
-        self._once = EncodeOnce(None)
-
-    def __call__(self, texts: list[str], role: str, label: str) -> np.ndarray:
-        """(n, dimension) embeddings."""
-        prompt = self._prompts[role]
-        matrix, rows = self._once.embed(
-            texts, prompt, lambda missing: self._encoder.batches(missing, prompt), label
-        )
-        return matrix[rows]
-
-
-def per_query(name: str, embed: Embedder, languages: tuple[str, ...] = ()) -> Values:
-    """Measure of a setting -> subset -> parallel id of the query -> value; by default of all."""
-    spec = installed_plugins().collections[name]
-    collection = spec.load(languages or spec.languages)
-    queries, passages = {}, {}
-    for code, part in collection.parts.items():
-        texts = [passage_text(part, at, Context.SENTENCE) for at in range(len(part.passages))]
-        passages[code] = embed(texts, "document", f"{name} {code} passages")
-        queries[code] = embed([q.text for q in part.queries], "query", f"{name} {code} queries")
-    return values_of(collection, queries, passages, f"{name} ranks")
 
 
 def evaluated(key: str, folder: Path | None) -> dict[str, Any]:
@@ -84,32 +44,15 @@ def evaluated(key: str, folder: Path | None) -> dict[str, Any]:
 
 def evaluate(folder: Path | None) -> dict[str, Any]:
     """Scores of one encoder on all collections."""
-    backbone_of = installed_plugins().backbones.__getitem__
-    model = (
-        load_sentence_transformer(trained.read_encoder(folder), backbone_of)
-        if folder
-        else load_pocket()
-    )
-    embed = Embedder(model)
+    embedder = Embedder(load("pocket", folder), fingerprint=fingerprint("pocket", folder))
     result = {}
     for name in COLLECTIONS:
-        values = per_query(name, embed)
+        values = per_query(name, embedder)
         result[name] = {
             "means": means(values),
             "questions": tested_questions(values),
         }
     return result
-
-
-def code_hash() -> str:
-    """Of the package and these scripts: results of other code are not used again."""
-    root = RESULTS.parent.parent
-    patterns = ("hybridir_mteb/**/*.py", "tasks/*.py", "docs/experiments/*.py")
-    files = [path for pattern in patterns for path in root.glob(pattern)]
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def encoders() -> Iterator[tuple[str, int, trained.StoredEncoder]]:
@@ -130,14 +73,14 @@ def main() -> None:
     jobs: list[tuple[str, int, str, Path | None]] = [("base", 0, FILE_SHA256, None)]
     jobs += [(method, seed, e.fingerprint, e.path) for method, seed, e in encoders()]
     code = code_hash()
-    keys = [f"{fingerprint}-{code}" for _, _, fingerprint, _ in jobs]
+    keys = [f"{identity}-{code}" for _, _, identity, _ in jobs]
     results = on_every_core(evaluated, keys, [path for *_, path in jobs])
     scores: dict[str, dict[str, Any]] = {}
     fingerprints: dict[str, dict[str, str]] = {}
-    for (method, seed, fingerprint, path), found in zip(jobs, results, strict=True):
+    for (method, seed, identity, path), found in zip(jobs, results, strict=True):
         scores.setdefault(method, {})[str(seed)] = found
         if path is not None:
-            fingerprints.setdefault(method, {})[str(seed)] = fingerprint
+            fingerprints.setdefault(method, {})[str(seed)] = identity
     result = {
         "made_by": made_by,
         "precision": "bf16",

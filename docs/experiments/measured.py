@@ -1,59 +1,113 @@
-"""Research code: trained encoders measured on XQuAD-R, question by question, with intervals.
+"""Research code: encoders measured on a collection, question by question, with intervals.
 
-In the languages that an encoder was trained on. What was measured by the same code is kept in the
-store and not measured again.
+What was measured by the same code is kept in the store and not measured again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compare_pocket import Embedder, code_hash, per_query
-from per_query import TESTED, by_question
+from embedder import Embedder, code_hash, device, embed, fingerprint, load
+from per_query import TESTED, Values, by_question, means, values_of
 from side_by_side import kept, on_every_core
 from training_runs import Run, train_all
 
 from hybridir_mteb import paths
 from hybridir_mteb.encoders import trained
-from hybridir_mteb.encoders.load import load_sentence_transformer
 from hybridir_mteb.encoders.token_budget import Precision
-from hybridir_mteb.installed import installed_plugins
 
 COLLECTION = "XQuADR"
 DRAWS, SEED = 2000, 0
 LEVEL = 95  # per cent
+ROOMS = ("collections", "debias", "encoders", "measures", "ranking")
+SCRIPTS = ("debiased", "embedder", "measured", "per_query")
+CODE = (
+    *(f"hybridir_mteb/{room}/**/*.py" for room in ROOMS),
+    *(f"docs/experiments/{script}.py" for script in SCRIPTS),
+)
 Questions = dict[str, dict[str, float]]  # measure of a setting -> question -> value
+Scores = dict[str, Any]  # "means": measure of a setting -> mean over subsets; "questions"
 
 
-def questions_of(key: str, folder: Path) -> Questions:
-    """Values of one encoder, from the cache or computed."""
-    return kept(paths.model_store_dir() / ".measured" / f"{key}.json", partial(measure, folder))
+@dataclass(frozen=True)
+class Job:
+    """One encoder on one collection.
+
+    Attributes:
+        backbone: Name of the backbone.
+        folder: The encoder's; None is the backbone itself.
+        collection: Name of the collection.
+        languages: Of the collection.
+        precision: Arithmetic.
+    """
+
+    backbone: str
+    folder: Path | None
+    collection: str
+    languages: tuple[str, ...]
+    precision: Precision
+
+    def scores(self) -> Scores:
+        """Values of all measures, from the cache or computed."""
+        key = hashlib.sha256("\n".join((code_hash(CODE), *self.decides())).encode()).hexdigest()
+        cache = paths.model_store_dir() / ".measured" / f"{key[:40]}.json"
+        return kept(cache, self.measure)
+
+    @property
+    def identity(self) -> str:
+        """Fingerprint of the encoder."""
+        return fingerprint(self.backbone, self.folder)
+
+    def decides(self) -> tuple[str, ...]:
+        """What decides the result, besides the code."""
+        of_encoder = (self.identity, self.precision.value, device())
+        return (*of_encoder, self.collection, *self.languages)
+
+    def embedder(self) -> Embedder:
+        """The encoder, loaded."""
+        return Embedder(load(self.backbone, self.folder), self.precision, self.identity)
+
+    def measure(self) -> Scores:
+        """Values of all measures, computed."""
+        collection, queries, passages = embed(self.collection, self.embedder(), self.languages)
+        return scores_of(values_of(collection, queries, passages, f"{self.collection} ranks"))
 
 
-def measure(folder: Path) -> Questions:
-    """Values of one encoder."""
-    encoder = trained.read_encoder(folder)
-    model = load_sentence_transformer(encoder, installed_plugins().backbones.__getitem__)
-    embed = Embedder(model, Precision.FP32)
-    values = per_query(COLLECTION, embed, tuple(encoder.record["languages"]))
-    return {name: by_question(values[name]) for name in TESTED}
+def scores_of(values: Values) -> Scores:
+    """Means as the tasks report them, and one value of each question, for every measure."""
+    questions = {name: by_question(of_measure) for name, of_measure in values.items()}
+    return {"means": means(values), "questions": questions}
+
+
+def measure_all(jobs: Sequence[Job]) -> list[Scores]:
+    """All jobs, as many at a time as there are cores."""
+    return on_every_core(Job.scores, jobs)
 
 
 def measured(runs: Sequence[Run]) -> tuple[list[trained.StoredEncoder], list[Questions]]:
-    """Train what is missing, and measure all: encoders and values, in the order of the runs."""
+    """Train what is missing, measure all on XQuAD-R: encoders and values, in the runs' order."""
     found = train_all(runs)
     encoders = [found[run] for run in runs]
-    code = code_hash()
-    keys = [f"{encoder.fingerprint}-{code}" for encoder in encoders]
-    return encoders, on_every_core(questions_of, keys, [one.path for one in encoders])
+    jobs = [
+        Job(
+            encoder.record["backbone"]["name"],
+            encoder.path,
+            COLLECTION,
+            tuple(encoder.record["languages"]),
+            Precision.FP32,
+        )
+        for encoder in encoders
+    ]
+    return encoders, [found["questions"] for found in measure_all(jobs)]
 
 
 def row(encoders: Sequence[trained.StoredEncoder], values: Sequence[Questions]) -> dict[str, Any]:
-    """Every measure of the seeds of one contender, and its held-out criteria."""
+    """Every tested measure of the seeds of one contender, and its held-out criteria."""
     selections = [encoder.record["selection"]["encoder"] for encoder in encoders]
     return {
         **{measure: interval([of[measure] for of in values]) for measure in TESTED},
@@ -61,7 +115,7 @@ def row(encoders: Sequence[trained.StoredEncoder], values: Sequence[Questions]) 
     }
 
 
-def interval(values: Sequence[dict[str, float]]) -> dict[str, Any]:
+def interval(values: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """Mean over seeds and questions, and its interval: a bootstrap over both.
 
     Args:

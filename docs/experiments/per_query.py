@@ -10,20 +10,27 @@ import numpy as np
 from tqdm import tqdm
 
 from hybridir_mteb.collections.collection import ParallelCollection, judged_queries
-from hybridir_mteb.measures.effectiveness import average_precision, ndcg, reciprocal_rank
-from hybridir_mteb.measures.language_bias import rank_distance
+from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.measures.measure import RankTable
+from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.plugins.settings import Setting, subsets
 from hybridir_mteb.ranking.arrays import Relevance
 from hybridir_mteb.ranking.exact import for_each
 from hybridir_mteb.ranking.ranking import tie_order
 from hybridir_mteb.ranking.scorers import DenseScorer
 
-MEASURES = {
-    "map": average_precision,
-    "ndcg_at_10": lambda table: ndcg(table, 10),
-    "mrr_at_10": lambda table: reciprocal_rank(table, 10),
-}
+MEASURES = ("map", "ndcg_at_10", "mrr_at_10")
+# Those of language bias that need ranks and languages alone, in the multilingual setting.
+BIAS = (
+    "rank_distance",
+    "max_rank",
+    "lpr",
+    "tlr_at_20",
+    "same_language_recall_at_10",
+    "cross_language_recall_at_10",
+    "complete_at_100",
+    "lang_ndcg_at_10",
+)
 BLOCK = 128  # queries whose scores are in memory at a time
 TESTED = ("mono.map", "cross.map", "multi.map", "multi.rank_distance")
 # Measure of a setting -> subset -> parallel id of the query -> value.
@@ -44,7 +51,7 @@ def values_of(
         passages: Language -> (n_passages, dimension).
         label: Beside the progress bar.
     """
-    pool = Pool(collection, passages)
+    pool, measures = Pool(collection, passages), installed_plugins().measures
     found: Values = {}
     for subset in tqdm(subsets(collection.languages, Setting.MULTILINGUAL), desc=label):
         code = subset.query_language
@@ -55,13 +62,13 @@ def values_of(
             within, ranks, size = ranked.within(language)
             if not len(within.passages):
                 continue
-            table = RankTable.build(within, ranks, size)
-            answered = np.flatnonzero(within.counts)
-            measures = dict(MEASURES)
+            names, view = MEASURES, None
             if setting is Setting.MULTILINGUAL:
-                measures["rank_distance"] = rank_distance
-            for measure, compute in measures.items():
-                values = compute(table)
+                names, view = MEASURES + BIAS, ranked.view(code)
+            table = RankTable.build(within, ranks, size, languages=view)
+            answered = np.flatnonzero(within.counts)
+            for measure in names:
+                values = measures[measure].compute(table)
                 of_subset = {ids[at]: float(values[at]) for at in answered}
                 found.setdefault(f"{setting.short}.{measure}", {})[name] = of_subset
     return found
@@ -106,6 +113,17 @@ class Ranked:
         indptr = np.concatenate([[0], np.cumsum(counts)])
         kept = Relevance(indptr, self.relevance.passages[entries])
         return kept, self.own[entries], self.pool.sizes[number]
+
+    def view(self, language: str) -> LanguageView:
+        """Languages of the relevant passages, of queries in one language; the top is not known."""
+        codes, queries = self.pool.languages, self.relevance.n_queries
+        return LanguageView(
+            codes,
+            queries=np.full(queries, codes.index(language)),
+            entries=self.pool.language[self.relevance.passages],
+            pool=np.array(self.pool.sizes),
+            top=np.empty((queries, 0), np.int64),
+        )
 
 
 class Pool:

@@ -33,16 +33,18 @@ class Run:
         method: Name of the method.
         seed: Seed of the run.
         options: Options of the method.
+        settings: Of the recipe, by their names there, such as ``learning_rate``.
     """
 
     recipe: str
     method: str
     seed: int = 0
     options: tuple[tuple[str, str], ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         """A name for logs."""
-        options = "".join(f" {name}={value}" for name, value in self.options)
+        options = "".join(f" {name}={value}" for name, value in (*self.options, *self.settings))
         return f"{self.recipe} {self.method}{options}, seed {self.seed}"
 
     @cached_property
@@ -52,7 +54,9 @@ class Run:
             name: tuple(value.split(",")) if "," in value else float(value)
             for name, value in self.options
         }
-        changes: dict[str, Any] = {"method_options": options} if options else {}
+        changes: dict[str, Any] = dict(self.settings)
+        if options:
+            changes["method_options"] = options
         return read_recipe(Path(self.recipe), method=self.method, seed=self.seed, **changes)
 
     @property
@@ -67,7 +71,9 @@ class Run:
             "--seed",
             str(self.seed),
         ]
-        return words + [w for name, value in self.options for w in ("--option", f"{name}={value}")]
+        words += [w for name, value in self.options for w in ("--option", f"{name}={value}")]
+        flags = ((f"--{name.replace('_', '-')}", value) for name, value in self.settings)
+        return words + [word for flag in flags for word in flag]
 
     def stored(self) -> trained.StoredEncoder | None:
         """The stored encoder of exactly this recipe and data."""

@@ -1,0 +1,56 @@
+"""Research code: encoders debiased by statistics of NTREX-128, as ``hybridir debias fit`` makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from embedder import Embedder, Vectors, embed
+from measured import Job, Scores, scores_of
+from per_query import values_of
+
+from hybridir_mteb.debias.fit import fit
+from hybridir_mteb.debias.text import ntrex_text
+from hybridir_mteb.installed import installed_plugins
+from hybridir_mteb.plugins.specs import ROLES
+
+
+@dataclass(frozen=True)
+class DebiasedJob(Job):
+    """One debiased encoder on one collection.
+
+    Attributes:
+        debiaser: Name of the debiaser, with its default options.
+        fitted_in: Languages of the text that it is fitted on.
+    """
+
+    debiaser: str = ""
+    fitted_in: tuple[str, ...] = ()
+
+    def decides(self) -> tuple[str, ...]:
+        """What decides the result, besides the code."""
+        return (*super().decides(), self.debiaser, *self.fitted_in)
+
+    def measure(self) -> Scores:
+        """Values of all measures, computed."""
+        embedder = self.embedder()
+        collection, queries, passages = embed(self.collection, embedder, self.languages)
+        fitted = self.fitted(embedder)
+        debiased: list[Vectors] = [
+            {code: fitted(vectors, code, role) for code, vectors in side.items()}
+            for side, role in zip((queries, passages), ("query", "document"), strict=True)
+        ]
+        label = f"{self.collection} ranks, {self.debiaser}"
+        return scores_of(values_of(collection, *debiased, label))
+
+    def fitted(self, embedder: Embedder) -> Any:
+        """The debiaser with statistics of the encoder's own embeddings."""
+        text = ntrex_text(self.fitted_in)
+        vectors = {
+            role: {
+                code: embedder(list(lines), role, f"NTREX-128 {code} as {role}")
+                for code, lines in text.lines.items()
+            }
+            for role in ROLES
+        }
+        return fit(installed_plugins().debiasers[self.debiaser], vectors, parallel=text.parallel)
