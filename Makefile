@@ -35,7 +35,7 @@ demo: $(VENV)/.demo
 
 ## test: set up and run all tests; XQuAD-R and MLQA-R tests need HYBRIDIR_DATA_DIR
 test: $(VENV)/.dev
-	$(PYTEST)
+	$(PYTEST) --durations 25
 
 ## test-fast: the tests that take less than a few seconds each, all together less than three minutes
 test-fast: $(VENV)/.dev
