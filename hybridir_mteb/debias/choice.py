@@ -18,7 +18,7 @@ from hybridir_mteb.measures.language_bias import rank_distance
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.plugins.debiaser import Debiaser
 from hybridir_mteb.plugins.settings import OptionValue
-from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, Relevance
+from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, Relevance, distinct
 from hybridir_mteb.ranking.exact import exact_ranks
 from hybridir_mteb.ranking.ranking import tie_order
 from hybridir_mteb.ranking.scorers import DenseScorer
@@ -176,8 +176,10 @@ def find_translations(
     own = np.repeat(np.arange(size), lines)[:, None]  # language number of each query
     columns = np.arange(size * lines).reshape(size, lines)
     same_line = np.tile(columns.T, (size, 1))  # a row for each query, its own passage included
+    stacked = np.concatenate(passages)
+    first, rows = distinct(row.tobytes() for row in stacked)
     ranks = exact_ranks(
-        DenseScorer(np.concatenate(queries), np.concatenate(passages)),
+        DenseScorer(np.concatenate(queries), stacked[first], rows),
         Relevance.from_lists(same_line.tolist()),
         tie_order([str(column) for column in columns.flat]),
     ).reshape(same_line.shape)
