@@ -9,12 +9,15 @@ PACKAGED_ONLY = HYBRIDIR_MODEL_STORE=$(abspath $(RESULTS))/no-store
 POCKET_TASKS = PocketQARMonolingualRetrieval PocketQARCrossLingualRetrieval PocketQARMultilingualRetrieval
 # Committed scores come from the code that they name, never from an older result file.
 AGAIN = --overwrite-strategy always
+# Of bench-beir: fp32 or bf16; names of encoders, by default pocket-base and the trained ones.
+PRECISION ?= fp32
+ENCODERS ?=
 # Test processes; tests/conftest.py sets their environment, whatever the user's is.
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha tune compare-methods debias-pocket compare-debiasing stats faults clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha tune compare-methods debias-pocket compare-debiasing bench-beir stats faults clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -124,6 +127,10 @@ debias-pocket: $(VENV)/.dev
 compare-debiasing: $(VENV)/.dev
 	$(PACKAGED_ONLY) $(BIN)/python docs/experiments/compare_debiasing.py
 	$(BIN)/python docs/experiments/plots.py
+
+## bench-beir: encoders in English, on SciFact and Cranfield; docs/results/beir-english.json
+bench-beir: $(VENV)/.dev
+	$(BIN)/python docs/experiments/english_beir.py --precision $(PRECISION) $(ENCODERS)
 
 ## stats: recompute the descriptive statistics of our tasks
 stats: $(VENV)/.dev

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from hybridir_mteb.debias.sentence_transformer import load_debiaser as load_debiaser
     from hybridir_mteb.encoders.pocket.model import load_pocket as load_pocket
     from hybridir_mteb.measures.measure import RankTable as RankTable
+    from hybridir_mteb.plugins.debias_specs import DebiasData as DebiasData
+    from hybridir_mteb.plugins.debias_specs import Debiaser as Debiaser
     from hybridir_mteb.plugins.hookspecs import hookimpl as hookimpl
     from hybridir_mteb.plugins.settings import Setting as Setting
     from hybridir_mteb.plugins.specs import Backbone as Backbone
     from hybridir_mteb.plugins.specs import CollectionCard as CollectionCard
     from hybridir_mteb.plugins.specs import CollectionSpec as CollectionSpec
-    from hybridir_mteb.plugins.specs import DebiasData as DebiasData
-    from hybridir_mteb.plugins.specs import Debiaser as Debiaser
     from hybridir_mteb.plugins.specs import Measure as Measure
     from hybridir_mteb.plugins.specs import StreamedSpec as StreamedSpec
     from hybridir_mteb.plugins.specs import TrainingMethod as TrainingMethod
@@ -48,9 +48,9 @@ _PUBLIC = {
     "CollectionCard": "hybridir_mteb.plugins.specs",
     "CollectionPart": "hybridir_mteb.collections.collection",
     "CollectionSpec": "hybridir_mteb.plugins.specs",
-    "DebiasData": "hybridir_mteb.plugins.specs",
+    "DebiasData": "hybridir_mteb.plugins.debias_specs",
     "DebiasedSentenceTransformer": "hybridir_mteb.debias.sentence_transformer",
-    "Debiaser": "hybridir_mteb.plugins.specs",
+    "Debiaser": "hybridir_mteb.plugins.debias_specs",
     "LanguagePart": "hybridir_mteb.collections.collection",
     "Measure": "hybridir_mteb.plugins.specs",
     "ParallelCollection": "hybridir_mteb.collections.collection",

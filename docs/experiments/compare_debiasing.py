@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from debias_pocket import DEBIASERS, ENCODERS
+from debias_pocket import DEBIASERS, ENCODERS, statistics
 from embedder import code_hash
 from per_query import TESTED, means, tested_questions, values_of
 from provenance import RESULTS, provenance
@@ -79,7 +79,7 @@ def fingerprints(model: str) -> dict[str, str]:
     """Debiaser -> fingerprint of statistics and encoder, checked against the files."""
     found = {}
     for debiaser in DEBIASERS:
-        encoder = trained.read_encoder(trained.PACKAGED / f"{model}+{debiaser}")
+        encoder = trained.read_encoder(statistics(model, debiaser))
         trained.verify(encoder)
         found[debiaser] = encoder.fingerprint
     return found
@@ -110,7 +110,7 @@ def evaluate(model: str) -> dict[str, Any]:
         for debiaser, by_collection in found.items():
             sides = raw
             if debiaser != NONE:
-                fitted = load_debiaser(trained.PACKAGED / f"{model}+{debiaser}")
+                fitted = load_debiaser(statistics(model, debiaser))
                 sides = tuple(
                     {code: fitted(vectors, code, role) for code, vectors in side.items()}
                     for side, role in zip(raw, ("query", "document"), strict=True)

@@ -3,8 +3,9 @@
 make debias-pocket, which hides the user's own store: the package's encoders are debiased.
 
 Statistics are those of ``hybridir debias fit`` with its defaults, in bf16; they go into the
-package. Held-out documents are the ones that chose the pocket encoders; here they choose nothing,
-and say what other numbers of components of ``lir`` would have given.
+package. Those of ``shift`` with a chosen ``alpha`` go into the cache. Held-out documents are the
+ones that chose the pocket encoders; here they choose nothing, and say what other numbers of
+components of ``lir`` would have given.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ import numpy as np
 from provenance import RESULTS, provenance
 from train_pocket import METHODS
 
+from hybridir_mteb import paths
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.files import write_text
 
 COMMAND = "make debias-pocket"
-DEBIASERS = ("centre", "lir", "shift", "leace")
+PACKAGED = ("centre", "lir", "shift", "leace")
+CHOSEN = "shift-auto"  # alpha is chosen on held-out lines
+DEBIASERS = (*PACKAGED, CHOSEN)
 ENCODERS = tuple(f"pocket-{method}" for method in ("base", *METHODS))
 COMPONENTS = (1, 2, 3, 5, 8)  # of lir, on held-out documents
 Debias = Callable[[np.ndarray, str, str], np.ndarray]
@@ -43,12 +47,23 @@ def fit(model: str, folder: str, *arguments: str) -> list[Path]:
 
 def fit_all(model: str) -> None:
     """Fit every debiaser for one encoder, and copy the results into the package."""
-    methods = [argument for method in DEBIASERS for argument in ("--method", method)]
+    methods = [argument for method in PACKAGED for argument in ("--method", method)]
     with tempfile.TemporaryDirectory() as folder:
         for path in fit(model, folder, *methods):
             target = trained.PACKAGED / trained.read_encoder(path).name.partition("/")[2]
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(path, target)
+
+
+def statistics(model: str, debiaser: str) -> Path:
+    """The folder of a debiased encoder: in the package, or fitted and kept in the cache."""
+    if debiaser != CHOSEN:
+        return trained.PACKAGED / f"{model}+{debiaser}"
+    whole = trained.read_encoder(trained.PACKAGED / f"{model}+shift")  # of the same text and base
+    store = paths.cache_dir() / "chosen-alpha" / whole.fingerprint
+    kept = sorted(path.parent for path in store.glob(f"*/*/{trained.RECORD}"))
+    (path,) = kept or fit(model, str(store), "--method", "shift", "--option", "alpha=auto")
+    return path
 
 
 class HeldOutScorer:
@@ -86,7 +101,7 @@ def score_all(model: str, held_out: Any) -> dict[str, Any]:
     scorer = HeldOutScorer(model, held_out)
     found = {"none": scorer.score(lambda vectors, code, role: vectors)}
     for method in DEBIASERS:
-        found[method] = scorer.score(load_debiaser(trained.PACKAGED / f"{model}+{method}"))
+        found[method] = scorer.score(load_debiaser(statistics(model, method)))
     return found
 
 
@@ -119,6 +134,10 @@ def main() -> None:
         "made_by": made_by,
         "precision": "bf16",
         "debiaser": record["debiaser"],
+        "alpha": {
+            model: trained.read_encoder(statistics(model, CHOSEN)).record["debiaser"]["choice"]
+            for model in ENCODERS
+        },
         "held_out": {model: score_all(model, held_out) for model in ENCODERS},
         "lir_components": score_components(ENCODERS[0], held_out),
     }

@@ -39,7 +39,14 @@ LOOKS = {
 }
 
 
-DEBIASER_SHAPES = {"none": "o", "centre": "^", "lir": "v", "shift": "s", "leace": "D"}
+DEBIASER_SHAPES = {
+    "none": "o",
+    "centre": "^",
+    "lir": "v",
+    "shift": "s",
+    "shift-auto": "p",
+    "leace": "D",
+}
 
 
 def scores(name: str) -> dict[str, Any]:

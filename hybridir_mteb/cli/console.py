@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from hybridir_mteb.errors import MESSAGE_LIMIT, printable, text_of
 from hybridir_mteb.plugins.guard import alone
 
-UNBROKEN = {"name", "encoder", "collection", "task"}
+UNBROKEN = {"name", "encoder", "collection", "task", "plugin"}
 PIPED = 120
 UNBOUNDED = 100_000
 _LONG = re.compile(rf"\S{{{MESSAGE_LIMIT + 1},}}")  # no word of ours, and few paths

@@ -38,7 +38,8 @@ def fit(
         list[str], typer.Option(help="Name of a debiaser, as 'hybridir debias methods' shows.")
     ],
     option: Annotated[
-        list[str] | None, typer.Option("--option", help="NAME=VALUE of the method, repeatable.")
+        list[str] | None,
+        typer.Option("--option", help="NAME=VALUE of the method, or NAME=auto, repeatable."),
     ] = None,
     text: Annotated[
         list[str] | None,
@@ -76,6 +77,8 @@ def fit(
     made = make_debiased(asked, chosen)
     for encoder in made:
         say(f"{encoder.name} {encoder.fingerprint}")
+        if chose := encoder.record["debiaser"].get("choice"):
+            say(f"{chose['option']}={chose['value']} by {chose['held_out_lines']} held-out lines")
     missing = made[0].record["leak_check"]["not_at_hand"]
     if missing:
         say(f"not compared with: {', '.join(missing)}, which are not at hand (hybridir data)")

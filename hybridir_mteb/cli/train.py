@@ -14,7 +14,7 @@ from hybridir_mteb.errors import SettingError, quoted
 from hybridir_mteb.files.numbers import written_number, written_whole
 
 if TYPE_CHECKING:
-    from hybridir_mteb.plugins.specs import OptionValue
+    from hybridir_mteb.plugins.settings import OptionValue
     from hybridir_mteb.training.plan import Plan
 
 

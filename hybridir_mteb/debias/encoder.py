@@ -52,7 +52,7 @@ class Debiased:
 
     def changes(self, role: Role) -> bool:
         """Whether embeddings in a role are changed at all."""
-        return role in self.fitted.debiaser.roles
+        return self.fitted.changes(role)
 
     def identity(self, role: Role) -> str | None:
         """Digest of the base's identity and of method, statistics and options."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from hybridir_mteb.debias.choice import AUTO, Embeddings, check_choice, choose, left_open
 from hybridir_mteb.debias.fitted import REAL, UNKNOWN, FittedDebiaser
 from hybridir_mteb.errors import HybridIRError, PluginError, SettingError, quoted, suggest
 from hybridir_mteb.files.numbers import number, written_number, written_whole
-from hybridir_mteb.plugins.specs import ROLES, DebiasData, Debiaser, OptionValue, Tensors
+from hybridir_mteb.plugins.debias_specs import ROLES, DebiasData, Debiaser, Tensors
+from hybridir_mteb.plugins.settings import OptionValue
 from hybridir_mteb.ranking.arrays import FloatArray, check_embeddings
 
 UNIT_LENGTH_TOLERANCE = 1e-2  # arithmetic in bf16 included: the type is no longer visible
@@ -19,8 +22,11 @@ TRIED = 3  # embeddings of each language
 def chosen_options(debiaser: Debiaser, given: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
     """The debiaser's options with the given values; text becomes what the default is.
 
+    ``auto`` stays where it is to be replaced by a chosen value.
+
     Raises:
-        SettingError: An unknown option, or a value of another type than the default.
+        SettingError: An unknown option, a value of another type than the default, or a scale that
+            is not from 0 to 1.
     """
     options = dict(debiaser.options)
     for name, value in given.items():
@@ -29,11 +35,17 @@ def chosen_options(debiaser: Debiaser, given: Mapping[str, OptionValue]) -> dict
                 f"debiaser {debiaser.name} has no option {quoted(name)}{suggest(name, options)} "
                 f"(it has {', '.join(sorted(options)) or 'none'})"
             )
-        options[name] = _like(options[name], value, f"option {name} of {debiaser.name}")
+        if value == AUTO and name in debiaser.choices:
+            options[name] = AUTO
+            continue
+        what = f"option {name} of {debiaser.name}"
+        options[name] = found = _like(options[name], value, what, auto=name in debiaser.choices)
+        if name == debiaser.scale and not (isinstance(found, float) and 0 <= found <= 1):
+            raise SettingError(f"{what} is {quoted(value, 80)}: expected a number from 0 to 1")
     return options
 
 
-def _like(default: OptionValue, value: OptionValue, what: str) -> OptionValue:
+def _like(default: OptionValue, value: OptionValue, what: str, *, auto: bool) -> OptionValue:
     kind = type(default)
     try:
         if isinstance(value, str) and kind in {int, float}:
@@ -46,13 +58,33 @@ def _like(default: OptionValue, value: OptionValue, what: str) -> OptionValue:
     except (ValueError, KeyError):
         pass
     else:
-        fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
-        fits = fits and not (isinstance(value, float) and number(value) is None)
-        if fits and isinstance(value, bool) == (kind is bool):  # True is an int to Python
-            return value
+        same = number(value) if kind is float else value  # 1 and 1.0 are one fingerprint
+        if isinstance(same, kind) and isinstance(same, bool) == (kind is bool):  # True is an int
+            return same
     raise SettingError(
-        f"{what} is of type {kind.__name__}, such as {default!r}, not {quoted(value, 80)}"
+        f"{what} is of type {kind.__name__}, such as {default!r}{f' or {AUTO}' if auto else ''}, "
+        f"not {quoted(value, 80)}"
     )
+
+
+def checked_options(
+    debiaser: Debiaser, given: Mapping[str, OptionValue], *, parallel: bool, lines: int
+) -> dict[str, OptionValue]:
+    """The debiaser's options, with all checks that need no embeddings.
+
+    Args:
+        debiaser: The method.
+        given: Values that replace its defaults.
+        parallel: Whether line i of the text is the same sentence in every language.
+        lines: Of the language that has fewest.
+
+    Raises:
+        SettingError: An option that makes no sense, or text that the method cannot be fitted on.
+    """
+    options = chosen_options(debiaser, given)
+    check_parallel(debiaser, parallel)
+    check_choice(debiaser, options, parallel=parallel, lines=lines)
+    return options
 
 
 def fit(
@@ -71,13 +103,14 @@ def fit(
         options: Values that replace the method's defaults.
 
     Raises:
-        SettingError: The method needs parallel text, or an option makes no sense.
+        SettingError: The method needs parallel text, an option makes no sense, or there are too few
+            lines to choose one.
         EmbeddingError: NaN, infinity, or dimensions that differ, before or after debiasing.
         PluginError: The method fails, or gives no named arrays.
     """
-    chosen = chosen_options(debiaser, options or {})
     languages = tuple(sorted(embeddings[ROLES[0]]))
-    check_parallel(debiaser, parallel)
+    lines = min(len(matrix) for matrix in embeddings[ROLES[0]].values())
+    chosen = checked_options(debiaser, options or {}, parallel=parallel, lines=lines)
     dimension = next(iter(embeddings[ROLES[0]].values())).shape[1]
     for role in ROLES:
         for code in languages:
@@ -86,11 +119,30 @@ def fit(
         role: {code: np.asarray(embeddings[role][code], np.float64) for code in languages}
         for role in ROLES
     }
-    data = DebiasData(languages, exact, parallel, chosen)
+
+    def fit_with(options: Mapping[str, OptionValue], some: Embeddings) -> FittedDebiaser:
+        return _fit(debiaser, DebiasData(languages, some, parallel, options), dimension)
+
+    option = left_open(debiaser, chosen)
+    if option is None:
+        return fit_with(chosen, exact)
+    choice = choose(
+        option,
+        debiaser.choices[option],
+        exact,
+        lambda value, some: fit_with({**chosen, option: value}, some),
+    )
+    return replace(fit_with({**chosen, option: choice.value}, exact), choice=choice)
+
+
+def _fit(debiaser: Debiaser, data: DebiasData, dimension: int) -> FittedDebiaser:
+    """The debiaser with its statistics, tried out."""
     tensors = {role: _statistics(debiaser, data, role) for role in sorted(debiaser.roles)}
-    unit_length = _unit_length(exact)
-    fitted = FittedDebiaser(debiaser, languages, tensors, chosen, dimension, unit_length)
-    _try(fitted, exact)
+    # Statistics of version 0.1 have no scale, and theirs is 1.
+    kept = {n: v for n, v in data.options.items() if n != debiaser.scale or v != 1}
+    unit_length = _unit_length(data.embeddings)
+    fitted = FittedDebiaser(debiaser, data.languages, tensors, kept, dimension, unit_length)
+    _try(fitted, data.embeddings)
     return fitted
 
 

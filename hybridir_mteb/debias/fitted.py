@@ -15,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from hybridir_mteb.debias.choice import Choice
 from hybridir_mteb.debias.detect import detect, macrolanguage
 from hybridir_mteb.errors import (
     DataFormatError,
@@ -26,8 +27,9 @@ from hybridir_mteb.errors import (
     quoted,
 )
 from hybridir_mteb.files.json_text import parse_json
+from hybridir_mteb.plugins.debias_specs import ROLES, Debiaser, Tensors
 from hybridir_mteb.plugins.registry import Registry
-from hybridir_mteb.plugins.specs import ROLES, Debiaser, OptionValue, Tensors
+from hybridir_mteb.plugins.settings import OptionValue
 from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, check_embeddings
 
 STATISTICS = "debiaser.safetensors"
@@ -54,6 +56,7 @@ class FittedDebiaser:
         dimension: Of the embeddings.
         unit_length: Whether the embeddings that it was fitted on have length 1; debiased ones are
             then scaled to length 1 again.
+        choice: How an option was chosen, if one was; not kept in the file.
     """
 
     debiaser: Debiaser
@@ -62,6 +65,7 @@ class FittedDebiaser:
     options: Mapping[str, OptionValue]
     dimension: int
     unit_length: bool
+    choice: Choice | None = field(default=None, repr=False)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -85,9 +89,13 @@ class FittedDebiaser:
                 digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
+    def changes(self, role: str) -> bool:
+        """Whether embeddings in a role are changed at all."""
+        return role in self.debiaser.roles and self.options.get(self.debiaser.scale, 1) != 0
+
     def needs_languages(self, role: str) -> bool:
         """Whether anything in this role depends on the text's language."""
-        return self.debiaser.uses_language and role in self.debiaser.roles
+        return self.debiaser.uses_language and self.changes(role)
 
     def numbers(self, languages: Languages, n_texts: int) -> IntArray:
         """(n_texts,) language numbers; -1 for unknown languages and those without statistics.
@@ -126,7 +134,7 @@ class FittedDebiaser:
         if role not in ROLES:
             raise SettingError(f"role {quoted(role)}: expected one of {', '.join(ROLES)}")
         check_embeddings(vectors, f"{role} text", self.dimension)
-        if role not in self.debiaser.roles:
+        if not self.changes(role):
             return np.asarray(vectors, np.float32)
         out = np.empty(vectors.shape, np.float32)
         for start in range(0, len(out), BLOCK):

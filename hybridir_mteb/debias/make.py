@@ -7,21 +7,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hybridir_mteb.debias.fit import check_parallel, chosen_options
+from hybridir_mteb.debias.fit import checked_options
 from hybridir_mteb.debias.fitted import FittedDebiaser
 from hybridir_mteb.debias.text import FitText
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.card import card, machine, versions, write_record
 from hybridir_mteb.encoders.contents import digests_of, fingerprint_of
 from hybridir_mteb.errors import SettingError
-from hybridir_mteb.plugins.specs import Debiaser, OptionValue
+from hybridir_mteb.plugins.debias_specs import Debiaser
+from hybridir_mteb.plugins.settings import OptionValue
 from hybridir_mteb.training.leak import EvaluationTexts, Leak, leak_record
 
 LIBRARIES = ("mteb", "sentence-transformers", "transformers", "torch", "numpy")
 
 
 def own_options(
-    debiasers: Sequence[Debiaser], given: Mapping[str, OptionValue], *, parallel: bool
+    debiasers: Sequence[Debiaser], given: Mapping[str, OptionValue], text: FitText
 ) -> list[dict[str, OptionValue]]:
     """The options of each debiaser; everything that can be checked before encoding is."""
     unread = sorted(set(given) - {name for debiaser in debiasers for name in debiaser.options})
@@ -30,8 +31,7 @@ def own_options(
         raise SettingError(f"no option {', '.join(unread)}: {have}")
     chosen = [{k: v for k, v in given.items() if k in d.options} for d in debiasers]
     for debiaser, own in zip(debiasers, chosen, strict=True):
-        chosen_options(debiaser, own)
-        check_parallel(debiaser, parallel)
+        checked_options(debiaser, own, parallel=text.parallel, lines=text.fewest)
     return chosen
 
 
@@ -127,6 +127,7 @@ def _write(
             "text": {key: text[key] for key in ("source", "lines", "sha256")},
             "parallel": text["parallel"],
             "precision": provenance["machine"]["precision"],
+            **({"choice": fitted.choice.as_dict()} if fitted.choice else {}),
         },
         **provenance,
         "leak_check": _with_earlier_leaks(provenance["leak_check"], same),
@@ -151,6 +152,21 @@ def _zero_shot(checks: dict[str, Any], *, unknown_data: bool) -> list[str]:
     return lines
 
 
+def _choice(chosen: dict[str, Any]) -> list[str]:
+    """What the card says of an option that was chosen on held-out lines."""
+    option, held = chosen["option"], chosen["held_out_lines"]
+    rows = [(s["value"], f"{s['map']:.4f}", f"{s['rank_distance']:.1f}") for s in chosen["scores"]]
+    return [
+        f"- {option}={chosen['value']} was chosen on {held} held-out lines, every "
+        f"{chosen['held_out_every']}th, by how well they find their translations; then fitted on "
+        f"all {chosen['refitted_on_lines']}",
+        "",
+        f"| {option} | mAP | rank distance |",
+        "| --: | --: | --: |",
+        *(f"| {' | '.join(map(str, row))} |" for row in rows),
+    ]
+
+
 def debiased_card(record: dict[str, Any], debiaser: Debiaser, *, unknown_data: bool) -> str:
     """The card in Markdown with the hub's metadata on top.
 
@@ -170,6 +186,7 @@ def debiased_card(record: dict[str, Any], debiaser: Debiaser, *, unknown_data: b
         f"- Fitted on {'parallel ' if fitted['parallel'] else ''}text in "
         f"{len(fitted['languages'])} languages, up to {most} lines each: {source}",
         *_zero_shot(record["leak_check"], unknown_data=unknown_data),
+        *(_choice(fitted["choice"]) if "choice" in fitted else []),
         "",
     ]
     summary = (

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from hybridir_mteb.errors import SettingError, from_extra, quoted
+from hybridir_mteb.plugins.debias_specs import DebiasData, Debiaser, Tensors
 from hybridir_mteb.plugins.hookspecs import Register, hookimpl
-from hybridir_mteb.plugins.specs import DebiasData, Debiaser, Tensors
 from hybridir_mteb.ranking.arrays import FloatArray, IntArray
 
 
@@ -66,7 +66,7 @@ def apply_lir(vectors: FloatArray, languages: IntArray, tensors: Tensors) -> Flo
 def fit_shift(data: DebiasData, role: str) -> Tensors:
     """``shift``: (n_languages + 1, dimension) mean difference to the source language's embeddings.
 
-    Zero for the source language and for unknown ones.
+    Times ``alpha``; zero for the source language and for unknown ones.
 
     Raises:
         SettingError: No text in the source language.
@@ -80,7 +80,8 @@ def fit_shift(data: DebiasData, role: str) -> Tensors:
         )
     origin = of_role[str(source)].mean(axis=0)
     shifts = [of_role[code].mean(axis=0) - origin for code in data.languages]
-    return {"shift": np.stack([*shifts, np.zeros_like(origin)])}
+    alpha = np.asarray(data.options["alpha"], np.float64)
+    return {"shift": alpha * np.stack([*shifts, np.zeros_like(origin)])}
 
 
 def apply_shift(vectors: FloatArray, languages: IntArray, tensors: Tensors) -> FloatArray:
@@ -133,6 +134,7 @@ DEBIASERS = (
         fit_lir,
         apply_lir,
         {"k": 1},
+        choices={"k": (1, 2, 3, 5, 8)},
     ),
     Debiaser(
         "shift",
@@ -141,9 +143,11 @@ DEBIASERS = (
         "Jang et al. 2026 (arXiv 2606.18801)",
         fit_shift,
         apply_shift,
-        {"source": "en"},
+        {"source": "en", "alpha": 1.0},
         roles=frozenset({"document"}),
         needs_parallel=True,
+        scale="alpha",
+        choices={"alpha": tuple(tenth / 10 for tenth in range(11))},
     ),
     Debiaser(
         "leace",

@@ -46,6 +46,11 @@ class FitText:
         """Codes, sorted."""
         return tuple(self.lines)
 
+    @property
+    def fewest(self) -> int:
+        """Texts of the language that has fewest."""
+        return min(map(len, self.lines.values()))
+
     def sha256(self) -> str:
         """Of all lines with their languages."""
         digest = hashlib.sha256()

@@ -14,13 +14,8 @@ from hybridir_mteb.errors import (
     suggest,
 )
 from hybridir_mteb.plugins import guard
-from hybridir_mteb.plugins.specs import (
-    Backbone,
-    CollectionSpec,
-    Debiaser,
-    Measure,
-    TrainingMethod,
-)
+from hybridir_mteb.plugins.debias_specs import Debiaser
+from hybridir_mteb.plugins.specs import Backbone, CollectionSpec, Measure, TrainingMethod
 
 Item = TypeVar("Item")
 

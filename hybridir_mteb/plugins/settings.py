@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+OptionValue = float | int | str | bool | tuple[str, ...]  # of training methods and debiasers
 DEFAULT_SUBSET = "default"  # the only subset of a task that its collection names
 
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from hybridir_mteb.errors import PluginError, UnknownNameError, quoted
+from hybridir_mteb.errors import UnknownNameError, quoted
+from hybridir_mteb.plugins.debias_specs import ROLES, DebiasData, Debiaser, Tensors
 from hybridir_mteb.plugins.settings import (
     DEFAULT_SUBSET,
     Context,
+    OptionValue,
     Setting,
     Subset,
     subsets,
@@ -25,7 +25,6 @@ from hybridir_mteb.plugins.settings import (
 from hybridir_mteb.plugins.training_specs import (
     Backbone,
     MethodContext,
-    OptionValue,
     TrainingMethod,
 )
 
@@ -33,9 +32,10 @@ if TYPE_CHECKING:
     from hybridir_mteb.collections.collection import CollectionPart, ParallelCollection
     from hybridir_mteb.collections.download import DataFile, HubFolder
     from hybridir_mteb.measures.measure import RankTable
-    from hybridir_mteb.ranking.arrays import FloatArray, IntArray, Values
+    from hybridir_mteb.ranking.arrays import Values
 
-__all__ = [  # what plugins need, and what is in training_specs
+__all__ = [  # what plugins need, also what other modules hold
+    "ROLES",
     "Backbone",
     "CollectionCard",
     "CollectionSpec",
@@ -45,6 +45,7 @@ __all__ = [  # what plugins need, and what is in training_specs
     "MethodContext",
     "OptionValue",
     "StreamedSpec",
+    "Tensors",
     "TrainingMethod",
 ]
 
@@ -186,79 +187,6 @@ class StreamedSpec(metaclass=_Streamed):
         options |= {"parallel": False}
         given = zip(_AFTER_CARD[: len(more)], more, strict=True)
         return CollectionSpec(name, languages, load, card, **dict(given), **options)
-
-
-Tensors = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
-ROLES = ("query", "document")
-_DEBIASER_NAME = re.compile(r"[a-z][a-z0-9_-]*")
-
-
-@dataclass(frozen=True)
-class DebiasData:
-    """What a debiaser's statistics are estimated on.
-
-    Attributes:
-        languages: ISO 639-1 codes, sorted; their positions are language numbers.
-        embeddings: Role (``query``, ``document``) -> language -> (n_texts, dimension) float64
-            embeddings of the same texts in this role.
-        parallel: Whether row i is the same sentence in every language.
-        options: Values of the debiaser's options: the user's, else the defaults.
-    """
-
-    languages: tuple[str, ...]
-    embeddings: Mapping[str, Mapping[str, FloatArray]]
-    parallel: bool
-    options: Mapping[str, OptionValue]
-
-
-@dataclass(frozen=True)
-class Debiaser:
-    """Training-free debiasing of embeddings; encoders are named ``hybridir/<base>+<name>``.
-
-    Attributes:
-        name: Lower case, such as ``centre``: letters, digits, ``_`` and ``-``, a letter first.
-        summary: One sentence: what is done to an embedding.
-        source: The paper that describes it.
-        fit: Statistics of one role: called with the data and each of ``roles``; returns named
-            arrays of real numbers, or none. Floating-point ones are kept in float32.
-        apply: Given (n, dimension) float64 embeddings, (n,) language numbers (-1 where the
-            language is unknown or has no statistics) and the role's arrays, returns the debiased
-            embeddings.
-        options: Options with their default values.
-        roles: Sides that it is applied to; the embeddings of the other stay as they are.
-        needs_parallel: Whether it can be fitted on line-parallel text only.
-        uses_language: Whether ``apply`` looks at the language numbers; where it does not, no
-            language is detected and all numbers are -1.
-
-    Raises:
-        PluginError: A name of another form, roles that are none or unknown, or no functions.
-    """
-
-    name: str
-    summary: str
-    source: str
-    fit: Callable[[DebiasData, str], Tensors]
-    apply: Callable[[FloatArray, IntArray, Tensors], FloatArray]
-    options: Mapping[str, OptionValue] = field(default_factory=dict)
-    roles: frozenset[str] = frozenset(ROLES)
-    needs_parallel: bool = False
-    uses_language: bool = True
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _DEBIASER_NAME.fullmatch(self.name):
-            raise PluginError(
-                f"debiaser {quoted(self.name)}: the name must be of lower-case letters, digits, _ "
-                "and -, a letter first: it becomes part of encoders' names"
-            )
-        if not self.roles or not set(self.roles) <= set(ROLES):
-            raise PluginError(
-                f"debiaser {self.name}: roles {quoted(self.roles)}: expected one or both of "
-                f"{', '.join(ROLES)} in a set"
-            )
-        object.__setattr__(self, "roles", frozenset(self.roles))
-        for part in ("fit", "apply"):
-            if not callable(getattr(self, part)):
-                raise PluginError(f"debiaser {self.name}: {part} must be a function")
 
 
 def pool_of(spec: CollectionSpec, languages: Sequence[str]) -> CollectionSpec:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hybridir_mteb.plugins.settings import OptionValue
+
 if TYPE_CHECKING:
     from hybridir_mteb.training.losses.terms import LossTerm
     from hybridir_mteb.training.pairs import Source, TextTransform
-
-OptionValue = float | int | str | bool | tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from hybridir_mteb.errors import SettingError, TrainingError, quoted
 from hybridir_mteb.files.numbers import number
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.installed import installed_plugins
-from hybridir_mteb.plugins.specs import Backbone, OptionValue, TrainingMethod
+from hybridir_mteb.plugins.settings import OptionValue
+from hybridir_mteb.plugins.specs import Backbone, TrainingMethod
 from hybridir_mteb.training.held_out import FEWEST as FEWEST_HELD_OUT
 from hybridir_mteb.training.held_out import held_out_items, split_documents
 from hybridir_mteb.training.leak import EvaluationTexts, Leak, check_leaks, evaluation_texts

@@ -27,7 +27,7 @@ from hybridir_mteb.errors import (
 )
 from hybridir_mteb.files.numbers import written_number, written_whole
 from hybridir_mteb.files.reading import naming
-from hybridir_mteb.plugins.specs import OptionValue
+from hybridir_mteb.plugins.settings import OptionValue
 from hybridir_mteb.training import plain_yaml as yaml
 
 PACKAGED = paths.PACKAGE / "recipes"

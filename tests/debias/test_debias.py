@@ -100,6 +100,14 @@ def test_shift_moves_passages_towards_the_source_language():
     assert german(vectors, "en", "document").tolist() == [[5, 3]] * 3
 
 
+def test_alpha_is_the_share_of_the_way_that_passages_are_moved():
+    debias = fitted("shift", {"en": [[1, 0], [3, 0]], "de": [[1, 2], [3, 4]]}, alpha=0.5)
+    vectors = np.array([[5, 1], [5, 1], [5, 1]])
+    assert debias(vectors, ["de", "en", None], "document").tolist() == [[5, -0.5], [5, 1], [5, 1]]
+    assert debias(vectors, ["de", "en", None], "query").tolist() == vectors.tolist()
+    assert debias.options == {"source": "en", "alpha": 0.5}
+
+
 def test_leace_makes_the_means_of_the_languages_equal():
     """The language is on the first axis alone, so that axis is set to its mean."""
     debias = fitted("leace", {"en": [[0, 1], [0, -1]], "de": [[2, 1], [2, -1]]})
@@ -141,6 +149,42 @@ def test_shift_moves_each_mean_onto_the_source_and_leaves_queries(seed):
         np.testing.assert_allclose(moved, texts["en"].mean(axis=0), atol=1e-5)
         raw = texts[code].astype(np.float32)
         assert debias(raw, code, "query").tobytes() == raw.tobytes()
+
+
+@given(seed=st.integers(0, 2**16), unit=st.booleans(), alpha=st.sampled_from([0, 0.0, "0"]))
+def test_alpha_0_changes_no_bit(seed, unit, alpha):
+    texts = embeddings(seed, unit=unit)
+    debias = fitted("shift", texts, alpha=alpha)
+    raw = texts["de"].astype(np.float32)
+    raw[0, :3] = 0.0, -0.0, np.float32(1e-40)
+    for role in ROLES:
+        assert debias(raw, "de", role).tobytes() == raw.tobytes()
+        assert not debias.needs_languages(role)
+    assert debias.fingerprint == fitted("shift", texts, alpha="0.0").fingerprint
+
+
+@given(st.integers(0, 2**16), st.floats(0, 1))
+def test_alpha_moves_each_mean_that_far(seed, alpha):
+    texts = embeddings(seed)
+    debias = fitted("shift", texts, alpha=alpha)
+    start, goal = texts["de"].mean(axis=0), texts["en"].mean(axis=0)
+    moved = debias(texts["de"], "de", "document").mean(axis=0)
+    np.testing.assert_allclose(moved, start + alpha * (goal - start), atol=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [1, 1.0, "1", "1.0"])
+def test_alpha_1_is_what_a_version_without_alpha_kept(alpha, tmp_path):
+    texts = embeddings(3, unit=True)
+    whole, usual = fitted("shift", texts, alpha=alpha), fitted("shift", texts)
+    assert whole.options == usual.options == {"source": "en"}
+    assert whole.fingerprint == usual.fingerprint
+    expected = np.stack([texts[code].mean(axis=0) for code in CODES]) - texts["en"].mean(axis=0)
+    assert usual.tensors["document"]["shift"][:3].tolist() == expected.astype(np.float32).tolist()
+    half = fitted("shift", texts, alpha=0.5)
+    half.save(tmp_path)
+    again = read_fitted(tmp_path, installed_plugins().debiasers)
+    assert again.options == {"source": "en", "alpha": 0.5}
+    assert again.fingerprint == half.fingerprint != usual.fingerprint
 
 
 @given(st.integers(0, 2**16))
@@ -219,6 +263,12 @@ def test_what_cannot_be_fitted_is_refused():
             fitted("lir", texts, k=k)
     with pytest.raises(SettingError, match="source='fi' is not among"):
         fitted("shift", texts, source="fi")
+    for alpha in (-0.1, 1.5, "1.01", "2", -1):
+        with pytest.raises(SettingError, match=r"alpha of shift is .*: expected a number from"):
+            fitted("shift", texts, alpha=alpha)
+    for alpha in (np.nan, np.inf, "nan", "Auto", True, 10**400):
+        with pytest.raises(SettingError, match=r"alpha of shift is of type float, .* 1\.0 or auto"):
+            fitted("shift", texts, alpha=alpha)
     with pytest.raises(SettingError, match="line-parallel"):
         fitted("shift", {**texts, "en": texts["en"][1:]})
     with pytest.raises(EmbeddingError, match="query text in 'de'"):

@@ -22,7 +22,7 @@ from hybridir_mteb.adapters.mteb.load import (
 )
 from hybridir_mteb.adapters.mteb.models import check_encoder
 from hybridir_mteb.adapters.mteb.register import register
-from hybridir_mteb.debias.fit import check_parallel, fit
+from hybridir_mteb.debias.fit import checked_options, fit
 from hybridir_mteb.debias.fitted import FittedDebiaser
 from hybridir_mteb.debias.make import keep, own_options, provenance_of
 from hybridir_mteb.debias.text import FitText, check_text, make_text
@@ -32,7 +32,7 @@ from hybridir_mteb.errors import SettingError, quoted
 from hybridir_mteb.files.room import check_folder
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.plugins.names import check_encoder_name
-from hybridir_mteb.plugins.specs import OptionValue
+from hybridir_mteb.plugins.settings import OptionValue
 from hybridir_mteb.ranking.arrays import FloatArray
 
 # Text that statistics are estimated on belongs to no task. It is encoded with the prompts of a
@@ -82,7 +82,7 @@ def make_debiased(asked: FitRequest, text: FitText) -> list[trained.StoredEncode
     """
     register()  # names are ours, too, and the autoload hook may be off
     debiasers = [installed_plugins().debiasers[method] for method in asked.methods]
-    options = own_options(debiasers, asked.options, parallel=text.parallel)
+    options = own_options(debiasers, asked.options, text)
     check_base(asked.base)
     check_names(asked.base, asked.methods)
     check_folder(paths.model_store_dir(), paths.MODEL_STORE_VARIABLE)
@@ -199,7 +199,7 @@ def fit_debiaser(
         texts_by_language: ISO 639-1 code -> texts. Equally many in every language count as
             parallel: text i is the same sentence in all.
         method: Name of a debiaser.
-        **options: Of the debiaser.
+        **options: Of the debiaser; ``"auto"`` where held-out lines are to choose.
 
     Raises:
         UnknownNameError: No such debiaser.
@@ -215,7 +215,7 @@ def fit_debiaser(
     texts = {code: list(given) for code, given in texts_by_language.items()}
     parallel = len({len(lines) for lines in texts.values()}) == 1
     text = make_text("texts_by_language", texts, parallel=parallel)
-    check_parallel(debiaser, parallel)
+    checked_options(debiaser, options, parallel=parallel, lines=text.fewest)
     if isinstance(model, SentenceTransformer):
         embeddings = {
             "query": _by_language(model.encode_query, text.lines),

@@ -364,6 +364,25 @@ def test_the_record_says_what_was_done(made):
     trained.verify(made)
 
 
+def test_an_option_is_chosen_on_held_out_lines(registered, no_evaluation_sets, files, tmp_path):
+    command = ["fit", "--model", "test/fake", "--method", "shift", "--option", "alpha=auto", *files]
+    with pytest.raises(SettingError, match=r"so 100 lines of each language are needed; .* has 3"):
+        run(*command)
+    for code, lines in TEXTS.items():
+        many = [f"{lines[at % 3]} {code} {at}" for at in range(100)]
+        (tmp_path / f"{code}.txt").write_text("\n".join(many), encoding="utf-8")
+    shown = run(*command, "--method", "lir")
+    made = trained.get("hybridir/test__fake+shift")
+    choice = made.record["debiaser"]["choice"]
+    assert (choice["held_out_lines"], choice["refitted_on_lines"]) == (20, 100)
+    assert max(choice["scores"], key=lambda row: row["map"])["value"] == choice["value"]
+    assert f"{made.fingerprint}\nalpha={choice['value']} by 20 held-out lines\n" in shown
+    card = (made.path / trained.CARD).read_text()
+    assert f"- alpha={choice['value']} was chosen on 20 held-out lines, every 5th, by" in card
+    assert card.count("\n| ") == 13  # the head, its line, eleven values
+    assert "choice" not in trained.get("hybridir/test__fake+lir").record["debiaser"]
+
+
 def test_fitting_again_gives_the_same_fingerprint(made, files):
     shown = run("fit", "--model", "test/fake", "--method", "centre", "--method", "lir", *files)
     assert f"{made.name} {made.fingerprint}" in shown
