@@ -27,7 +27,7 @@ class HubDataset:
 
     Attributes:
         repository: ``owner/name``.
-        revision: Commit.
+        revision: Commit of the data set.
         language: ISO 639-1 code of its texts.
         split: Which judgements.
     """
