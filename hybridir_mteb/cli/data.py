@@ -240,7 +240,7 @@ def add(
     folders: Annotated[
         list[str],
         typer.Argument(
-            metavar="FOLDER...",
+            metavar="folder",
             help="A folder in BEIR's layout; with --parallel several, as en=DIR pl=DIR. They stay.",
         ),
     ],
