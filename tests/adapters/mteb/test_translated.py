@@ -13,6 +13,7 @@ import torch
 from mteb.cli import main as mteb_main
 from mteb.models.model_implementations import MODEL_REGISTRY
 from toys.beir import write
+from toys.cli import run as command
 from toys.encoders import HashEncoder, WordSearch, meta
 from toys.mteb import evaluate, measures, scores_of
 from toys.translated import Reader, beir_rows, is_translated, qrels_of, read, write_pair
@@ -25,6 +26,7 @@ from hybridir_mteb.collections.own_parallel import AddedParallel, add_parallel, 
 from hybridir_mteb.paths import collections_dir
 from hybridir_mteb.results.tables import parallel_rows, summarise_ndcg
 from hybridir_mteb.tasks.beir_translated import SETS
+from hybridir_mteb.training.leak import evaluation_texts
 
 SETTINGS = ("Monolingual", "CrossLingual", "Multilingual")
 PASSAGES = 300  # of SciFact
@@ -137,8 +139,8 @@ def run(
     known = meta("test/reader").model_copy(update={"loader": lambda *_, **__: model})
     monkeypatch.setitem(MODEL_REGISTRY, "test/reader", known)
     names = [f"Two{setting}Retrieval" for setting in SETTINGS]
-    command = ["mteb", "run", "-m", "test/reader", "-t", *names, "--output-folder", str(folder)]
-    monkeypatch.setattr(sys, "argv", command)
+    words = ["mteb", "run", "-m", "test/reader", "-t", *names, "--output-folder", str(folder)]
+    monkeypatch.setattr(sys, "argv", words)
     monkeypatch.setattr(logging.getLogger("mteb"), "setLevel", lambda _: None)  # for other tests
     mteb_main()
     mono, cross, multi = (
@@ -254,7 +256,7 @@ def _judged(statistics: dict[str, Any]) -> tuple[int, ...]:
     return found["num_relevant_docs"], found["unique_relevant_docs"]
 
 
-def test_named_tasks_read_folders_of_a_mirror(tmp_path, monkeypatch):
+def test_named_tasks_read_folders_of_a_mirror(tmp_path, monkeypatch, failure):
     places = write_pair(tmp_path, CORPUS, QUERIES, QRELS)
     for code, one in SETS[0].languages.items():
         if code in places:
@@ -262,6 +264,15 @@ def test_named_tasks_read_folders_of_a_mirror(tmp_path, monkeypatch):
             target.parent.mkdir(parents=True, exist_ok=True)
             places[code].rename(target)
     monkeypatch.setenv("HYBRIDIR_DATA_DIR", str(tmp_path / "mirror"))
+    assert command("data", "verify", "SciFactEnPl").splitlines() == [
+        f"SciFactEnPl {code}: 2 queries, 3 passages, 4 judgements (3 relevant)"
+        for code in ("en", "pl")
+    ]
+    said = failure("data", "verify", "SciFactEnNl")
+    assert "beir/clips/beir-nl-scifact missing or with a wrong checksum; run: hybridir data" in said
+    known = evaluation_texts()
+    assert "SciFactEnPl" in known.checked
+    assert not [name for name in known.not_at_hand if "En" in name]
     found = export_subsets("SciFactEnPlMultilingualRetrieval")
     assert [(one.name, list(one.queries)) for one in found] == [
         ("en", ["q:en:q1", "q:en:q2"]),
