@@ -49,7 +49,7 @@ PLACES = {
     "adapters.mteb_task": "adapters.mteb.task plugins.settings",
     "adapters.st_evaluator": "adapters.sentence_transformers",
     "added": "collections.own",
-    "added_records": "collections.own",
+    "added_records": "collections.own_records collections.own",
     "backbones": "encoders.backbones",
     "benchmarks": "results.benchmarks",
     "bias.applicable": "measures.applicable",

@@ -92,6 +92,19 @@ def collections() -> str:
     return markdown_table(columns, rows, left=2)
 
 
+@marker("beir-pairs")
+def beir_pairs() -> str:
+    """The sets of BEIR that are collections beside a translation, with their data sets."""
+    from hybridir_mteb.tasks.beir_translated import SETS
+
+    rows = []
+    for one in SETS:
+        data = [one.languages[code].dataset for code in ("en", "pl", "nl")]
+        places = [f"`{found.repository}` {found.revision[:8]}" for found in data]
+        rows.append([f"`{one.name}EnPl`, `{one.name}EnNl`", *places])
+    return markdown_table(["collections", "English", "Polish", "Dutch"], rows, left=4)
+
+
 def command_group() -> Any:
     """The command ``hybridir`` without the boxes that rich draws around help texts."""
     from typer.main import get_command

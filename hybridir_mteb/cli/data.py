@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,9 +18,12 @@ from hybridir_mteb.errors import (
 )
 from hybridir_mteb.paths import with_home
 from hybridir_mteb.plugins.guard import alone
+from hybridir_mteb.plugins.settings import Setting, task_name
 
 if TYPE_CHECKING:
     from hybridir_mteb.collections.download import DataFile
+    from hybridir_mteb.collections.hub import HubDataset
+    from hybridir_mteb.collections.readers.verify import PartSummary
     from hybridir_mteb.plugins.specs import CollectionSpec
 
 SHOWN = 3
@@ -38,7 +41,7 @@ Languages = Annotated[
 def list_() -> None:
     """Show where each data file is, and which collections were added."""
     from hybridir_mteb.collections.download import locate, locate_folder
-    from hybridir_mteb.collections.own import OWNER, added_folders
+    from hybridir_mteb.collections.own import OWNER, added
     from hybridir_mteb.installed import installed_plugins
 
     collections = installed_plugins().collections
@@ -60,21 +63,9 @@ def list_() -> None:
         ],
     )
     print_table("Passages of many files", ("collection", "language", "files", "found at"), corpora)
-    added = [
-        (
-            record.name,
-            f"{record.folder}, split {record.split}",
-            f"{record.queries} queries, {record.passages} passages in {record.language}",
-        )
-        for record in added_folders()
-    ]
-    added += [
-        (name, "pool", " ".join(spec.languages))
-        for name, spec in collections.items()
-        if collections.owner(name) == OWNER and not getattr(spec, "task", "")
-    ]
-    if added:
-        print_table("Added here", ("name", "what", "holds"), added)
+    own = [(record.name, *record.described()) for record in added()]
+    if own:
+        print_table("Added here", ("name", "what", "holds"), own)
 
 
 @data_app.command("fetch")
@@ -136,7 +127,7 @@ def verify(
     from hybridir_mteb.installed import installed_plugins
 
     registry = installed_plugins().collections
-    names = collections or [name for name, _ in registry.items()]
+    names = collections or [name for name, spec in registry.items() if _is_here(spec)]
     failed: list[str] = []
     for name in names:
         spec = registry[name]
@@ -160,6 +151,14 @@ def verify(
         raise DataFormatError(failed[-1])
 
 
+def _is_here(spec: CollectionSpec) -> bool:
+    """Whether its data sets of the hub are: of those, most people have none."""
+    from hybridir_mteb.collections.download import locate
+    from hybridir_mteb.collections.hub import HubDataset
+
+    return all(locate(file) for file in spec.files if isinstance(file, HubDataset))
+
+
 def _tell(what: str, lines: Iterator[str], failed: list[str]) -> bool:
     """Print what was found; what fails stops nothing else.
 
@@ -177,7 +176,7 @@ def _tell(what: str, lines: Iterator[str], failed: list[str]) -> bool:
     return len(failed) == before
 
 
-def _check_files(name: str, files: Sequence[DataFile]) -> Iterator[str]:
+def _check_files(name: str, files: Sequence[DataFile | HubDataset]) -> Iterator[str]:
     """Whether all are here, with the pinned sha256; nothing is said of those that are.
 
     Raises:
@@ -196,12 +195,19 @@ def _check_files(name: str, files: Sequence[DataFile]) -> Iterator[str]:
 
 
 def _check_parallel(name: str, spec: CollectionSpec) -> Iterator[str]:
+    from hybridir_mteb.collections.collection import ParallelCollection
+    from hybridir_mteb.collections.readers.verify import read_through
+
     yield from _check_files(name, spec.files)
     collection = spec.load(spec.languages)
+    if not isinstance(collection, ParallelCollection):
+        for code, part in collection.parts.items():
+            yield f"{name} {code}: {read_through(part)}"
+        return
     collection.check_answered()
     for code in collection.languages:
-        part = collection.part(code)
-        yield f"{name} {code}: {len(part.queries)} queries, {len(part.passages)} passages"
+        found = collection.part(code)
+        yield f"{name} {code}: {len(found.queries)} queries, {len(found.passages)} passages"
 
 
 def _check_streamed(name: str, code: str, spec: CollectionSpec) -> Iterator[str]:
@@ -230,8 +236,17 @@ def _check_streamed(name: str, code: str, spec: CollectionSpec) -> Iterator[str]
 
 @data_app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="Name of the collection and of its task.")],
-    folder: Annotated[Path, typer.Argument(help="A folder in BEIR's layout; it stays there.")],
+    name: Annotated[str, typer.Argument(help="Name of the collection, and of its task.")],
+    folders: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="folder",
+            help="A folder in BEIR's layout; with --parallel several, as en=DIR pl=DIR. They stay.",
+        ),
+    ],
+    parallel: Annotated[
+        bool, typer.Option("--parallel", help="The folders are translations: they share their ids.")
+    ] = False,
     split: Annotated[str, typer.Option(help="Which of the folder's qrels.")] = "test",
     language: Annotated[str, typer.Option(help="Of the passages, ISO 639-1.")] = "en",
     query_language: Annotated[str, typer.Option(help="Of the queries, if it differs.")] = "",
@@ -242,23 +257,42 @@ def add(
         bool, typer.Option("--allow-missing", help="Accept judgements of missing passages.")
     ] = False,
 ) -> None:
-    """Read a BEIR folder through and make it a task of MTEB, on this machine."""
+    """Read BEIR folders through and make them tasks of MTEB, on this machine."""
     from hybridir_mteb.adapters.mteb.register import licences, owner_of
-    from hybridir_mteb.collections.own import FolderOptions, add_folder, added_folders
+    from hybridir_mteb.collections.own import FolderOptions, add_folder, added
+    from hybridir_mteb.collections.own_parallel import add_parallel, by_language, check_options
 
-    former = {record.name: record.revision for record in added_folders()}.get(name)
+    def revision() -> str | None:
+        return next((getattr(r, "revision", None) for r in added() if r.name == name), None)
+
+    former = revision()
     options = FolderOptions(split, language, query_language, licence, allow_missing)
-    found = add_folder(name, folder, options, taken=owner_of, licences=licences())
-    say(f"{name}: {found}")
-    if former not in {None, *(r.revision for r in added_folders() if r.name == name)}:
+    known: Any = {"taken": owner_of, "licences": licences()}
+    if parallel:
+        check_options(options)
+        found = add_parallel(name, by_language(folders), options, **known)
+    elif len(folders) > 1:
+        raise SettingError(
+            f"{len(folders)} folders: give one, or one for each language: --parallel en=DIR pl=DIR"
+        )
+    else:
+        found = {"": add_folder(name, Path(folders[0]), options, **known)}
+    for code, summary in found.items():
+        _say_added(f"{name} {code}".strip(), summary)
+    if former not in {None, revision()}:
         say(
             f"{name} had other content before: delete its old results, MTEB would take them for new"
         )
+    tasks = [task_name(name, setting) for setting in Setting] if parallel else [name]
+    say(f"evaluate on it: mteb run -m hybridir/pocket-base -t {' '.join(tasks)}")
+
+
+def _say_added(what: str, found: PartSummary) -> None:
+    say(f"{what}: {found}")
     if found.empty:
         say(f"{found.empty} passages are empty")
     if found.missing:
         say(f"{found.missing} judgements are of missing passages: nothing can find these")
-    say(f"evaluate on it: mteb run -m hybridir/pocket-base -t {name}")
 
 
 @data_app.command()

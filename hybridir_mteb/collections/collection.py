@@ -324,6 +324,10 @@ class CollectionPart:
         grades = {query: self.qrels.get(query, {}) for query in self.queries}
         return {q: found for q, found in grades.items() if any(g > 0 for g in found.values())}
 
+    def read_as(self, context: Context) -> CollectionPart:
+        """Itself: its passages have no context; as :meth:`LanguagePart.read_as`."""
+        return self
+
 
 StreamedPart = CollectionPart  # its name up to version 0.1
 
@@ -347,6 +351,10 @@ class Collection:
 
     parts: Mapping[str, CollectionPart]
     parallel: bool
+
+    def part(self, language: str) -> CollectionPart:
+        """One language; as :meth:`ParallelCollection.part`."""
+        return self.parts[language]
 
     def judged(self, subset: Subset) -> dict[str, list[Grade]]:
         """Query id -> its judgements in the subset's pool.

@@ -2,19 +2,22 @@
 
 A download is used only if it has the sha256 that is pinned here, or that the hub lists for the
 pinned commit, and is compared with it again whenever it is opened: a folder of many files by their
-stamps first. A single file is checked in the mirror, too; a folder of many is not.
+stamps first. A single file is checked in the mirror, too; a folder of many is not. Data sets that
+the hub's own library reads are in :mod:`hybridir_mteb.collections.hub`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb import paths
+from hybridir_mteb.collections.fetching import VERIFIED, fetching
+from hybridir_mteb.collections.hub import HubDataset, fetch_dataset, locate_dataset
 from hybridir_mteb.collections.readers.digests import digests_of
 from hybridir_mteb.errors import (
     ChecksumError,
@@ -26,7 +29,7 @@ from hybridir_mteb.errors import (
 from hybridir_mteb.files import sha256_of
 from hybridir_mteb.files.numbers import written_whole
 from hybridir_mteb.files.record import read_record, write_record
-from hybridir_mteb.files.remote import CONNECT, diagnose, quiet
+from hybridir_mteb.files.remote import quiet
 
 if TYPE_CHECKING:
     import requests
@@ -35,7 +38,6 @@ logger = plain_logger(__name__)
 
 CHUNK_BYTES = 1 << 16
 TIMEOUT_S = 30.0
-VERIFIED = "verified.json"
 OLD_VERIFIED = ("revision", "sha256")  # what it had up to version 0.1
 _NUMBER = re.compile(r"(?:^|[-_])([0-9]+)(?:-of-([0-9]+))?(?=\.[^0-9]+$)")
 
@@ -57,8 +59,13 @@ class DataFile:
     language: str = ""
 
 
-def locate(file: DataFile) -> Path | None:
-    """The file in the mirror or in the cache, checksum verified; None if in neither."""
+def locate(file: DataFile | HubDataset) -> Path | None:
+    """The file in the mirror or in the cache, checksum verified; None if in neither.
+
+    Of a data set of the hub, the folder.
+    """
+    if isinstance(file, HubDataset):
+        return locate_dataset(file)
     for place in (paths.mirror_dir(), paths.data_cache_dir()):
         if place is None:
             continue
@@ -73,56 +80,24 @@ def locate(file: DataFile) -> Path | None:
     return None
 
 
-def fetch(file: DataFile) -> Path:
-    """The file from the first source that has it.
+def fetch(file: DataFile | HubDataset) -> Path:
+    """The file, or the data set's folder, from the first source that has it.
 
     Raises:
         ChecksumError: The download is complete but is not the pinned file.
         DataUnavailableError: No source has the file; the message names both ways out.
     """
+    if isinstance(file, HubDataset):
+        return fetch_dataset(file)
     found = locate(file)
     if found is None:
         put = f"the file at <folder>/{file.path}"
-        with _fetching(file.path, f"of {file.url}", "run again", put) as target:
+        with fetching(file.path, f"of {file.url}", "run again", put) as target:
             found = locate(file)  # another process may have fetched it while this one waited
             if found is None:
                 _download(file, target)
                 found = target
     return found
-
-
-@contextmanager
-def _fetching(needed: str, source: str, again: str, put: str) -> Iterator[Path]:
-    """The place of data in the cache, locked while they are downloaded to it.
-
-    Args:
-        needed: Place below the mirror and below the cache.
-        source: What is downloaded, such as ``of URL``.
-        again: What to do once there is a network.
-        put: What to put where below a mirror.
-
-    Raises:
-        DataUnavailableError: The download fails; the message names both ways out.
-    """
-    from filelock import FileLock
-
-    place = paths.data_cache_dir() / needed
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{place}.lock"):
-            yield place
-    except (ChecksumError, DataUnavailableError):
-        raise
-    except Exception as error:  # requests and the hub's client have no common base
-        mirror = paths.mirror_dir()
-        here = f"not in the mirror {mirror}" if mirror else f"{paths.DATA_DIR_VARIABLE} is not set"
-        cause, remedy = diagnose(error)
-        raise DataUnavailableError(
-            f"{needed} is needed and not here: {here}; not in the cache {paths.data_cache_dir()}; "
-            f"the download {source} failed: {cause}. Either {remedy or CONNECT} and "
-            f"{again} (what was downloaded is kept), or put {put} and set "
-            f"{paths.DATA_DIR_VARIABLE}=<folder>."
-        ) from error
 
 
 def _check(path: Path, sha256: str, source: str) -> None:
@@ -234,7 +209,7 @@ def fetch_folder(folder: HubFolder) -> tuple[Path, ...]:
     if found is None:
         put = f"the files at <folder>/{folder.place}/docs-*.jsonl.gz"
         source = f"from {folder.repository}"
-        with _fetching(folder.place, source, f"run: {folder.how}", put) as cached, quiet():
+        with fetching(folder.place, source, f"run: {folder.how}", put) as cached, quiet():
             _download_folder(folder, cached)
         found = tuple(cached / name for name in folder.names)
     return found

@@ -31,6 +31,7 @@ from hybridir_mteb.plugins.training_specs import (
 if TYPE_CHECKING:
     from hybridir_mteb.collections.collection import CollectionPart, ParallelCollection
     from hybridir_mteb.collections.download import DataFile, HubFolder
+    from hybridir_mteb.collections.hub import HubDataset
     from hybridir_mteb.measures.measure import RankTable
     from hybridir_mteb.ranking.arrays import Values
 
@@ -91,8 +92,9 @@ class CollectionSpec:
     Attributes:
         name: PascalCase; the tasks are ``<name>MonolingualRetrieval`` and so on.
         languages: ISO 639-1 codes.
-        load: Of a parallel collection: given language codes, returns a ``ParallelCollection`` with
-            at least these. Else: given one code, returns a ``CollectionPart``, no passage read.
+        load: Of a parallel collection: given language codes, returns a ``ParallelCollection``, or a
+            ``Collection`` of listed passages, with at least these. Else: given one code, returns
+            a ``CollectionPart``, no passage read.
         card: Description, licence, citation.
         files: Upstream files, for ``hybridir data``; empty if the data ship with a package.
         split: Name of the evaluation split.
@@ -116,7 +118,7 @@ class CollectionSpec:
     languages: tuple[str, ...]
     load: Callable[..., Any]
     card: CollectionCard
-    files: tuple[DataFile, ...] = ()
+    files: tuple[DataFile | HubDataset, ...] = ()
     split: str = "test"
     settings: tuple[Setting, ...] = ()
     has_paragraphs: bool = True
@@ -213,7 +215,7 @@ RESERVED = frozenset(
     {
         *("main_score", "hf_subset", "languages", "mteb_version", "n_queries", "n_passages"),
         *("confidence_intervals", "passage_languages", "n_missing_passages", "not_applicable"),
-        "shard_dtype",
+        *("shard_dtype", "main_measure"),
     }
 )
 _MEASURE_NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hybridir_mteb.plugins.settings import Setting, task_name
+
 HYBRIDIR = "HybridIR"
 PARALLEL = ("XQuADR", "MLQAR")  # the collections of the benchmark HybridIR
 
 
 @dataclass(frozen=True)
 class BenchmarkTasks:
-    """A benchmark made of MTEB's own tasks, or of one of ours.
+    """A benchmark made of MTEB's own tasks, or of ours.
 
     Attributes:
         name: What ``mteb run -b`` takes.
@@ -18,6 +20,7 @@ class BenchmarkTasks:
         splits: Split of the tasks that have several; else ``test``.
         description: What it holds and how it is scored, in one sentence.
         reference: Address of its paper.
+        groups: Label -> tasks that have a mean of their own, where there is none of all together.
     """
 
     name: str
@@ -25,6 +28,7 @@ class BenchmarkTasks:
     description: str
     reference: str
     splits: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def split(self, task: str) -> str:
         """The split that the benchmark scores."""
@@ -61,7 +65,27 @@ MIRACL = BenchmarkTasks(
     reference="https://aclanthology.org/2023.tacl-1.63",
     splits={"MIRACLMonolingualRetrieval": "dev"},
 )
-BENCHMARKS: dict[str, BenchmarkTasks] = {one.name: one for one in (BEIR, BEIR_PL, MIRACL)}
+TRANSLATED = tuple(  # collections of English and a translation
+    f"{name}En{code}"
+    for code in ("Pl", "Nl")
+    for name in _names("SciFact NFCorpus SCIDOCS FiQA TRECCOVID Touche2020")
+)
+_BY_SETTING = {
+    setting.value: tuple(task_name(name, setting) for name in TRANSLATED) for setting in Setting
+}
+BEIR_ACROSS = BenchmarkTasks(
+    name="HybridIR-BEIR-CrossLingual",
+    tasks=tuple(task for tasks in _BY_SETTING.values() for task in tasks),
+    description=(
+        "Six sets of BEIR in English beside BEIR-PL, and beside BEIR-NL, in three settings whose "
+        "means are reported apart; nDCG@10."
+    ),
+    reference="https://arxiv.org/abs/2104.08663",
+    groups=_BY_SETTING,
+)
+BENCHMARKS: dict[str, BenchmarkTasks] = {
+    one.name: one for one in (BEIR, BEIR_PL, MIRACL, BEIR_ACROSS)
+}
 
 # MTEB scores CQADupStack as the mean of its forums, and keeps no other measure of that mean.
 FORUMS = _names(

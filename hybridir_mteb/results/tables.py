@@ -1,13 +1,14 @@
 """Result folders of ``mteb run`` as two tables.
 
 One has a row for each encoder and parallel collection: its settings, and language bias. The other
-has a row for each encoder and task that is scored by nDCG@10, and the means of benchmarks.
+has a row for each encoder and task that is scored by nDCG@10, and the means of benchmarks. Tasks of
+translated BEIR folders are in both.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -58,8 +59,9 @@ FOUND = {
 BIAS_COLUMNS = ("collection", "encoder", *(heading for heading, _ in BIAS.values()))
 FOUND_COLUMNS = ("collection", "encoder", *(heading for heading, _ in FOUND.values()))
 # Heading -> names of the measure, the first that a file has counts: MTEB keeps MAP to rank 1000.
+NDCG = "ndcg_at_10"
 MEASURES = {
-    "nDCG@10": ("ndcg_at_10",),
+    "nDCG@10": (NDCG,),
     "MRR@10": ("mrr_at_10",),
     "Recall@100": ("recall_at_100",),
     "mAP": ("map", "map_at_1000"),
@@ -240,7 +242,8 @@ def _ndcg_scores(path: Path) -> Scores:
     if known is not None:
         return splits.get(known.split(task), [])
     scores = [score for split in splits.values() for score in split]
-    return scores if _judged_in_files(scores) else []
+    ours = _judged_in_files(scores) or any(one.get("main_measure") == NDCG for one in scores)
+    return scores if ours else []
 
 
 def _rows_of(tasks: Mapping[str, Scores], encoder: str) -> dict[str, NdcgRow]:
@@ -260,15 +263,27 @@ def _rows_of(tasks: Mapping[str, Scores], encoder: str) -> dict[str, NdcgRow]:
 
 
 def _taken(benchmark: BenchmarkTasks, rows: dict[str, NdcgRow], encoder: str) -> list[NdcgRow]:
-    """The rows of a benchmark's tasks, taken out of all, then their mean.
+    """The rows of a benchmark's tasks, taken out of all, then their mean, by group if it has any.
 
     With some tasks missing there is no mean, since it would be another one.
     """
-    here = [rows.pop(task) for task in benchmark.tasks if task in rows]
-    n_tasks = len(benchmark.tasks)
+    if not benchmark.groups:
+        return _with_mean(benchmark.name, benchmark.tasks, rows, encoder)
+    return [
+        row
+        for label, tasks in benchmark.groups.items()
+        for row in _with_mean(f"{benchmark.name}, {label}", tasks, rows, encoder)
+    ]
+
+
+def _with_mean(
+    name: str, tasks: Sequence[str], rows: dict[str, NdcgRow], encoder: str
+) -> list[NdcgRow]:
+    here = [rows.pop(task) for task in tasks if task in rows]
+    n_tasks = len(tasks)
     if not here or n_tasks == 1:
         return here
-    mean = NdcgRow(benchmark.name, encoder, subsets=f"{len(here)} of {n_tasks}")
+    mean = NdcgRow(name, encoder, subsets=f"{len(here)} of {n_tasks}")
     if len(here) == n_tasks:
         shown = [{names[0]: row.value(head) for head, names in MEASURES.items()} for row in here]
         mean.means = _common_means(

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from hybridir_mteb import paths
 from hybridir_mteb.collections.download import locate
+from hybridir_mteb.collections.hub import HubDataset
 from hybridir_mteb.collections.own import OWNER, AddedFolder, added_folders
 from hybridir_mteb.collections.readers.beir import read_beir_folder
 from hybridir_mteb.errors import DataUnavailableError, LeakError, quoted
@@ -89,7 +90,8 @@ def _digests(text: str) -> Iterator[bytes]:
 def evaluation_texts(beir_folders: Iterable[Path] = ()) -> EvaluationTexts:
     """The texts of every collection that plugins registered or the user added, and of BEIR folders.
 
-    Of streamed collections that plugins registered, such as MIRACL, the queries only.
+    Of streamed collections that plugins registered, such as MIRACL, the queries only. Collections
+    made of data sets of the hub count once they were fetched, as the hub's other data sets do.
 
     Args:
         beir_folders: Besides those in the local mirror.
@@ -102,10 +104,10 @@ def evaluation_texts(beir_folders: Iterable[Path] = ()) -> EvaluationTexts:
         if not spec.parallel:
             if collections.owner(name) != OWNER:
                 _add_queries(found, spec)
-        elif any(locate(file) is None for file in spec.files):
+        elif all(locate(file) for file in spec.files):
+            _add_parallel(found, name, spec)
+        elif not all(isinstance(file, HubDataset) for file in spec.files):
             found.not_at_hand.append(name)
-        else:
-            found.add(name, _parallel(spec))
     for folder in sorted({*folders, *beir_folders}):
         found.add(folder.name, _beir(folder))
     for record in added_folders():
@@ -114,10 +116,15 @@ def evaluation_texts(beir_folders: Iterable[Path] = ()) -> EvaluationTexts:
     return found
 
 
-def _parallel(spec: CollectionSpec) -> Iterator[str]:
-    for part in spec.load(spec.languages).parts.values():
-        yield from (query.text for query in part.queries)
-        yield from (passage.text for passage in part.passages)
+def _add_parallel(found: EvaluationTexts, name: str, spec: CollectionSpec) -> None:
+    try:
+        parts = spec.read(spec.languages).values()
+    except DataUnavailableError:  # a folder that was added, and moved
+        found.not_at_hand.append(name)
+        return
+    queries = (text for part in parts for text in part.queries.values())
+    passages = (passage.text for part in parts for passage in part.passages.passages())
+    found.add(name, chain(queries, passages))
 
 
 def _add_queries(found: EvaluationTexts, spec: CollectionSpec) -> None:

@@ -86,6 +86,10 @@ def test_tasks_are_listed_with_their_number_of_subsets():
     for setting in ("Monolingual", "Multilingual"):
         row = ["18", "dev", "ndcg_at_10", "apache-2.0", "hybridir-mteb:tasks"]
         expected[f"MIRACL{setting}Retrieval"] = row
+    translated = {name for name in found if re.search("En(Pl|Nl)[MC]", name)}
+    assert len(translated) == 6 * 2 * 3
+    for name in translated:
+        assert found.pop(name)[:3] == ["2", "test", "ndcg_at_10"]
     assert found == expected
 
 

@@ -11,6 +11,7 @@ from hybridir_mteb.errors import PluginCollisionError, PluginError, UnknownNameE
 from hybridir_mteb.plugins.hookspecs import hookimpl
 from hybridir_mteb.plugins.manager import ENTRY_POINT_GROUP, load_plugins
 from hybridir_mteb.plugins.specs import Measure, TrainingMethod
+from hybridir_mteb.tasks.beir_translated import BEIR_TRANSLATED
 
 
 def measure(name: str) -> Measure:
@@ -40,7 +41,9 @@ def test_built_in_parts_come_through_the_public_entry_point_group():
     }
     plugins = load_plugins([p for p in entry_points(group=ENTRY_POINT_GROUP) if p.value in own])
     assert plugins.problems == []
-    assert list(plugins.collections) == ["MIRACL", "MLQAR", "PocketQAR", "XQuADR"]
+    translated = {spec.name for spec in BEIR_TRANSLATED}
+    others = ["MIRACL", "MLQAR", "PocketQAR", "XQuADR"]
+    assert list(plugins.collections) == sorted([*others, *translated])
     assert "map" in plugins.measures
     assert {"base", "hybrid", "adversarial"} < set(plugins.methods)
     assert {"pocket", "xlmr", "llama3.1-70b"} < set(plugins.backbones)

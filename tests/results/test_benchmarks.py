@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, UnknownNameError
-from hybridir_mteb.results.benchmarks import AGGREGATES, BEIR, BEIR_PL, BENCHMARKS
+from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.results.benchmarks import AGGREGATES, BEIR, BEIR_ACROSS, BEIR_PL, BENCHMARKS
 from hybridir_mteb.results.tables import NDCG_COLUMNS, NdcgRow, summarise, summarise_ndcg
+from hybridir_mteb.tasks.beir_translated import BEIR_TRANSLATED
 
 MODEL = "org__model/0123abc"
 
@@ -48,6 +50,19 @@ def test_a_benchmark_has_a_mean_only_when_all_its_tasks_are_there(tmp_path):
     assert rows[-1].value("nDCG@10") == pytest.approx((14 * 0.25 + 0.85) / 15)
     assert rows[-1].value("MRR@10") is None
     assert rows[-1].subsets == "15 of 15"
+
+
+def test_a_benchmark_in_three_settings_has_a_mean_of_each(tmp_path):
+    put_benchmark(tmp_path, BEIR_ACROSS, 0.25, 0.5)
+    one = BEIR_ACROSS.groups["multilingual"][0]
+    put(tmp_path, one, test=[score(0.85, mrr_at_10=0.5)])
+    (tmp_path / MODEL / f"{BEIR_ACROSS.groups['cross-lingual'][0]}.json").unlink()
+    rows = {row.collection: row for row in summarise_ndcg(tmp_path)}
+    mono, cross, multi = (rows[f"{BEIR_ACROSS.name}, {label}"] for label in BEIR_ACROSS.groups)
+    assert (mono.value("nDCG@10"), mono.subsets) == (0.25, "12 of 12")
+    assert (cross.value("nDCG@10"), cross.subsets) == (None, "11 of 12")
+    assert multi.value("nDCG@10") == pytest.approx((11 * 0.25 + 0.85) / 12)
+    assert len(rows) == 35 + 3
 
 
 def test_msmarco_counts_by_its_dev_split(tmp_path):
@@ -171,5 +186,13 @@ def test_mteb_resolves_the_benchmarks():
     assert set(BEIR.tasks) == theirs
     with pytest.raises(KeyError):  # mteb defines it and does not export it: hence ours
         mteb.get_benchmark("BEIR-PL")
+    across = mteb.get_benchmark("HybridIR-BEIR-CrossLingual")
+    for group in across.aggregations[-1].groups:  # MTEB's means, by setting
+        names = tuple(task.metadata.name for task in group.tasks)
+        assert names == BEIR_ACROSS.groups[group.label.lower()]
+        assert len(names) == 2 * 6
+    assert {task.metadata.name for task in across.tasks} == {
+        spec.task_name(setting) for spec in BEIR_TRANSLATED for setting in Setting
+    }
     (miracl,) = mteb.get_benchmark("HybridIR-MIRACL").tasks
     assert (miracl.metadata.name, len(miracl.hf_subsets)) == ("MIRACLMonolingualRetrieval", 18)

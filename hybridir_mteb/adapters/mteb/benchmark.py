@@ -1,7 +1,8 @@
-"""The benchmarks: ``HybridIR``, its three settings kept apart, and BEIR, BEIR-PL and MIRACL."""
+"""The benchmarks: ``HybridIR``, its settings kept apart, and BEIR, its translations and MIRACL."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -23,12 +24,7 @@ CITATION = r"""
 
 def build_benchmark() -> Any:
     """The ``mteb.Benchmark`` object of the parallel collections."""
-    from mteb.benchmarks.benchmark import (
-        Benchmark,
-        BenchmarkAggregation,
-        CustomGroup,
-        CustomGrouping,
-    )
+    from mteb.benchmarks.benchmark import Benchmark
     from mteb.get_tasks import get_task
 
     groups = {
@@ -45,14 +41,20 @@ def build_benchmark() -> Any:
         ),
         reference="https://arxiv.org/abs/2408.10536",
         citation=CITATION,
-        aggregations=(
-            BenchmarkAggregation.MEAN_TASK,
-            CustomGrouping(
-                name="Setting",
-                groups=tuple(CustomGroup(label, tasks) for label, tasks in groups.items()),
-            ),
-        ),
+        aggregations=_by_setting(groups),
     )
+
+
+def _by_setting(groups: Mapping[str, Sequence[Any]]) -> tuple[Any, ...]:
+    """MTEB's mean of all tasks, and one of each setting's.
+
+    Args:
+        groups: Setting -> its tasks.
+    """
+    from mteb.benchmarks.benchmark import BenchmarkAggregation, CustomGroup, CustomGrouping
+
+    settings = tuple(CustomGroup(label, list(tasks)) for label, tasks in groups.items())
+    return BenchmarkAggregation.MEAN_TASK, CustomGrouping(name="Setting", groups=settings)
 
 
 def build_others() -> list[Any]:
@@ -63,6 +65,12 @@ def build_others() -> list[Any]:
     for one in BENCHMARKS.values():
         tasks = _tasks(one)
         if tasks:
+            named = {task.metadata.name: task for task in tasks}
+            groups = {
+                label.capitalize(): [named[task] for task in names]
+                for label, names in one.groups.items()
+            }
+            more: Any = {"aggregations": _by_setting(groups)} if groups else {}
             built.append(
                 Benchmark(
                     name=one.name,
@@ -71,6 +79,7 @@ def build_others() -> list[Any]:
                     description=one.description,
                     reference=one.reference,
                     citation=None,
+                    **more,
                 )
             )
     return built

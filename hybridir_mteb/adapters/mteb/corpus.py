@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ class Corpora:
         self._pools: dict[tuple[str, ...], Dataset] = {}
 
     def table(self, code: str) -> Dataset:
-        """(n_passages,) rows of ``id``, ``text`` and, of streamed ones, ``title`` in one language.
+        """(n_passages,) rows of ``id``, ``text`` and, unless none has one, ``title``.
 
         Raises:
             DataUnavailableError: A file is missing.
@@ -67,10 +68,19 @@ class Corpora:
                 self._tables[code] = Dataset.from_file(str(path))
         return self._tables[code]
 
-    @staticmethod
-    def _listed(source: ListedPassages, prefix: str) -> Dataset:
+    def _listed(self, source: ListedPassages, prefix: str) -> Dataset:
         ids = [prefix + passage.id for passage in source.listed]
-        return Dataset.from_dict({"id": ids, "text": [p.text for p in source.listed]})
+        columns = {"id": ids, "text": [p.text for p in source.listed]}
+        if self._titled:
+            columns["title"] = [p.title for p in source.listed]
+        return Dataset.from_dict(columns)
+
+    @cached_property
+    def _titled(self) -> bool:
+        """Whether a listed passage has a title: tables of one pool have the same columns."""
+        sources = (part.passages for part in self._parts.values())
+        listed = (source.listed for source in sources if isinstance(source, ListedPassages))
+        return any(passage.title for passages in listed for passage in passages)
 
     def pool(self, codes: Sequence[str]) -> Dataset:
         """The passages of several languages, one language after the other."""

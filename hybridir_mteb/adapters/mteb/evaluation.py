@@ -182,7 +182,8 @@ def _scores(
     scores = subset_scores(judged, ranking, task.measures, task.setting, known)
     scores |= {"n_queries": judged.relevance.n_queries, "n_passages": judged.pool_size}
     if task.spec.parallel:
-        return scores
+        other = {} if task.spec.main_score == "map" else {"main_measure": task.spec.main_score}
+        return scores | other
     if judged.missing:
         logger.warning(
             "%s: %d relevant passages are not in the corpus and count as not found; is the corpus "

@@ -72,7 +72,7 @@ class CollectionTaskMetadata(TaskMetadata):
 def task_metadata(spec: CollectionSpec, setting: Setting, context: Context) -> TaskMetadata:
     """The metadata of one task."""
     card = spec.card
-    text = _SETTING_TEXT[setting] + _CONTEXT_TEXT[context]
+    text = _SETTING_TEXT[setting] + (_CONTEXT_TEXT[context] if spec.has_paragraphs else "")
     return CollectionTaskMetadata(
         name=spec.task_name(setting, context),
         description=f"{card.description} {text if spec.parallel else _STREAMED_TEXT[setting]}",
@@ -86,7 +86,7 @@ def task_metadata(spec: CollectionSpec, setting: Setting, context: Context) -> T
         main_score=spec.main_score,
         date=card.date,
         domains=list(cast("Any", card.domains)),
-        task_subtypes=cast("Any", ["Question answering"] if spec.parallel else []),
+        task_subtypes=cast("Any", ["Question answering"] if spec.contexts[1:] else []),
         license=cast("Any", card.license),
         annotations_creators=cast("Any", card.annotations_creators),
         dialect=[],

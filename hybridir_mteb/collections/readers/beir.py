@@ -31,7 +31,9 @@ __all__ = [
     "BeirFiles",
     "beir_files",
     "beir_splits",
+    "check_texts",
     "read_beir_folder",
+    "read_queries",
 ]
 
 ROW_LAYOUTS = (
@@ -149,17 +151,26 @@ def read_beir_folder(
     """
     check_language(language)
     files = beir_files(folder, split)
-    texts = _queries(files.queries)
+    texts = read_queries(files.queries)
     qrels = _relevant(files, texts)
     queries = {query: text for query, text in texts.items() if query in qrels}
+    check_texts(files, queries)
+    source = FileSource(name or folder.resolve().name, files.corpus, expected)
+    return CollectionPart(language, queries, {query: qrels[query] for query in queries}, source)
+
+
+def check_texts(files: BeirFiles, queries: Mapping[str, str]) -> None:
+    """Refuse judged queries without a text.
+
+    Raises:
+        DataFormatError: There is one.
+    """
     empty = next((query for query, text in queries.items() if not text.strip()), None)
     if empty is not None:
         raise DataFormatError(
             f"{files.queries[0]}: query {quoted(empty, 80)} is empty; fill it in, or remove its "
             "judgements"
         )
-    source = FileSource(name or folder.resolve().name, files.corpus, expected)
-    return CollectionPart(language, queries, {query: qrels[query] for query in queries}, source)
 
 
 def _relevant(files: BeirFiles, texts: Mapping[str, str]) -> dict[str, dict[str, int]]:
@@ -182,7 +193,12 @@ def _relevant(files: BeirFiles, texts: Mapping[str, str]) -> dict[str, dict[str,
     return kept
 
 
-def _queries(files: tuple[Path, ...]) -> dict[str, str]:
+def read_queries(files: tuple[Path, ...]) -> dict[str, str]:
+    """Query id -> text, in file order, judged or not.
+
+    Raises:
+        DataFormatError: A line is malformed, or an id occurs twice.
+    """
     texts: dict[str, str] = {}
     for path in files:
         for number, row in read_rows(path):
