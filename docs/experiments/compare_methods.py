@@ -31,7 +31,7 @@ COMMAND = "make compare-methods"
 BASE, REFERENCE = "base", "hybrid"
 COLLECTIONS = ("XQuADR", "MLQAR", "PocketQAR")
 UNSEEN = "XQuADR in unseen languages"
-DEBIASERS = ("centre", "lir", "leace", "shift")
+DEBIASERS = ("centre", "lir", "leace", "shift", "shift alpha=auto")
 METHODS = (
     "mono",
     "cross",

@@ -20,7 +20,8 @@ class DebiasedJob(Job):
     """One debiased encoder on one collection.
 
     Attributes:
-        debiaser: Name of the debiaser, with its default options.
+        debiaser: Name of the debiaser, and an option where it has not its default: "shift
+            alpha=auto".
         fitted_in: Languages of the text that it is fitted on.
     """
 
@@ -53,4 +54,7 @@ class DebiasedJob(Job):
             }
             for role in ROLES
         }
-        return fit(installed_plugins().debiasers[self.debiaser], vectors, parallel=text.parallel)
+        name, _, option = self.debiaser.partition(" ")
+        debiaser = installed_plugins().debiasers[name]
+        options = dict([option.split("=")]) if option else {}
+        return fit(debiaser, vectors, parallel=text.parallel, options=options)
