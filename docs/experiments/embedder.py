@@ -65,7 +65,7 @@ class Embedder:
 
     Args:
         model: A sentence-transformers model.
-        precision: Arithmetic.
+        precision: Arithmetic of the forward pass.
         fingerprint: Of the model: embeddings are kept under it, by arithmetic, device, torch and
             the code that encodes; None keeps none.
     """

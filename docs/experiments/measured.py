@@ -43,7 +43,7 @@ class Job:
         folder: The encoder's; None is the backbone itself.
         collection: Name of the collection.
         languages: Of the collection.
-        precision: Arithmetic.
+        precision: Arithmetic of the forward pass.
     """
 
     backbone: str
