@@ -11,6 +11,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 LEVEL = 0.95
+ROUNDING = 1e-12  # of scores: what spreads less does not
 # Method -> one mapping from question to value for each seed.
 BySeed = dict[str, list[dict[str, float]]]
 
@@ -67,6 +68,10 @@ class Crossed(NamedTuple):
         if self.error == 0:
             return float(self.mean == 0)
         return float(2 * stats.t.sf(abs(self.mean) / self.error, self.freedom))
+
+    def in_spreads(self, difference: float) -> float | None:
+        """A difference as an effect size; None where all differences are one."""
+        return round(difference / self.spread, 4) if self.spread > ROUNDING else None
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -136,10 +141,8 @@ def against(values: BySeed, reference: str, others: Iterable[str]) -> list[dict[
             "methods": [reference, name],
             "difference": round(one.mean, 6),
             "interval": [round(end, 6) for end in one.interval],
-            "d": round(one.mean / one.spread, 4) if one.spread else None,
-            "d_interval": [round(end / one.spread, 4) for end in one.interval]
-            if one.spread
-            else None,
+            "d": one.in_spreads(one.mean),
+            "d_interval": [one.in_spreads(end) for end in one.interval],
             "seeds": len(table),
             "questions": table.shape[1],
             "degrees_of_freedom": round(one.freedom, 1),

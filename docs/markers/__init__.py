@@ -1,6 +1,18 @@
 """What ``{{ kind:arguments }}`` in a page stands for; one module for each source of numbers."""
 
-from markers import backbones, bench, code, compare, debiasing, faults, results, rooms, scale, ways
+from markers import (
+    backbones,
+    bench,
+    code,
+    compare,
+    debiasing,
+    faults,
+    methods,
+    results,
+    rooms,
+    scale,
+    ways,
+)
 from markers.registry import MarkerError, render
 
 MODULES = (
@@ -10,6 +22,7 @@ MODULES = (
     compare,
     debiasing,
     faults,
+    methods,
     results,
     rooms,
     scale,

@@ -36,6 +36,13 @@ class Claim(NamedTuple):
     key: str
     at_least: bool = False
 
+    def sentence(self) -> str:
+        """What ``hybrid`` is said to be."""
+        if self.key == DISTANCE:
+            return f"less biased than `{self.other}` (rank distance)"
+        how = "at least as good as" if self.at_least else "better than"
+        return f"{how} `{self.other}`, {MAP[self.key]}"
+
 
 # Elmahdy et al. 2024, abstract: comparable or superior to monolingual and to cross-lingual batches
 # in every setting, and less language bias than monolingual batches.
@@ -110,15 +117,8 @@ def claim_rows(collections: Mapping[str, Any], which: str) -> Table:
             better = (found < 0) == (claim.key == DISTANCE)
             signs.append(0 if p >= SIGNIFICANT else (1 if better else -1))
             cells.append(f"{signed(found, claim.key)} (p = {p:.2g})")
-        rows.append([_sentence(claim), *cells, verdict(signs, at_least=claim.at_least)])
+        rows.append([claim.sentence(), *cells, verdict(signs, at_least=claim.at_least)])
     return ["`hybrid` is", *TITLES.values(), "verdict"], rows
-
-
-def _sentence(claim: Claim) -> str:
-    if claim.key == DISTANCE:
-        return f"less biased than `{claim.other}` (rank distance)"
-    how = "at least as good as" if claim.at_least else "better than"
-    return f"{how} `{claim.other}`, {MAP[claim.key]}"
 
 
 def verdict(signs: list[int], *, at_least: bool = False) -> str:

@@ -15,6 +15,7 @@ SETTINGS = {"mono": "monolingual", "cross": "cross-lingual", "multi": "multiling
 # Files with a target of their own in the Makefile; `make xquad` makes the others.
 TARGETS = ("bench", "bench-scale", "compare-debiasing", "compare-pocket", "debias-pocket")
 TARGETS += ("compare-batches", "compare-data", "faults", "sweep-alpha", "train-pocket")
+OTHERS = {"backbones": "bench-backbones", "beir-english": "bench-beir", "tuned": "tune"}
 
 Rows = list[list[str]]
 Table = tuple[list[str], Rows]  # columns, rows
@@ -24,7 +25,9 @@ def load(name: str) -> dict[str, Any]:
     """One file of ``docs/results``."""
     path = RESULTS / f"{name}.json"
     if not path.is_file():
-        target = name if name in TARGETS else {"backbones": "bench-backbones"}.get(name, "xquad")
+        target = name if name in TARGETS else OTHERS.get(name, "xquad")
+        if name.startswith("compare-methods-"):
+            target = "compare-methods"
         raise MarkerError(f"docs/results/{path.name} is missing; make {target} writes it")
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content

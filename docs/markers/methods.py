@@ -1,0 +1,149 @@
+"""All methods and debiasers on each backbone: tables of ``compare-methods-*.json``, ``tuned.json``.
+
+Beside them stand the figures of Elmahdy et al. 2024 (arXiv 2408.10536).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from markers.compare import CLAIMS, DISTANCE, MAP, SIGNIFICANT, Claim, scale, signed, verdict
+from markers.registry import marker
+from markers.results import load, made_table, markdown_table, number, pick
+
+BACKBONES = ("pocket", "muse", "gemma3-270m")
+REFERENCE = "hybrid"
+SHOWN = {
+    **MAP,
+    DISTANCE: "rank distance",
+    "multi.tlr_at_20": "TLR@20",
+    "multi.complete_at_100": "complete@100",
+    "multi.lang_ndcg_at_10": "Lang-nDCG@10",
+}
+TESTED = {**MAP, DISTANCE: "rank distance"}
+# Backbone and batches -> mono, cross, multi mAP, rank distance.
+PAPER = {
+    "XQuADR": {
+        "XLM-R, `mono`": (0.792, 0.674, 0.548, 410.2),
+        "XLM-R, `cross`": (0.755, 0.700, 0.593, 295.4),
+        "XLM-R, `hybrid`": (0.798, 0.705, 0.593, 286.6),
+        "LaBSE, `mono`": (0.808, 0.752, 0.652, 261.5),
+        "LaBSE, `cross`": (0.801, 0.762, 0.679, 225.2),
+        "LaBSE, `hybrid`": (0.817, 0.767, 0.682, 221.1),
+    },
+    "MLQAR": {
+        "XLM-R, `mono`": (0.648, 0.584, 0.473, 287.5),
+        "XLM-R, `cross`": (0.626, 0.620, 0.508, 226.7),
+        "XLM-R, `hybrid`": (0.648, 0.623, 0.512, 227.1),
+        "LaBSE, `mono`": (0.681, 0.656, 0.550, 225.3),
+        "LaBSE, `cross`": (0.671, 0.677, 0.576, 198.3),
+        "LaBSE, `hybrid`": (0.686, 0.681, 0.579, 195.0),
+    },
+}
+
+
+def _file(backbone: str) -> str:
+    return f"compare-methods-{backbone}"
+
+
+def _collection(backbone: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = pick(load(_file(backbone)), "collections", _file(backbone))
+    title = name.replace("_", " ")
+    return found[title] if title in found else pick(found, title, _file(backbone))
+
+
+def _cell(value: float | None, key: str) -> str:
+    factor, digits = scale(key)
+    return number(value, digits, factor)
+
+
+@marker("contenders")
+def contenders(backbone: str, name: str) -> str:
+    """``contenders:muse XQuADR``: means over seeds with intervals, a row for each contender."""
+    found = _collection(backbone, name)
+    rows = []
+    for contender, of in found["contenders"].items():
+        cells = []
+        for key in SHOWN:
+            low, high = (_cell(end, key) for end in of["intervals"][key])
+            cells.append(f"{_cell(of['mean'][key], key)} [{low}, {high}]")
+        rows.append([f"`{contender}`", str(len(of["seeds"][DISTANCE])), *cells])
+    columns = ["method", "seeds", *SHOWN.values()]
+    return made_table(load(_file(backbone)), columns, rows)
+
+
+@marker("hybrid-against")
+def hybrid_against(backbone: str, name: str) -> str:
+    """``hybrid-against:muse XQuADR``: ``hybrid`` less every other contender, with intervals."""
+    found = _collection(backbone, name)
+    others = [row["methods"][1] for row in found["tests"][DISTANCE]]
+    rows = []
+    for at, other in enumerate(others):
+        cells = [_difference(found["tests"][key][at], key) for key in TESTED]
+        rows.append([f"`{other}`", *cells])
+    return markdown_table([f"`{REFERENCE}` less", *TESTED.values()], rows)
+
+
+def _difference(row: Mapping[str, Any], key: str) -> str:
+    """Difference, its interval, effect size; bold where significant."""
+    said = signed(row["difference"], key)
+    said = f"**{said}**" if row["p_holm"] < SIGNIFICANT else said
+    low, high = (signed(end, key) for end in row["interval"])
+    return f"{said} [{low}, {high}], d {number(row['d'], 2)}"
+
+
+def _tested(backbone: str, name: str, claim: Claim) -> tuple[float, float]:
+    for row in _collection(backbone, name)["tests"][claim.key]:
+        if row["methods"] == [REFERENCE, claim.other]:
+            return row["difference"], row["p_holm"]
+    raise KeyError(f"{_file(backbone)}: no test against {claim.other}")
+
+
+@marker("claims-on")
+def claims_on(which: str, name: str) -> str:
+    """``claims-on:paper XQuADR``: each claim on every backbone, with a verdict on each."""
+    rows = []
+    for claim in CLAIMS[which]:
+        cells = []
+        for backbone in BACKBONES:
+            found, p = _tested(backbone, name, claim)
+            better = (found < 0) == (claim.key == DISTANCE)
+            sign = 0 if p >= SIGNIFICANT else (1 if better else -1)
+            said = verdict([sign], at_least=claim.at_least)
+            cells.append(f"{said}: {signed(found, claim.key)} (p = {p:.2g})")
+        rows.append([claim.sentence(), *cells])
+    return markdown_table([f"`{REFERENCE}` is", *(f"`{one}`" for one in BACKBONES)], rows)
+
+
+@marker("beside-the-paper")
+def beside_the_paper(name: str) -> str:
+    """``beside-the-paper:XQuADR``: the paper's figures, and ours of the same kinds of batches."""
+    rows = []
+    for label, values in PAPER[name].items():
+        cells = (_cell(value, key) for value, key in zip(values, TESTED, strict=True))
+        rows.append(["paper", label, *cells])
+    for backbone in BACKBONES:
+        found = _collection(backbone, name)["contenders"]
+        for method in ("mono", "cross", REFERENCE):
+            cells = (_cell(found[method]["mean"][key], key) for key in TESTED)
+            rows.append(["here", f"{backbone}, `{method}`", *cells])
+    return markdown_table(["", "encoder", *TESTED.values()], rows, left=2)
+
+
+@marker("tuned")
+def tuned(backbone: str) -> str:
+    """``tuned:muse``: every trial of both methods with its held-out criterion."""
+    found = pick(load("tuned"), backbone, "tuned")
+    rows = []
+    for method, of in found["methods"].items():
+        for trial in of["trials"]:
+            settings = {key: trial[key] for key in of["chosen"]}
+            held = trial["held_out"]
+            said = ", ".join(f"{key} {value:g}" for key, value in settings.items())
+            score = (
+                f"{number(held['criterion'], 1, 100)} ± {number(held['standard_error'], 1, 100)}"
+            )
+            chosen = "yes" if settings == of["chosen"] else ""
+            rows.append([f"`{method}`", said, score, chosen])
+    return made_table(found, ["method", "settings", "criterion", "chosen"], rows, left=2)

@@ -1,0 +1,117 @@
+"""The comparison of all methods: what is run, and the tables that are made of its results."""
+
+import json
+
+import compare_methods
+import numpy as np
+import pytest
+import tune
+from compare_methods import BASE, CAMPAIGNS, METHODS, REFERENCE, TESTED, summary
+from markers import MarkerError, methods, render, results
+from scipy import stats
+from toys import REPOSITORY
+
+MADE_BY = json.loads((REPOSITORY / "docs/results/pocketqa-r.json").read_text())["made_by"]
+# Contender -> number of seeds, and by how much it is better than the base.
+GAINS = {BASE: (1, 0.0), f"{BASE}+centre": (1, 0.1), "mono": (3, 0.1), "cross": (3, 0.2)}
+GAINS |= {REFERENCE: (3, 0.3), "adversarial": (2, 0.3)}
+
+
+def made_up(gain: float, seed: int, more: int = 0) -> dict:
+    """Scores of one seed: 40 questions, the gain above 0.2, a little noise."""
+    rng = np.random.default_rng([seed, round(1000 * gain), more])
+    questions = {
+        key: {
+            f"q{at}": (500 - 400 * gain if "distance" in key else 0.2 + gain) + noise / 100
+            for at, noise in enumerate(stats.zscore(rng.normal(size=40)))  # of mean 0
+        }
+        for key in (*TESTED, "mono.ndcg_at_10")
+    }
+    means = {key: float(np.mean(list(of.values()))) for key, of in questions.items()}
+    return {"means": means, "questions": questions}
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    """Results of made-up scores, the same for all backbones."""
+    scores = {
+        name: [made_up(gain, at, len(name)) for at in range(seeds)]
+        for name, (seeds, gain) in GAINS.items()
+    }
+    report = {"made_by": MADE_BY, "collections": {"XQuADR": summary(scores)}}
+    for backbone in methods.BACKBONES:
+        (tmp_path / f"compare-methods-{backbone}.json").write_text(json.dumps(report))
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    return report["collections"]["XQuADR"]
+
+
+def rows(table: str) -> list[list[str]]:
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_every_contender_has_a_row_with_intervals_over_seeds_and_questions(tables):
+    found = {row[0].strip("`"): row[1:] for row in rows(render("{{ contenders:muse XQuADR }}"))}
+    assert list(found) == list(GAINS)
+    assert [row[0] for row in found.values()] == ["1", "1", "3", "3", "3", "2"]
+    assert found[REFERENCE][1].startswith("50.0 [49.")
+    assert found[REFERENCE][4].startswith("380 [380, 380]")
+
+
+def test_the_reference_stands_against_every_other_with_effect_sizes(tables):
+    found = {row[0].strip("`"): row[1:] for row in rows(render("{{ hybrid-against:muse XQuADR }}"))}
+    assert set(found) == set(GAINS) - {REFERENCE}
+    assert found["mono"][0].startswith("**+20.0** [+19.")
+    assert ", d 1" in found["mono"][0]  # 20 points at a spread of one or two
+    assert found["mono"][3].startswith("**-80**")
+    assert not found["adversarial"][0].startswith("**")  # no difference
+
+
+def test_claims_are_judged_on_every_backbone(tables):
+    found = rows(render("{{ claims-on:paper XQuADR }}"))
+    assert len(found[0]) == 1 + len(methods.BACKBONES)
+    assert {row[1].partition(":")[0] for row in found[:-1]} == {"holds, and better"}
+    assert found[-1][1].startswith("holds: -80")
+    found = rows(render("{{ claims-on:adversarial XQuADR }}"))
+    assert {row[1].partition(":")[0] for row in found} == {"no difference shown"}
+
+
+def test_the_papers_figures_stand_beside_ours(tables):
+    found = rows(render("{{ beside-the-paper:XQuADR }}"))
+    assert found[2] == ["paper", "XLM-R, `hybrid`", "79.8", "70.5", "59.3", "287"]
+    assert found[-1][:3] == ["here", "gemma3-270m, `hybrid`", "50.0"]
+    assert len(found) == 6 + 3 * len(methods.BACKBONES)
+
+
+def test_missing_results_name_their_target(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    with pytest.raises(MarkerError, match="make compare-methods writes it"):
+        render("{{ contenders:muse XQuADR }}")
+    with pytest.raises(MarkerError, match="make tune writes it"):
+        render("{{ tuned:muse }}")
+
+
+def test_trials_are_equally_many_and_the_best_is_marked(tmp_path, monkeypatch):
+    held = {"criterion": 0.5, "standard_error": 0.02}
+    report: dict = {"made_by": MADE_BY, "methods": {}}
+    for method, runs in tune.trials("muse").items():
+        trials = [{**tune.values_of(run), "held_out": held} for run in runs]
+        report["methods"][method] = {"chosen": tune.values_of(runs[1]), "trials": trials}
+    (tmp_path / "tuned.json").write_text(json.dumps({"muse": report}))
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    found = rows(render("{{ tuned:muse }}"))
+    assert [row[3] for row in found].count("yes") == 2
+    assert found[1] == ["`hybrid`", "alpha 0.5, learning_rate 0.00015", "50.0 ± 2.0", "yes"]
+    assert len([row for row in found if row[0] == "`adversarial`"]) * 2 == len(found)
+
+
+@pytest.mark.parametrize("backbone", CAMPAIGNS)
+def test_every_run_of_the_comparison_has_a_recipe(backbone):
+    runs = CAMPAIGNS[backbone].runs(backbone)
+    for method, of_method in runs.items():
+        assert [run.wanted.seed for run in of_method] == list(range(CAMPAIGNS[backbone].seeds))
+        assert of_method[0].wanted.method == method
+    languages = runs[REFERENCE][0].wanted.languages
+    rooms = list(compare_methods.rooms(backbone, languages))
+    assert (backbone == "muse") == any(title == compare_methods.UNSEEN for title, *_ in rooms)
+    assert set(METHODS) >= set(runs)
