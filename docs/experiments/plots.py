@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import numpy as np
 
 mpl.use("Agg")
 
+import plot_methods
 from matplotlib import pyplot as plt
-from matplotlib.ticker import LogLocator, NullFormatter
+from plot_methods import DEBIASER_SHAPES, LOOKS, distance_axis
 
 DOCS = Path(__file__).parent.parent
 RESULTS = DOCS / "results"
@@ -28,25 +30,6 @@ STYLE = {
 COLOURS = {"xquad-r": "#00306f", "mlqa-r": "#c9ae3c"}  # both from cividis
 TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R"}
 COMPARED = {"XQuADR": "XQuAD-R", "MLQAR": "MLQA-R"}
-# Okabe and Ito's colours, each with a shape of its own.
-LOOKS = {
-    "base": ("#000000", "o"),
-    "mono": ("#e69f00", "s"),
-    "cross": ("#56b4e9", "^"),
-    "hybrid": ("#009e73", "D"),
-    "mixed": ("#0072b2", "v"),
-    "adversarial": ("#d55e00", "P"),
-}
-
-
-DEBIASER_SHAPES = {
-    "none": "o",
-    "centre": "^",
-    "lir": "v",
-    "shift": "s",
-    "shift-auto": "p",
-    "leace": "D",
-}
 
 
 def scores(name: str) -> dict[str, Any]:
@@ -104,6 +87,10 @@ def digest(picture: str) -> str:
         "debiasing": debiased,
         "scale": scale,
         "alpha": swept,
+        **{
+            f"methods-{name}": partial(plot_methods.compared, name)
+            for name in plot_methods.backbones()
+        },
     }.get(picture, lambda: [scores(name) for name in TITLES])()
     return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()
 
@@ -198,7 +185,7 @@ def effectiveness_against_bias(folder: Path) -> Path:
                     markersize=9,
                     label=method,
                 )
-            _distance_axis(axes)
+            distance_axis(axes)
             if row == 0:
                 axes.set_title(title)
             else:
@@ -208,16 +195,6 @@ def effectiveness_against_bias(folder: Path) -> Path:
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return _save(figure, "hybrid-vs-adversarial", folder)
-
-
-def _distance_axis(axes: Any) -> None:
-    """A logarithmic axis of rank distance with readable numbers, and a grid."""
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
-    axes.xaxis.set_major_formatter("{x:.0f}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.grid(alpha=0.3)
-    axes.set_axisbelow(True)
 
 
 def debiasing_plane(folder: Path) -> Path:
@@ -238,13 +215,14 @@ def debiasing_plane(folder: Path) -> Path:
                     markeredgewidth=1.6,
                     linestyle="none",
                 )
-        _distance_axis(axes)
+        distance_axis(axes)
         axes.set_title(title)
         axes.set_xlabel("rank distance (log)")
     row[0].set_ylabel("multilingual mAP in percent")
     methods = [
         plt.Line2D([], [], color=colour, marker="s", linestyle="none", label=method)
         for method, (colour, _) in LOOKS.items()
+        if f"pocket-{method}" in data["XQuADR"]
     ]
     shapes = [
         plt.Line2D(
@@ -258,6 +236,7 @@ def debiasing_plane(folder: Path) -> Path:
             markeredgewidth=1.6,
         )
         for debiaser, shape in DEBIASER_SHAPES.items()
+        if debiaser in data["XQuADR"]["pocket-base"]
     ]
     figure.legend(handles=[*methods, *shapes], loc="outside lower center", ncols=6, frameon=False)
     return _save(figure, "debiasing", folder)
@@ -344,6 +323,9 @@ def main() -> None:
         there = [draw for draw, name in CAMPAIGNS.items() if (RESULTS / f"{name}.json").is_file()]
         for draw in (*PICTURES, *there):
             print(draw(IMAGES).relative_to(DOCS))
+        for backbone in plot_methods.backbones():
+            figure = plot_methods.draw(backbone)
+            print(_save(figure, f"methods-{backbone}", IMAGES).relative_to(DOCS))
 
 
 PICTURES = (

@@ -6,7 +6,7 @@ import compare_methods
 import numpy as np
 import pytest
 import tune
-from compare_methods import BASE, CAMPAIGNS, METHODS, REFERENCE, TESTED, summary
+from compare_methods import BASE, CAMPAIGNS, DEBIASERS, METHODS, REFERENCE, TESTED, summary
 from markers import MarkerError, methods, render, results
 from scipy import stats
 from toys import REPOSITORY
@@ -81,6 +81,20 @@ def test_the_papers_figures_stand_beside_ours(tables):
     assert found[2] == ["paper", "XLM-R, `hybrid`", "79.8", "70.5", "59.3", "287"]
     assert found[-1][:3] == ["here", "gemma3-270m, `hybrid`", "50.0"]
     assert len(found) == 6 + 3 * len(methods.BACKBONES)
+
+
+def test_every_contender_has_a_mark_of_its_own(tables, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    import plot_methods
+
+    monkeypatch.setattr(plot_methods, "RESULTS", tmp_path)
+    assert plot_methods.backbones() == sorted(methods.BACKBONES)
+    figure = plot_methods.draw("muse")
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(GAINS)
+    combined = [f"{one}+{debiaser}" for one in (BASE, REFERENCE) for debiaser in DEBIASERS]
+    looks = [str(plot_methods.look_of(name)) for name in (BASE, *METHODS, *combined)]
+    assert len(set(looks)) == len(looks)
 
 
 def test_missing_results_name_their_target(tmp_path, monkeypatch):
