@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,9 @@ settings.load_profile("default")
 # Files that take minutes. Processes that share the tests begin with them, to finish together.
 collect_ignore = ["toys/hostile.py"]  # its objects break whatever looks at them
 LONGEST_FIRST = (
-    "test_pins.py",
-    "test_train_end_to_end.py",
     "test_end_to_end.py",
+    "test_train_end_to_end.py",
+    "test_pins.py",
     "test_packaging.py",
     "test_embed.py",
     "test_docs.py",
@@ -58,14 +59,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
+@pytest.fixture(scope="session")
+def _places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders that are not there yet; pytest's own look through all of them for each."""
+    root = tmp_path_factory.mktemp("places")
+    return (root / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def _own_places(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def _own_places(_places: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A new cache and store for each test; one that tried to leave the machine fails."""
-    monkeypatch.setenv("HYBRIDIR_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path_factory.mktemp("store")))
-    monkeypatch.setenv("HYBRIDIR_COLLECTIONS", str(tmp_path_factory.mktemp("collections")))
+    place = next(_places)
+    for name in ("CACHE_DIR", "MODEL_STORE", "COLLECTIONS"):
+        (place / name).mkdir(parents=True)
+        monkeypatch.setenv(f"HYBRIDIR_{name}", str(place / name))
     yield
     if refused := offline.attempts():
         pytest.fail(f"connections were refused:\n{refused}", pytrace=False)

@@ -16,6 +16,8 @@ from typing import Any
 
 import mteb
 import pytest
+from end_to_end.pin_compare import NETWORK, differences
+from end_to_end.pin_runs import Runs
 from toys import REPOSITORY
 from toys.cli import HYBRIDIR, MTEB, Workplace, succeed
 
@@ -28,6 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("pocket_weights")]
 SETTINGS = ("Monolingual", "CrossLingual", "Multilingual")
 POCKET_TASKS = [f"PocketQAR{setting}Retrieval" for setting in SETTINGS]
 RESULTS = REPOSITORY / "docs" / "results"
+PINS = Path(__file__).parent / "pins"
 LARGEST_FILE = 10 * 2**20
 
 
@@ -56,9 +59,19 @@ def test_the_main_job_gives_the_committed_scores(pocket_run):
         assert mean == pytest.approx(committed[setting]["map"], abs=2e-4)
 
 
-@pytest.mark.parametrize("method", ["hybrid", "adversarial"])
-def test_shipped_encoders_give_the_committed_scores(method, tmp_path):
-    """In two languages; CI's demo runs them on all."""
+def test_two_encoders_give_what_is_pinned(pocket_run, tmp_path_factory):
+    """As ``test_pins.py`` does with all else; the embeddings of the base are at hand here."""
+    runs = Runs(tmp_path_factory.mktemp("pins"))
+    shutil.copytree(pocket_run.store, runs.folder / "cache" / "embeddings")
+    same_processor = runs.probe() == (PINS / "probe.txt").read_text().strip()
+    pinned = json.loads((PINS / "pocket.json").read_text(encoding="utf-8"))
+    found = json.loads(json.dumps(runs.pocket()))  # as a file has it: tuples are lists
+    assert differences(pinned, found, None if same_processor else NETWORK) == []
+
+
+def test_a_shipped_encoder_gives_the_committed_scores(tmp_path):
+    """In two languages; CI's demo runs it on all."""
+    method = "adversarial"
     committed = json.loads((RESULTS / f"pocketqa-r-{method}.json").read_text())["scores"]["mono"]
     place = Workplace(tmp_path)
     command = (MTEB, "run", "-m", f"hybridir/pocket-{method}", "-t", POCKET_TASKS[0])

@@ -34,8 +34,9 @@ def same_processor(runs: Runs, pocket_weights: None) -> bool:
     return runs.probe() == (PINS / "probe.txt").read_text().strip()
 
 
+# What the two encoders of the package give is compared in test_end_to_end.py, where one is encoded.
 @pytest.mark.slow
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", [group for group in GROUPS if group != "pocket"])
 def test_nothing_changes_for_users(
     group: str, runs: Runs, same_processor: bool, request: pytest.FixtureRequest
 ) -> None:

@@ -46,6 +46,6 @@ def test_kills_inputs_and_plugins_do_no_harm(tmp_path):
 @pytest.mark.usefixtures("pocket_weights")
 def test_damage_full_disks_processes_at_once_and_names_do_no_harm(tmp_path):
     try:
-        check(campaign(tmp_path, SLOW, 0.02), SLOW, 100)
+        check(campaign(tmp_path, SLOW, 0.01), SLOW, 50)
     finally:
         offline.attempts()  # some commands fetch data, and are refused: one line each
