@@ -16,40 +16,30 @@ from typing import Any
 
 import numpy as np
 from debias_pocket import DEBIASERS, ENCODERS, statistics
-from embedder import code_hash
-from per_query import TESTED, means, tested_questions, values_of
+from embedder import Vectors, code_hash, debias, embed_all
+from measured import scores_of
+from per_query import TESTED, values_of
 from provenance import RESULTS, provenance
 from side_by_side import kept
 from significance import pairwise_tests
 
 from hybridir_mteb import language_bias, paths
-from hybridir_mteb.collections.collection import ParallelCollection, judged_queries, passage_text
+from hybridir_mteb.collections.collection import ParallelCollection, judged_queries
 from hybridir_mteb.debias.sentence_transformer import load_debiaser
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.files import write_text
 from hybridir_mteb.installed import installed_plugins
-from hybridir_mteb.plugins.settings import Context, Setting, subsets
+from hybridir_mteb.plugins.settings import Setting, subsets
 
 COLLECTIONS = ("XQuADR", "MLQAR")
 COMMAND = "make compare-debiasing"
 NONE = "none"
-Vectors = dict[str, np.ndarray]
 # What the tests compare: the untrained encoder, as it is and debiased, and the trained ones, as
 # they are and with the two debiasers that did best on held-out documents.
 CONTENDERS = (
     *(("pocket-base", debiaser) for debiaser in (NONE, *DEBIASERS)),
     *((model, debiaser) for model in ENCODERS[1:] for debiaser in (NONE, "centre", "leace")),
 )
-
-
-def embed_all(encoder: Any, collection: ParallelCollection) -> tuple[Vectors, Vectors]:
-    """Embeddings of queries and passages by language."""
-    queries, passages = {}, {}
-    for code, part in collection.parts.items():
-        texts = [passage_text(part, at, Context.SENTENCE) for at in range(len(part.passages))]
-        passages[code] = encoder.embed(texts, "document").matrix
-        queries[code] = encoder.embed([q.text for q in part.queries], "query").matrix
-    return queries, passages
 
 
 def bias_of(collection: ParallelCollection, queries: Vectors, passages: Vectors) -> dict[str, Any]:
@@ -106,21 +96,13 @@ def evaluate(model: str) -> dict[str, Any]:
     for name in COLLECTIONS:
         spec = installed_plugins().collections[name]
         collection = spec.load(spec.languages)
-        raw = embed_all(encoder, collection)
+        raw = embed_all(collection, lambda texts, role, _: encoder.embed(texts, role).matrix)
         for debiaser, by_collection in found.items():
             sides = raw
             if debiaser != NONE:
-                fitted = load_debiaser(statistics(model, debiaser))
-                sides = tuple(
-                    {code: fitted(vectors, code, role) for code, vectors in side.items()}
-                    for side, role in zip(raw, ("query", "document"), strict=True)
-                )
+                sides = debias(load_debiaser(statistics(model, debiaser)), raw)
             values = values_of(collection, *sides, f"{name} {model}+{debiaser}")
-            by_collection[name] = {
-                "means": means(values),
-                "bias": bias_of(collection, *sides),
-                "questions": tested_questions(values),
-            }
+            by_collection[name] = {**scores_of(values), "bias": bias_of(collection, *sides)}
     return found
 
 

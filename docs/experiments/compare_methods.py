@@ -20,7 +20,7 @@ from debiased import DebiasedJob
 from measured import Job, Scores, interval, measure_all
 from provenance import RESULTS, provenance
 from significance import against
-from training_runs import Run, criterion, train_all
+from training_runs import Run, median, train_all
 
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.token_budget import Precision
@@ -98,11 +98,6 @@ def rooms(backbone: str, known: tuple[str, ...]) -> Iterator[tuple[str, str, tup
     unseen = tuple(code for code in specs["XQuADR"].languages if code not in known)
     if unseen:
         yield UNSEEN, "XQuADR", unseen
-
-
-def median(encoders: list[trained.StoredEncoder]) -> trained.StoredEncoder:
-    """The encoder of the median seed, by the criterion on held-out questions."""
-    return sorted(encoders, key=criterion)[len(encoders) // 2]
 
 
 def contenders(

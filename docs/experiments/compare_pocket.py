@@ -11,48 +11,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from embedder import Embedder, code_hash, fingerprint, load, per_query
-from per_query import TESTED, means, tested_questions
+from measured import Job, measure_all
+from per_query import TESTED
 from provenance import RESULTS, provenance
-from side_by_side import kept, on_every_core
 from significance import pairwise_tests
 from train_pocket import METHODS, SEEDS, stored
 
-from hybridir_mteb import paths
 from hybridir_mteb.encoders import trained
-from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
+from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.files import write_text
+from hybridir_mteb.installed import installed_plugins
 
 COLLECTIONS = ("XQuADR", "MLQAR")
 COMMAND = "make compare-pocket"
-
-
-def evaluated(key: str, folder: Path | None) -> dict[str, Any]:
-    """Scores of one encoder on all collections, from the cache or computed.
-
-    Args:
-        key: Name in the cache.
-        folder: The encoder's; None is the backbone.
-    """
-    return kept(paths.model_store_dir() / ".compared" / f"{key}.json", partial(evaluate, folder))
-
-
-def evaluate(folder: Path | None) -> dict[str, Any]:
-    """Scores of one encoder on all collections."""
-    embedder = Embedder(load("pocket", folder), fingerprint=fingerprint("pocket", folder))
-    result = {}
-    for name in COLLECTIONS:
-        values = per_query(name, embedder)
-        result[name] = {
-            "means": means(values),
-            "questions": tested_questions(values),
-        }
-    return result
 
 
 def encoders() -> Iterator[tuple[str, int, trained.StoredEncoder]]:
@@ -70,17 +44,21 @@ def encoders() -> Iterator[tuple[str, int, trained.StoredEncoder]]:
 def main() -> None:
     """Evaluate everything, test differences, write the result file."""
     made_by = provenance(COMMAND)
-    jobs: list[tuple[str, int, str, Path | None]] = [("base", 0, FILE_SHA256, None)]
-    jobs += [(method, seed, e.fingerprint, e.path) for method, seed, e in encoders()]
-    code = code_hash()
-    keys = [f"{identity}-{code}" for _, _, identity, _ in jobs]
-    results = on_every_core(evaluated, keys, [path for *_, path in jobs])
+    contenders: list[tuple[str, int, trained.StoredEncoder | None]] = [("base", 0, None)]
+    contenders += encoders()
+    specs = installed_plugins().collections
+    jobs = [
+        Job("pocket", one and one.path, name, specs[name].languages, Precision.BF16)
+        for *_, one in contenders
+        for name in COLLECTIONS
+    ]
+    results = iter(measure_all(jobs))
     scores: dict[str, dict[str, Any]] = {}
     fingerprints: dict[str, dict[str, str]] = {}
-    for (method, seed, identity, path), found in zip(jobs, results, strict=True):
-        scores.setdefault(method, {})[str(seed)] = found
-        if path is not None:
-            fingerprints.setdefault(method, {})[str(seed)] = identity
+    for method, seed, one in contenders:
+        scores.setdefault(method, {})[str(seed)] = {name: next(results) for name in COLLECTIONS}
+        if one is not None:
+            fingerprints.setdefault(method, {})[str(seed)] = one.fingerprint
     result = {
         "made_by": made_by,
         "precision": "bf16",

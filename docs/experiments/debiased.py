@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from embedder import Embedder, Vectors, embed
+from embedder import Embedder, debias, embed
 from measured import Job, Scores, scores_of
 from per_query import values_of
 
@@ -36,11 +36,7 @@ class DebiasedJob(Job):
         """Values of all measures, computed."""
         embedder = self.embedder()
         collection, queries, passages = embed(self.collection, embedder, self.languages)
-        fitted = self.fitted(embedder)
-        debiased: list[Vectors] = [
-            {code: fitted(vectors, code, role) for code, vectors in side.items()}
-            for side, role in zip((queries, passages), ("query", "document"), strict=True)
-        ]
+        debiased = debias(self.fitted(embedder), (queries, passages))
         label = f"{self.collection} ranks, {self.debiaser}"
         return scores_of(values_of(collection, *debiased, label))
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from per_query import Values, values_of
 from provenance import RESULTS
 
 from hybridir_mteb import paths
-from hybridir_mteb.collections.collection import passage_text
+from hybridir_mteb.collections.collection import ParallelCollection, passage_text
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.cache import EmbeddingStore, Namespace
 from hybridir_mteb.encoders.load import load_backbone, load_sentence_transformer
@@ -105,16 +104,37 @@ def embed(name: str, embedder: Embedder, languages: tuple[str, ...] = ()) -> tup
     """
     spec = installed_plugins().collections[name]
     collection = spec.load(languages or spec.languages)
+    return collection, *embed_all(collection, embedder)
+
+
+def embed_all(
+    collection: ParallelCollection, embedder: Callable[[list[str], str, str], np.ndarray]
+) -> tuple[Vectors, Vectors]:
+    """Queries and passages of a collection, by language.
+
+    Args:
+        collection: The collection.
+        embedder: Texts, their role and a label -> (n, dimension).
+    """
     queries: Vectors = {}
     passages: Vectors = {}
     for code, part in collection.parts.items():
+        label = f"{collection.name} {code}"
         texts = [passage_text(part, at, Context.SENTENCE) for at in range(len(part.passages))]
-        passages[code] = embedder(texts, "document", f"{name} {code} passages")
+        passages[code] = embedder(texts, "document", f"{label} passages")
         asked = [query.text for query in part.queries]
-        queries[code] = embedder(asked, "query", f"{name} {code} queries")
-    return collection, queries, passages
+        queries[code] = embedder(asked, "query", f"{label} queries")
+    return queries, passages
 
 
-def per_query(name: str, embedder: Embedder, languages: tuple[str, ...] = ()) -> Values:
-    """Measure of a setting -> subset -> parallel id of the query -> value."""
-    return values_of(*embed(name, embedder, languages), f"{name} ranks")
+def debias(fitted: Callable[..., np.ndarray], sides: Iterable[Vectors]) -> list[Vectors]:
+    """Queries and passages by language, debiased.
+
+    Args:
+        fitted: A fitted debiaser.
+        sides: Queries, passages.
+    """
+    return [
+        {code: fitted(vectors, code, role) for code, vectors in side.items()}
+        for side, role in zip(sides, ("query", "document"), strict=True)
+    ]

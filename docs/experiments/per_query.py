@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -193,8 +192,3 @@ def by_question(values: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
             if not np.isnan(value):
                 found.setdefault(identifier, []).append(value)
     return {identifier: float(np.mean(rows)) for identifier, rows in found.items()}
-
-
-def tested_questions(values: Values) -> dict[str, Any]:
-    """What significance tests compare."""
-    return {key: by_question(values[key]) for key in TESTED}

@@ -13,7 +13,7 @@ import shutil
 import sys
 
 from provenance import RESULTS, provenance
-from training_runs import Run, criterion, train_all
+from training_runs import Run, median, train_all
 
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.files import write_text
@@ -39,13 +39,12 @@ def main() -> None:
         found[run.method][run.seed] = encoder
     shipped = {}
     for method, by_seed in found.items():
-        order = sorted(by_seed, key=lambda seed: criterion(by_seed[seed]))
-        chosen = by_seed[order[len(order) // 2]]
+        chosen = median(by_seed.values())
         target = trained.PACKAGED / f"pocket-{method}"
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(chosen.path, target)
         shipped[method] = {
-            "shipped_seed": order[len(order) // 2],
+            "shipped_seed": chosen.record["recipe"]["seed"],
             "fingerprint": chosen.fingerprint,
             "held_out": {
                 str(seed): encoder.record["selection"]["encoder"]

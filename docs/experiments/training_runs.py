@@ -128,6 +128,12 @@ def _found(run: Run) -> trained.StoredEncoder:
     return encoder
 
 
+def median(encoders: Iterable[trained.StoredEncoder]) -> trained.StoredEncoder:
+    """The encoder of the median seed, by the criterion on held-out documents."""
+    ordered = sorted(encoders, key=criterion)
+    return ordered[len(ordered) // 2]
+
+
 def criterion(encoder: trained.StoredEncoder) -> float:
     """Mean of the three mAPs on held-out documents."""
     return float(encoder.record["selection"]["encoder"]["criterion"])

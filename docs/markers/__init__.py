@@ -1,6 +1,6 @@
 """What ``{{ kind:arguments }}`` in a page stands for; one module for each source of numbers."""
 
-from markers import (
+from markers import (  # noqa: F401 -- importing them registers markers
     backbones,
     bench,
     code,
@@ -15,18 +15,4 @@ from markers import (
 )
 from markers.registry import MarkerError, render
 
-MODULES = (
-    backbones,
-    bench,
-    code,
-    compare,
-    debiasing,
-    faults,
-    methods,
-    results,
-    rooms,
-    scale,
-    ways,
-)  # importing them registers markers
-
-__all__ = ["MODULES", "MarkerError", "render"]
+__all__ = ["MarkerError", "render"]

@@ -2,19 +2,21 @@
 
 import json
 
-import compare_pocket as compare
 import numpy as np
 import pandas as pd
 import pytest
-from embedder import Embedder, load, per_query
 from hypothesis import given
 from hypothesis import strategies as st
 from markers import compare as tables
-from per_query import BIAS, MEASURES, by_question
+from measured import Job
+from per_query import BIAS, MEASURES, by_question, means
 from scipy.stats import ttest_1samp, ttest_rel
 from significance import against, crossed, pairwise_tests
 from statsmodels.formula.api import mixedlm
 from toys import REPOSITORY
+
+from hybridir_mteb.encoders.token_budget import Precision
+from hybridir_mteb.installed import installed_plugins
 
 DOCS = REPOSITORY / "docs"
 
@@ -107,7 +109,7 @@ def test_a_reference_stands_against_each_other_method():
 
 def test_means_weigh_subsets_equally():
     values = {"mono.map": {"de": {"q1": 1.0, "q2": 0.0}, "en": {"q1": 1.0}}}
-    assert compare.means(values) == {"mono.map": 0.75}
+    assert means(values) == {"mono.map": 0.75}
     assert by_question(values["mono.map"]) == {"q1": 1.0, "q2": 0.0}
 
 
@@ -115,11 +117,12 @@ def test_means_weigh_subsets_equally():
 @pytest.mark.usefixtures("pocket_weights")
 def test_the_comparison_scores_as_the_tasks_do():
     """In bf16, against the committed fp32 scores of ``mteb run``."""
-    means = compare.means(per_query("PocketQAR", Embedder(load("pocket", None))))
+    languages = installed_plugins().collections["PocketQAR"].languages
+    found = Job("pocket", None, "PocketQAR", languages, Precision.BF16).measure()["means"]
     committed = json.loads((DOCS / "results/pocketqa-r.json").read_text())["settings"]
-    assert len(means) == 3 * len(MEASURES) + len(BIAS)
+    assert len(found) == 3 * len(MEASURES) + len(BIAS)
     compared = 0
-    for key, value in means.items():
+    for key, value in found.items():
         setting, _, measure = key.partition(".")
         if measure in committed[setting]:  # the file is older than some measures
             tolerance = 2.0 if measure == "rank_distance" else 5e-3

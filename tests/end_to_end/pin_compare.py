@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
+PINS = Path(__file__).parent / "pins"
 BITS, FIRST = ":bits", ":first"
 Tolerance = tuple[float, float]  # absolute, relative; the wider one holds
 # On another processor the network's floats differ in the last bits, about 1e-6 of a cosine. That
@@ -13,6 +16,25 @@ NETWORK: Tolerance = (2e-3, 1e-2)
 # The made-up encoder's scores are whole numbers; only means of them may be summed in another order.
 SUMS: Tolerance = (1e-12, 1e-9)
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
+
+
+def pins_of(group: str) -> Any:
+    """What the pins of a group say."""
+    return json.loads((PINS / f"{group}.json").read_text(encoding="utf-8"))
+
+
+def same_processor(probe: str) -> bool:
+    """Whether the network computes here the very floats that are pinned.
+
+    Args:
+        probe: What :meth:`Runs.probe` gives here.
+    """
+    return probe == (PINS / "probe.txt").read_text().strip()
+
+
+def unlike_pins(group: str, found: Any, allowed: Tolerance | None) -> list[str]:
+    """Where a group of runs differs from its pins; found as a file has it: tuples are lists."""
+    return differences(pins_of(group), json.loads(json.dumps(found)), allowed)
 
 
 def differences(

@@ -8,15 +8,13 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
-from end_to_end.pin_compare import SUMS, differences
+from end_to_end.pin_compare import SUMS, differences, pins_of, unlike_pins
 from end_to_end.pin_runs import PARALLEL, Runs, write_lines_of_text
 from toys import REPOSITORY
 from toys.training import write_parallel_jsonl
 
-PINS = Path(__file__).parent / "pins"
 # Module -> its distribution, the extra that brings it.
 OPTIONAL = {
     "accelerate": ("accelerate", "train"),
@@ -136,7 +134,7 @@ def test_evaluation_needs_no_extra(runs, monkeypatch):
     monkeypatch.setenv("HIDDEN", ALL)
     runs.mteb("hash", "pins/hash", *PARALLEL)
     found = runs.results("hash")
-    pinned = json.loads((PINS / "toys.json").read_text(encoding="utf-8"))["hash results"]
+    pinned = pins_of("toys")["hash results"]
     assert len(found) > len(PARALLEL)
     assert differences({name: pinned[name] for name in found}, found, SUMS) == []
     predictions = f"hash/predictions/{PARALLEL[2]}_predictions.json"
@@ -152,8 +150,7 @@ def test_evaluation_needs_no_extra(runs, monkeypatch):
 @pytest.mark.slow
 def test_debiasing_needs_no_extra_where_languages_are_known(runs, monkeypatch):
     monkeypatch.setenv("HIDDEN", ALL)
-    pinned = json.loads((PINS / "debiasing.json").read_text(encoding="utf-8"))
-    assert differences(pinned, json.loads(json.dumps(runs.debiasing())), SUMS) == []
+    assert unlike_pins("debiasing", runs.debiasing(), SUMS) == []
 
 
 @pytest.fixture(scope="module")

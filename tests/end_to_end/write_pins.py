@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from end_to_end.pin_compare import PINS
 from end_to_end.pin_runs import GROUPS, Runs
 
-PINS = Path(__file__).parent / "pins"
 WIDE = 110
 
 

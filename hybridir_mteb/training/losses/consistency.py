@@ -22,10 +22,10 @@ import math
 import torch
 from torch import Tensor
 
-from hybridir_mteb.training.losses.terms import EmbeddedBatch, log_scores, risen
+from hybridir_mteb.training.losses.terms import EmbeddedBatch, Stateless, log_scores, risen
 
 
-class Consistency:
+class Consistency(Stateless):
     """The term ``consistency``.
 
     Gradients flow into both queries and into the passages. Passages are the relevant ones of a
@@ -59,13 +59,6 @@ class Consistency:
         mean = (divergence * asked_twice).mean()
         self.metrics = {"query_divergence": float(mean.detach())}
         return self.weight * risen(batch.progress, self.warm_up) * mean
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Nothing: the term has no state."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Nothing to load."""
 
 
 def jensen_shannon(one: Tensor, other: Tensor) -> Tensor:

@@ -15,10 +15,10 @@ from __future__ import annotations
 import torch.nn.functional as F  # noqa: N812 -- torch's own custom
 from torch import Tensor
 
-from hybridir_mteb.training.losses.terms import EmbeddedBatch, log_scores
+from hybridir_mteb.training.losses.terms import EmbeddedBatch, Stateless, log_scores
 
 
-class Distillation:
+class Distillation(Stateless):
     """The term ``distillation``.
 
     Args:
@@ -53,13 +53,6 @@ class Distillation:
             self.metrics = {"alignment": float(distance.detach())}
             loss = loss + self.alignment * distance
         return loss
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Nothing: the term has no state."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Nothing to load."""
 
 
 def _squared_distance(student: Tensor, teacher: Tensor) -> Tensor:

@@ -75,6 +75,17 @@ class LossTerm(Protocol):
         """Take up a state that :meth:`state_dict` gave."""
 
 
+class Stateless:
+    """What a term inherits that has nothing to keep for a resumed run."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing: the term has no state."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Nothing to load."""
+
+
 def log_scores(queries: Tensor, passages: Tensor, temperature: float) -> Tensor:
     """(n, m) logarithms of each query's distribution over passages: softmax of cosines."""
     cosines = F.normalize(queries, dim=1) @ F.normalize(passages, dim=1).T
