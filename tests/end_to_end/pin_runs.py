@@ -12,13 +12,14 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from toys.cli import ended
 
 HERE = Path(__file__).parent
 SETTINGS = ("Monolingual", "CrossLingual", "Multilingual")
@@ -129,17 +130,8 @@ class Runs:
 
     def run(self, *command: str | Path, plugin: bool = True, **extra: str) -> str:
         """What a command prints; its failure is the test's."""
-        done = subprocess.run(
-            [str(part) for part in command],
-            env=self.environment(plugin, **extra),
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=900,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-        return done.stdout
+        words = [str(part) for part in command]
+        return ended(words, self.environment(plugin, **extra), self.folder, copied=True).stdout
 
     def hybridir(self, *command: str, **extra: str) -> str:
         """One command of its own."""

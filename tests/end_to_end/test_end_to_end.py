@@ -19,7 +19,7 @@ import pytest
 from end_to_end.pin_compare import NETWORK, same_processor, unlike_pins
 from end_to_end.pin_runs import Runs
 from toys import REPOSITORY
-from toys.cli import HYBRIDIR, MTEB, Workplace, succeed
+from toys.cli import HYBRIDIR, MTEB, Workplace, copied, succeed
 
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.cache import store_files
@@ -72,7 +72,7 @@ def test_a_shipped_encoder_gives_the_committed_scores(tmp_path):
     committed = json.loads((RESULTS / f"pocketqa-r-{method}.json").read_text())["scores"]["mono"]
     place = Workplace(tmp_path)
     command = (MTEB, "run", "-m", f"hybridir/pocket-{method}", "-t", POCKET_TASKS[0])
-    place.run(*command, "-l", "hin", "tha")
+    place.copied(*command, "-l", "hin", "tha")
     found = scores(place.output, POCKET_TASKS[0], f"hybridir/pocket-{method}")
     assert set(found) == {"hi", "th"}
     for subset, score in found.items():
@@ -88,7 +88,7 @@ def base_scores() -> dict[str, Any]:
 def test_a_repeated_run_encodes_nothing_and_gives_the_same_scores(pocket_run):
     second = pocket_run.folder / "second"
     tasks = (POCKET_TASKS[0], POCKET_TASKS[2])
-    log = pocket_run.run(MTEB, "run", "-m", "hybridir/pocket-base", "-t", *tasks, output=second)
+    log = pocket_run.copied(MTEB, "run", "-m", "hybridir/pocket-base", "-t", *tasks, output=second)
     assert "char/s" not in log
     for task in tasks:
         assert scores(second, task) == scores(pocket_run.output, task)
@@ -167,7 +167,7 @@ def test_submit_results_makes_its_branch_and_commit(pocket_run, tmp_path):
         "GIT_CONFIG_KEY_2": "user.email",
         "GIT_CONFIG_VALUE_2": "t@example.org",
     }
-    pocket_run.run(MTEB, "submit-results", "-m", "hybridir/pocket-base", **environment)
+    pocket_run.copied(MTEB, "submit-results", "-m", "hybridir/pocket-base", **environment)
     clone = pocket_run.output / "remote"
     assert git("branch", "--show-current", cwd=clone).strip() != "main"
     changed = git("show", "--name-only", "--format=%s", "HEAD", cwd=clone)
@@ -217,7 +217,7 @@ def xquad_slice(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Res
     process.send_signal(signal.SIGKILL)
     process.wait()
     kept = sum(file.entries for file in store_files(place.store))
-    return Resumed(place, kept, place.run(*command, **environment))
+    return Resumed(place, kept, place.copied(*command, **environment))
 
 
 def encoded_in(log: str) -> dict[str, int]:
@@ -249,7 +249,7 @@ def test_other_settings_of_the_slice_reuse_its_embeddings(xquad_slice, data_dir)
         "              cache=mteb.ResultCache(sys.argv[-1]), co2_tracker=False)\n"
     )
     place = xquad_slice.place
-    log = place.run(sys.executable, "-c", code, HYBRIDIR_DATA_DIR=str(data_dir))
+    log = place.copied(sys.executable, "-c", code, HYBRIDIR_DATA_DIR=str(data_dir))
     committed = json.loads((RESULTS / "xquad-r.json").read_text())["scores"]["cross"]
     found = scores(place.output, "XQuADRCrossLingualRetrieval")
     assert set(found) == {"en-th"}
@@ -262,7 +262,7 @@ def test_other_settings_of_the_slice_reuse_its_embeddings(xquad_slice, data_dir)
 def test_every_kind_of_text_task_runs(tmp_path):
     """``mteb mock-run``: classification, clustering, STS and the rest, not retrieval alone."""
     command = (MTEB, "mock-run", "-m", "hybridir/pocket-base")
-    succeed(*command, cwd=tmp_path, **Workplace(tmp_path).variables)
+    copied(*command, cwd=tmp_path, **Workplace(tmp_path).variables)
     table = (tmp_path / "mteb_mock_run_results.md").read_text()
     rows = [line for line in table.splitlines() if "| text |" in line]
     assert len(rows) >= 20
@@ -287,10 +287,10 @@ def debiased_run(
         "HYBRIDIR_MODEL_STORE": str(place.folder / "encoders"),
     }
     for _ in range(2):  # the second run finds all embeddings in the store
-        done = succeed(HYBRIDIR, *FIT, *SMALL, cwd=place.folder, **variables)
+        done = copied(HYBRIDIR, *FIT, *SMALL, cwd=place.folder, **variables)
         assert done.stdout.startswith(f"{DEBIASED} ")
     assert "char/s" not in done.stderr
-    log = place.run(MTEB, "run", "-m", DEBIASED, "-t", POCKET_TASKS[2], "-l", "deu", **variables)
+    log = place.copied(MTEB, "run", "-m", DEBIASED, "-t", POCKET_TASKS[2], "-l", "deu", **variables)
     assert "char/s" not in log  # the embeddings are the base's
     return place
 

@@ -10,7 +10,7 @@ import pytest
 import pytrec_eval
 from miracl_corpus import make_corpus
 from toys import TESTS
-from toys.cli import succeed
+from toys.cli import copied
 
 from hybridir_mteb import language_bias
 from hybridir_mteb.adapters.mteb.register import owner_of
@@ -64,7 +64,7 @@ def test_mteb_run_on_miracl(place, monkeypatch):
     command = [sys.executable, "-m", "mteb", "run", "-m", "test/quick", "-t", mono, multi]
     command += ["-l", "swa", "yor", "--output-folder", str(place / "results")]
     command += ["--prediction-folder", str(place / "predictions")]
-    succeed(*command, PYTHONPATH=path)
+    copied(*command, PYTHONPATH=path)
     results = {
         name: {
             score["hf_subset"]: score

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from toys.cli import HYBRIDIR, MTEB, run, succeed
+from toys.cli import HYBRIDIR, MTEB, copied, run, succeed
 from toys.gemma import TOKENS, install, tiny_gemma
 from toys.training import write_parallel_jsonl, write_tiny_decoder, write_tiny_xlmr
 from typer.testing import CliRunner
@@ -77,11 +77,11 @@ def stored(environment: dict[str, str], name: str) -> trained.StoredEncoder:
 
 
 def test_a_trained_encoder_is_found_by_the_users_command(tiny_xlmr, data, environment, tmp_path):
-    succeed(*command(tiny_xlmr, data), **environment)
+    copied(*command(tiny_xlmr, data), **environment)
     encoder = stored(environment, "xlmr-hybrid")
     arguments = [MTEB, "run", "-m", "hybridir/xlmr-hybrid"]
     task = ["-t", "PocketQARMonolingualRetrieval", "-l", "eng", "deu"]
-    succeed(*arguments, *task, "--output-folder", tmp_path / "results", **environment)
+    copied(*arguments, *task, "--output-folder", tmp_path / "results", **environment)
     folder = tmp_path / "results/results/hybridir__xlmr-hybrid" / encoder.fingerprint
     scores = json.loads((folder / "PocketQARMonolingualRetrieval.json").read_text())
     assert {row["hf_subset"] for row in scores["scores"]["test"]} == {"de", "en"}
@@ -95,17 +95,17 @@ def test_a_trained_encoder_is_found_by_the_users_command(tiny_xlmr, data, enviro
 
 def test_muse_trains_and_is_found_by_the_users_command(data, environment, tmp_path):
     flags = ("--data", str(data), "--steps", "2", "--batch-size", "4", "--precision", "fp32")
-    succeed(HYBRIDIR, "train", "--backbone", "muse", "--method", "hybrid", *flags, **environment)
+    copied(HYBRIDIR, "train", "--backbone", "muse", "--method", "hybrid", *flags, **environment)
     (folder,) = (tmp_path / "store" / "muse-hybrid").iterdir()
     files = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     assert files == {"README.md", "hybridir.json", "parameters.safetensors"}
     assert (folder / "parameters.safetensors").stat().st_size < 14e6  # no embedding
     archive = tmp_path / "muse.zip"
-    succeed(HYBRIDIR, "models", "export", "hybridir/muse-hybrid", str(archive), **environment)
+    copied(HYBRIDIR, "models", "export", "hybridir/muse-hybrid", str(archive), **environment)
     elsewhere = {**environment, "HYBRIDIR_MODEL_STORE": str(tmp_path / "other")}
-    succeed(HYBRIDIR, "models", "import", str(archive), **elsewhere)
+    copied(HYBRIDIR, "models", "import", str(archive), **elsewhere)
     out = tmp_path / "results"
-    succeed(
+    copied(
         *(MTEB, "run", "-m", "hybridir/muse-hybrid", "-t", "PocketQARMonolingualRetrieval"),
         *("--output-folder", str(out), "-l", "deu"),
         **elsewhere,
@@ -364,11 +364,11 @@ def test_any_decoder_trains_and_mteb_is_told_the_truth(tiny_packages, data, envi
     (weights / "README.md").write_text(card)
     arguments = command(weights, data)
     arguments[arguments.index("--backbone") + 1] = "decoder"
-    succeed(*arguments, **environment)
+    copied(*arguments, **environment)
     encoder = stored(environment, "decoder-hybrid")
     out, task = tmp_path / "results", "PocketQARMonolingualRetrieval"
     arguments = [MTEB, "run", "-m", encoder.name, "-t", task, "-l", "deu", "--output-folder", out]
-    succeed(*arguments, **environment)
+    copied(*arguments, **environment)
     (path,) = out.rglob("model_meta.json")
     assert path.parent.name == encoder.fingerprint
     meta = json.loads(path.read_text())

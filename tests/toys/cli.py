@@ -13,24 +13,43 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from hybridir_mteb.cli.app import app
+from toys.copies import copies
 
 MTEB, HYBRIDIR = (str(Path(sys.executable).with_name(name)) for name in ("mteb", "hybridir"))
+TIMEOUT_S = 900
 
 
 def succeed(
     *command: Any, cwd: Path | None = None, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; one that fails shows what it wrote."""
-    done = subprocess.run(
-        [str(part) for part in command],
-        env={**os.environ, **variables},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=900,
-    )
-    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    """Run a command in a new process to its end; one that fails shows what it wrote."""
+    return ended([str(part) for part in command], {**os.environ, **variables}, cwd)
+
+
+def copied(
+    *command: Any, cwd: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """As :func:`succeed`, in a copy of a process that has imported the packages of others."""
+    return ended([str(part) for part in command], {**os.environ, **variables}, cwd, copied=True)
+
+
+def ended(
+    command: list[str], environment: dict[str, str], folder: Path | None, copied: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """A command that came to a good end."""
+    if copied and copies.fits(command, environment):
+        done = copies.run(command, folder or Path.cwd(), environment, TIMEOUT_S)
+    else:
+        done = subprocess.run(
+            command,
+            env=environment,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_S,
+        )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done
 
 
@@ -54,8 +73,15 @@ class Workplace:
 
     def run(self, *command: str, output: Path | None = None, **extra: str) -> str:
         """All that a command writes."""
+        return self._run(succeed, command, output, extra)
+
+    def copied(self, *command: str, output: Path | None = None, **extra: str) -> str:
+        """As :meth:`run`, in a copy of a process."""
+        return self._run(copied, command, output, extra)
+
+    def _run(self, how: Any, command: Any, output: Path | None, extra: dict[str, str]) -> str:
         options = ("--output-folder", output or self.output)
-        done = succeed(*command, *options, cwd=self.folder, **{**self.variables, **extra})
+        done = how(*command, *options, cwd=self.folder, **{**self.variables, **extra})
         return done.stderr + done.stdout
 
 
