@@ -174,7 +174,8 @@ def kept(block: Block, job: Job, numbers: Held, machine: Machine) -> float:
         size: float = numbers.product
         if job.rank and job.dropout:
             copies = len(read.outputs)
-            size += 1 if machine.gpu else numbers.product  # and where it is zero
+            mask = numbers.stream if read.wide else numbers.product
+            size += 1 if machine.gpu else mask
         elif read.wide and numbers.stream != numbers.product:
             copies = len(read.outputs)
         inputs += copies * read.width * size
