@@ -56,7 +56,7 @@ class Memory:
 
     Attributes:
         weights: Parameters of the network.
-        adapters: LoRA's.
+        adapters: Parameters of LoRA.
         gradients: Of what is trained.
         optimiser: Moments of what is trained.
         activations: What backward needs of the texts that are in memory at once.
