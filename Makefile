@@ -17,7 +17,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha tune compare-methods debias-pocket compare-debiasing bench-beir stats faults clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir stats faults clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -108,6 +108,11 @@ compare-batches: $(VENV)/.dev
 sweep-alpha: $(VENV)/.dev
 	$(BIN)/python docs/experiments/sweep_alpha.py $(BACKBONES)
 	$(BIN)/python docs/experiments/plots.py
+
+## plan-check: what `hybridir plan` predicts beside memory and time of training here; plan-check.json
+plan-check: $(VENV)/.dev
+	$(INSTALL) -e ".[gemma]"
+	$(BIN)/python docs/experiments/plan_check.py $(BACKBONES)
 
 ## tune: learning rate, alpha and strength, equally many trials, on held-out text; tuned.json
 tune: $(VENV)/.dev

@@ -111,7 +111,7 @@ PLACES = {
     "streamed": "plugins.specs collections.collection",
     "training.encoder": "encoders.load",
     "training.losses.gather": "training.losses.terms",
-    "training.memory": "training.plan",
+    "training.memory": "planning.dry_run",
     "training.network": "encoders.network encoders.load adapters.mteb.load",
     "training.text": "training.pairs",
 }

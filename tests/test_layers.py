@@ -22,7 +22,7 @@ LAYERS = (
     ("encoders",),
     ("measures",),
     ("training", "bias"),
-    ("debias",),
+    ("planning", "debias"),
     ("adapters",),
     ("export", "language_bias", "_bootstrap"),
     ("cli",),

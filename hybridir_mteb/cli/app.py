@@ -14,6 +14,7 @@ from hybridir_mteb.cli.data import data_app, export
 from hybridir_mteb.cli.debias import debias_app
 from hybridir_mteb.cli.ending import Commands
 from hybridir_mteb.cli.models import models_app
+from hybridir_mteb.cli.plan import plan
 from hybridir_mteb.cli.report import report
 from hybridir_mteb.cli.search import search
 from hybridir_mteb.cli.train import train
@@ -29,6 +30,7 @@ app.add_typer(debias_app, name="debias")
 app.add_typer(data_app, name="data")
 app.add_typer(cache_app, name="cache")
 app.command()(train)
+app.command()(plan)
 app.command()(bias)
 app.command()(export)
 app.command()(report)

@@ -10,7 +10,8 @@ import typer
 
 from hybridir_mteb.cli.console import print_table, say
 from hybridir_mteb.cli.numbers import float_, integer
-from hybridir_mteb.errors import SettingError, quoted
+from hybridir_mteb.cli.plan import show
+from hybridir_mteb.errors import HybridIRError, SettingError, quoted
 from hybridir_mteb.files.numbers import written_number, written_whole
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def train(
     if os.environ.get("RANK", "0") == "0":
         _show(plan)
     if dry_run:
+        _show_plan(plan)
         return
     from accelerate import PartialState
 
@@ -147,8 +149,8 @@ def _processes() -> int:
 
 
 def _show(plan: Plan) -> None:
+    from hybridir_mteb.planning.dry_run import estimate
     from hybridir_mteb.training.pairs import common_negatives
-    from hybridir_mteb.training.plan import estimate
 
     lora = plan.lora
     rows = {
@@ -173,3 +175,18 @@ def _show(plan: Plan) -> None:
     if plan.leaks:
         rows["LEAKS, allowed"] = f"{len(plan.leaks)} items occur in evaluation sets"
     print_table(plan.recipe.name, (), rows.items(), piped=None)
+
+
+def _show_plan(plan: Plan) -> None:
+    """What the run needs on the devices that were asked for, or on as few as it takes."""
+    from hybridir_mteb.planning.dry_run import training_of
+
+    try:
+        sections = training_of(
+            plan, _processes() if "WORLD_SIZE" in os.environ else None
+        ).sections()
+    except HybridIRError as error:  # a network of a kind that no table knows
+        say(str(error), wrap=True, label="no plan:", style="bold yellow")
+        return
+    show(sections)
+    say("Other machines and prices: hybridir plan RECIPE --machine NAME --devices N --price X")

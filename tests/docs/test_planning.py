@@ -1,0 +1,54 @@
+"""The page about plans: what was measured stands beside what was predicted, or nothing does."""
+
+import json
+
+import pytest
+from markers import planning
+
+CASE = {
+    "texts": 64,
+    "tokens": 96,
+    "predicted": {"bytes": 90_000_000, "seconds": 3.0},
+    "measured": {"bytes": 100_000_000, "seconds": 2.0},
+}
+MADE_BY = {
+    "command": "make plan-check",
+    "date": "2026-01-01",
+    "commit": "abc",
+    "machine": {
+        "processor": "P",
+        "cores": 2,
+        "memory_gb": 8,
+        "platform": "Linux",
+        "python": "3.11",
+    },
+    "versions": {"torch": "2.0"},
+}
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def test_without_results_the_page_says_so(results):
+    assert "Not measured" in planning.plan_check()
+    assert "`make gpu-check` writes it" in planning.gpu_check()
+
+
+def test_predicted_and_measured_stand_side_by_side(results):
+    of_memory = {side: {**CASE[side], "seconds": None} for side in ("predicted", "measured")}
+    cases = {"recipe": CASE, "GradCache": {**CASE, **of_memory}}
+    content = {"muse": {"made_by": MADE_BY, "cases": cases}}
+    (results / "plan-check.json").write_text(json.dumps(content))
+    table = planning.plan_check().splitlines()
+    assert table[2] == "| `muse` | recipe | 64 | 96 | 90 | 100 | -10% | 3.00 | 2.00 | 1.50 |"
+    assert table[3].endswith("| -10% | – | – | – |")
+    assert "*Made by `make plan-check` on 2026-01-01, commit abc" in table[-1]
+    found = {"made_by": MADE_BY, "llm-7b": {"seconds": 1.25, "device": "H100", "fits": True}}
+    (results / "gpu-check.json").write_text(json.dumps(found))
+    shown = planning.gpu_check()
+    assert "| `llm-7b.seconds` | 1.25 |" in shown
+    assert "| `llm-7b.fits` | True |" in shown
+    assert "python" not in shown.split("*Made by")[0]
