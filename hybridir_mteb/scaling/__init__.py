@@ -1,0 +1,1 @@
+"""Scores against parameters: public and own results, what grows with size, and how far that reaches."""
