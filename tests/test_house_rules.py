@@ -27,6 +27,7 @@ PERMITTED = {
     "cli/bias.py:bias",
     "cli/data.py:add",
     "cli/debias.py:fit",
+    "cli/scaling.py:scaling",
     "cli/search.py:search",
     "cli/train.py:train",
 }

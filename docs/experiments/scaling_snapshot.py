@@ -1,7 +1,7 @@
 """Research code: the packaged snapshot of MTEB's public scores, from ``HYBRIDIR_DATA_DIR``.
 
-The folder ``mteb-results`` holds ``retrieval.csv.gz`` and ``belebele.csv.gz``: the public results at the
-commit below, reduced to a few columns. Facts of models are those of the mteb that is installed.
+The folder ``mteb-results`` has ``retrieval.csv.gz`` and ``belebele.csv.gz``: the public results at
+the commit below, reduced to a few columns. Facts of models are those of the mteb that is installed.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Scores against parameters: public and own results, what grows with size, and how far that reaches."""
+"""Scores against parameters: public and own results, and laws of what grows with size."""

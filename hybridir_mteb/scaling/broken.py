@@ -1,9 +1,9 @@
 """Cells of broken runs, told from weak models by what else is known of the same cell.
 
-A cell is broken if it is no number from 0 to 1; or if it is less than half of a witness and at least 20
-points below it. Witnesses are the same subset in another revision of the model, in another version of
-the task (the same queries in a smaller pool, or a larger one) and of the next smaller model of the
-family, and for a zero the worst of the model's other subsets. A weak model is weak in all of them.
+A cell is broken if it is no number from 0 to 1; or if it is less than half of a witness and at
+least 20 points below it. Witnesses are the same subset in another revision of the model, in another
+version of the task (the same queries in a smaller or larger pool) and of the next smaller model of
+the family, and for a zero the worst of the model's other subsets. A weak model is weak in all.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from hybridir_mteb.scaling.families import Families
 from hybridir_mteb.scaling.scores import Cell, Scores
@@ -120,6 +121,7 @@ class _Witnesses:
             yield least, f"the worst of {len(others) - 1} other subsets"
 
 
+@cache
 def _stem(task: str) -> str:
     """A task without what says that its pool is another: ``NQ`` of ``NQHardNegatives.v2``."""
     return _VERSION.sub("", task)

@@ -1,4 +1,4 @@
-"""Families: models of one maker and one recipe that differ in size, from a table that users extend."""
+"""Families: models of one maker and recipe that differ in size, from a table that users extend."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def read_families(own: Path | None = None) -> Families:
     """The families of the package, and before them those of a file.
 
     Args:
-        own: A TOML file as ``data/families.toml``; a family of the same name takes the place of ours.
+        own: A TOML file as ``data/families.toml``; of two families of a name, it is the file's.
 
     Raises:
         DataUnavailableError: There is no such file.

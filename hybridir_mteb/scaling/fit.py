@@ -1,8 +1,8 @@
-"""Two laws of a score s and a number of parameters N, in 10^9: s = a - b N^-c, and s = i + k log10 N.
+"""Two laws of a score s and a number of parameters N in 10^9: a - b N^-c, and i + k log10 N.
 
-The first levels off at a, as in Fang et al. 2024 (arXiv 2403.18684); the second never does. For a given
-c the best a and b are those of a linear regression, so the fit is a search over c alone, and all samples
-of a bootstrap are fitted at once (separable least squares, Golub and Pereyra 1973).
+The first levels off at a, as in Fang et al. 2024 (arXiv 2403.18684); the second never does. For a
+given c the best a and b are those of a linear regression, so the fit is a search over c alone, and
+all samples of a bootstrap are fitted at once (separable least squares, Golub and Pereyra 1973).
 """
 
 from __future__ import annotations
@@ -202,9 +202,7 @@ def held_out(sizes: Sequence[float], scores: Sequence[float], share: float = 1.0
     return HeldOut(int(seen.sum()), float(n[seen].max()), law, straight)
 
 
-def _checked(
-    sizes: Sequence[float], scores: Sequence[float], least: int
-) -> tuple[Floats, Floats]:
+def _checked(sizes: Sequence[float], scores: Sequence[float], least: int) -> tuple[Floats, Floats]:
     n, s = np.asarray(sizes, np.float64), np.asarray(scores, np.float64)
     if n.shape != s.shape or n.ndim != 1 or not (np.isfinite(n) & np.isfinite(s) & (n > 0)).all():
         raise SettingError("a law needs as many scores as sizes, finite, and sizes above 0")
@@ -216,11 +214,11 @@ def _checked(
 def _fit(sizes: Floats, samples: Floats) -> Floats:
     """(n_samples, 3) best a, b and c of each sample of scores, a at most 100.
 
-    The exponents of a first search are 1 % apart; a second one is a hundred times finer.
+    The exponents of a first search are 1.3 % apart, those of a second one 0.25 %.
     """
     coarse = _search(sizes, samples, EXPONENTS[None])
     step = EXPONENTS[1] / EXPONENTS[0]
-    around = coarse[:, 2:] * np.geomspace(1 / step, step, 41)
+    around = coarse[:, 2:] * np.geomspace(1 / step, step, 11)
     return _search(sizes, samples, np.clip(around, EXPONENTS[0], EXPONENTS[-1]))
 
 

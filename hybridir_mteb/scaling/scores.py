@@ -75,17 +75,20 @@ class Scores:
         cells: In any order.
         facts: Name of a model -> what is known of it.
         origins: Where they come from, in words.
+    own: Models that were run here, which pictures name.
     """
 
     cells: tuple[Cell, ...]
     facts: Mapping[str, Facts] = field(default_factory=dict)
     origins: tuple[str, ...] = ()
+    own: frozenset[str] = frozenset()
 
     def __add__(self, other: Scores) -> Scores:
         """Both; where two cells are of the same subset and revision, the other's."""
         cells = {_key(cell): cell for cell in (*self.cells, *other.cells)}
         facts = {**self.facts, **other.facts}
-        return Scores(tuple(cells.values()), facts, self.origins + other.origins)
+        origins = self.origins + other.origins
+        return Scores(tuple(cells.values()), facts, origins, self.own | other.own)
 
 
 def _key(cell: Cell) -> tuple[str, ...]:
@@ -106,7 +109,9 @@ def read_csv(text: str, where: str) -> tuple[Cell, ...]:
     heads = next(lines, [])
     missing = [name for name in COLUMNS if name not in heads]
     if missing:
-        raise DataFormatError(f"{where}:1: no column {', '.join(missing)}; the first line names them")
+        raise DataFormatError(
+            f"{where}:1: no column {', '.join(missing)}; the first line names them"
+        )
     at = [heads.index(name) for name in COLUMNS]
     cells = []
     for line in lines:
@@ -114,12 +119,12 @@ def read_csv(text: str, where: str) -> tuple[Cell, ...]:
             raise DataFormatError(
                 f"{where}:{lines.line_num}: {len(line)} cells where the first line has {len(heads)}"
             )
-        *names, ndcg, mrr = (line[column] for column in at)
-        found = written_number(ndcg), written_number(mrr) if mrr else None
-        if found[0] is None or (mrr and found[1] is None):
-            what = quoted(ndcg if found[0] is None else mrr, 80)
+        model, revision, task, split, subset, *texts = (line[column] for column in at)
+        ndcg, mrr = map(written_number, texts)
+        if ndcg is None or (mrr is None and texts[1]):
+            what = quoted(texts[ndcg is not None], 80)
             raise DataFormatError(f"{where}:{lines.line_num}: {what} is no score; mend the line")
-        cells.append(Cell(*names, found[0], found[1]))
+        cells.append(Cell(model, revision, task, split, subset, ndcg, mrr))
     return tuple(cells)
 
 

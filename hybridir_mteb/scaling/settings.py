@@ -1,6 +1,6 @@
-"""What is compared: sets of tasks in one or several languages, and the differences between two of them.
+"""What is compared: tasks in one or several languages, and differences between two such sets.
 
-Languages come from MTEB's names of subsets: ``ara-deu`` are queries in Arabic and passages in German,
+Languages are those of MTEB's names of subsets: ``ara-deu`` asks in Arabic for passages in German,
 ``ar`` and ``ara-ara`` are both in one language. A language in two scripts counts as two.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from hybridir_mteb.errors import UnknownNameError, quoted, suggest
 from hybridir_mteb.results.benchmarks import BEIR as ALL_OF_BEIR
@@ -27,11 +28,10 @@ class Languages(StrEnum):
 
     def takes(self, subset: str) -> bool:
         """Whether a subset counts."""
-        if self is Languages.ALL:
-            return True
-        return one_language(subset) is (self is Languages.SAME)
+        return self is Languages.ALL or one_language(subset) is (self is Languages.SAME)
 
 
+@cache
 def one_language(subset: str) -> bool:
     """Whether queries and passages are in one language and one script.
 

@@ -38,7 +38,9 @@ def read_snapshot(folder: Path = FOLDER) -> Scores:
     path = folder / SCORES
     packed = read_bytes(path)
     if sha256_of(path) != record.get(_CHECKSUM):
-        raise ChecksumError(f"{path}: its sha256 is not the recorded one; install the package again")
+        raise ChecksumError(
+            f"{path}: its sha256 is not the recorded one; install the package again"
+        )
     cells = read_csv(decoded(packed, str(path)), str(path))
     try:
         facts = {name: _facts(entry) for name, entry in record["models"].items()}
@@ -60,9 +62,8 @@ def write_snapshot(scores: Scores, about: Mapping[str, str], folder: Path = FOLD
     """
     cells = sorted(scores.cells, key=lambda cell: _order(cell))
     tasks = {cell.task for cell in cells}
-    with replacing(folder / SCORES) as temporary, temporary.open("wb") as raw:
-        with gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed:
-            packed.write(csv_of(cells).encode())
+    with replacing(folder / SCORES) as temporary:
+        temporary.write_bytes(gzip.compress(csv_of(cells).encode(), 9, mtime=0))
     models = {name: _entry(scores.facts[name], tasks) for name in sorted(scores.facts)}
     record = {**about, _CHECKSUM: sha256_of(folder / SCORES), "models": models}
     write_record(folder / RECORD, record, indent=None)

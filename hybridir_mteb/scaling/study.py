@@ -1,4 +1,4 @@
-"""Scores of models against their sizes in every setting, and what laws say of families and of all."""
+"""Scores of models against their sizes in every setting, and the laws of families and of all."""
 
 from __future__ import annotations
 
@@ -66,6 +66,7 @@ class Point:
         trained_on: The tasks of the setting that it was trained on.
         family: Name of its family; empty if it has none.
         released: Date; None if unknown.
+        own: Whether it was run here.
     """
 
     model: str
@@ -75,6 +76,7 @@ class Point:
     trained_on: tuple[str, ...] = ()
     family: str = ""
     released: str | None = None
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ class _Cells:
     """The cells of each model and task, of the revision that has most of them."""
 
     def __init__(self, scores: Scores) -> None:
-        self.facts = scores.facts
+        self.facts, self.own = scores.facts, scores.own
         self.models = sorted({cell.model for cell in scores.cells})
         found: dict[tuple[str, str], dict[str, list[Cell]]] = defaultdict(lambda: defaultdict(list))
         for cell in scores.cells:
@@ -216,8 +218,9 @@ class _Cells:
         """Mean over tasks of the means over subsets, in percent; None if anything is missing."""
         means = []
         for task in part.scored_by(measure):
-            cells = [c for c in self.of.get((model, task), ()) if part.languages.takes(c.subset)]
-            values = [value for cell in cells if (value := cell.value(measure)) is not None]
+            cells = self.of.get((model, task), ())
+            taken = [cell.value(measure) for cell in cells if part.languages.takes(cell.subset)]
+            values = [value for value in taken if value is not None]
             if len(values) != part.subsets:
                 return None
             means.append(fmean(values))
@@ -270,14 +273,17 @@ def _point(
         return "number of parameters unknown"
     if facts.kind != "dense":
         return "not a dense encoder"
-    seen = () if facts.trained_on is None else tuple(
-        task for task in setting.tasks if task in facts.trained_on
+    seen = (
+        ()
+        if facts.trained_on is None
+        else tuple(task for task in setting.tasks if task in facts.trained_on)
     )
     status = Status.TRAINED if seen else Status.ZERO_SHOT
     status = Status.UNDECLARED if facts.trained_on is None else status
     if options.zero_shot_only and status is not Status.ZERO_SHOT:
         return f"not zero-shot: {status}"
-    return Point(model, size, score - minus, status, seen, released=facts.released)
+    own = model in cells.own
+    return Point(model, size, score - minus, status, seen, released=facts.released, own=own)
 
 
 def _trend(name: str, points: Sequence[Point], target: float, note: str = "") -> Trend:

@@ -1,4 +1,4 @@
-"""Scores in MTEB's result folders, and what its registry says of the models: for ``hybridir scaling``."""
+"""Scores in MTEB's result folders, and what its registry says of the models."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ def registered_facts(names: Iterable[str]) -> dict[str, Facts]:
     Args:
         names: As in the registry.
     """
-    wanted = set(names)
-    return {str(m.name): _facts(m) for m in mteb.get_model_metas() if m.name in wanted}
+    return {str(meta.name): _facts(meta) for meta in mteb.get_model_metas(sorted(set(names)))}
 
 
 def _facts(meta: mteb.models.ModelMeta) -> Facts:
@@ -57,7 +56,9 @@ def read_results(folder: Path) -> Scores:
     if not folder.is_dir():
         raise DataUnavailableError(f"{folder}: no such folder")
     folder = folder.absolute()
-    root = folder if (folder / "results").is_dir() or (folder / "remote").is_dir() else folder.parent
+    root = (
+        folder if (folder / "results").is_dir() or (folder / "remote").is_dir() else folder.parent
+    )
     if root != folder and folder.name != "results":
         raise _nothing(folder)
     paths = mteb.ResultCache(root).get_cache_paths(tasks=list(TASKS), require_model_meta=False)
@@ -71,7 +72,9 @@ def read_results(folder: Path) -> Scores:
         cells += found
     facts = registered_facts(places)
     facts |= {name: _facts_beside(p) for name, p in places.items() if name not in facts}
-    return Scores(tuple(cells), facts, (str(folder),))
+    public = root / "remote"
+    own = frozenset(name for name, place in places.items() if not place.is_relative_to(public))
+    return Scores(tuple(cells), facts, (f"{folder}",), own)
 
 
 def public_results() -> Scores:
