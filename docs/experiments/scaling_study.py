@@ -16,7 +16,7 @@ from hybridir_mteb.scaling.families import read_families
 from hybridir_mteb.scaling.plot import figure_of, looks_of
 from hybridir_mteb.scaling.present import as_dict, broken_rows
 from hybridir_mteb.scaling.snapshot import read_snapshot
-from hybridir_mteb.scaling.study import TARGET, Result, Study, study
+from hybridir_mteb.scaling.study import TARGET, Point, Result, Study, study
 
 LARGE = 6.5e9  # what is sold as 7B
 
@@ -29,12 +29,21 @@ def content(found: Study) -> dict[str, Any]:
         entry["points"] = {
             "models": len(result.points),
             "status": Counter(str(point.status) for point in result.points),
-            "large": [asdict(point) for point in result.points if point.size >= LARGE],
+            "large": [_short(point) for point in result.points if point.size >= LARGE],
         }
         for trend in result.trends:
-            entry["families"][trend.name]["points"] = [asdict(point) for point in trend.points]
+            family = entry["families"].pop(trend.name)
+            if trend.line is not None:  # three sizes
+                del family["models"]
+                points = [_short(point) for point in trend.points]
+                entry["families"][trend.name] = {**family, "points": points}
     whole["broken"] = broken_rows(found.broken)
     return whole
+
+
+def _short(point: Point) -> dict[str, Any]:
+    whole = asdict(point)
+    return {name: whole[name] for name in ("model", "size", "score", "status")}
 
 
 def draw(folder: Path, found: Study | None = None) -> Path:
@@ -44,7 +53,9 @@ def draw(folder: Path, found: Study | None = None) -> Path:
         result.setting.name: result for result in found.results if result.measure == "ndcg_at_10"
     }
     with drawing():
-        figure = figure_of([by_name[name] for name in plots.SCALING], looks_of(found.results), TARGET)
+        figure = figure_of(
+            [by_name[name] for name in plots.SCALING], looks_of(found.results), TARGET
+        )
         return plots.save(figure, "scaling", folder)
 
 
@@ -52,7 +63,8 @@ def main() -> None:
     """Write the numbers, then draw."""
     found = study(read_snapshot(), read_families())
     made = {"made_by": provenance("make scaling", ("scipy",)), **content(found)}
-    text = json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(made, ensure_ascii=False, allow_nan=False)
+    text = text.replace('{"title"', '\n{"title"')  # a line for each setting
     (RESULTS / "scaling.json").write_text(text + "\n", encoding="utf-8")
     draw(plots.IMAGES, found)
 

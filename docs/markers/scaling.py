@@ -34,8 +34,9 @@ def _measures(setting: str, measure: str = NDCG) -> dict[str, Any]:
 
 
 def _family(setting: str, family: str, measure: str = NDCG) -> dict[str, Any]:
-    """A family in a setting; its name may have dots, so that no path leads there."""
-    found = _measures(setting, measure)["families"]
+    """A family in a setting, or ``field``; a name may have dots, so that no path leads there."""
+    measures = _measures(setting, measure)
+    found = {**measures["families"], "field": measures["field"]}
     if family not in found:
         raise MarkerError(f"docs/results/{FILE}.json has no family {family!r} in {setting}")
     of: dict[str, Any] = found[family]

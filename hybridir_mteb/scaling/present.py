@@ -97,7 +97,7 @@ def words(study: Study) -> list[str]:
         "with the 95 % interval that a bootstrap of the residuals gives the law. It holds no "
         "uncertainty about whether the law goes on.",
         "Errors are predictions less scores, in points, of the law and the log-linear line that "
-        f"have not seen the largest model, or have seen only models of at most 1/{FAR} of its size.",
+        f"have not seen the largest model, or have seen only models of at most 1/{FAR} its size.",
         *(f"Scores: {origin}." for origin in study.origins),
     ]
 
