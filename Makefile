@@ -17,7 +17,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir stats faults clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling stats faults clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -136,6 +136,10 @@ compare-debiasing: $(VENV)/.dev
 ## bench-beir: encoders in English, on SciFact and Cranfield; docs/results/beir-english.json
 bench-beir: $(VENV)/.dev
 	$(BIN)/python docs/experiments/english_beir.py --precision $(PRECISION) $(ENCODERS)
+
+## scaling: laws of the packaged public scores; docs/results/scaling.json and its picture
+scaling: $(VENV)/.dev
+	$(BIN)/python docs/experiments/scaling_study.py
 
 ## stats: recompute the descriptive statistics of our tasks
 stats: $(VENV)/.dev

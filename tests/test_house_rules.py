@@ -28,6 +28,7 @@ PERMITTED = {
     "cli/data.py:add",
     "cli/debias.py:fit",
     "cli/plan.py:plan",
+    "cli/scaling.py:scaling",
     "cli/search.py:search",
     "cli/train.py:train",
 }

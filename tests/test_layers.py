@@ -22,7 +22,7 @@ LAYERS = (
     ("encoders",),
     ("measures",),
     ("training", "bias"),
-    ("planning", "debias"),
+    ("planning", "debias", "scaling"),
     ("adapters",),
     ("export", "language_bias", "_bootstrap"),
     ("cli",),

@@ -189,7 +189,13 @@ def test_wheel_content(wheel):
     assert {n for n in names if n.startswith(data) and n.endswith(".jsonl")} == {
         f"{data}/{language}.jsonl" for language in LANGUAGES
     }
-    for file in ("encyclopaedia/passages.jsonl.gz", "encyclopaedia/README.md"):
+    for file in (
+        "encyclopaedia/passages.jsonl.gz",
+        "encyclopaedia/README.md",
+        "families.toml",
+        "mteb-results/record.json",
+        "mteb-results/scores.csv.gz",
+    ):
         assert f"hybridir_mteb/data/{file}" in names
     for recipe in ("pocket-ntrex", "muse", "muse-ntrex"):
         assert f"hybridir_mteb/recipes/{recipe}.yaml" in names

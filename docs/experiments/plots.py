@@ -29,6 +29,7 @@ STYLE = {
 }
 COLOURS = {"xquad-r": "#00306f", "mlqa-r": "#c9ae3c"}  # both from cividis
 TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R"}
+SCALING = ("beir", "miracl-hard", "mlqa-cross", "mlqa-gap")  # settings of scaling.json
 COMPARED = {"XQuADR": "XQuAD-R", "MLQAR": "MLQA-R"}
 
 
@@ -80,6 +81,12 @@ def swept() -> dict[str, Any]:
     return {backbone: of_backbone["alphas"] for backbone, of_backbone in found.items()}
 
 
+def scaling() -> dict[str, Any]:
+    """Laws and points of the settings that the picture shows."""
+    settings = json.loads((RESULTS / "scaling.json").read_text())["settings"]
+    return {name: settings[name]["measures"]["ndcg_at_10"] for name in SCALING}
+
+
 def digest(picture: str) -> str:
     """Checksum of what a picture shows; a test compares it with that in the file."""
     drawn: Any = {
@@ -87,6 +94,7 @@ def digest(picture: str) -> str:
         "debiasing": debiased,
         "scale": scale,
         "alpha": swept,
+        "scaling": scaling,
         **{
             f"methods-{name}": partial(plot_methods.compared, name)
             for name in plot_methods.backbones()
@@ -95,7 +103,8 @@ def digest(picture: str) -> str:
     return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()
 
 
-def _save(figure: Any, name: str, folder: Path) -> Path:
+def save(figure: Any, name: str, folder: Path) -> Path:
+    """Write a picture with the checksum of what it shows."""
     path = folder / f"{name}.svg"
     metadata = {"Date": None, "Creator": None, "Description": f"data sha256 {digest(name)}"}
     figure.savefig(path, metadata=metadata)
@@ -129,7 +138,7 @@ def heat_map(folder: Path) -> Path:
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     figure.colorbar(image, label="mAP in percent", shrink=0.85)
-    return _save(figure, "crosslingual-xquad-r", folder)
+    return save(figure, "crosslingual-xquad-r", folder)
 
 
 def language_bars(folder: Path) -> Path:
@@ -155,7 +164,7 @@ def language_bars(folder: Path) -> Path:
     rows[0].legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2, frameon=False)
     rows[1].set_xticks(range(len(codes)), codes)
     rows[1].set_xlabel("query language")
-    return _save(figure, "multilingual", folder)
+    return save(figure, "multilingual", folder)
 
 
 def effectiveness_against_bias(folder: Path) -> Path:
@@ -194,7 +203,7 @@ def effectiveness_against_bias(folder: Path) -> Path:
                 axes.set_ylabel(f"{label} in percent")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    return _save(figure, "hybrid-vs-adversarial", folder)
+    return save(figure, "hybrid-vs-adversarial", folder)
 
 
 def debiasing_plane(folder: Path) -> Path:
@@ -239,7 +248,7 @@ def debiasing_plane(folder: Path) -> Path:
         if debiaser in data["XQuADR"]["pocket-base"]
     ]
     figure.legend(handles=[*methods, *shapes], loc="outside lower center", ncols=6, frameon=False)
-    return _save(figure, "debiasing", folder)
+    return save(figure, "debiasing", folder)
 
 
 def large_pools(folder: Path) -> Path:
@@ -279,7 +288,7 @@ def large_pools(folder: Path) -> Path:
     right.set_title("Memory")
     left.legend(frameon=False)
     right.legend(frameon=False)
-    return _save(figure, "scale", folder)
+    return save(figure, "scale", folder)
 
 
 def alpha_sweep(folder: Path) -> Path:
@@ -313,7 +322,7 @@ def alpha_sweep(folder: Path) -> Path:
     for axes in grid[-1]:
         axes.set_xlabel("alpha")
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
-    return _save(figure, "alpha", folder)
+    return save(figure, "alpha", folder)
 
 
 def main() -> None:
@@ -325,7 +334,7 @@ def main() -> None:
             print(draw(IMAGES).relative_to(DOCS))
         for backbone in plot_methods.backbones():
             figure = plot_methods.draw(backbone)
-            print(_save(figure, f"methods-{backbone}", IMAGES).relative_to(DOCS))
+            print(save(figure, f"methods-{backbone}", IMAGES).relative_to(DOCS))
 
 
 PICTURES = (

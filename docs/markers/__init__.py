@@ -12,6 +12,7 @@ from markers import (  # noqa: F401 -- importing them registers markers
     results,
     rooms,
     scale,
+    scaling,
     ways,
 )
 from markers.registry import MarkerError, render

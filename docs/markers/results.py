@@ -14,7 +14,7 @@ RESULTS = Path(__file__).parent.parent / "results"
 SETTINGS = {"mono": "monolingual", "cross": "cross-lingual", "multi": "multilingual"}
 # Files with a target of their own in the Makefile; `make xquad` makes the others.
 TARGETS = ("bench", "bench-scale", "compare-debiasing", "compare-pocket", "debias-pocket")
-TARGETS += ("compare-batches", "compare-data", "faults", "sweep-alpha", "train-pocket")
+TARGETS += ("compare-batches", "compare-data", "faults", "scaling", "sweep-alpha", "train-pocket")
 OTHERS = {"backbones": "bench-backbones", "beir-english": "bench-beir", "tuned": "tune"}
 
 Rows = list[list[str]]

@@ -16,6 +16,7 @@ from hybridir_mteb.cli.ending import Commands
 from hybridir_mteb.cli.models import models_app
 from hybridir_mteb.cli.plan import plan
 from hybridir_mteb.cli.report import report
+from hybridir_mteb.cli.scaling import scaling
 from hybridir_mteb.cli.search import search
 from hybridir_mteb.cli.train import train
 
@@ -34,6 +35,7 @@ app.command()(plan)
 app.command()(bias)
 app.command()(export)
 app.command()(report)
+app.command()(scaling)
 app.command()(search)
 
 

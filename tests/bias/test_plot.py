@@ -24,6 +24,7 @@ from PIL import Image
 from toys import TESTS
 from toys.bias import a_report
 from toys.cli import succeed
+from toys.scaling import FAMILIES, a_family
 
 from hybridir_mteb.bias.plot.draw import SUFFIXES, check_suffix, write_plot
 from hybridir_mteb.bias.plot.numbers import (
@@ -47,6 +48,8 @@ from hybridir_mteb.bias.plot.panels import (
 from hybridir_mteb.bias.plot.style import LONGEST_LABEL, drawing, labels, text_width, wrapped
 from hybridir_mteb.errors import DataUnavailableError, SettingError
 from hybridir_mteb.measures.report import MATRICES, BiasReport
+from hybridir_mteb.scaling.page import page as scaling_page
+from hybridir_mteb.scaling.study import Options, study
 
 MANY = tuple(sorted(f"{first}{second}" for first in "abcde" for second in "klmno"))
 AWKWARD = ('<b>"&', "$x_1$", "zh-Hans")
@@ -651,6 +654,22 @@ def test_a_browser_shows_all_three_pictures(browser, pages, reports, tmp_path):
     # Eleven rows of boxes and eleven of bars: as many gaps between runs of rows, and the legend.
     assert np.count_nonzero(np.diff(boxes[boxes < blue.min() - 40]) > 1) == 10
     assert np.count_nonzero(np.diff(blue) > 1) == 11
+
+
+def test_a_browser_shows_scores_against_parameters(browser, tmp_path):
+    """The page of ``hybridir scaling``: marks and law in the family's colour, in both panels."""
+    found = study(a_family(noise=0.4), FAMILIES, Options(("mlqa-cross",)))
+    place = tmp_path / "scaling.html"
+    place.write_text(scaling_page(found), encoding="utf-8")
+    seen = look(browser, place, tmp_path)
+    assert REFUSED not in seen.log
+    assert "CONSOLE" not in seen.log
+    family = (seen.pixels == [0x00, 0x72, 0xB2]).all(axis=2)
+    columns = np.flatnonzero(family.sum(axis=0) >= 3)
+    left, right = columns[columns < 550], columns[columns > 650]
+    for panel in (left, right):  # six marks, from 30M to 10B
+        assert len(panel) > 30
+        assert panel.max() - panel.min() > 200
 
 
 def test_a_phone_shows_a_page_that_does_not_spill(browser, pages, tmp_path):

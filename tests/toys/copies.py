@@ -48,8 +48,8 @@ class Copies:
         program = Path(command[0])
         if program.parent != Path(sys.executable).parent:
             return False
-        self._start()
-        return _at_start(environment) == self._at_start
+        known = _at_start(dict(os.environ)) if self._process is None else self._at_start
+        return _at_start(environment) == known
 
     def run(
         self, command: list[str], folder: Path, environment: dict[str, str], timeout: float
@@ -99,7 +99,7 @@ class Copies:
             theirs, self._requests = os.pipe()
             self._answers, mine = os.pipe()
             self._process = subprocess.Popen(
-                [sys.executable, str(SERVER), str(theirs), str(mine)],
+                [sys.executable, "-P", str(SERVER), str(theirs), str(mine)],
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "HYBRIDIR_AUTOLOAD": "0"},
                 pass_fds=(theirs, mine),

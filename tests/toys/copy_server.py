@@ -1,6 +1,6 @@
 """Runs commands in copies of one process that has imported the slow packages of others.
 
-    python copy_server.py REQUESTS ANSWERS
+    python -P copy_server.py REQUESTS ANSWERS
 
 Both are numbers of open files: a line of JSON asks for a command; lines of the same length answer
 with the number of its process and, at its end, its status.
@@ -59,8 +59,8 @@ def become(command: list[str], folder: str, environment: dict[str, str], output:
     time.tzset()
     os.chdir(folder)
     places = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place]
-    rest = [place for place in sys.path[1:] if place not in before]
-    sys.path[:] = [sys.path[0], *places, *rest]
+    rest = [place for place in sys.path if place not in before]
+    sys.path[:] = ["", *places, *rest]
     importlib.invalidate_caches()
     for home in site.getsitepackages():
         startup = Path(home, STARTUP)
@@ -74,7 +74,6 @@ def run() -> None:
     first = sys.argv[0]
     if first == "-c":
         code = sys.argv.pop(1)
-        sys.path[0] = ""
         exec(compile(code, "<string>", "exec"), {"__name__": "__main__"})
     elif first == "-m":
         del sys.argv[0]

@@ -277,21 +277,27 @@ def _section(report: BiasReport, shown: _Panel) -> Section:
     return Section(
         heading=shown.title,
         reading=why_not or shown.reading,
-        picture=None if why_not else _inline_svg(_figure(report, [shown]), shown),
+        picture=None if why_not else inline_svg(_figure(report, [shown]), shown.name, shown.title),
         note=shown.note,
         columns=shown.columns,
         rows=shown.numbers,
     )
 
 
-def _inline_svg(figure: Figure, shown: _Panel) -> str:
-    """A figure as an element of a page: ids of its own, a name, no declaration, no comments."""
+def inline_svg(figure: Figure, name: str, title: str) -> str:
+    """A figure as an element of a page: ids of its own, a name, no declaration, no comments.
+
+    Args:
+        figure: To be drawn.
+        name: Start of its ids, which no other picture of the page may have.
+        title: What it is called to those who do not see it.
+    """
     stream = StringIO()
     figure.savefig(stream, format="svg", metadata=_NO_METADATA)
     picture = stream.getvalue()
     picture = re.sub(r"<!--.*?-->\s*", "", picture[picture.index("<svg") :], flags=re.DOTALL)
-    picture = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{shown.name}-", picture)
-    label = escape(shown.title)
+    picture = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", picture)
+    label = escape(title)
     narrow = round(0.6 * 96 * figure.get_figwidth())  # below that, text would be too small
     return re.sub(
         r"<svg ([^>]*)>",

@@ -57,6 +57,7 @@ class Section:
         note: What to know of this collection when reading it; may be empty.
         columns: Heads of the columns of numbers.
         rows: Query language -> formatted numbers.
+        of: What the rows are of.
     """
 
     heading: str
@@ -65,50 +66,65 @@ class Section:
     note: str
     columns: Sequence[str]
     rows: Mapping[str, Sequence[str]]
+    of: str = "query language"
 
 
 def page(report: BiasReport, title: str, sections: Iterable[Section]) -> str:
     """The whole page: means, what does not apply, remarks, and one section for each picture."""
-    safe = _safe(title)
     parts = [
+        f"<p>{_counts('queries', report.n_queries)} {_counts('passages', report.n_passages)}</p>",
+        _means(report),
+        reasons("Measures that do not apply here", report.not_applicable),
+        reasons("Remarks", report.remarks),
+        *(section_of(section) for section in sections),
+        "<h2>All measures by query language</h2>",
+        _folded("Numbers", _by_language(report)),
+    ]
+    return document(title, parts)
+
+
+def document(title: str, parts: Iterable[str]) -> str:
+    """A page of its own that loads nothing.
+
+    Args:
+        title: Stands above, as text.
+        parts: HTML; empty ones are left out.
+    """
+    safe = safe_text(title)
+    whole = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{safe}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>",
         f"<h1>{safe}</h1>",
-        f"<p>{_counts('queries', report.n_queries)} {_counts('passages', report.n_passages)}</p>",
-        _means(report),
-        _reasons("Measures that do not apply here", report.not_applicable),
-        _reasons("Remarks", report.remarks),
-        *(_section(section) for section in sections),
-        "<h2>All measures by query language</h2>",
-        _folded("Numbers", _by_language(report)),
+        *parts,
         "</main>\n</body>\n</html>\n",
     ]
-    return "\n".join(part for part in parts if part)
+    return "\n".join(part for part in whole if part)
 
 
-def _safe(text: str) -> str:
+def safe_text(text: str) -> str:
     """Text for a page, in which control characters are seen as escapes."""
     return html.escape(printable(text, None))
 
 
-def _section(section: Section) -> str:
-    heading = _safe(section.heading)
-    start = f"<section>\n<h2>{heading}</h2>\n<p>{_safe(section.reading)}</p>\n"
+def section_of(section: Section) -> str:
+    """A heading, how to read the picture, the picture, and its numbers, folded."""
+    heading = safe_text(section.heading)
+    start = f"<section>\n<h2>{heading}</h2>\n<p>{safe_text(section.reading)}</p>\n"
     if section.picture is None:
         return f"{start}</section>"
     return (
         f'{start}<div class="card" tabindex="0" role="group" aria-label="{heading}">\n'
         f"{section.picture}\n</div>\n"
-        + (f'<p class="note">{_safe(section.note)}</p>\n' if section.note else "")
-        + _folded("Numbers", _table(section.heading, section.columns, section.rows))
+        + (f'<p class="note">{safe_text(section.note)}</p>\n' if section.note else "")
+        + _folded("Numbers", _table(section.heading, section.columns, section.rows, section.of))
         + "\n</section>"
     )
 
 
 def _counts(noun: str, counts: Mapping[str, int]) -> str:
-    by_language = ", ".join(f"{_safe(code)} {n:,}" for code, n in counts.items())
+    by_language = ", ".join(f"{safe_text(code)} {n:,}" for code, n in counts.items())
     return f"{sum(counts.values()):,} {noun} ({by_language or 'no language'})."
 
 
@@ -122,11 +138,12 @@ def _means(report: BiasReport) -> str:
     return _wide(_table("Means over query languages", columns, rows, "measure"), "Means")
 
 
-def _reasons(heading: str, texts: Mapping[str, str]) -> str:
+def reasons(heading: str, texts: Mapping[str, str]) -> str:
+    """Names and what is said of each; empty if there are none."""
     if not texts:
         return ""
     entries = "\n".join(
-        f"<dt>{_safe(name)}</dt><dd>{_safe(text)}</dd>" for name, text in texts.items()
+        f"<dt>{safe_text(name)}</dt><dd>{safe_text(text)}</dd>" for name, text in texts.items()
     )
     return f"<h2>{heading}</h2>\n<dl>\n{entries}\n</dl>"
 
@@ -161,15 +178,15 @@ def _table(
     rows: Mapping[str, Sequence[str]],
     rows_are: str = "query language",
 ) -> str:
-    heads = "".join(f'<th scope="col">{_safe(name)}</th>' for name in (rows_are, *columns))
+    heads = "".join(f'<th scope="col">{safe_text(name)}</th>' for name in (rows_are, *columns))
     body = "\n".join(
-        f'<tr><th scope="row">{_safe(name).replace("_", "_<wbr>")}</th>'
-        + "".join(f"<td>{_safe(cell)}</td>" for cell in cells)
+        f'<tr><th scope="row">{safe_text(name).replace("_", "_<wbr>")}</th>'
+        + "".join(f"<td>{safe_text(cell)}</td>" for cell in cells)
         + "</tr>"
         for name, cells in rows.items()
     )
     return (
-        f"<table>\n<caption>{_safe(caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n"
+        f"<table>\n<caption>{safe_text(caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n"
         f"<tbody>\n{body}\n</tbody>\n</table>"
     )
 

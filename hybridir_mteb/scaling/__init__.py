@@ -1,0 +1,1 @@
+"""Scores against parameters: public and own results, and laws of what grows with size."""
