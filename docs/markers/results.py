@@ -60,14 +60,15 @@ def markdown_table(columns: Sequence[str], rows: Rows, *, left: int = 1) -> str:
 
 
 def made_by(content: Mapping[str, Any]) -> str:
-    """How a file was made, in one line of italics."""
+    """How a file was made: the command, and folded away the rest."""
     made = content["made_by"]
     machine = made["machine"]
     versions = ", ".join(f"{package} {number}" for package, number in made["versions"].items())
     return (
-        f"*Made by `{made['command']}` on {made['date']}, commit {made['commit']}: "
+        f'<details class="made"><summary>Made by <code>{made["command"]}</code></summary>'
+        f"on {made['date']}, commit {made['commit']}: "
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
-        f"{machine['platform']}, Python {machine['python']}; {versions}.*"
+        f"{machine['platform']}, Python {machine['python']}; {versions}</details>"
     )
 
 

@@ -57,7 +57,7 @@ def _within(ends: list[float], digits: int) -> str:
 def made() -> str:
     """Where the scores come from, and how the file was made."""
     content = load(FILE)
-    return f"*{'; '.join(content['origins'])}.* {made_by(content)}"
+    return f"*{'; '.join(content['origins'])}.*\n\n{made_by(content)}"
 
 
 @marker("scaling-value")
