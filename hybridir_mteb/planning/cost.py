@@ -23,8 +23,8 @@ from hybridir_mteb.planning.memory import (
 )
 from hybridir_mteb.planning.networks import Network
 
-# Through what backward needs: forward writes, reads, and copies between formats; backward reads, and
-# writes, reads and adds gradients.
+# Through what backward needs: forward writes, reads and copies it between formats; backward reads
+# it, and writes, reads and adds gradients.
 FORWARD_PASSES, BACKWARD_PASSES = 3, 4
 GATHERS = 2  # of sharded weights for a batch: forward and backward
 
