@@ -7,9 +7,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from markers.registry import marker
-from markers.results import RESULTS, Rows, made_by, markdown_table
+from markers.results import RESULTS, Rows, made_by, markdown_table, number
 
-COLUMNS = ("", "case", "texts", "tokens", "MB predicted", "MB measured", "error")
+COLUMNS = (
+    "",
+    "case",
+    "texts",
+    "tokens",
+    "MB predicted",
+    "MB measured",
+    "error",
+    "MB with blocks held",
+)
 TIMED = ("s a step predicted", "s measured", "factor")
 MISSING = "*Not measured: `docs/results/{name}.json` is missing; `make {name}` writes it.*"
 
@@ -42,6 +51,7 @@ def check_rows(found: Mapping[str, Any]) -> Rows:
                     *(f"`{backbone}`", name, str(case["texts"]), str(case["tokens"])),
                     *(f"{size / 1e6:,.0f}" for size in sizes),
                     f"{sizes[0] / sizes[1] - 1:+.0%}",
+                    number(measured.get("bytes_by_default"), 0, 1e-6),
                     *_times(predicted["seconds"], measured["seconds"]),
                 ]
             )

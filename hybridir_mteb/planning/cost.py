@@ -23,7 +23,9 @@ from hybridir_mteb.planning.memory import (
 )
 from hybridir_mteb.planning.networks import Network
 
-FORWARD_PASSES, BACKWARD_PASSES = 2, 3  # through what backward needs: write, read; and a gradient
+# Through what backward needs: forward writes, reads and copies it between formats; backward reads
+# it, and writes, reads and adds gradients.
+FORWARD_PASSES, BACKWARD_PASSES = 3, 4
 GATHERS = 2  # of sharded weights for a batch: forward and backward
 
 

@@ -9,7 +9,7 @@ CASE = {
     "texts": 64,
     "tokens": 96,
     "predicted": {"bytes": 90_000_000, "seconds": 3.0},
-    "measured": {"bytes": 100_000_000, "seconds": 2.0},
+    "measured": {"bytes": 100_000_000, "bytes_by_default": 120_000_000, "seconds": 2.0},
 }
 MADE_BY = {
     "command": "make plan-check",
@@ -43,8 +43,8 @@ def test_predicted_and_measured_stand_side_by_side(results):
     content = {"muse": {"made_by": MADE_BY, "cases": cases}}
     (results / "plan-check.json").write_text(json.dumps(content))
     table = planning.plan_check().splitlines()
-    assert table[2] == "| `muse` | recipe | 64 | 96 | 90 | 100 | -10% | 3.00 | 2.00 | 1.50 |"
-    assert table[3].endswith("| -10% | – | – | – |")
+    assert table[2] == "| `muse` | recipe | 64 | 96 | 90 | 100 | -10% | 120 | 3.00 | 2.00 | 1.50 |"
+    assert table[3].endswith("| -10% | 120 | – | – | – |")
     assert "Made by <code>make plan-check</code></summary>on 2026-01-01, commit abc" in table[-1]
     found = {"made_by": MADE_BY, "llm-7b": {"seconds": 1.25, "device": "H100", "fits": True}}
     (results / "gpu-check.json").write_text(json.dumps(found))
