@@ -21,7 +21,7 @@ from hybridir_mteb.scaling.present import as_csv, as_dict, as_json, sheet
 from hybridir_mteb.scaling.scores import MEASURES, Cell, Facts, Scores
 from hybridir_mteb.scaling.study import Options, Size, study
 
-OPTIONS = Options(("mlqa-mono", "mlqa-cross", "mlqa-gap"))
+OPTIONS = Options(("mlqa-mono", "mlqa-gap"))
 OWN = Scores(
     (*cells_of("hybridir/own", 0.6, 0.5), Cell("x/<b>", "main", "NQ", "test", "default", -1, None)),
     {"hybridir/own": Facts(parameters=10**8, trained_on=frozenset({"MLQARetrieval"}))},
@@ -71,7 +71,8 @@ def test_a_score_that_is_no_number_is_null_in_json():
 def test_the_page_is_whole_and_loads_nothing(found):
     text = page(found)
     half = replace(found, results=found.results[:2])
-    assert page(half) == page(half)  # the same bytes
+    (again,) = re.findall("<svg .*</svg>", page(half), re.DOTALL)
+    assert again in text  # the same bytes
     assert text.count("<svg ") == len(OPTIONS.settings)
     assert "that column is an extrapolation" in text
     assert "x/&lt;b&gt;, NQ (all)" in text

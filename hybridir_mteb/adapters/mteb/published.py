@@ -25,7 +25,8 @@ def registered_facts(names: Iterable[str]) -> dict[str, Facts]:
     Args:
         names: As in the registry.
     """
-    return {str(meta.name): _facts(meta) for meta in mteb.get_model_metas(sorted(set(names)))}
+    wanted = set(names)  # of which MTEB would refuse those that it does not know
+    return {str(m.name): _facts(m) for m in mteb.get_model_metas() if m.name in wanted}
 
 
 def _facts(meta: mteb.models.ModelMeta) -> Facts:
