@@ -9,7 +9,7 @@ import typer
 import hybridir_mteb
 from hybridir_mteb.cli.bias import bias
 from hybridir_mteb.cli.cache import cache_app
-from hybridir_mteb.cli.console import print_table, say
+from hybridir_mteb.cli.console import PIPED, UNBOUNDED, print_table, say
 from hybridir_mteb.cli.data import data_app, export
 from hybridir_mteb.cli.debias import debias_app
 from hybridir_mteb.cli.ending import Commands
@@ -69,7 +69,7 @@ def doctor(
     from hybridir_mteb.cli.doctor import examine
 
     report = examine(names)
-    print_table("", (), report.rows())
+    print_table("", (), report.rows(), piped=PIPED if names else UNBOUNDED)
     for line in report.others(None if names else SHOWN):
         say(line, wrap=True, label="problem:", style="bold red")
     if report.problems:

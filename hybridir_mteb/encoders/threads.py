@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from hybridir_mteb.errors import printable
 from hybridir_mteb.plugins.guard import say
 
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # who sets one has chosen
@@ -37,16 +38,20 @@ class Threads:
         return self.why if self.number is None else f"{self.number}, {self.why}"
 
 
-def choose() -> Threads:
-    """As many as cores are free, of those that this process may use.
-
-    What ``OMP_NUM_THREADS`` says counts, and so does what a launcher of several processes does.
-    """
+def chosen_by_others() -> Threads | None:
+    """What the user's environment says, or that there is a launcher of several processes."""
     for variable in VARIABLES:
         if value := os.environ.get(variable):
-            return Threads(None, f"{variable}={value}")
+            return Threads(None, f"{variable}={printable(value, 80)}")
     if os.environ.get("WORLD_SIZE", "1") != "1":
         return Threads(None, "left to the launcher of the processes")
+    return None
+
+
+def choose() -> Threads:
+    """As many as cores are free, of those that this process may use, unless others have chosen."""
+    if others := chosen_by_others():
+        return others
     cores, free = allowed_cores(), idle_cores()
     number = max(1, min(round(cores), round(free)))
     why = f"as {free:.1f} of {os.cpu_count()} cores are free and {cores:g} allowed"
