@@ -32,9 +32,15 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 
 ## demo: set up, then base, hybrid and adversarial encoder on PocketQA-R, three settings, offline
 demo: $(VENV)/.demo
-	set -e; for method in base $(DEMO_METHODS); do \
-		$(BIN)/mteb run -m hybridir/pocket-$$method -t $(POCKET_TASKS) --output-folder $(RESULTS); done
-	$(BIN)/hybridir report $(RESULTS) --collection PocketQAR
+	@set -e; started=$$(date +%s); export PYTHONWARNINGS=ignore::FutureWarning; for method in base $(DEMO_METHODS); do \
+		$(BIN)/mteb run -v 1 -m hybridir/pocket-$$method -t $(POCKET_TASKS) \
+			--output-folder $(RESULTS); done; \
+	$(BIN)/hybridir report $(RESULTS) --collection PocketQAR; \
+	echo "Next, with $(BIN) on the PATH:"; \
+	echo "  hybridir report $(RESULTS) --bias                     their language bias in full"; \
+	echo "  hybridir data list                                 other collections, and how to get them"; \
+	echo "  hybridir train pocket-hybrid --dry-run             what it takes to train one yourself"; \
+	echo "The runs and the table took $$(($$(date +%s) - started)) s."
 
 ## test: set up and run all tests; XQuAD-R and MLQA-R tests need HYBRIDIR_DATA_DIR
 test: $(VENV)/.dev

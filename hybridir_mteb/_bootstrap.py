@@ -10,6 +10,8 @@ from _thread import get_ident
 
 _MTEB = "mteb"
 _BENCHMARKS = "mteb.benchmarks.benchmarks"
+_COMMAND = "mteb.cli"
+_NAMES = (_MTEB, _BENCHMARKS, _COMMAND)
 _told: list[str] = []
 
 
@@ -35,6 +37,10 @@ def _register(name, plugins):
         from hybridir_mteb.adapters.mteb.benchmark import add_benchmarks
 
         add_benchmarks()
+    elif name == _COMMAND:
+        from hybridir_mteb.adapters.mteb.command import take_over
+
+        take_over()
 
 
 def _safely(act):
@@ -62,13 +68,13 @@ def _tell(error):
 
 
 class _Finder:
-    """Finds nothing itself: wraps the loader that another finder gives for two names."""
+    """Finds nothing itself: wraps the loader that another finder gives for some names."""
 
     def __init__(self):
         self._active = set()
 
     def find_spec(self, name, path=None, target=None):
-        if name != _MTEB and name != _BENCHMARKS:
+        if name not in _NAMES:
             return None
         key = (get_ident(), name)  # two such finders asking each other must not loop
         if key in self._active:
@@ -123,7 +129,7 @@ def install(force=False):
     ):
         return
     sys.meta_path.insert(0, _Finder())
-    for name in (_MTEB, _BENCHMARKS):
+    for name in _NAMES:
         module = sys.modules.get(name)
         spec = getattr(module, "__spec__", None)
         if module is not None and not getattr(spec, "_initializing", False):

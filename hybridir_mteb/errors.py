@@ -187,5 +187,7 @@ def _as_one_line(record: logging.LogRecord) -> bool:
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """``". Did you mean …?"`` for the closest known names, or an empty string."""
-    matches = get_close_matches(name, list(known), n=3)
+    names = list(known)
+    matches = get_close_matches(name[:MESSAGE_LIMIT], names, n=3)
+    matches = matches or [one for one in names if one.lower() == name.lower()]
     return f". Did you mean {' or '.join(matches)}?" if matches else ""

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from hybridir_mteb.collections.own import register_added
 from hybridir_mteb.plugins.guard import alone
-from hybridir_mteb.plugins.manager import load_plugins
+from hybridir_mteb.plugins.manager import built_in, load_plugins
 from hybridir_mteb.plugins.registry import Plugins
 
 # What waits for the end of the loading that is going on; a plugin may start one inside another.
@@ -19,15 +19,36 @@ def installed_plugins() -> Plugins:
     """What the installed plugins register, and what the user added, loaded at first use."""
     _waiting.append([])
     try:
-        plugins = load_plugins()
-        with alone("the collections that were added are skipped", plugins.report):
-            register_added(plugins)
+        plugins = _with_added(load_plugins())
     finally:
         waiting = _waiting.pop()
     for callback in waiting:
         with alone("registering", plugins.report):
             callback(plugins)
     return plugins
+
+
+def _with_added(plugins: Plugins) -> Plugins:
+    with alone("the collections that were added are skipped", plugins.report):
+        register_added(plugins)
+    return plugins
+
+
+def installed_parts(*names: str) -> Plugins | None:
+    """Some built-in parts and what the user added, where that is all there is, in no time.
+
+    All parts together take seconds: they bring mteb and SciPy.
+
+    Args:
+        *names: Of the entry points of this package.
+
+    Returns:
+        None if other plugins are installed, or all is loaded already.
+    """
+    if installed_plugins.cache_info().currsize:
+        return None
+    points = built_in(names)
+    return None if points is None else _with_added(load_plugins(points))
 
 
 def when_loaded(callback: Callable[[Plugins], object]) -> None:

@@ -9,7 +9,7 @@ import typer
 import hybridir_mteb
 from hybridir_mteb.cli.bias import bias
 from hybridir_mteb.cli.cache import cache_app
-from hybridir_mteb.cli.console import print_table, rows_of, say
+from hybridir_mteb.cli.console import PIPED, UNBOUNDED, print_table, say
 from hybridir_mteb.cli.data import data_app, export
 from hybridir_mteb.cli.debias import debias_app
 from hybridir_mteb.cli.ending import Commands
@@ -20,6 +20,7 @@ from hybridir_mteb.cli.scaling import scaling
 from hybridir_mteb.cli.search import search
 from hybridir_mteb.cli.train import train
 
+SHOWN = 5  # problems that the doctor names beside the first
 app = typer.Typer(
     cls=Commands,
     help="Zero-shot multilingual retrieval inside MTEB.",
@@ -57,38 +58,25 @@ def _options(
 @app.command()
 def tasks() -> None:
     """List the tasks that plugins registered."""
-    from hybridir_mteb.adapters.mteb.register import register
+    from hybridir_mteb.cli.listing import TASK_COLUMNS, task_rows
 
-    registry = register().tasks
-    print_table(
-        "Tasks (mteb run -t NAME)",
-        ("name", "subsets", "split", "main score", "licence", "plugin"),
-        rows_of(
-            registry.items(),
-            lambda name, task: [
-                (
-                    name,
-                    len(task.metadata.hf_subsets),
-                    ", ".join(task.metadata.eval_splits),
-                    task.metadata.main_score,
-                    task.metadata.license,
-                    registry.owner(name),
-                )
-            ],
-        ),
-    )
+    print_table("Tasks (mteb run -t NAME)", TASK_COLUMNS, task_rows())
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    names: Annotated[
+        bool, typer.Option("--all", help="Also the names of what is registered, and all problems.")
+    ] = False,
+) -> None:
     """Show versions, what autoload found, paths and threads; exits with 1 if something is wrong."""
     from hybridir_mteb.cli.doctor import examine
 
-    report = examine()
-    for title, rows in report.sections:
-        print_table(title, ("", ""), rows)
-    for problem in report.problems:
-        say(problem, wrap=True, label="problem:", style="bold red")
+    report = examine(names)
+    print_table("", (), report.rows(), piped=PIPED if names else UNBOUNDED)
+    for line in report.others(None if names else SHOWN):
+        say(line, wrap=True, label="problem:", style="bold red")
     if report.problems:
+        say(report.problems[0], wrap=True, label="first thing to do:", style="bold red")
         raise typer.Exit(1)
-    say("no problems found", style="green")
+    say("all well", style="green")

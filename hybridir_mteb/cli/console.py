@@ -69,8 +69,9 @@ def print_table(
     *,
     numbers: bool = False,
     piped: int | None = PIPED,
+    grouped: bool = False,
 ) -> None:
-    """Print rows under heads; names are not broken over lines.
+    """Print rows under heads; names are not broken over lines. Without rows, that is said.
 
     Args:
         title: Line above the table.
@@ -79,9 +80,13 @@ def print_table(
         numbers: Whether all columns but the first hold numbers, which stand at the right.
         piped: Room across where the output is no terminal; None is what rich takes, and a title
             is then not padded.
+        grouped: Whether a line is drawn where the first column changes.
     """
-    heads = list(columns)
-    titled = Text(shown(title), style="table.title")
+    heads, cells = list(columns), [[Text(shown(cell)) for cell in row] for row in rows]
+    if not cells:
+        say(f"{title}: nothing here")
+        return
+    titled = Text(shown(title), style="table.title") if title else None
     table = Table(title=titled, title_justify="left", show_header=bool(heads))
     for at, head in enumerate(heads):
         table.add_column(
@@ -90,8 +95,10 @@ def print_table(
             overflow="fold",
             no_wrap=head in UNBROKEN,
         )
-    for row in rows:
-        table.add_row(*(Text(shown(cell)) for cell in row))
+    grouped = grouped and len({row[0].plain for row in cells}) < len(cells)
+    for row, after in zip(cells, [*cells[1:], None], strict=True):
+        ends = grouped and after is not None and row[0] != after[0]
+        table.add_row(*row, end_section=ends)
     fixed = piped == PIPED or console.is_terminal
     screen = console if fixed else Console(width=piped, file=console.file)
     screen.print(table, soft_wrap=piped is None)

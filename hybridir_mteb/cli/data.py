@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hybridir_mteb.cli.console import print_table, rows_of, say
+from hybridir_mteb.cli.console import UNBOUNDED, print_table, rows_of, say
+from hybridir_mteb.collections.languages import suggest_language
 from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,
@@ -38,14 +40,54 @@ Languages = Annotated[
 
 
 @data_app.command("list")
-def list_() -> None:
-    """Show where each data file is, and which collections were added."""
-    from hybridir_mteb.collections.download import locate, locate_folder
+def list_(
+    files: Annotated[bool, typer.Option("--files", help="Where each single file is.")] = False,
+) -> None:
+    """Show the collections, how much of each is here, and which were added."""
     from hybridir_mteb.collections.own import OWNER, added
-    from hybridir_mteb.installed import installed_plugins
+    from hybridir_mteb.installed import installed_parts, installed_plugins
 
-    collections = installed_plugins().collections
+    collections = (installed_parts("tasks") or installed_plugins()).collections
     known = [(name, spec) for name, spec in collections.items() if collections.owner(name) != OWNER]
+    if files:
+        _print_files(known)
+    else:
+        print_table(
+            "Collections (--files shows where each file is)",
+            ("collection", "languages", "files here", "passages here", "where, or how to get them"),
+            rows_of(known, lambda name, spec: [_in_short(name, spec)]),
+            piped=UNBOUNDED,
+        )
+    own = [(record.name, *record.described()) for record in added()]
+    if own:
+        print_table("Added here", ("name", "what", "holds"), own)
+
+
+def _in_short(name: str, spec: CollectionSpec) -> tuple[object, ...]:
+    """One line about a collection: how many of its files are here, and where."""
+    from hybridir_mteb.collections.download import locate, locate_folder
+
+    found = [path for path in map(locate, spec.files) if path]
+    folders = [paths[0].parent for paths in map(locate_folder, spec.corpora.values()) if paths]
+    where = "in the package, or made by its plugin" if not spec.files else ""
+    if found:
+        where = os.path.commonpath([path.parent for path in found])
+    if len(found) < len(spec.files):
+        where = f"hybridir data fetch {name}"
+    elif len(folders) < len(spec.corpora):
+        where = f"hybridir data fetch {name} --language {spec.languages[0]}"
+    return (
+        name,
+        len(spec.languages),
+        f"{len(found)} of {len(spec.files)}" if spec.files else "-",
+        f"{len(folders)} of {len(spec.corpora)} languages" if spec.corpora else "-",
+        where,
+    )
+
+
+def _print_files(known: Sequence[tuple[str, CollectionSpec]]) -> None:
+    from hybridir_mteb.collections.download import locate, locate_folder
+
     files = rows_of(
         known,
         lambda name, spec: [
@@ -63,9 +105,6 @@ def list_() -> None:
         ],
     )
     print_table("Passages of many files", ("collection", "language", "files", "found at"), corpora)
-    own = [(record.name, *record.described()) for record in added()]
-    if own:
-        print_table("Added here", ("name", "what", "holds"), own)
 
 
 @data_app.command("fetch")
@@ -112,7 +151,10 @@ def _fetch_language(name: str, code: str) -> None:
 def _check_language(name: str, code: str, spec: CollectionSpec) -> None:
     if code not in spec.languages:
         known = ", ".join(spec.languages)
-        raise UnknownNameError(f"{name} has no language {quoted(code)}, only {known}")
+        raise UnknownNameError(
+            f"{name} has no language {quoted(code)}, only {known}"
+            f"{suggest_language(code, spec.languages)}"
+        )
 
 
 @data_app.command()

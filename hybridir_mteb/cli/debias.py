@@ -65,6 +65,7 @@ def fit(
     """Fit debiasers and put the debiased encoders into the store, where mteb run -m finds them."""
     from hybridir_mteb.adapters.mteb.fit import FitRequest, make_debiased
     from hybridir_mteb.debias.text import file_text, ntrex_text
+    from hybridir_mteb.encoders.threads import use_free_cores
 
     codes = [code for code in map(str.strip, (languages or "").split(",")) if code]
     if languages is not None and not codes:
@@ -74,6 +75,7 @@ def fit(
     options = _pairs(option or [], "--option", "NAME=VALUE, such as k=2")
     methods = list(dict.fromkeys(method))
     asked = FitRequest(model, methods, options, precision, device, allow_leaks)
+    use_free_cores()
     made = make_debiased(asked, chosen)
     for encoder in made:
         say(f"{encoder.name} {encoder.fingerprint}")

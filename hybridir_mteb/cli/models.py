@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hybridir_mteb.cli.console import print_table, rows_of, say, say_text
+from hybridir_mteb.cli.console import print_table, say, say_text
 from hybridir_mteb.paths import with_home
 
 models_app = typer.Typer(
@@ -24,23 +24,9 @@ def list_(
     ] = False,
 ) -> None:
     """List encoders; mteb run -m NAME evaluates one."""
-    from hybridir_mteb.adapters.mteb.register import register
-    from hybridir_mteb.encoders.trained import NOT_HERE, encoders
+    from hybridir_mteb.cli.listing import MODEL_COLUMNS, model_rows
 
-    registry = register().models
-    place = {(e.name, e.fingerprint): e.place for e in encoders()}
-    rows = rows_of(
-        ((name, meta) for name, meta in registry.items() if trainable or meta.revision != NOT_HERE),
-        lambda name, meta: [
-            (
-                name,
-                f"{(meta.n_parameters or 0) / 1e6:.0f} M" if meta.n_parameters else "?",
-                str(meta.revision)[:12] if meta.revision != NOT_HERE else "not on this machine",
-                place.get((name, meta.revision)) or registry.owner(name),
-            )
-        ],
-    )
-    print_table("Encoders (mteb run -m NAME)", ("name", "parameters", "revision", "from"), rows)
+    print_table("Encoders (mteb run -m NAME)", MODEL_COLUMNS, model_rows(trainable))
 
 
 @models_app.command()

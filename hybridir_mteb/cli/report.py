@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from hybridir_mteb.cli.console import print_table
+from hybridir_mteb.cli.console import print_table, say
+from hybridir_mteb.errors import UnknownNameError, quoted, suggest
 from hybridir_mteb.paths import with_home
+
+if TYPE_CHECKING:
+    from hybridir_mteb.results.tables import NdcgRow, ResultRow
+
+Row = TypeVar("Row", bound="ResultRow | NdcgRow")
 
 
 def report(
@@ -26,36 +33,66 @@ def report(
     """Show the results of a folder: settings and language bias, and nDCG@10 of other tasks."""
     from hybridir_mteb.results.benchmarks import HYBRIDIR, PARALLEL
     from hybridir_mteb.results.tables import (
-        BIAS_COLUMNS,
         COLUMNS,
-        FOUND,
-        FOUND_COLUMNS,
         NDCG_COLUMNS,
         nothing_found,
         parallel_rows,
-        summarise,
         summarise_ndcg,
     )
 
     folder = with_home(folder)
     if show_bias:
-        title = "Language bias in the multilingual setting, means over query languages"
-        found = summarise(folder, collection)
-        print_table(title, BIAS_COLUMNS, (row.bias_cells() for row in found))
-        newer = [row for row in found if FOUND.keys() & row.means.get("multi", {}).keys()]
-        if newer:
-            title = "What is found of the relevant passages in the query's language and in others"
-            print_table(title, FOUND_COLUMNS, (row.bias_cells(FOUND) for row in newer))
+        _show_bias(folder, collection)
         return
     ranked = [] if benchmark == HYBRIDIR else summarise_ndcg(folder, collection, benchmark)
     rows = parallel_rows(folder, collection) if benchmark in {None, HYBRIDIR} else []
     if benchmark == HYBRIDIR:
         rows = [row for row in rows if row.collection in PARALLEL]
     if not rows and not ranked:
+        if collection is not None and benchmark is None:
+            _check(collection, [*parallel_rows(folder), *summarise_ndcg(folder)], folder)
         raise nothing_found(folder, benchmark or HYBRIDIR)
     if rows:
         title = "mAP in percent by setting; language bias as rank distance (lower is better)"
-        print_table(title, COLUMNS, (row.cells() for row in rows))
+        print_table(title, COLUMNS, (row.cells() for row in _grouped(rows)), grouped=True)
     if ranked:
         title = "nDCG@10 and others in percent; mAP of MTEB's own tasks to rank 1000"
-        print_table(title, NDCG_COLUMNS, (row.cells() for row in ranked))
+        print_table(title, NDCG_COLUMNS, (row.cells() for row in _grouped(ranked)), grouped=True)
+
+
+def _show_bias(folder: Path, collection: str | None) -> None:
+    from hybridir_mteb.results.tables import BIAS_COLUMNS, FOUND, FOUND_COLUMNS, summarise
+
+    rows = summarise(folder)
+    if collection is not None:
+        _check(collection, rows, folder)
+    found = _grouped([row for row in rows if collection in {None, row.collection}])
+    title = "Language bias in the multilingual setting, means over query languages"
+    print_table(title, BIAS_COLUMNS, (row.bias_cells() for row in found), grouped=True)
+    if not any("multi" in row.means for row in found):
+        say("no result is of the multilingual setting: run tasks named …MultilingualRetrieval")
+    newer = [row for row in found if FOUND.keys() & row.means.get("multi", {}).keys()]
+    if newer:
+        title = "What is found of the relevant passages in the query's language and in others"
+        cells = (row.bias_cells(FOUND) for row in newer)
+        print_table(title, FOUND_COLUMNS, cells, grouped=True)
+
+
+def _grouped(rows: Sequence[Row]) -> list[Row]:
+    """The encoders of a collection together, in the order in which collections first appear."""
+    order = {name: at for at, name in enumerate(dict.fromkeys(row.collection for row in rows))}
+    return sorted(rows, key=lambda row: order[row.collection])
+
+
+def _check(collection: str, rows: Iterable[ResultRow | NdcgRow], folder: Path) -> None:
+    """Refuse a collection that the folder has nothing of, where it has something of others.
+
+    Raises:
+        UnknownNameError: So it is.
+    """
+    known = sorted({row.collection for row in rows})
+    if known and collection not in known:
+        raise UnknownNameError(
+            f"{folder} has no results of {quoted(collection)}, only of {', '.join(known)}"
+            f"{suggest(collection, known)}"
+        )

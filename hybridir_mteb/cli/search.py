@@ -46,6 +46,7 @@ def search(
     """
     from hybridir_mteb.adapters.mteb.run import RunOptions
     from hybridir_mteb.adapters.mteb.run import search as search_task
+    from hybridir_mteb.encoders.threads import use_free_cores
 
     output = with_home(output, "--output")
     options: RunOptions = {
@@ -56,6 +57,7 @@ def search(
         "precision": precision,
     }
     rows = []
+    use_free_cores()
     try:
         for name, found in search_task(encoder, task, output, **options):
             counts = (str(found.scores["n_queries"]), str(found.scores["n_passages"]))

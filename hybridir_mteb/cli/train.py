@@ -15,6 +15,7 @@ from hybridir_mteb.errors import HybridIRError, SettingError, quoted
 from hybridir_mteb.files.numbers import written_number, written_whole
 
 if TYPE_CHECKING:
+    from hybridir_mteb.encoders.threads import Threads
     from hybridir_mteb.plugins.settings import OptionValue
     from hybridir_mteb.training.plan import Plan
 
@@ -96,6 +97,7 @@ def train(
     is given again.
     """
     from hybridir_mteb.adapters.mteb.load import pinned_revision
+    from hybridir_mteb.encoders.threads import choose, use_free_cores
     from hybridir_mteb.training.plan import make_plan
     from hybridir_mteb.training.recipe import make_recipe, read_recipe
 
@@ -122,11 +124,13 @@ def train(
     if not dry_run:  # before the data are read, since an extra may be missing
         from hybridir_mteb.training.run import train as run
     plan = make_plan(chosen, pinned=pinned_revision)
+    threads = choose()
     if os.environ.get("RANK", "0") == "0":
-        _show(plan)
+        _show(plan, threads)
     if dry_run:
         _show_plan(plan)
         return
+    use_free_cores(threads)
     from accelerate import PartialState
 
     try:
@@ -148,7 +152,7 @@ def _processes() -> int:
     return found
 
 
-def _show(plan: Plan) -> None:
+def _show(plan: Plan, threads: Threads) -> None:
     from hybridir_mteb.planning.dry_run import estimate
     from hybridir_mteb.training.pairs import common_negatives
 
@@ -165,6 +169,7 @@ def _show(plan: Plan) -> None:
         "leak check": f"{', '.join(plan.checked) or 'nothing'} compared; "
         f"{', '.join(plan.unchecked) or 'none'} not at hand",
         "memory": estimate(plan),
+        "threads": str(threads),
     }
     for source in plan.train:
         held = sum(len(s.items) for s in plan.held_out if s.name == source.name)

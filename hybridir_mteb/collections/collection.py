@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from hybridir_mteb.collections.languages import language as check_language
+from hybridir_mteb.collections.languages import suggest_language
 from hybridir_mteb.errors import DataFormatError, UnknownNameError, quoted
 from hybridir_mteb.files import digest_of
 from hybridir_mteb.plugins.settings import Context, Subset
@@ -185,7 +186,7 @@ class ParallelCollection:
         if language not in self.parts:
             raise UnknownNameError(
                 f"{self.name} has no language {quoted(language, 80)}, only "
-                f"{', '.join(self.languages)}"
+                f"{', '.join(self.languages)}{suggest_language(language, self.languages)}"
             )
         return self.parts[language]
 

@@ -24,10 +24,10 @@ from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,
     plain_logger,
-    printable,
 )
 from hybridir_mteb.files import sha256_of
 from hybridir_mteb.files.numbers import written_whole
+from hybridir_mteb.files.progress import progress
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.files.remote import quiet
 
@@ -136,16 +136,12 @@ def _download(file: DataFile, target: Path) -> None:
 
 
 def _append(response: requests.Response, part: Path, have: int, name: str) -> None:
-    from tqdm import tqdm
-
     length = response.headers.get("Content-Length")
     rest = written_whole(length or "")
     total = None if rest is None else have + rest
     with (
         part.open("r+b" if have else "wb") as stream,
-        tqdm(
-            total=total, initial=have, unit="B", unit_scale=True, desc=printable(name, 100)
-        ) as bar,
+        progress(desc=name, total=total, initial=have, unit="B", unit_scale=True) as bar,
     ):
         stream.seek(have)
         for chunk in response.iter_content(CHUNK_BYTES):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hybridir_mteb.errors import UnknownNameError, quoted, suggest
@@ -55,6 +56,26 @@ def language(code: str) -> Language:
     if not isinstance(code, str) or code not in LANGUAGES:
         raise UnknownNameError(
             f"unknown language code {quoted(code, 80)}: expected ISO 639-1, one of "
-            f"{', '.join(sorted(LANGUAGES))}{suggest(str(code)[:80], LANGUAGES)}"
+            f"{', '.join(sorted(LANGUAGES))}{suggest_language(code)}"
         )
     return LANGUAGES[code]
+
+
+def suggest_language(given: object, known: Iterable[str] | None = None) -> str:
+    """``". Did you mean de?"`` for ``deu``, ``German``, ``DE`` or a slip, or an empty string.
+
+    Args:
+        given: What is no code.
+        known: The codes to choose from; by default all.
+    """
+    name, codes = str(given)[:80], list(LANGUAGES if known is None else known)
+    for code in codes:
+        entry = LANGUAGES.get(code)
+        if entry and name.lower() in {code, entry.name.lower(), *_long(entry.mteb_code.lower())}:
+            return f". Did you mean {code}?"
+    return suggest(name, codes)
+
+
+def _long(code: str) -> tuple[str, str]:
+    """``deu-latn`` and ``deu``."""
+    return code, code.partition("-")[0]

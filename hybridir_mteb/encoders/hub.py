@@ -24,7 +24,8 @@ def from_hub(name: str, revision: str | None) -> trained.StoredEncoder:
     backbone, method = parts_of(name)
     which = f" with revision {revision}" if revision else ""
     missing = f"{name}{which} is not in the store, not in the package, and not to be had on the hub"
-    train = f"train it (hybridir train --backbone {backbone} --method {method})"
+    command = f"hybridir train --backbone {backbone} --method {method}"
+    train = f"train it ({command}; with --dry-run it says what that takes)"
     take = "take it over from another machine: hybridir models import FILE"
     with reached(missing, f"{train}, or {take}"):
         folder = snapshot_download(name, allow_patterns=[f"*{s}" for s in sorted(ALLOWED)])

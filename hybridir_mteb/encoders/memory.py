@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from hybridir_mteb.encoders.cache import EmbeddingStore, text_key
-from hybridir_mteb.errors import EmbeddingError, printable
+from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.files.progress import progress
 from hybridir_mteb.ranking.arrays import BatchEncoder, FloatMatrix, IntArray
 
 FLUSH_S = 0.0  # of encoding between two writes to the store: each batch, which takes 2 ms
@@ -93,9 +93,7 @@ class EncodeOnce:
         flushed, done = time.monotonic(), 0
         # Long texts come first; counting characters keeps the time left honest.
         work = sum(map(len, texts))
-        with tqdm(
-            total=work, desc=printable(label, 100), unit="char", unit_scale=True, leave=False
-        ) as bar:
+        with progress(desc=label, total=work, unit="char", unit_scale=True, leave=False) as bar:
             try:
                 for positions, vectors in encode(texts):
                     new = {keys[at]: vectors[i] for i, at in enumerate(positions)}

@@ -297,7 +297,8 @@ def remove(name: str, revision: str | None = None) -> list[StoredEncoder]:
             if any(known.startswith(revision or "") for known in revisions):
                 doomed.append(found)
     if not doomed:
-        raise UnknownNameError(f"the store {store} holds no {quoted(name)}")
+        held = [f"{OWNER}/{folder.name}" for folder in folders_in(store)]
+        raise UnknownNameError(f"the store {store} holds no {quoted(name)}{suggest(name, held)}")
     for encoder in doomed:
         delete_folder(encoder.path)
     with suppress(OSError):

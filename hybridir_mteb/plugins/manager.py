@@ -6,7 +6,7 @@ Plugins declare an entry point in the group ``hybridir_mteb``; so do the built-i
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import Any
@@ -55,6 +55,21 @@ def _installed(plugins: Plugins) -> list[EntryPoint]:
         return list(entry_points(group=ENTRY_POINT_GROUP))
     except Exception:  # of any distribution: they are then read one by one
         return list(_one_by_one(plugins))
+
+
+def built_in(names: Collection[str]) -> list[EntryPoint] | None:
+    """Entry points of some built-in parts; None if there are plugins besides the built-in ones.
+
+    Args:
+        names: Of the entry points.
+    """
+    try:
+        points = list(entry_points(group=ENTRY_POINT_GROUP))
+    except Exception:  # loading them all names the distribution whose files are damaged
+        return None
+    if any(_distribution(point) != DISTRIBUTION for point in points):
+        return None
+    return [point for point in points if point.name in names]
 
 
 def _one_by_one(plugins: Plugins) -> Iterator[EntryPoint]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from hybridir_mteb.errors import UnknownNameError, quoted
+from hybridir_mteb.errors import UnknownNameError, quoted, suggest
 from hybridir_mteb.plugins.debias_specs import ROLES, DebiasData, Debiaser, Tensors
 from hybridir_mteb.plugins.settings import (
     DEFAULT_SUBSET,
@@ -205,6 +205,7 @@ def pool_of(spec: CollectionSpec, languages: Sequence[str]) -> CollectionSpec:
         raise UnknownNameError(
             f"a pool of {spec.name} needs at least two of {', '.join(spec.languages)}; got "
             f"{', '.join(languages) or 'none'}"
+            f"{suggest(unknown[0], spec.languages) if unknown else ''}"
         )
     name = spec.name + "".join(code.capitalize() for code in chosen)
     return replace(spec, name=name, languages=chosen, settings=(Setting.MULTILINGUAL,), task="")

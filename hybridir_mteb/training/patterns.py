@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hybridir_mteb.errors import DataFormatError, SettingError
+from hybridir_mteb.errors import DataFormatError, SettingError, suggest
 from hybridir_mteb.ranking.arrays import IntArray, Values
 
 Flags = npt.NDArray[np.bool_]
@@ -227,6 +227,7 @@ def pattern(
         raise SettingError(
             f"unknown kind of batch {', '.join(sorted(unknown))}: expected one of "
             f"{', '.join([*SIMPLE, 'hybrid'])}; hybrid mixes two of the others"
+            f"{suggest(sorted(unknown)[0], SIMPLE)}"
         )
     if name == "hybrid":
         return Hybrid(alpha, SIMPLE[mixes[0]](), SIMPLE[mixes[1]]())

@@ -12,7 +12,7 @@ from pathlib import Path
 from hybridir_mteb import paths
 from hybridir_mteb.encoders.backbones import place_of
 from hybridir_mteb.encoders.contents import backbone_digest
-from hybridir_mteb.errors import SettingError, TrainingError, quoted
+from hybridir_mteb.errors import SettingError, TrainingError, quoted, suggest
 from hybridir_mteb.files.numbers import number
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.installed import installed_plugins
@@ -194,7 +194,7 @@ def _options(method: TrainingMethod, recipe: Recipe) -> dict[str, OptionValue]:
     if unknown:
         raise SettingError(
             f"method {method.name} has no option {', '.join(unknown)} "
-            f"(it has {', '.join(sorted(known))})"
+            f"(it has {', '.join(sorted(known))}){suggest(unknown[0], known)}"
         )
     for name, value in recipe.method_options.items():
         is_number = isinstance(known[name], int | float) and not isinstance(known[name], bool)

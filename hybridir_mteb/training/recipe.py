@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +24,7 @@ from hybridir_mteb.errors import (
     one_line,
     printable,
     quoted,
+    suggest,
 )
 from hybridir_mteb.files.numbers import written_number, written_whole
 from hybridir_mteb.files.reading import naming
@@ -261,6 +262,7 @@ def _locate(path: Path) -> Path:
         return packaged
     raise DataUnavailableError(
         f"{path}: no such recipe; those of the package are {', '.join(packaged_recipes())}"
+        f"{suggest(path.name, packaged_recipes())}"
     )
 
 
@@ -299,11 +301,18 @@ def make_recipe(fields: dict[str, Any], where: str = "recipe") -> Recipe:
         found = error.errors(include_url=False, include_input=False)
         faults = [
             f"{printable('.'.join(map(str, fault['loc'])), 80) or 'recipe'}: "
-            f"{printable(fault['msg'].removeprefix('Value error, '), 200)}"
+            f"{printable(fault['msg'].removeprefix('Value error, '), 200)}{_alike(fault)}"
             for fault in found[:FAULTS_SHOWN]
         ]
         more = f"; and {len(found) - FAULTS_SHOWN} more" if len(found) > FAULTS_SHOWN else ""
         raise SettingError(f"{where}: {'; '.join(faults)}{more}") from error
+
+
+def _alike(fault: Mapping[str, Any]) -> str:
+    """Which field may be meant by one that there is not."""
+    known = Recipe.model_fields
+    name = str(fault["loc"][0]) if len(fault["loc"]) == 1 else ""
+    return suggest(name, known) if fault["type"] == "extra_forbidden" else ""
 
 
 def _given(fields: dict[str, Any]) -> dict[str, Any]:

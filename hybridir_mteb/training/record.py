@@ -181,6 +181,7 @@ def _machine(outcome: Outcome) -> dict[str, Any]:
         **machine(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
         "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
         "processes": outcome.devices,
         "precision": outcome.precision,
         "seconds": round(outcome.seconds, 1),

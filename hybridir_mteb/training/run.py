@@ -36,7 +36,7 @@ from hybridir_mteb.training.losses.terms import LossTerm
 from hybridir_mteb.training.pairs import NEGATIVE, Columns, PairDataset
 from hybridir_mteb.training.plan import Plan, check_backbone, run_folder
 from hybridir_mteb.training.record import Outcome, write_encoder
-from hybridir_mteb.training.runs import working_in
+from hybridir_mteb.training.runs import same_threads, working_in
 from hybridir_mteb.training.samplers import batch_sampler
 from hybridir_mteb.training.selection import SelectBest, evaluate, interpolate
 from hybridir_mteb.training.teacher import Teacher
@@ -95,6 +95,7 @@ def _processes() -> PartialState:
 
 def _train(plan: Plan, state: PartialState, folder: Path) -> StoredEncoder | None:
     set_seed(plan.recipe.seed)
+    same_threads(folder)
     check_backbone(plan, folder)
     model = _prepare(plan, state)
     check_room(folder, _checkpoint_bytes(model), "checkpoints of the run")

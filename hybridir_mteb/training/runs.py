@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybridir_mteb import paths
+from hybridir_mteb.encoders.threads import chosen_by_others
 from hybridir_mteb.errors import BusyError, DataFormatError, TrainingError
 from hybridir_mteb.files import sweep
 from hybridir_mteb.files.lock import only_one
@@ -17,6 +18,7 @@ from hybridir_mteb.files.room import check_folder
 from hybridir_mteb.files.temporary import size_of
 
 RECORD = "run.json"
+THREADS = "threads.json"
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,25 @@ def working_in(folder: Path) -> Iterator[None]:
         sweep(folder)
         _check(folder)
         yield
+
+
+def same_threads(folder: Path) -> None:
+    """Compute with as many threads as before the run was interrupted: others round otherwise.
+
+    Unless the user has chosen a number now.
+
+    Args:
+        folder: The run's folder.
+    """
+    import torch
+
+    if chosen_by_others():
+        return
+    record = folder / THREADS
+    try:
+        torch.set_num_threads(int(read_record(record)["threads"]))
+    except (FileNotFoundError, DataFormatError, KeyError, ValueError, RuntimeError):
+        write_record(record, {"threads": torch.get_num_threads()})
 
 
 def _lock(folder: Path) -> Path:

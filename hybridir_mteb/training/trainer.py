@@ -14,7 +14,6 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer
-from tqdm import tqdm
 from transformers import TrainerCallback, TrainerState
 from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer import TRAINER_STATE_NAME
@@ -22,6 +21,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from hybridir_mteb.errors import DataFormatError, one_line
 from hybridir_mteb.files import replacing, sha256_of
+from hybridir_mteb.files.progress import progress
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.training.weights import load_trained_state, trained_state
 
@@ -195,8 +195,8 @@ class TrainingBar(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """See :class:`transformers.TrainerCallback`."""
         if state.is_world_process_zero:
-            self._bar = tqdm(
-                total=state.max_steps, initial=state.global_step, desc="training", unit="step"
+            self._bar = progress(
+                desc="training", total=state.max_steps, initial=state.global_step, unit="step"
             )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -208,7 +208,8 @@ class TrainingBar(TrainerCallback):
         """See :class:`transformers.TrainerCallback`."""
         shown = {"loss", "criterion", "discriminator_accuracy"} & set(logs or ())
         if self._bar is not None and shown:
-            self._bar.set_postfix({name: f"{logs[name]:.3f}" for name in sorted(shown)})
+            numbers = {name: f"{logs[name]:.3f}" for name in sorted(shown)}
+            self._bar.set_postfix(numbers, refresh=False)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """See :class:`transformers.TrainerCallback`."""

@@ -1,7 +1,9 @@
 """The command line: what it prints, and that errors are one message."""
 
 import json
+import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from toys.cli import pipe, rows, run, succeed
 from typer.testing import CliRunner
 
 import hybridir_mteb
+from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.cli import doctor
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.encoders.cache import EmbeddingStore, Namespace, text_key
@@ -98,8 +101,17 @@ def cells_joined(table: str, column: int) -> str:
     return "".join(row[column] for row in rows(table))
 
 
+def test_data_list_has_a_line_for_each_collection(mirror, monkeypatch):
+    shown = {row[0]: row[1:] for row in rows(run("data", "list"))}
+    assert len(shown) == 1 + 16
+    assert shown["XQuADR"] == ["11", "11 of 11", "-", str(mirror / "xquad-r")]
+    assert shown["MIRACL"][2:] == ["0 of 18 languages", "hybridir data fetch MIRACL --language ar"]
+    assert shown["PocketQAR"][1:3] == ["-", "-"]
+    assert shown["SciFactEnPl"][3] == "hybridir data fetch SciFactEnPl"
+
+
 def test_data_list_shows_where_each_file_is(mirror):
-    shown = run("data", "list")
+    shown = run("data", "list", "--files")
     assert cells_joined(shown, 0).count("XQuADR") == 11
     assert cells_joined(shown, 0).count("MLQAR") == 7
     for path in ("xquad-r/th.json", "mlqa-r/vi.json"):
@@ -110,7 +122,7 @@ def test_data_list_shows_where_each_file_is(mirror):
 
 
 def test_data_list_says_how_to_get_what_is_not_here(no_network):
-    shown = run("data", "list")
+    shown = run("data", "list", "--files")
     assert cells_joined(shown, 2).count("hybridir data fetch XQuADR") == 11
     assert cells_joined(shown, 2).count("hybridir data fetch MLQAR") == 7
 
@@ -192,12 +204,12 @@ def test_a_store_that_was_never_used_is_empty(command):
 def examined(monkeypatch: pytest.MonkeyPatch) -> doctor.Report:
     """What the doctor finds; a test may add to it."""
     report = doctor.Report([("Versions", [("Python", "3.11.7")])])
-    monkeypatch.setattr(doctor, "examine", lambda: report)
+    monkeypatch.setattr(doctor, "examine", lambda names: report)
     return report
 
 
 def test_the_doctor_shows_versions_plugins_places_and_machine(mirror):
-    titles = {title: dict(found) for title, found in doctor.examine().sections}
+    titles = {title: dict(found) for title, found in doctor.examine(names=True).sections}
     assert list(titles) == ["Versions", "Plugins", "Data and caches", "Machine"]
     assert titles["Versions"]["hybridir-mteb"] == hybridir_mteb.__version__
     assert "XQuADR" in titles["Plugins"]["collections"]
@@ -206,8 +218,15 @@ def test_the_doctor_shows_versions_plugins_places_and_machine(mirror):
 
 
 def test_the_doctor_finds_nothing_wrong_here(mirror):
-    assert doctor.examine().problems == []
-    assert run("doctor").endswith("no problems found\n")
+    shown = run("doctor")
+    assert shown.endswith("\nall well\n")
+    assert len(shown.splitlines()) <= 40
+    found = {row[1]: row[2] for row in rows(shown)}
+    assert found["collections"] == "16 (hybridir data list)"
+    places = ("COLLECTIONS", "MODEL_STORE", "CACHE_DIR")
+    names = ("added collections", "trained encoders", "shards")
+    for variable, name in zip(places, names, strict=True):
+        assert os.environ[f"HYBRIDIR_{variable}"] in cells_joined(shown, 2), name
 
 
 def test_the_doctor_finds_a_missing_mirror(tmp_path, monkeypatch):
@@ -219,18 +238,23 @@ def test_the_doctor_finds_a_missing_package(monkeypatch):
     monkeypatch.setattr(doctor, "PACKAGES", ("mteb", "no-such-package", "nor-this"))
     monkeypatch.setattr(doctor, "REQUIRED", frozenset({"mteb", "no-such-package"}))
     report = doctor.examine()
-    assert dict(report.sections[0][1])["nor-this"] == "not installed"
+    assert dict(report.sections[0][1])["optional"] == "nor-this not installed"
     assert [one for one in report.problems if "is missing" in one] == [
         "no-such-package is missing: pip install no-such-package"
     ]
 
 
 def test_the_doctor_fails_where_something_is_wrong(examined):
-    examined.problems.append("the roof leaks")
+    examined.problems += ["the roof leaks: mend it", *map(str, range(9))]
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 1
-    assert "problem: the roof leaks" in result.stdout
-    assert "no problems found" not in result.stdout
+    said = result.stdout.splitlines()
+    assert said[-7:-2] == [f"problem: {number}" for number in range(5)]
+    assert said[-2:] == [
+        "problem: 4 more: hybridir doctor --all",
+        "first thing to do: the roof leaks: mend it",
+    ]
+    assert "problem: 8\n" in CliRunner().invoke(app, ["doctor", "--all"]).stdout
 
 
 def test_square_brackets_in_a_problem_are_shown(examined):
@@ -259,6 +283,25 @@ def test_a_report_shows_language_bias_on_request(tmp_path):
     shown = run("report", str(tmp_path), "--bias")
     assert shown.startswith("Language bias in the multilingual setting")
     assert rows(shown)[1:] == [["XQuADR", "org/model", *["-"] * 9]]
+    assert shown.splitlines()[-1].startswith("no result is of the multilingual setting")
+
+
+def test_a_report_has_the_encoders_of_a_collection_together(tmp_path):
+    for encoder in ("a__one", "b__two"):
+        for collection in ("XQuADR", "MLQAR"):
+            path = put_result(tmp_path / encoder)
+            target = tmp_path / encoder / "0123abc" / path.name.replace("XQuADR", collection)
+            target.parent.mkdir(exist_ok=True)
+            path.rename(target)
+            shutil.rmtree(tmp_path / encoder / "org__model")
+    shown = run("report", str(tmp_path))
+    assert [row[:2] for row in rows(shown)[1:]] == [
+        ["MLQAR", "a/one"],
+        ["MLQAR", "b/two"],
+        ["XQuADR", "a/one"],
+        ["XQuADR", "b/two"],
+    ]
+    assert [line[0] for line in shown.splitlines()[-6:]] == list("││├││└")
 
 
 def test_a_report_shows_square_brackets_in_an_experiments_name(tmp_path):
@@ -276,6 +319,9 @@ LONG = "x" * 100
     ("arguments", "mentioned"),
     [
         ("data fetch XQuAD", ("unknown collection 'XQuAD'", "Did you mean XQuADR")),
+        ("data fetch MIRACL --language german", ("no language 'german'", "Did you mean de?")),
+        ("train pocket-hybird", ("pocket-hybird: no such recipe", "Did you mean pocket-hybrid")),
+        ("models rm hybridir/pocket", ("holds no 'hybridir/pocket'",)),
         ("report {folder}/results[old]", ("{folder}/results[old]",)),
         ("report {folder}/results[/old]", ("{folder}/results[/old]",)),
         (f"report {{folder}}/{LONG}", (f"{{folder}}/{LONG} holds no results", "mteb run")),
@@ -286,6 +332,31 @@ def test_an_error_is_one_message_in_one_piece_to_be_copied(failure, tmp_path, ar
     said = failure(*(part.replace("{folder}", str(folder)) for part in arguments.split()))
     for text in mentioned:
         assert text.replace("{folder}", str(folder)) in said
+
+
+def test_a_report_of_an_unknown_collection_says_which_there_are(failure, tmp_path):
+    put_result(tmp_path)
+    for more in ([], ["--bias"]):
+        said = failure("report", str(tmp_path), "--collection", "XQuAD", *more)
+        assert "has no results of 'XQuAD', only of XQuADR. Did you mean XQuADR?" in said
+
+
+LISTS = """
+import sys
+from hybridir_mteb.cli.app import app
+for command in (["tasks"], ["models", "list"], ["data", "list"]):
+    app(command, standalone_mode=False)
+heavy = {"torch", "transformers", "sentence_transformers", "mteb", "datasets", "scipy", "pandas"}
+print("loaded:", sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_lists_load_neither_torch_nor_mteb_and_say_what_mteb_would(mirror):
+    """In a process that has loaded nothing; here, what was registered with mteb is listed."""
+    done = succeed(sys.executable, "-c", LISTS)
+    register()
+    expected = run("tasks") + run("models", "list") + run("data", "list")
+    assert done.stdout == f"{expected}loaded: []\n"
 
 
 def test_a_broken_result_is_an_error_that_names_it(failure, tmp_path):

@@ -69,7 +69,11 @@ class Workplace:
 
     @property
     def variables(self) -> dict[str, str]:
-        return {"HYBRIDIR_CACHE_DIR": str(self.folder / "cache"), "HF_HUB_OFFLINE": "1"}
+        return {
+            "HYBRIDIR_CACHE_DIR": str(self.folder / "cache"),
+            "HF_HUB_OFFLINE": "1",
+            "TQDM_DISABLE": "0",  # bars, although nobody looks on: they count what is encoded
+        }
 
     def run(self, *command: str, output: Path | None = None, **extra: str) -> str:
         """All that a command writes."""

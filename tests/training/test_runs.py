@@ -9,16 +9,25 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from toys.training import write_parallel_jsonl, write_tiny_xlmr
 
 from hybridir_mteb import paths
 from hybridir_mteb.errors import BusyError, NoSpaceError, SettingError, TrainingError
 from hybridir_mteb.files import room
+from hybridir_mteb.files.record import read_record
 from hybridir_mteb.training import run as training_run
 from hybridir_mteb.training.plan import make_plan, run_folder
 from hybridir_mteb.training.recipe import make_recipe
 from hybridir_mteb.training.run import train
-from hybridir_mteb.training.runs import RECORD, clear_unfinished, unfinished, working_in
+from hybridir_mteb.training.runs import (
+    RECORD,
+    THREADS,
+    clear_unfinished,
+    same_threads,
+    unfinished,
+    working_in,
+)
 from hybridir_mteb.training.trainer import COMPLETE, last_checkpoint, mean_loss
 
 STEPS = 22
@@ -53,6 +62,25 @@ from hybridir_mteb.training.recipe import read_recipe
 from hybridir_mteb.training.run import train
 train(make_plan(read_recipe(Path(sys.argv[1])), leak_check=False))
 """
+
+
+def test_an_interrupted_run_goes_on_with_its_number_of_threads(tmp_path, monkeypatch):
+    number = [2]
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: number[0])
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: number.__setitem__(0, n))
+    same_threads(tmp_path)
+    number[0] = 4  # of another day
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    same_threads(tmp_path)
+    assert number == [4]
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    same_threads(tmp_path)
+    assert number == [2]
+    (tmp_path / THREADS).write_text("{")
+    number[0] = 3
+    same_threads(tmp_path)
+    assert (number, read_record(tmp_path / THREADS)) == ([3], {"threads": 3})
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 import numpy as np
-from tqdm import tqdm
 
 from hybridir_mteb import paths
 from hybridir_mteb.collections.collection import ListedPassages, PassageSource, expected_passages
 from hybridir_mteb.collections.readers.verify import duplicates, hash_of
 from hybridir_mteb.errors import DataFormatError, quoted
 from hybridir_mteb.files import digest_of
+from hybridir_mteb.files.progress import progress
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.ranking.trec import check_id
 
@@ -65,14 +65,14 @@ def check_ids(ids: Iterable[str]) -> None:
 def _read(source: PassageSource, trec: bool) -> None:
     hashes = array("Q")
     listed = isinstance(source, ListedPassages)
-    for passage in tqdm(
+    for passage in progress(
         source.passages(),
-        f"reading ids of {source.name}",
-        expected_passages(source),
+        desc=f"reading ids of {source.name}",
+        total=expected_passages(source),
         unit=" passages",
         unit_scale=True,
         leave=False,
-        disable=listed or None,
+        disable=listed,
     ):
         if not isinstance(passage.id, str) or not passage.id:
             raise DataFormatError(

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from hybridir_mteb.collections.collection import CollectionPart, PassageSource, StreamedPassage
-from hybridir_mteb.errors import printable
 from hybridir_mteb.files import tie_key
+from hybridir_mteb.files.progress import progress
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,7 @@ def read_through(part: CollectionPart) -> PartSummary:
 def _progress(part: CollectionPart) -> Iterator[StreamedPassage]:
     source = part.passages
     total = getattr(source, "expected", None)
-    yield from tqdm(
-        source.passages(), printable(source.name, 100), total, unit=" passages", disable=None
-    )
+    yield from progress(source.passages(), desc=source.name, total=total, unit=" passages")
 
 
 def hash_of(identifier: str) -> int:

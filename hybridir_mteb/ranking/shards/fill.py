@@ -8,11 +8,11 @@ from itertools import count, islice
 from typing import Any, NoReturn
 
 import numpy as np
-from tqdm import tqdm
 
 from hybridir_mteb.collections.collection import PassageSource
-from hybridir_mteb.errors import DataFormatError, EmbeddingError, printable, quoted
+from hybridir_mteb.errors import DataFormatError, EmbeddingError, quoted
 from hybridir_mteb.files import sweep
+from hybridir_mteb.files.progress import progress
 from hybridir_mteb.ranking.arrays import BatchEncoder, FloatArray, FloatMatrix
 from hybridir_mteb.ranking.shards.folder import ShardFolder
 from hybridir_mteb.ranking.shards.key import ShardKey
@@ -160,10 +160,10 @@ def _fill(
     dimension = folder.dimension if kept else None
     rows, limit = folder.key.rows, plan.stop and plan.stop * folder.key.rows
     seen, stream = plan.first * rows, iter(source.passages(plan.first * rows, limit))
-    with tqdm(
+    with progress(
+        desc=label or f"encoding {source.name}",
         total=expected if shards is None else None,
         initial=kept,
-        desc=printable(label or f"encoding {source.name}", 100),
         unit="passage",
         unit_scale=True,
         leave=False,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from hybridir_mteb.errors import EmbeddingError, printable
+from hybridir_mteb.errors import EmbeddingError
+from hybridir_mteb.files.progress import progress
 from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Relevance, Values
 from hybridir_mteb.ranking.shards.counts import Entries
 from hybridir_mteb.ranking.shards.group import QueryGroup
@@ -94,11 +94,11 @@ class SearchRequest:
         rows = self.options.block_bytes // (12 * self.pools.dimension)
         return max(1, min(rows, self.pools.n_passages))
 
-    def progress(self) -> tqdm[NoReturn]:
+    def progress(self) -> Any:
         """A progress bar over the passages."""
-        return tqdm(
+        return progress(
+            desc=self.options.label,
             total=self.pools.n_passages,
-            desc=printable(self.options.label, 100),
             unit="passage",
             unit_scale=True,
             leave=False,

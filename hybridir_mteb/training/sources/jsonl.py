@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hybridir_mteb.collections.languages import LANGUAGES
+from hybridir_mteb.collections.languages import LANGUAGES, suggest_language
 from hybridir_mteb.collections.readers.rows import Row, json_rows
-from hybridir_mteb.errors import DataFormatError, DataUnavailableError, printable, quoted
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError, printable, quoted, suggest
 from hybridir_mteb.training.pairs import Example, Source, TrainingItem
 
 REQUIRED = ("id", "language", "query", "passage")
@@ -74,7 +74,7 @@ def _check(row: Mapping[str, Any], where: str) -> tuple[str, Example]:
     if unknown:
         raise DataFormatError(
             f"{where}: unknown field {printable(', '.join(unknown), 80)} (known: "
-            f"{', '.join(sorted(KNOWN))})"
+            f"{', '.join(sorted(KNOWN))}){suggest(unknown[0], KNOWN)}"
         )
     for name in REQUIRED:
         if not isinstance(row.get(name), str) or not row[name].strip():
@@ -82,7 +82,7 @@ def _check(row: Mapping[str, Any], where: str) -> tuple[str, Example]:
     if row["language"] not in LANGUAGES:
         raise DataFormatError(
             f"{where}: unknown language {quoted(row['language'], 80)}: expected ISO 639-1, one of "
-            f"{', '.join(sorted(LANGUAGES))}"
+            f"{', '.join(sorted(LANGUAGES))}{suggest_language(row['language'])}"
         )
     negatives = row.get("negatives", [])
     if not isinstance(negatives, list) or not all(isinstance(n, str) and n for n in negatives):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hybridir_mteb.collections.download import DataFile, fetch
+from hybridir_mteb.collections.languages import suggest_language
 from hybridir_mteb.errors import UnknownNameError
 from hybridir_mteb.training.sources.documents import LineParallel, read_lines
 
@@ -64,6 +65,7 @@ def load_ntrex(languages: tuple[str, ...]) -> LineParallel:
     if unknown:
         raise UnknownNameError(
             f"NTREX-128 has no language {', '.join(unknown)} here (known: {', '.join(FILES)})"
+            f"{suggest_language(unknown[0], FILES)}"
         )
     files: dict[str, Path] = {code: fetch(FILES[code]) for code in languages}
     return read_lines(files, fetch(DOCUMENT_IDS), name="NTREX-128")
