@@ -35,7 +35,7 @@ from safetensors.torch import load_file
 from hybridir_mteb.files import write_text
 from hybridir_mteb.files.record import read_record
 from hybridir_mteb.training import run as training
-from hybridir_mteb.training.plan import make_plan
+from hybridir_mteb.training.plan import Plan, make_plan
 from hybridir_mteb.training.recipe import PACKAGED, make_recipe
 from hybridir_mteb.training.record import ADAPTER
 from hybridir_mteb.training.trainer import COMPLETE, TRAINED, EncoderTrainer
@@ -65,7 +65,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "bf16": {"precision": "bf16"},
 }
 # Dropout needs the state of random numbers of each process.
-KILLED: dict[str, Any] = {"mini_batch_size": 2, "lora": {"rank": 4, "dropout": 0.1}}
+KILLED: dict[str, Any] = {"mini_batch_size": 2, "lora": {"rank": 1, "dropout": 0.1}}
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def shard_on_cpu() -> None:
     AcceleratorState.__init__ = patched  # type: ignore[method-assign]
 
 
-def _process(launch: Launch, place: Path, rank: int, port: int) -> None:
+def _process(launch: Launch, plan: Plan, place: Path, rank: int, port: int) -> None:
     """What one process does; its output goes to a file."""
     log = os.open(place / f"process-{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
@@ -147,13 +147,11 @@ def _process(launch: Launch, place: Path, rank: int, port: int) -> None:
         shard_on_cpu()
     if launch.kill and rank == 0:
         _kill_in_the_last_step()
-    loaded = _watch_loading()
-    plan = make_plan(make_recipe(dict(launch.fields)), leak_check=False)
+    found = _watch()
     try:
         encoder = training.train(plan)
     finally:
         PartialState().destroy_process_group()
-    found: dict[str, Any] = {"loaded_on": loaded}
     if encoder is not None:
         curve = [row for row in encoder.record["curve"] if "loss" in row]
         found |= {"path": str(encoder.path), "fingerprint": encoder.fingerprint}
@@ -166,17 +164,23 @@ def _process(launch: Launch, place: Path, rank: int, port: int) -> None:
     write_text(place / f"process-{rank}.json", json.dumps(found))
 
 
-def _watch_loading() -> list[str]:
-    """A list that takes the devices of networks as they are loaded; ``meta`` is none."""
-    load, seen = training.load_backbone, []
+def _watch() -> dict[str, Any]:
+    """Takes the devices of networks as they are loaded, ``meta`` for none, and the share held."""
+    found: dict[str, Any] = {"loaded_on": []}
+    load, shard = training.load_backbone, training.shard
 
     def loaded(*given: Any, **more: Any) -> Any:
         model = load(*given, **more)
-        seen.extend(sorted({p.device.type for p in model.parameters()}))
+        found["loaded_on"].extend(sorted({p.device.type for p in model.parameters()}))
         return model
 
-    training.load_backbone = loaded
-    return seen
+    def sharded(model: Any, *given: Any) -> None:
+        shard(model, *given)
+        here = sum(p.to_local().numel() for p in model.parameters())
+        found["share"] = here / sum(p.numel() for p in model.parameters())
+
+    training.load_backbone, training.shard = loaded, sharded
+    return found
 
 
 def _kill_in_the_last_step() -> None:
@@ -214,12 +218,13 @@ def start(launch: Launch, work: Path, limit: float) -> list[dict[str, Any]]:
 
 
 def _run(launch: Launch, place: Path, limit: float) -> None:
+    plan = make_plan(make_recipe(dict(launch.fields)), leak_check=False)
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     fork = multiprocessing.get_context("fork")  # what is imported stays imported
     processes = [
-        fork.Process(target=_process, args=(launch, place, rank, port))
+        fork.Process(target=_process, args=(launch, plan, place, rank, port))
         for rank in range(launch.processes)
     ]
     for process in processes:
@@ -270,6 +275,7 @@ def summary(found: Mapping[str, list[dict[str, Any]]], variants: list[str]) -> d
             "adapters_differ_by": _adapters_apart(one["path"], two[0]["path"]),
             "held_out": {"one": one["selection"], "sharded": two[0]["selection"]},
             "loaded_on": [process["loaded_on"] for process in two],
+            "share": [process["share"] for process in two],
         }
     unbroken, resumed = found["unbroken"][0], found["resumed"][0]
     again = {

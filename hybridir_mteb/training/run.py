@@ -202,13 +202,15 @@ def _prepare(
 ) -> SentenceTransformer:
     """The network to train; a sharded one is read by the first process alone."""
     if sharding is None:
-        return _network(plan, state, str(state.device))
+        with state.main_process_first():  # it unpacks what is packed
+            return _network(plan, state, str(state.device))
     if plan.recipe.distillation is not None and plan.lora is None:
         raise SettingError(
             "distillation copies a model that is trained whole, and a sharded one "
             "cannot be copied: set lora, or use DDP"
         )
-    with nullcontext() if state.is_main_process else without_weights():
+    reading = nullcontext() if state.is_main_process else without_weights()
+    with state.main_process_first(), reading:
         model = _network(plan, state, "cpu" if state.is_main_process else "meta")
     shard(model, sharding, state)
     return model

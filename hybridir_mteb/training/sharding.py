@@ -32,7 +32,7 @@ from transformers import AutoModel
 
 from hybridir_mteb.encoders.pocket.model import network_of
 from hybridir_mteb.encoders.sentence import is_plain
-from hybridir_mteb.encoders.token_budget import TokenBudgetEncoder
+from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
 from hybridir_mteb.errors import SettingError, from_extra
 
 with from_extra("train", "training"):
@@ -88,11 +88,14 @@ def sharding_asked(state: PartialState) -> FullyShardedDataParallelPlugin | None
 @contextmanager
 def without_weights() -> Iterator[None]:
     """Networks that are loaded within the block have shapes alone: no weights are read."""
+    read: Any = AutoModel.from_pretrained
+    of_config: Any = AutoModel.from_config
 
-    def from_shape(*_: Any, config: Any, dtype: Any = None, **given: Any) -> Any:
-        trust = given.get("trust_remote_code")
+    def from_shape(*place: Any, config: Any = None, dtype: Any = None, **given: Any) -> Any:
+        if config is None:  # no encoder is loaded, but a file unpacked
+            return read(*place, dtype=dtype, **given)
         with torch.device("meta"):
-            return AutoModel.from_config(config, dtype=dtype, trust_remote_code=trust)
+            return of_config(config, dtype=dtype, trust_remote_code=given.get("trust_remote_code"))
 
     with mock.patch.object(AutoModel, "from_pretrained", from_shape):
         yield
@@ -131,7 +134,8 @@ def shard(
             buffer.copy_(buffers[name])
         torch.distributed.broadcast(buffer, src=0)
     # The first pass decides which parameters are trained: adapters may be off in a later one.
-    ShardedEncoder(model).encode(["a"])
+    ShardedEncoder(model, precision=Precision.BF16).encode(["a"])
+    reshard(model)
 
 
 def _check(model: SentenceTransformer, devices: int) -> None:

@@ -43,6 +43,8 @@ class EncoderTrainer(SentenceTransformerTrainer):
 
     loss: Any
     pair_sampler: Any = None
+    optimizer: Any
+    lr_scheduler: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
