@@ -75,9 +75,10 @@ class Launch:
     Attributes:
         name: Of its folder.
         fields: The recipe's.
-        processes: How many; several are sharded.
+        processes: How many; several are sharded, unless told otherwise.
         store: Folder of the store of encoders; by default one of its own.
-        kill: Kill the run, as by ``kill -9``, after its first checkpoint.
+        kill: Kill the run, as by ``kill -9``, in its last step.
+        sharded: Several processes share the network; else each has its own (DDP).
     """
 
     name: str
@@ -85,6 +86,7 @@ class Launch:
     processes: int = 2
     store: str = ""
     kill: bool = False
+    sharded: bool = True
 
 
 def launches(known: Mapping[str, Any], variants: list[str]) -> list[Launch]:
@@ -107,14 +109,17 @@ def launches(known: Mapping[str, Any], variants: list[str]) -> list[Launch]:
     return found
 
 
-def configuration(processes: int, rank: int, port: int) -> dict[str, str]:
+def configuration(launch: Launch, rank: int, port: int) -> dict[str, str]:
     """The environment that ``accelerate launch`` gives to a process."""
+    processes = launch.processes
     numbers = {"RANK": rank, "LOCAL_RANK": rank}
     numbers |= {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes, "MASTER_PORT": port}
     found = {name: str(number) for name, number in numbers.items()}
     found |= {"MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     if processes == 1:
         return {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    if not launch.sharded:
+        return found
     said = yaml.safe_load((PACKAGED / CONFIGURATION).read_text(encoding="utf-8"))
     settings = {name.upper(): str(value).lower() for name, value in said["fsdp_config"].items()}
     for name in ("FSDP_AUTO_WRAP_POLICY", "FSDP_STATE_DICT_TYPE"):
@@ -140,13 +145,13 @@ def _process(launch: Launch, plan: Plan, place: Path, rank: int, port: int) -> N
     log = os.open(place / f"process-{rank}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    os.environ.update(configuration(launch.processes, rank, port))
+    os.environ.update(configuration(launch, rank, port))
     os.environ["HYBRIDIR_MODEL_STORE"] = str(place.parent / (launch.store or launch.name))
     torch.set_num_threads(1)
-    if launch.processes > 1:
+    if launch.processes > 1 and launch.sharded:
         shard_on_cpu()
     if launch.kill and rank == 0:
-        _kill_in_the_last_step()
+        _kill_in_the_last_step(plan.steps(launch.processes))
     found = _watch()
     try:
         encoder = training.train(plan)
@@ -183,11 +188,11 @@ def _watch() -> dict[str, Any]:
     return found
 
 
-def _kill_in_the_last_step() -> None:
+def _kill_in_the_last_step(steps: int) -> None:
     compute = EncoderTrainer.compute_loss
 
     def killed(self: EncoderTrainer, *given: Any, **more: Any) -> Any:
-        if self.state.global_step == STEPS - 1:
+        if self.state.global_step == steps - 1:
             os.kill(os.getpid(), signal.SIGKILL)
         return compute(self, *given, **more)
 
@@ -248,7 +253,9 @@ def _run(launch: Launch, place: Path, limit: float) -> None:
 
 def _checkpoint(store: Path) -> dict[str, Any]:
     """What a checkpoint holds, of a run that was killed."""
-    (mark,) = store.glob(f".runs/*/checkpoint-{SAVE}/{COMPLETE}")
+    mark = max(
+        store.glob(f".runs/*/checkpoint-*/{COMPLETE}"), key=lambda path: path.stat().st_mtime
+    )
     with safe_open(mark.parent / TRAINED, "pt") as tensors:
         names = list(tensors.keys())
     return {
