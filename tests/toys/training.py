@@ -30,6 +30,7 @@ def write_parallel_jsonl(path: Path, n_items: int = N_ITEMS) -> Path:
 
 def write_tiny_xlmr(folder: Path) -> Path:
     """An XLM-RoBERTa of transformers' own class with the real tokenizer of the pocket file."""
+    import torch
     from transformers import XLMRobertaConfig, XLMRobertaModel
 
     from hybridir_mteb.encoders.pocket.tokenizer import save_tokenizer
@@ -57,6 +58,7 @@ def write_tiny_xlmr(folder: Path) -> Path:
 
 def write_tiny_decoder(folder: Path, family: str) -> Path:
     """A decoder of transformers' own class with a byte-level tokenizer, as these families have."""
+    import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
