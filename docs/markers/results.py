@@ -16,6 +16,7 @@ SETTINGS = {"mono": "monolingual", "cross": "cross-lingual", "multi": "multiling
 TARGETS = ("bench", "bench-scale", "compare-debiasing", "compare-pocket", "debias-pocket")
 TARGETS += ("compare-batches", "compare-data", "faults", "scaling", "sweep-alpha", "train-pocket")
 OTHERS = {"backbones": "bench-backbones", "beir-english": "bench-beir", "tuned": "tune"}
+OTHERS["fsdp"] = "fsdp-check"
 
 Rows = list[list[str]]
 Table = tuple[list[str], Rows]  # columns, rows

@@ -7,7 +7,7 @@ the size at which the processor is fastest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from typing import Any
@@ -64,6 +64,10 @@ class TokenBudgetEncoder:
         token_budget: Largest n x longest of a batch; by default what suits the device.
     """
 
+    without_gradient: Callable[[], AbstractContextManager[object]] = staticmethod(
+        torch.inference_mode
+    )
+
     def __init__(
         self,
         model: SentenceTransformer,
@@ -75,6 +79,11 @@ class TokenBudgetEncoder:
         self.precision = Precision(precision)
         on_cpu = model.device.type == "cpu"
         self.token_budget = token_budget or (CPU_TOKEN_BUDGET if on_cpu else GPU_TOKEN_BUDGET)
+
+    @property
+    def plain(self) -> bool:
+        """Whether batches are made here; see :func:`is_plain`."""
+        return is_plain(self.model)
 
     def count_tokens(self, texts: Sequence[str], prompt: str | None = "") -> list[int]:
         """Number of tokens of each text with its prompt, truncated to the model's maximum."""
@@ -97,7 +106,7 @@ class TokenBudgetEncoder:
         Raises:
             EmbeddingError: An embedding is not finite.
         """
-        plain = is_plain(self.model)
+        plain = self.plain
         self.model.eval()  # as the model's own encode leaves it
         for start in range(0, len(texts), CHUNK_TEXTS):
             chunk = texts[start : start + CHUNK_TEXTS]
@@ -157,7 +166,7 @@ class TokenBudgetEncoder:
         features = batch_to_device(
             self.model.preprocess(texts, prompt=prompt or None, **task), self.model.device
         )
-        with torch.inference_mode(), self._autocast():
+        with self.without_gradient(), self._autocast():
             output = self.model(features, **task)["sentence_embedding"]
         matrix: FloatMatrix = output[:, : self.model.truncate_dim].float().cpu().numpy()
         return matrix

@@ -268,7 +268,7 @@ def content_hash(source: Source) -> str:
     return digest.hexdigest()
 
 
-def run_folder(plan: Plan, devices: int = 1) -> Path:
+def run_folder(plan: Plan, devices: int = 1, *, sharded: bool = False) -> Path:
     """Where checkpoints of this very run are: the same recipe, data and devices resume."""
     recipe = plan.recipe
     weights = str(paths.with_home(recipe.weights).resolve()) if recipe.weights else ""
@@ -276,5 +276,7 @@ def run_folder(plan: Plan, devices: int = 1) -> Path:
     parts += [content_hash(source) for source in (*plan.train, *plan.held_out)]
     if plan.revision not in {recipe.revision, plan.backbone.revision}:
         parts.append(str(plan.revision))  # of MTEB, whose next release may name another
+    if sharded:
+        parts.append("sharded")  # its optimiser's state is of another form
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return runs_dir() / f"{recipe.backbone}-{recipe.method}-{digest}"

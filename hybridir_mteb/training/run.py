@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+from torch import Tensor
 from transformers.trainer_utils import SaveStrategy
 
 from hybridir_mteb.encoders.load import load_backbone
@@ -21,7 +22,13 @@ from hybridir_mteb.encoders.pocket.model import network_of
 from hybridir_mteb.encoders.sentence import cut
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.encoders.trained import StoredEncoder, keep
-from hybridir_mteb.errors import DataFormatError, MissingExtraError, from_extra, missing
+from hybridir_mteb.errors import (
+    DataFormatError,
+    MissingExtraError,
+    SettingError,
+    from_extra,
+    missing,
+)
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.files.room import check_room, room_for
 from hybridir_mteb.plugins.specs import MethodContext
@@ -39,12 +46,22 @@ from hybridir_mteb.training.record import Outcome, write_encoder
 from hybridir_mteb.training.runs import same_threads, working_in
 from hybridir_mteb.training.samplers import batch_sampler
 from hybridir_mteb.training.selection import SelectBest, evaluate, interpolate
+from hybridir_mteb.training.sharding import (
+    PATIENCE,
+    compute_in_bf16,
+    is_asked,
+    is_sharded,
+    shard,
+    sharding_asked,
+    without_weights,
+)
 from hybridir_mteb.training.teacher import Teacher
 from hybridir_mteb.training.trainer import EncoderTrainer, last_checkpoint
 from hybridir_mteb.training.weights import trained_state
 
 with from_extra("train", "training"):
     from accelerate import PartialState
+    from accelerate.utils import FullyShardedDataParallelPlugin as Sharding
     from accelerate.utils import parse_flag_from_env, set_seed
 
 BOARDS = ("tensorboard", "tensorboardX")  # either will do
@@ -82,29 +99,35 @@ def train(plan: Plan) -> StoredEncoder | None:
     if "tensorboard" in plan.recipe.report_to and not any(map(find_spec, BOARDS)):
         raise MissingExtraError(missing("report_to: tensorboard", "tensorboardX", "tensorboard"))
     state = _processes()
-    folder = run_folder(plan, state.num_processes)
+    sharding = sharding_asked(state)
+    folder = run_folder(plan, state.num_processes, sharded=sharding is not None)
     with working_in(folder) if state.is_main_process else nullcontext(), room_for(folder):
-        return _train(plan, state, folder)
+        return _train(plan, state, folder, sharding)
 
 
 def _processes() -> PartialState:
     """The processes of this run; on the CPU they know of each other only if told to use it."""
     on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
-    return PartialState(cpu=on_cpu)
+    return PartialState(cpu=on_cpu, **({"timeout": PATIENCE} if is_asked() else {}))
 
 
-def _train(plan: Plan, state: PartialState, folder: Path) -> StoredEncoder | None:
+def _train(
+    plan: Plan, state: PartialState, folder: Path, sharding: Sharding | None
+) -> StoredEncoder | None:
     set_seed(plan.recipe.seed)
     same_threads(folder)
     check_backbone(plan, folder)
-    model = _prepare(plan, state)
+    model = _prepare(plan, state, sharding)
     check_room(folder, _checkpoint_bytes(model), "checkpoints of the run")
     longest = model.max_seq_length
     cut(model, min(plan.max_tokens, longest or plan.max_tokens))
     outcome = _fit_and_choose(plan, model, folder)
     model.max_seq_length = longest  # short inputs are a matter of training alone
+    parts = trained_state(model) if sharding else None  # while all processes are here
     if not state.is_main_process:
         return None
+    if parts is not None:
+        model = _gathered(plan, state, parts)
     with keep(plan.recipe.name) as place:
         write_encoder(place.folder, model, plan, outcome)
     shutil.rmtree(folder)
@@ -134,6 +157,8 @@ def _fit_and_choose(plan: Plan, model: SentenceTransformer, folder: Path) -> Out
     if recipe.evaluate_every and scores:
         every, patience = recipe.evaluate_every, recipe.patience
         selection = SelectBest(model, scores, every, patience, folder, trainer.log)
+    if is_sharded(model) and precision is Precision.BF16:
+        compute_in_bf16(model)
     with efficient(model, precision):
         _fit(trainer, last_checkpoint(folder), selection)
     weight, found = interpolate(model, start, recipe.interpolation, scores)
@@ -173,7 +198,34 @@ def _fit(trainer: EncoderTrainer, checkpoint: Path | None, selection: SelectBest
         selection.restore()
 
 
-def _prepare(plan: Plan, state: PartialState) -> SentenceTransformer:
+def _prepare(
+    plan: Plan, state: PartialState, sharding: Sharding | None = None
+) -> SentenceTransformer:
+    """The network to train; a sharded one is read by the first process alone."""
+    if sharding is None:
+        with state.main_process_first():  # it unpacks what is packed
+            return _network(plan, state, str(state.device))
+    if plan.recipe.distillation is not None and plan.lora is None:
+        raise SettingError(
+            "distillation copies a model that is trained whole, and a sharded one "
+            "cannot be copied: set lora, or use DDP"
+        )
+    reading = nullcontext() if state.is_main_process else without_weights()
+    with state.main_process_first(), reading:
+        model = _network(plan, state, "cpu" if state.is_main_process else "meta")
+    shard(model, sharding, state)
+    return model
+
+
+def _gathered(plan: Plan, state: PartialState, parts: dict[str, Tensor]) -> SentenceTransformer:
+    """The network with the parameters that were trained; nothing of it else is read."""
+    with without_weights():
+        model = _network(plan, state, "meta")
+    model.load_state_dict(parts, strict=False, assign=True)
+    return model
+
+
+def _network(plan: Plan, state: PartialState, device: str) -> SentenceTransformer:
     recipe = plan.recipe
     lora = plan.lora
     half = plan.backbone.decoder and state.device.type == "cuda"
@@ -181,7 +233,7 @@ def _prepare(plan: Plan, state: PartialState) -> SentenceTransformer:
         plan.backbone,
         weights=recipe.weights,
         revision=plan.revision,
-        device=str(state.device),
+        device=device,
         dtype=torch.bfloat16 if half else None,
         trust_remote_code=recipe.trust_remote_code,
     )

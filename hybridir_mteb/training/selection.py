@@ -19,6 +19,7 @@ from hybridir_mteb.files import replacing, sha256_of
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.ranking.arrays import FloatMatrix
 from hybridir_mteb.training.held_out import HeldOut, HeldOutScores
+from hybridir_mteb.training.sharding import ShardedEncoder, agreed, is_sharded
 from hybridir_mteb.training.weights import blend, load_trained_state, trained_state
 
 BEST = "best.safetensors"
@@ -32,7 +33,8 @@ def evaluate(model: SentenceTransformer, held_out: HeldOut, precision: Precision
         held_out: What it is evaluated on.
         precision: Arithmetic of the forward pass, whatever that of training is.
     """
-    encoder = TokenBudgetEncoder(model, precision=precision)
+    sharded = is_sharded(model)
+    encoder = (ShardedEncoder if sharded else TokenBudgetEncoder)(model, precision=precision)
 
     def embed(texts: Sequence[str], role: Role) -> FloatMatrix:
         return encoder.encode(texts, role_prompt(model, role), role)
@@ -41,7 +43,8 @@ def evaluate(model: SentenceTransformer, held_out: HeldOut, precision: Precision
     in_training = vars(model).pop("forward", None)  # accelerate's, which may compute in bf16
     model.eval()
     try:
-        return held_out.evaluate(embed)
+        scores = held_out.evaluate(embed)
+        return agreed(scores) if sharded else scores
     finally:
         model.train(was_training)
         if in_training is not None:
@@ -84,13 +87,18 @@ class SelectBest(TrainerCallback):
         logs = control.should_log
         self._log(values)
         control.should_log = logs  # which logging resets: the loss of this step is still to come
-        if state.is_world_process_zero and values["criterion"] > max(past, default=-1.0):
-            with replacing(self._file) as temporary:
-                save_file(trained_state(self._model), temporary)
-            write_record(self._record, {"digest": sha256_of(self._file)})
+        better = values["criterion"] > max(past, default=-1.0)
+        if better and (state.is_world_process_zero or is_sharded(self._model)):
+            self._keep(trained_state(self._model), state.is_world_process_zero)
         best_at = max(range(len(past) + 1), key=lambda at: [*past, values["criterion"]][at])
         if self._patience and len(past) - best_at >= self._patience:
             control.should_training_stop = True
+
+    def _keep(self, parameters: dict[str, Tensor], first: bool) -> None:
+        if first:
+            with replacing(self._file) as temporary:
+                save_file(parameters, temporary)
+            write_record(self._record, {"digest": sha256_of(self._file)})
 
     def restore(self) -> None:
         """Put the best parameters into the model.

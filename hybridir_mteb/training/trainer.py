@@ -12,17 +12,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformerTrainer
 from transformers import TrainerCallback, TrainerState
 from transformers.integrations.integration_utils import TensorBoardCallback
-from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from hybridir_mteb.errors import DataFormatError, one_line
 from hybridir_mteb.files import replacing, sha256_of
 from hybridir_mteb.files.progress import progress
 from hybridir_mteb.files.record import read_record, write_record
+from hybridir_mteb.training.sharding import is_sharded, load_optimizer_state, optimizer_state
 from hybridir_mteb.training.weights import load_trained_state, trained_state
 
 TRAINED = "trained.safetensors"
@@ -41,6 +43,8 @@ class EncoderTrainer(SentenceTransformerTrainer):
 
     loss: Any
     pair_sampler: Any = None
+    optimizer: Any
+    lr_scheduler: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -80,9 +84,12 @@ class EncoderTrainer(SentenceTransformerTrainer):
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or str(self.args.output_dir))
+        parameters = trained_state(self.model)  # of all processes, if it is sharded
+        if is_sharded(self.model) and not self.args.should_save:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / TRAINED) as temporary:
-            save_file(trained_state(self.model), temporary)
+            save_file(parameters, temporary)
         terms = {
             f"{term.name}/{name}": value.detach().cpu().contiguous().clone()
             for term in self.loss.terms
@@ -90,6 +97,32 @@ class EncoderTrainer(SentenceTransformerTrainer):
         }
         with replacing(folder / TERMS) as temporary:
             save_file(terms, temporary)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """The base class gathers the whole of a sharded model, or saves nothing of it."""
+        if is_sharded(self.model):
+            self._save(output_dir)
+        else:
+            super().save_model(output_dir, _internal_call)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not is_sharded(self.model):
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        state = optimizer_state(self.model, self.optimizer.optimizer)
+        if self.args.should_save:
+            torch.save(state, Path(output_dir) / OPTIMIZER_NAME)
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None or not is_sharded(self.model):
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        file = Path(checkpoint) / OPTIMIZER_NAME
+        state = torch.load(file, weights_only=True) if self.is_world_process_zero() else {}
+        load_optimizer_state(self.model, self.optimizer.optimizer, state)
+        schedule = torch.load(Path(checkpoint) / SCHEDULER_NAME, weights_only=True)
+        self.lr_scheduler.load_state_dict(schedule)
 
     def _load_from_checkpoint(self, checkpoint_path: str, model: Any = None) -> None:
         folder = Path(checkpoint_path)
@@ -156,6 +189,8 @@ class MarkComplete(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """See :class:`transformers.TrainerCallback`."""
+        if is_sharded(kwargs.get("model")):
+            torch.distributed.barrier()  # each process writes its random state
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             files = [p for p in folder.rglob("*") if p.is_file() and not OF_RANK.match(p.name)]

@@ -7,12 +7,14 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from hybridir_mteb.errors import TrainingError
+from hybridir_mteb.training.sharding import put, reshard, whole
 
 
 def trained_state(model: SentenceTransformer) -> dict[str, Tensor]:
-    """The parameters that training changes, on the CPU."""
+    """The parameters that training changes, on the CPU; of a sharded model, in all processes."""
+    reshard(model)
     return {
-        name: parameter.detach().cpu().clone()
+        name: whole(parameter).cpu().clone()
         for name, parameter in model.named_parameters()
         if parameter.requires_grad
     }
@@ -24,6 +26,7 @@ def load_trained_state(model: SentenceTransformer, state: dict[str, Tensor]) -> 
     Raises:
         TrainingError: The state is not of this model.
     """
+    reshard(model)
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if parameters.keys() != state.keys():
         odd = sorted(parameters.keys() ^ state.keys())[:3]
@@ -33,7 +36,7 @@ def load_trained_state(model: SentenceTransformer, state: dict[str, Tensor]) -> 
         )
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(state[name])
+            put(parameter, state[name])
 
 
 def blend(start: dict[str, Tensor], end: dict[str, Tensor], weight: float) -> dict[str, Tensor]:

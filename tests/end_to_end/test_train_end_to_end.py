@@ -1,17 +1,15 @@
 """Training from command to mteb run, on tiny networks through the same code as real ones."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
-import time
-from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
+from fsdp_check import Launch, start
 from toys.cli import HYBRIDIR, MTEB, copied, run, succeed
+from toys.forked import needs_fork
 from toys.gemma import TOKENS, install, tiny_gemma
 from toys.training import write_parallel_jsonl, write_tiny_decoder, write_tiny_xlmr
 from typer.testing import CliRunner
@@ -197,38 +195,23 @@ def test_a_run_that_stops_within_an_epoch_ends_as_an_unbroken_one(
     assert resumed.fingerprint == unbroken.fingerprint
 
 
-def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(
-    tiny_xlmr, data, environment, tmp_path
-):
+@needs_fork
+def test_a_killed_and_resumed_run_gives_the_weights_of_an_unbroken_one(tiny_xlmr, data, tmp_path):
     """On two devices; one device is stopped above."""
-    method = "erasure"
-    recipe = tmp_path / "recipe.yaml"
     lora = {"rank": 2, "dropout": 0.1}
-    often = {"steps": 40, "save_every": 5, "evaluate_every": 20}  # killed within a later epoch
-    recipe.write_text(json.dumps(fields(tiny_xlmr, data, method, lora=lora, **often)))
-    arguments = [*torchrun(2), HYBRIDIR, "train", str(recipe)]
-    environment["ACCELERATE_USE_CPU"] = "true"
-    succeed(*arguments, **environment)
-    unbroken = stored(environment, f"xlmr-{method}")
+    often = {"steps": 15, "save_every": 5, "evaluate_every": 10}  # killed within a later epoch
+    known = fields(tiny_xlmr, data, "erasure", lora=lora, **often)
 
-    other = {**environment, "HYBRIDIR_MODEL_STORE": str(tmp_path / "other")}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(arguments, env={**os.environ, **other}, **quiet)
-    runs = Path(other["HYBRIDIR_MODEL_STORE"]) / ".runs"
-    deadline = time.monotonic() + 120
-    while not list(runs.glob("*/checkpoint-15/complete")):
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
-        with suppress(psutil.NoSuchProcess):
-            one.kill()
-    process.wait()
-    assert not list(Path(other["HYBRIDIR_MODEL_STORE"]).glob(f"xlmr-{method}/*/{trained.RECORD}"))
-    succeed(*arguments, **other)
-    resumed = stored(other, f"xlmr-{method}")
-    assert resumed.fingerprint == unbroken.fingerprint
-    assert resumed.record["selection"] == unbroken.record["selection"]
+    def run(name: str, store: str, *, kill: bool = False) -> dict[str, Any]:
+        launch = Launch(name, known, store=store, kill=kill, sharded=False)
+        return start(launch, tmp_path, 120)[0]
+
+    unbroken = run("unbroken", "store")
+    assert "optimizer.pt" in run("killed", "other", kill=True)["complete"]
+    assert not list(tmp_path.glob(f"other/xlmr-erasure/*/{trained.RECORD}"))
+    resumed = run("resumed", "other")
+    assert resumed["fingerprint"] == unbroken["fingerprint"]
+    assert resumed["selection"] == unbroken["selection"]
 
 
 def torchrun(devices: int) -> list[str]:

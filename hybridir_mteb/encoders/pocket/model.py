@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from transformers import BertConfig, BertModel
@@ -135,7 +136,10 @@ def _transformer_module(file: WeightFile) -> Transformer:
     skeleton.num_hidden_layers = 1
     place = TemporaryFolder(Path(tempfile.gettempdir()), "hybridir")
     with place as folder, room_for(folder, folder), quiet_transformers():
-        BertModel(skeleton).save_pretrained(folder)
+        # As the network would save itself, which it does in one of several processes alone.
+        save_file(BertModel(skeleton).state_dict(), folder / "model.safetensors", {"format": "pt"})
+        skeleton.update({"architectures": [BertModel.__name__], "dtype": "float32"})
+        skeleton.save_pretrained(folder)
         save_tokenizer(file.vocabulary, folder, file.header.positions)
         transformer: Transformer = Transformer(
             str(folder), processor_kwargs={"local_files_only": True}
