@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hybridir_mteb.plugins.specs import Backbone as Backbone
     from hybridir_mteb.plugins.specs import CollectionCard as CollectionCard
     from hybridir_mteb.plugins.specs import CollectionSpec as CollectionSpec
+    from hybridir_mteb.plugins.specs import Family as Family
     from hybridir_mteb.plugins.specs import Measure as Measure
     from hybridir_mteb.plugins.specs import StreamedSpec as StreamedSpec
     from hybridir_mteb.plugins.specs import TrainingMethod as TrainingMethod
@@ -51,6 +52,7 @@ _PUBLIC = {
     "DebiasData": "hybridir_mteb.plugins.debias_specs",
     "DebiasedSentenceTransformer": "hybridir_mteb.debias.sentence_transformer",
     "Debiaser": "hybridir_mteb.plugins.debias_specs",
+    "Family": "hybridir_mteb.plugins.specs",
     "LanguagePart": "hybridir_mteb.collections.collection",
     "Measure": "hybridir_mteb.plugins.specs",
     "ParallelCollection": "hybridir_mteb.collections.collection",

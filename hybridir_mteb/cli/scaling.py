@@ -76,6 +76,7 @@ def scaling(
     """
     from hybridir_mteb.bias.plot.draw import check_drawing
     from hybridir_mteb.files.room import check_file
+    from hybridir_mteb.installed import installed_parts, installed_plugins
     from hybridir_mteb.scaling import settings
     from hybridir_mteb.scaling.families import read_families
     from hybridir_mteb.scaling.study import Options, Size, study
@@ -86,7 +87,9 @@ def scaling(
     if html is not None:
         check_drawing()
     names = tuple(settings.setting(name).name for name in setting or settings.SETTINGS)
-    known = read_families(None if families is None else with_home(families, "--families"))
+    own = None if families is None else with_home(families, "--families")
+    plugins = installed_parts() or installed_plugins()  # the latter bring mteb
+    known = read_families(own, [one for _, one in plugins.families.items()])
     options = Options(names, Size(parameters.value), tuple(family or ()), zero_shot_only)
     known.named(options.families)
     found = study(_scores(results or [], public=public), known, options)

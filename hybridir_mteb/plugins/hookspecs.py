@@ -47,3 +47,8 @@ def register_backbones(register: Register) -> None:
 @hookspec
 def register_debiasers(register: Register) -> None:
     """Register training-free debiasing: call ``register(debiaser)`` with a ``Debiaser``."""
+
+
+@hookspec
+def register_families(register: Register) -> None:
+    """Register models that differ in size: call ``register(family)`` with a ``Family``."""

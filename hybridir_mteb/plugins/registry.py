@@ -15,7 +15,7 @@ from hybridir_mteb.errors import (
 )
 from hybridir_mteb.plugins import guard
 from hybridir_mteb.plugins.debias_specs import Debiaser
-from hybridir_mteb.plugins.specs import Backbone, CollectionSpec, Measure, TrainingMethod
+from hybridir_mteb.plugins.specs import Backbone, CollectionSpec, Family, Measure, TrainingMethod
 
 Item = TypeVar("Item")
 
@@ -105,6 +105,7 @@ class Plugins:
     )
     backbones: Registry[Backbone] = field(default_factory=lambda: Registry("backbone", Backbone))
     debiasers: Registry[Debiaser] = field(default_factory=lambda: Registry("debiaser", Debiaser))
+    families: Registry[Family] = field(default_factory=lambda: Registry("family", Family))
     loaded: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 

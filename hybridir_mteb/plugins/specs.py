@@ -1,4 +1,4 @@
-"""What plugins register: collections, training methods, backbones, debiasers and measures.
+"""What plugins register: collections, measures, families, training methods and so on.
 
 Models are registered as ``mteb.models.ModelMeta``.
 """
@@ -9,9 +9,10 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from hybridir_mteb.errors import UnknownNameError, quoted, suggest
+from hybridir_mteb.errors import SettingError, UnknownNameError, quoted, suggest
 from hybridir_mteb.plugins.debias_specs import ROLES, DebiasData, Debiaser, Tensors
 from hybridir_mteb.plugins.settings import (
     DEFAULT_SUBSET,
@@ -42,6 +43,7 @@ __all__ = [  # what plugins need, also what other modules hold
     "CollectionSpec",
     "DebiasData",
     "Debiaser",
+    "Family",
     "Measure",
     "MethodContext",
     "OptionValue",
@@ -251,3 +253,30 @@ class Measure:
                 f"measure name {quoted(self.name)}: use lower-case letters, digits and "
                 f"underscores, and none of {', '.join(sorted(RESERVED))}"
             )
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models of one maker and recipe that differ in size: ``hybridir scaling`` fits laws to them.
+
+    Attributes:
+        name: In tables and pictures.
+        models: Names of models, in which ``*`` and ``?`` stand for others.
+        note: What else differs between them; may be empty.
+
+    Raises:
+        SettingError: The models are no names.
+    """
+
+    name: str
+    models: tuple[str, ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        named = isinstance(self.models, tuple | list) and self.models
+        if not named or not all(isinstance(one, str) for one in self.models):
+            raise SettingError(f'family {quoted(self.name)}: models must be names, ("me/demo-*",)')
+
+    def holds(self, model: str) -> bool:
+        """Whether a model is one of them."""
+        return any(fnmatchcase(model, pattern) for pattern in self.models)

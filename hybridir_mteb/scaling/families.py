@@ -5,35 +5,16 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from hybridir_mteb import paths
 from hybridir_mteb.errors import DataFormatError, UnknownNameError, quoted, suggest
 from hybridir_mteb.files.reading import decoded, read_bytes
+from hybridir_mteb.plugins.specs import Family
 
 TABLE = paths.DATA / "families.toml"
 _KEYS = {"models", "note"}
-
-
-@dataclass(frozen=True)
-class Family:
-    """Models that differ in size.
-
-    Attributes:
-        name: In tables and pictures.
-        models: Names of models, in which ``*`` and ``?`` stand for others.
-        note: What else differs between them; may be empty.
-    """
-
-    name: str
-    models: tuple[str, ...]
-    note: str = ""
-
-    def holds(self, model: str) -> bool:
-        """Whether a model is one of them."""
-        return any(fnmatchcase(model, pattern) for pattern in self.models)
 
 
 @dataclass(frozen=True)
@@ -41,7 +22,7 @@ class Families:
     """All families, in order.
 
     Attributes:
-        known: Those of the user come first.
+        known: Those of the user come first, then those of plugins.
     """
 
     known: tuple[Family, ...]
@@ -66,19 +47,21 @@ class Families:
         return [by_name[name] for name in names]
 
 
-def read_families(own: Path | None = None) -> Families:
-    """The families of the package, and before them those of a file.
+def read_families(own: Path | None = None, of_plugins: Iterable[Family] = ()) -> Families:
+    """The families of a file, of plugins and of the package; of two of a name, the first one.
 
     Args:
-        own: A TOML file as ``data/families.toml``; of two families of a name, it is the file's.
+        own: A TOML file as ``data/families.toml``.
+        of_plugins: What plugins registered.
 
     Raises:
         DataUnavailableError: There is no such file.
         DataFormatError: It is no such table.
     """
-    given = [] if own is None else _read(own)
-    names = {family.name for family in given}
-    return Families((*given, *(one for one in _read(TABLE) if one.name not in names)))
+    found: dict[str, Family] = {}
+    for family in (*([] if own is None else _read(own)), *of_plugins, *_read(TABLE)):
+        found.setdefault(family.name, family)
+    return Families(tuple(found.values()))
 
 
 def _read(path: Path) -> list[Family]:

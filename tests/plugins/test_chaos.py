@@ -18,7 +18,16 @@ from hybridir_mteb.plugins.hookspecs import hookimpl
 from hybridir_mteb.plugins.manager import load_plugins
 from hybridir_mteb.plugins.specs import Backbone, CollectionCard, CollectionSpec, Measure
 
-HOOKS = ("models", "collections", "tasks", "measures", "methods", "backbones", "debiasers")
+HOOKS = (
+    "models",
+    "collections",
+    "tasks",
+    "measures",
+    "methods",
+    "backbones",
+    "debiasers",
+    "families",
+)
 
 
 def measure(name: str) -> Measure:

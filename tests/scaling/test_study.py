@@ -2,14 +2,19 @@
 
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toys.plugins import point
 from toys.scaling import FAMILIES, SIZES, TASK, a_family, cells_of, law
 
-from hybridir_mteb.errors import DataFormatError, UnknownNameError
+from hybridir_mteb.errors import DataFormatError, SettingError, UnknownNameError
+from hybridir_mteb.plugins.hookspecs import hookimpl
+from hybridir_mteb.plugins.manager import load_plugins
+from hybridir_mteb.plugins.specs import Family
 from hybridir_mteb.scaling.families import read_families
 from hybridir_mteb.scaling.scores import Facts, Scores, csv_of, read_csv
 from hybridir_mteb.scaling.settings import SETTINGS, one_language, setting
@@ -182,6 +187,27 @@ def test_a_family_of_ones_own_takes_the_place_of_ours(tmp_path):
     assert families.of("microsoft/harrier-oss-v1-27b") is None
     with pytest.raises(UnknownNameError, match="no family 'nwe'"):
         families.named(["nwe"])
+
+
+def test_a_plugins_family_stands_between_the_users_and_ours(tmp_path):
+    plugins = load_plugins([point(SimpleNamespace(register_families=hookimpl(add_families)))])
+    (said,) = plugins.problems
+    assert "'bad': models must be names" in said
+    path = tmp_path / "mine.toml"
+    path.write_text('[families.harrier]\nmodels = ["me/a-*"]\n')
+    families = read_families(path, [one for _, one in plugins.families.items()])
+    assert [one.models for one in families.known][:2] == [("me/a-*",), ("they/e5-*",)]
+    assert families.of("they/e5-1B").name == "e5"
+    assert families.of("intfloat/e5-base") is None
+    with pytest.raises(SettingError, match="models must be names"):
+        Family("one", "me/demo-*")
+
+
+def add_families(register):
+    """Two families, by the names of ours, then something that is none."""
+    register(Family("harrier", ("they/b-*",)))
+    register(Family("e5", ("they/e5-*",)))
+    register(Family("bad", ()))
 
 
 @pytest.mark.parametrize(
