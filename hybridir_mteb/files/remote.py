@@ -15,6 +15,7 @@ from urllib.request import getproxies
 from hybridir_mteb.errors import DataUnavailableError, HybridIRError, one_line
 
 CAUSE_LIMIT = 300
+LONGEST_WORD = 40  # no part of it is left out; what is longer is no word
 CONNECT = "connect to the network"
 PROXY = "check the proxy that the environment names (HTTPS_PROXY, ALL_PROXY)"
 LOGIN = "check name and revision, and log in (hf auth login) with an account that may do this"
@@ -106,7 +107,9 @@ def _before(error: BaseException) -> BaseException | None:
 
 
 def _text(error: BaseException) -> str:
-    return one_line(error, CAUSE_LIMIT).rstrip(".")
+    text = one_line(error, CAUSE_LIMIT).rstrip(".")
+    words, _, last = text.rpartition(" ")
+    return f"{words} …" if text.endswith("…") and len(last) < LONGEST_WORD else text
 
 
 def _by_number(error: BaseException) -> str:

@@ -104,13 +104,16 @@ def test_the_store_holds_each_distinct_text_once(pocket_run):
 
 def test_python_m_does_the_same_where_startup_files_are_ignored(pocket_run):
     third = pocket_run.folder / "third"
-    pocket_run.run(
+    log = pocket_run.run(
         *(sys.executable, "-m", "hybridir_mteb", "mteb", "run", "-m", "hybridir/pocket-base"),
         *("-t", POCKET_TASKS[0]),
         output=third,
         HYBRIDIR_AUTOLOAD="0",
     )
     assert scores(third, POCKET_TASKS[0]) == scores(pocket_run.output, POCKET_TASKS[0])
+    last = log.rstrip().rpartition("\n")[2]
+    assert last.startswith(f"hybridir/pocket-base: {POCKET_TASKS[0]} map 0.")
+    assert last.endswith(f"{POCKET_TASKS[0]}.json; all measures: hybridir report {third}")
 
 
 def test_results_keep_the_rules_of_the_results_repository(pocket_run):

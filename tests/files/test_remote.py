@@ -123,6 +123,12 @@ def test_a_message_names_what_why_and_what_to_do():
     assert len(said) < 400
 
 
+def test_a_long_cause_is_cut_between_words():
+    cause, _ = diagnose(ValueError("the answer was " + "incomprehensible " * 30))
+    assert cause == "the answer was " + "incomprehensible " * 16 + "…"
+    assert len(cause) <= 300
+
+
 def test_errors_of_ours_pass_as_they_are():
     with pytest.raises(ChecksumError, match=r"^wrong$"), reached("x"):
         raise ChecksumError("wrong")
