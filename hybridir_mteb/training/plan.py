@@ -12,6 +12,7 @@ from pathlib import Path
 from hybridir_mteb import paths
 from hybridir_mteb.encoders.backbones import place_of
 from hybridir_mteb.encoders.contents import backbone_digest
+from hybridir_mteb.encoders.four_bit import BYTES_OF_WEIGHT
 from hybridir_mteb.errors import SettingError, TrainingError, quoted
 from hybridir_mteb.files.numbers import number
 from hybridir_mteb.files.record import read_record, write_record
@@ -186,6 +187,11 @@ def _checked(plan: Plan) -> Plan:
         SettingError: They cannot, or are not.
     """
     plan.pattern()  # refuses impossible options before anything is loaded
+    if plan.recipe.quantization and plan.lora is None:
+        raise SettingError(
+            f"quantization: {plan.recipe.quantization} freezes the weights, and "
+            f"{plan.backbone.name} is trained whole by default: add lora: {{rank: 16}}"
+        )
     if plan.digest is None and not COMMIT.fullmatch(plan.revision or "0" * 40):
         place = place_of(plan.backbone, plan.recipe.weights)
         raise SettingError(
@@ -292,7 +298,9 @@ def estimate(plan: Plan) -> str:
     backbone, recipe, lora = plan.backbone, plan.recipe, plan.lora
     if not backbone.parameters:
         return "unknown: the backbone's entry gives no sizes"
-    of_weight = 2 if backbone.decoder and not backbone.loader else 4
+    of_weight: float = 2 if backbone.decoder and not backbone.loader else 4
+    if recipe.quantization:
+        of_weight = BYTES_OF_WEIGHT
     trained = backbone.trained or backbone.parameters
     if lora:
         trained = LORA_WIDTHS * backbone.hidden * lora.rank * backbone.layers
