@@ -99,8 +99,12 @@ def settle(network: nn.Module) -> None:
 
 
 def packed_layers(network: nn.Module) -> list[tuple[str, Any]]:
-    """Name and layer of all that are packed."""
-    return [(n, m) for n, m in network.named_modules() if type(m).__name__ == "Linear4bit"]
+    """Name and layer of all that are packed; an adapter around one is none."""
+    return [
+        (name, layer)
+        for name, layer in network.named_modules()
+        if type(layer).__name__ == "Linear4bit" and not hasattr(layer, "base_layer")
+    ]
 
 
 def is_packed(network: nn.Module) -> bool:
@@ -108,24 +112,41 @@ def is_packed(network: nn.Module) -> bool:
     return any(hasattr(p, "quant_state") for p in network.parameters())
 
 
-def unpack(network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
-    """Make packed layers ordinary ones again, of the values that they stand for."""
-    from bitsandbytes.functional import dequantize_4bit
+def unpacked(network: Any, dtype: torch.dtype = torch.float32) -> Any:
+    """A network whose packed layers are ordinary ones of the values that they stand for.
 
+    LoRA around them is added before anything is rounded. The network is changed, layer by layer.
+
+    Args:
+        network: With layers in 4 bits; any other is returned as it is.
+        dtype: Of the weights.
+    """
+    if not is_packed(network):
+        return network
+    network = network.get_base_model() if hasattr(network, "peft_config") else network
     for name, packed in packed_layers(network):
-        state = packed.weight.quant_state
-        weight = dequantize_4bit(packed.weight.data, state).to(dtype)
-        sizes = packed.in_features, packed.out_features
-        layer = nn.Linear(*sizes, packed.bias is not None, device="meta")
-        layer.weight = nn.Parameter(weight, requires_grad=False)
-        layer.bias = packed.bias
-        above, _, own = name.rpartition(".")
-        setattr(network.get_submodule(above), own, layer)
-    config: Any = getattr(network, "config", None)
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
+        own = name.removesuffix(".base_layer")
+        above, _, attribute = own.rpartition(".")
+        layer = _unpacked(packed, network.get_submodule(own), dtype)
+        setattr(network.get_submodule(above), attribute, layer)
     for known in ("is_loaded_in_4bit", "is_quantized", "hf_quantizer", "quantization_method"):
         vars(network).pop(known, None)  # what transformers said of it
+    if hasattr(network.config, "quantization_config"):
+        del network.config.quantization_config
+    return network
+
+
+def _unpacked(packed: Any, adapter: Any, dtype: torch.dtype) -> nn.Linear:
+    from bitsandbytes.functional import dequantize_4bit
+
+    weight = dequantize_4bit(packed.weight.data, packed.weight.quant_state).to(torch.float32)
+    for name in getattr(adapter, "active_adapters", ()):
+        weight += adapter.get_delta_weight(name).to(weight)
+    sizes = packed.in_features, packed.out_features
+    layer = nn.Linear(*sizes, packed.bias is not None, device="meta")
+    layer.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
+    layer.bias = packed.bias
+    return layer
 
 
 def count(parameter: torch.Tensor) -> int:

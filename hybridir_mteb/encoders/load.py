@@ -24,7 +24,7 @@ from hybridir_mteb.encoders.four_bit import (
     is_packed,
     pack,
     settle,
-    unpack,
+    unpacked,
 )
 from hybridir_mteb.encoders.kinds import refuse_other_files
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
@@ -81,7 +81,7 @@ def load_sentence_transformer(
     backbone_of: Callable[[str], Backbone],
     *,
     device: str | None = None,
-    unpacked: bool = False,
+    whole: bool = False,
 ) -> SentenceTransformer:
     """A stored encoder, LoRA adapters merged into the weights of its backbone.
 
@@ -92,7 +92,7 @@ def load_sentence_transformer(
         encoder: The encoder.
         backbone_of: Gives the backbone of a name, for the one that an adapter belongs to.
         device: Torch device; by default the CPU.
-        unpacked: Make numbers of usual size of weights in 4 bits, and merge the adapter.
+        whole: Make numbers of usual size of weights in 4 bits, and merge the adapter.
 
     Raises:
         DataUnavailableError: The backbone of an adapter, or the weights, cannot be loaded.
@@ -115,8 +115,8 @@ def load_sentence_transformer(
     revision = trained_from["revision"]
     backbone = backbone_of(trained_from["name"])
     _check_embedded(encoder, backbone)
-    whole = (encoder.path / PARAMETERS).is_file()
-    if not whole:
+    own = (encoder.path / PARAMETERS).is_file()
+    if not own:
         extra = "embedded" if backbone.name == "pocket" else "train"
         with from_extra(extra, f"{encoder.name}, an adapter,"):
             import peft  # noqa: F401 -- before a backbone is fetched for nothing
@@ -127,9 +127,10 @@ def load_sentence_transformer(
         device=device,
         dtype=FourBit() if trained_from.get("quantization") == NF4 else None,
     )
-    if unpacked:
-        unpack(network_of(model))
-    return (put_parameters if whole else merge_adapter)(model, encoder.path)
+    model = (put_parameters if own else merge_adapter)(model, encoder.path)
+    if whole:
+        model[0].model = unpacked(network_of(model))
+    return model
 
 
 def _check_embedded(encoder: StoredEncoder, backbone: Backbone) -> None:

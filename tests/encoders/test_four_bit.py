@@ -124,7 +124,7 @@ def test_packed_weights_and_the_adapter_beside_them_are_what_was_trained(encoder
     trained.verify(encoder)
     packed = load_sentence_transformer(encoder, BY_NAME.__getitem__)
     assert is_packed(packed)
-    merged = load_sentence_transformer(encoder, BY_NAME.__getitem__, unpacked=True)
+    merged = load_sentence_transformer(encoder, BY_NAME.__getitem__, whole=True)
     assert not is_packed(merged)
     assert not any("lora" in name for name, _ in merged.named_parameters())
     base, vectors = decoder(weights, FourBit()).encode(TEXTS), packed.encode(TEXTS)
@@ -138,7 +138,7 @@ def test_packed_weights_and_the_adapter_beside_them_are_what_was_trained(encoder
 def test_a_merged_encoder_can_be_saved_and_read_without_bitsandbytes(encoder, tmp_path):
     from transformers import AutoModel
 
-    merged = load_sentence_transformer(encoder, BY_NAME.__getitem__, unpacked=True)
+    merged = load_sentence_transformer(encoder, BY_NAME.__getitem__, whole=True)
     network_of(merged).save_pretrained(tmp_path)
     again = AutoModel.from_pretrained(tmp_path)
     assert not is_packed(again)
