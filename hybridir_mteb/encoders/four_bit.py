@@ -16,7 +16,7 @@ from torch import nn
 from hybridir_mteb.errors import SettingError, from_extra, one_line, quoted
 
 NF4 = "nf4"
-BYTES_OF_WEIGHT = (4 + 8 / 64 + 32 / (64 * 256)) / 8  # section 3 of the paper
+BYTES_OF_WEIGHT = 0.516  # (4 + 8 / 64 + 32 / (64 * 256)) / 8, section 3 of the paper
 
 
 @dataclass(frozen=True)
