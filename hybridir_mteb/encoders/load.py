@@ -98,18 +98,29 @@ def load_sentence_transformer(
         DataUnavailableError: The backbone of an adapter, or the weights, cannot be loaded.
         MissingExtraError: The encoder is an adapter, and peft is not installed.
     """
-    if not encoder.is_adapter:
-        refuse_other_files(encoder.path / MODEL)
-        try:
-            model = SentenceTransformer(
-                str(encoder.path / MODEL),
-                device=device or "cpu",
-                local_files_only=True,
-                model_kwargs={"use_safetensors": True},
-            )
-        except (OSError, ValueError) as error:
-            raise DataUnavailableError(f"{encoder.path}: cannot be loaded: {error}") from error
-        return model.eval()
+    if encoder.is_adapter:
+        model = _load_adapter(encoder, backbone_of, device)
+        if whole:
+            holder: Any = model[0]
+            holder.model = unpacked(holder.model)
+        return model
+    refuse_other_files(encoder.path / MODEL)
+    try:
+        model = SentenceTransformer(
+            str(encoder.path / MODEL),
+            device=device or "cpu",
+            local_files_only=True,
+            model_kwargs={"use_safetensors": True},
+        )
+    except (OSError, ValueError) as error:
+        raise DataUnavailableError(f"{encoder.path}: cannot be loaded: {error}") from error
+    return model.eval()
+
+
+def _load_adapter(
+    encoder: StoredEncoder, backbone_of: Callable[[str], Backbone], device: str | None
+) -> SentenceTransformer:
+    """The backbone, and what training has changed put into it or beside it."""
     trained_from = encoder.record["backbone"]
     _check_backbone(encoder)
     revision = trained_from["revision"]
@@ -127,10 +138,7 @@ def load_sentence_transformer(
         device=device,
         dtype=FourBit() if trained_from.get("quantization") == NF4 else None,
     )
-    model = (put_parameters if own else merge_adapter)(model, encoder.path)
-    if whole:
-        model[0].model = unpacked(network_of(model))
-    return model
+    return (put_parameters if own else merge_adapter)(model, encoder.path)
 
 
 def _check_embedded(encoder: StoredEncoder, backbone: Backbone) -> None:
@@ -205,12 +213,7 @@ def load_backbone(
     if isinstance(dtype, FourBit):
         check_four_bit(device or "cpu")
     if backbone.loader and weights is None:
-        module, _, function = backbone.loader.partition(":")
-        loader = getattr(importlib.import_module(module), function)
-        loaded: SentenceTransformer = loader(device=device)
-        if isinstance(dtype, FourBit):
-            pack(network_of(loaded), dtype)
-        return loaded
+        return _from_package(backbone, device, dtype)
     place = place_of(backbone, weights)
     local = with_home(place).is_dir()
     revision = None if local else revision or backbone.revision
@@ -219,7 +222,7 @@ def load_backbone(
             f"{place}: give the commit on the hub as 'revision': weights from the hub are pinned"
         )
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
-    numbers = {"dtype": dtype or torch.float32}
+    numbers: dict[str, Any] = {"dtype": dtype or torch.float32}
     if isinstance(dtype, FourBit):
         numbers = dtype.loading(device or "cpu")
     of_model = {**options, "use_safetensors": True, **numbers}
@@ -233,6 +236,18 @@ def load_backbone(
         network.pooler = None  # unused here; untrained parameters would stall DDP
     model.prompts = {**dict.fromkeys(("query", "document"), ""), **backbone.prompts}
     return model
+
+
+def _from_package(
+    backbone: Backbone, device: str | None, dtype: torch.dtype | FourBit | None
+) -> SentenceTransformer:
+    """A backbone that brings a loader of its own, in float32 or packed."""
+    module, _, function = backbone.loader.partition(":")
+    loader = getattr(importlib.import_module(module), function)
+    loaded: SentenceTransformer = loader(device=device)
+    if isinstance(dtype, FourBit):
+        pack(network_of(loaded), dtype)
+    return loaded
 
 
 def _assemble(
