@@ -17,7 +17,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check stats faults clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats faults clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -151,6 +151,14 @@ scaling: $(VENV)/.dev
 fsdp-check: $(VENV)/.dev
 	$(INSTALL) -e ".[gemma]"
 	OMP_NUM_THREADS=1 $(BIN)/python docs/experiments/fsdp_check.py
+
+## gpu-check: training, encoding, searching at 7B and 70B, one GPU of 80 GB, 9 minutes; gpu-check.json
+gpu-check: $(VENV)/.dev
+	$(BIN)/python docs/experiments/gpu_check.py
+
+## gpu-rehearsal: the same code with tiny shapes on a CPU, a minute; gpu-rehearsal.json
+gpu-rehearsal: $(VENV)/.dev
+	$(BIN)/python docs/experiments/gpu_check.py --rehearse
 
 ## stats: recompute the descriptive statistics of our tasks
 stats: $(VENV)/.dev

@@ -25,6 +25,8 @@ SHARD_DTYPE_VARIABLE = "HYBRIDIR_SHARD_DTYPE"
 SWITCH = dict.fromkeys(("1", "true", "on", "yes"), True)
 SWITCH |= dict.fromkeys(("0", "false", "off", "no"), False)
 SHARD_DTYPES = ("float32", "float16")
+ENGINE_VARIABLE = "HYBRIDIR_ENGINE"
+ENGINES = ("transformers", "vllm")
 
 
 def with_home(path: str | Path, named: str = "") -> Path:
@@ -145,4 +147,20 @@ def shard_dtype() -> str:
         raise SettingError(
             f"{SHARD_DTYPE_VARIABLE}={quoted(value, 80)}: expected one of {', '.join(SHARD_DTYPES)}"
         )
+    return value
+
+
+def engine(asked: str | None = None) -> str:
+    """What computes embeddings: as asked, else by ``HYBRIDIR_ENGINE``, else ``transformers``.
+
+    Args:
+        asked: An argument that goes before the variable.
+
+    Raises:
+        SettingError: There is no such engine.
+    """
+    value = asked or os.environ.get(ENGINE_VARIABLE) or ENGINES[0]
+    if value not in ENGINES:
+        named = "engine" if asked else ENGINE_VARIABLE
+        raise SettingError(f"{named}={quoted(value, 80)}: expected one of {', '.join(ENGINES)}")
     return value

@@ -8,6 +8,7 @@ from markers import (  # noqa: F401 -- importing them registers markers
     debiasing,
     faults,
     fsdp,
+    gpu,
     methods,
     planning,
     results,

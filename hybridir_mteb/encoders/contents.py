@@ -69,7 +69,10 @@ def applied_to(record: Mapping[str, Any]) -> str:
         return str(backbone["revision"])
     digest = backbone.get("digest")  # of a local folder, whose path says nothing
     weights = None if digest else backbone.get("weights")
-    return json.dumps([backbone.get("name"), weights, backbone["revision"], digest])
+    known = [backbone.get("name"), weights, backbone["revision"], digest]
+    if packed := backbone.get("quantization"):
+        known.append(packed)  # adapters of equal bytes may be on whole weights and on packed ones
+    return json.dumps(known)
 
 
 def finite(value: Any) -> Any:

@@ -17,6 +17,15 @@ from tokenizers.processors import TemplateProcessing
 
 from hybridir_mteb.encoders.backbones import place_of
 from hybridir_mteb.encoders.contents import backbone_digest
+from hybridir_mteb.encoders.four_bit import (
+    NF4,
+    FourBit,
+    check_four_bit,
+    is_packed,
+    pack,
+    settle,
+    unpacked,
+)
 from hybridir_mteb.encoders.kinds import refuse_other_files
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.trained import MODEL, PARAMETERS, StoredEncoder
@@ -68,38 +77,57 @@ def _says_place(
 
 @_says_place(lambda encoder, *_, **__: encoder.path)
 def load_sentence_transformer(
-    encoder: StoredEncoder, backbone_of: Callable[[str], Backbone], *, device: str | None = None
+    encoder: StoredEncoder,
+    backbone_of: Callable[[str], Backbone],
+    *,
+    device: str | None = None,
+    whole: bool = False,
 ) -> SentenceTransformer:
     """A stored encoder, LoRA adapters merged into the weights of its backbone.
+
+    One that was trained on weights in 4 bits keeps them, its adapter beside them: to round the sum
+    to 4 bits again would give another encoder.
 
     Args:
         encoder: The encoder.
         backbone_of: Gives the backbone of a name, for the one that an adapter belongs to.
         device: Torch device; by default the CPU.
+        whole: Make numbers of usual size of weights in 4 bits, and merge the adapter.
 
     Raises:
         DataUnavailableError: The backbone of an adapter, or the weights, cannot be loaded.
         MissingExtraError: The encoder is an adapter, and peft is not installed.
     """
-    if not encoder.is_adapter:
-        refuse_other_files(encoder.path / MODEL)
-        try:
-            model = SentenceTransformer(
-                str(encoder.path / MODEL),
-                device=device or "cpu",
-                local_files_only=True,
-                model_kwargs={"use_safetensors": True},
-            )
-        except (OSError, ValueError) as error:
-            raise DataUnavailableError(f"{encoder.path}: cannot be loaded: {error}") from error
-        return model.eval()
+    if encoder.is_adapter:
+        model = _load_adapter(encoder, backbone_of, device)
+        if whole:
+            holder: Any = model[0]
+            holder.model = unpacked(holder.model)
+        return model
+    refuse_other_files(encoder.path / MODEL)
+    try:
+        model = SentenceTransformer(
+            str(encoder.path / MODEL),
+            device=device or "cpu",
+            local_files_only=True,
+            model_kwargs={"use_safetensors": True},
+        )
+    except (OSError, ValueError) as error:
+        raise DataUnavailableError(f"{encoder.path}: cannot be loaded: {error}") from error
+    return model.eval()
+
+
+def _load_adapter(
+    encoder: StoredEncoder, backbone_of: Callable[[str], Backbone], device: str | None
+) -> SentenceTransformer:
+    """The backbone, and what training has changed put into it or beside it."""
     trained_from = encoder.record["backbone"]
     _check_backbone(encoder)
     revision = trained_from["revision"]
     backbone = backbone_of(trained_from["name"])
     _check_embedded(encoder, backbone)
-    whole = (encoder.path / PARAMETERS).is_file()
-    if not whole:
+    own = (encoder.path / PARAMETERS).is_file()
+    if not own:
         extra = "embedded" if backbone.name == "pocket" else "train"
         with from_extra(extra, f"{encoder.name}, an adapter,"):
             import peft  # noqa: F401 -- before a backbone is fetched for nothing
@@ -108,8 +136,9 @@ def load_sentence_transformer(
         weights=trained_from["weights"],
         revision=None if revision == "local" else revision,
         device=device,
+        dtype=FourBit() if trained_from.get("quantization") == NF4 else None,
     )
-    return (put_parameters if whole else merge_adapter)(model, encoder.path)
+    return (put_parameters if own else merge_adapter)(model, encoder.path)
 
 
 def _check_embedded(encoder: StoredEncoder, backbone: Backbone) -> None:
@@ -163,7 +192,7 @@ def load_backbone(
     weights: str | None = None,
     revision: str | None = None,
     device: str | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | FourBit | None = None,
     trust_remote_code: bool = False,
 ) -> SentenceTransformer:
     """The network with its pooling, normalisation and prompts.
@@ -173,18 +202,18 @@ def load_backbone(
         weights: Local folder or hub id, instead of the table's.
         revision: Commit on the hub, instead of the table's.
         device: Torch device; by default the CPU.
-        dtype: Type of the parameters; by default float32.
+        dtype: Type of the parameters, by default float32; or linear layers in 4 bits.
         trust_remote_code: Run code that comes with the weights. Never on by itself.
 
     Raises:
         SettingError: Weights from the hub without a commit, or of a model that is no bi-encoder.
         DataUnavailableError: The weights cannot be had.
+        MissingExtraError: 4 bits are asked for, and bitsandbytes is not installed.
     """
+    if isinstance(dtype, FourBit):
+        check_four_bit(device or "cpu")
     if backbone.loader and weights is None:
-        module, _, function = backbone.loader.partition(":")
-        loader = getattr(importlib.import_module(module), function)
-        loaded: SentenceTransformer = loader(device=device)
-        return loaded
+        return _from_package(backbone, device, dtype)
     place = place_of(backbone, weights)
     local = with_home(place).is_dir()
     revision = None if local else revision or backbone.revision
@@ -193,16 +222,32 @@ def load_backbone(
             f"{place}: give the commit on the hub as 'revision': weights from the hub are pinned"
         )
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
-    of_model = {**options, "use_safetensors": True, "dtype": dtype or torch.float32}
+    numbers: dict[str, Any] = {"dtype": dtype or torch.float32}
+    if isinstance(dtype, FourBit):
+        numbers = dtype.loading(device or "cpu")
+    of_model = {**options, "use_safetensors": True, **numbers}
     said = f"{place}: the weights cannot be loaded"
     remedy = "check its files" if local else CONNECT
     with reached(said, "give another folder with --weights", remedy), quiet_transformers():
         model = _assemble(backbone, place, device or "cpu", of_model, options)
     network = network_of(model)
+    settle(network)
     if getattr(network, "pooler", None) is not None:
         network.pooler = None  # unused here; untrained parameters would stall DDP
     model.prompts = {**dict.fromkeys(("query", "document"), ""), **backbone.prompts}
     return model
+
+
+def _from_package(
+    backbone: Backbone, device: str | None, dtype: torch.dtype | FourBit | None
+) -> SentenceTransformer:
+    """A backbone that brings a loader of its own, in float32 or packed."""
+    module, _, function = backbone.loader.partition(":")
+    loader = getattr(importlib.import_module(module), function)
+    loaded: SentenceTransformer = loader(device=device)
+    if isinstance(dtype, FourBit):
+        pack(network_of(loaded), dtype)
+    return loaded
 
 
 def _assemble(
@@ -281,7 +326,7 @@ def put_parameters(model: SentenceTransformer, folder: Path) -> SentenceTransfor
 
 @_says_place(lambda model, folder: folder)
 def merge_adapter(model: SentenceTransformer, folder: Path) -> SentenceTransformer:
-    """Add a stored LoRA adapter to the weights of its backbone.
+    """Add a stored LoRA adapter to the weights of its backbone; beside those in 4 bits.
 
     Raises:
         DataUnavailableError: The folder holds no adapter, or one that does not fit.
@@ -295,5 +340,5 @@ def merge_adapter(model: SentenceTransformer, folder: Path) -> SentenceTransform
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise DataUnavailableError(f"{folder}: the adapter cannot be loaded: {error}") from error
-    holder.model = adapted.merge_and_unload()
+    holder.model = adapted if is_packed(adapted) else adapted.merge_and_unload()
     return model.eval()

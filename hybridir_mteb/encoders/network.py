@@ -48,9 +48,14 @@ def add_lora(model: SentenceTransformer, *, rank: int, alpha: float, dropout: fl
 
 
 def freeze_in_bf16(model: SentenceTransformer) -> None:
-    """Hold frozen linear layers in bf16, to which autocast rounds them in every forward pass."""
+    """Hold frozen linear layers in bf16, to which autocast rounds them in every forward pass.
+
+    Those in 4 bits, whose bytes are no numbers, stay as they are.
+    """
     for module in network_of(model).modules():
-        if isinstance(module, torch.nn.Linear) and not module.weight.requires_grad:
+        if not isinstance(module, torch.nn.Linear) or module.weight.requires_grad:
+            continue
+        if module.weight.is_floating_point():
             module.to(torch.bfloat16)
 
 

@@ -56,6 +56,9 @@ def length_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
 class TokenBudgetEncoder:
     """Encodes with any sentence-transformers model, batch by batch.
 
+    Attributes:
+        name: Of another engine that computes; empty for the model itself.
+
     Args:
         model: The model; its own tokenisation, pooling and prompts are used. One that is not
             :func:`is_plain` makes its batches itself.
@@ -64,6 +67,7 @@ class TokenBudgetEncoder:
         token_budget: Largest n x longest of a batch; by default what suits the device.
     """
 
+    name = ""
     without_gradient: Callable[[], AbstractContextManager[object]] = staticmethod(
         torch.inference_mode
     )
@@ -87,11 +91,16 @@ class TokenBudgetEncoder:
 
     def count_tokens(self, texts: Sequence[str], prompt: str | None = "") -> list[int]:
         """Number of tokens of each text with its prompt, truncated to the model's maximum."""
+        return [len(ids) for ids in self.token_ids(texts, prompt)]
+
+    def token_ids(self, texts: Sequence[str], prompt: str | None = "") -> list[list[int]]:
+        """Tokens of each text with its prompt, truncated to the model's maximum."""
         longest = self.model.max_seq_length or 512
         # Tokenizers that know no limit say 10**30.
         cut = {"truncation": True, "max_length": longest} if longest < NO_LIMIT else {}
         encoded = self.model.tokenizer([(prompt or "") + text for text in texts], **cut)
-        return [len(ids) for ids in encoded["input_ids"]]
+        ids: list[list[int]] = encoded["input_ids"]
+        return ids
 
     def batches(
         self, texts: Sequence[str], prompt: str | None = "", role: Role | None = None

@@ -33,6 +33,7 @@ LIBRARIES = {
     *sys.stdlib_module_names,
     *("torch", "transformers", "sentence_transformers", "peft", "accelerate", "tokenizers"),
     *("numpy", "safetensors", "huggingface_hub", "typing_extensions", "mteb", "hybridir_mteb"),
+    "bitsandbytes",
 }
 REMOTE = "transformers_modules"  # code that came with weights: told apart by its files
 # Where a model came from and what read it do not change what it computes.

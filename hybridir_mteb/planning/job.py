@@ -136,7 +136,7 @@ def lora_of(recipe: Recipe, backbone: Backbone) -> Lora | None:
 
 def four_bit(recipe: Recipe) -> bool:
     """Whether a recipe holds frozen weights in 4 bits."""
-    return bool(getattr(recipe, "quantization", None))
+    return recipe.quantization is not None
 
 
 def negatives_of(recipe: Recipe) -> int:

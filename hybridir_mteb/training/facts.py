@@ -35,7 +35,7 @@ def facts_of(model: SentenceTransformer, plan: Plan) -> dict[str, Any]:
     said = _card(plan) if plan.recipe.weights else {}
     licence, languages = said.get("license"), said.get("language")
     languages = [languages] if isinstance(languages, str) else languages
-    # A network is loaded in float32, whatever it is trained in.
+    # A network is loaded in float32, whatever it is trained in; packed weights stay packed.
     size = sum(
         p.numel() * (4 if p.is_floating_point() else p.element_size())
         for name, p in model.named_parameters()

@@ -179,6 +179,11 @@ def _checked(plan: Plan) -> Plan:
         SettingError: They cannot, or are not.
     """
     plan.pattern()  # refuses impossible options before anything is loaded
+    if plan.recipe.quantization and plan.lora is None:
+        raise SettingError(
+            f"quantization: {plan.recipe.quantization} freezes the weights, and "
+            f"{plan.backbone.name} is trained whole by default: add lora: {{rank: 16}}"
+        )
     if plan.digest is None and not COMMIT.fullmatch(plan.revision or "0" * 40):
         place = place_of(plan.backbone, plan.recipe.weights)
         raise SettingError(

@@ -159,6 +159,8 @@ class Recipe(_Strict):
         sampling_temperature: 1 draws languages and sources in proportion to their size.
         dropout: Dropout of the backbone's own layers; None leaves it as published.
         lora: LoRA's settings; ``none`` trains all parameters; None takes the backbone's default.
+        quantization: ``nf4`` holds the frozen linear layers under LoRA in 4 bits (QLoRA); None
+            holds them as they are.
         precision: Arithmetic of the forward pass; ``auto`` is bf16 where the device has it.
         distillation: None leaves the term out.
         interpolation: Weights between backbone (0) and trained encoder (1); the best on held-out
@@ -194,6 +196,8 @@ class Recipe(_Strict):
     max_tokens: Whole | None = Field(default=None, ge=8)
     dropout: Number | None = Field(default=None, ge=0, lt=1)
     lora: Lora | Literal["none"] | None = None
+    # Not written where it is not used, so that records and folders of runs are those of before.
+    quantization: Literal["nf4"] | None = Field(default=None, exclude_if=lambda kind: kind is None)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     gradient_checkpointing: bool = False
     distillation: Distill | None = None
@@ -214,6 +218,8 @@ class Recipe(_Strict):
         chooses = self.patience or self.evaluate_every or len(self.interpolation) > 1
         if chooses and not self.held_out_every:
             raise ValueError("choosing on held-out documents needs held_out_every above 0")
+        if self.quantization and self.lora == "none":
+            raise ValueError("quantization: weights in 4 bits are frozen, so it needs lora")
         if self.patience and not self.evaluate_every:
             raise ValueError("patience counts evaluations: set evaluate_every")
         return self

@@ -15,6 +15,7 @@ from sentence_transformers import SentenceTransformer
 
 from hybridir_mteb.encoders.card import card, machine, versions, write_record
 from hybridir_mteb.encoders.contents import applied_to, digests_of, fingerprint_of
+from hybridir_mteb.encoders.four_bit import count
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.trained import FORMAT, MODEL, PARAMETERS
 from hybridir_mteb.encoders.trained_record import origin_of
@@ -87,7 +88,7 @@ def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome:
         "languages": list(plan.languages),
         "dimension": model.get_embedding_dimension(),
         # Once the adapter is merged.
-        "parameters": sum(p.numel() for n, p in model.named_parameters() if ".lora_" not in n),
+        "parameters": sum(count(p) for n, p in model.named_parameters() if ".lora_" not in n),
         "facts": facts_of(model, plan),
         "recipe": plan.recipe.model_dump(mode="json"),
         "options": {k: v for k, v in plan.options.items() if v != ""},
@@ -95,7 +96,7 @@ def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome:
         "leak_check": leak_record(plan.checked, plan.unchecked, plan.leaks),
         "selection": _selection_record(outcome),
         "machine": _machine(outcome),
-        "versions": versions(LIBRARIES),
+        "versions": versions((*LIBRARIES, *(["bitsandbytes"] * bool(plan.recipe.quantization)))),
         "curve": outcome.curve,
     }
     write_record(folder, record, model_card(record))
@@ -140,6 +141,7 @@ def backbone_record(plan: Plan) -> dict[str, Any]:
         "weights": weights,
         "revision": revision,
         **({"digest": plan.digest} if plan.digest else {}),
+        **({"quantization": recipe.quantization} if recipe.quantization else {}),
         **{key: value for key, value in said.items() if value},
     }
 
@@ -206,6 +208,11 @@ def _of_backbone(backbone: dict[str, Any]) -> list[str]:
         lines.append(f"- Backbone: a local folder, with the digest `{backbone['digest']}`")
     elif backbone["weights"]:
         lines.append(f"- Backbone: weights of the hub, commit `{backbone['revision']}`")
+    if "quantization" in backbone:
+        lines.append(
+            f"- The adapter belongs to linear layers in 4 bits (`{backbone['quantization']}`), "
+            'which need `pip install "hybridir-mteb[qlora]"`'
+        )
     if "terms" in backbone:
         lines.append(f"- {backbone['terms']}")
     return lines

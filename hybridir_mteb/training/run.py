@@ -16,6 +16,7 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerTraini
 from torch import Tensor
 from transformers.trainer_utils import SaveStrategy
 
+from hybridir_mteb.encoders.four_bit import FourBit
 from hybridir_mteb.encoders.load import load_backbone
 from hybridir_mteb.encoders.network import add_lora, efficient, freeze_in_bf16, set_dropout
 from hybridir_mteb.encoders.pocket.model import network_of
@@ -183,7 +184,8 @@ def _selection_precision(
     A decoder's embedding in bf16 depends on which texts share its batch, so it is evaluated in
     float32, unless its weights are held in less: that is decided when they are loaded.
     """
-    whole = all(p.dtype == torch.float32 for p in model.parameters())
+    held = [p.dtype for p in model.parameters() if p.is_floating_point()]  # not in 4 bits
+    whole = all(dtype == torch.float32 for dtype in held)
     return Precision.FP32 if plan.backbone.decoder and whole else trained_in
 
 
@@ -229,12 +231,13 @@ def _network(plan: Plan, state: PartialState, device: str) -> SentenceTransforme
     recipe = plan.recipe
     lora = plan.lora
     half = plan.backbone.decoder and state.device.type == "cuda"
+    dtype = torch.bfloat16 if half else torch.float32
     model = load_backbone(
         plan.backbone,
         weights=recipe.weights,
         revision=plan.revision,
         device=device,
-        dtype=torch.bfloat16 if half else None,
+        dtype=_packed(dtype) if recipe.quantization else dtype,
         trust_remote_code=recipe.trust_remote_code,
     )
     if recipe.dropout is not None:
@@ -248,6 +251,20 @@ def _network(plan: Plan, state: PartialState, device: str) -> SentenceTransforme
     if recipe.gradient_checkpointing and hasattr(network, "enable_input_require_grads"):
         network.enable_input_require_grads()  # else nothing flows to the adapters
     return model
+
+
+def _packed(compute: torch.dtype) -> FourBit:
+    """Frozen weights in 4 bits.
+
+    Raises:
+        SettingError: They are to be sharded.
+    """
+    if is_asked():
+        raise SettingError(
+            "quantization: nf4 is not sharded: each device holds all weights in 4 bits, 37 GB of a "
+            "70B decoder; start it with torchrun or accelerate's MULTI_GPU instead of FSDP"
+        )
+    return FourBit(compute)
 
 
 def _base_scores(folder: Path, scores: Callable[[], HeldOutScores]) -> HeldOutScores:

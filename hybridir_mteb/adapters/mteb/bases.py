@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mteb.models.model_implementations import MODEL_REGISTRY
 from mteb.models.model_meta import ModelMeta
 
-from hybridir_mteb.adapters.mteb.load import pinned_revision, refuse_arguments
+from hybridir_mteb.adapters.mteb.load import engine_of, pinned_revision
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.trained import NOT_HERE
 from hybridir_mteb.errors import SettingError
@@ -98,7 +98,8 @@ def load_backbone_base(
         token_budget: Largest batch in tokens, padding included.
         max_tokens: Longest input; by default the network's own. MTEB keeps the results of each
             apart.
-        **kwargs: Refused: an argument that nobody reads would change where results are stored.
+        **kwargs: ``engine``; others are refused, since one that nobody reads would change where
+            results are stored.
 
     Raises:
         TypeError: An unknown argument.
@@ -109,7 +110,7 @@ def load_backbone_base(
     from hybridir_mteb.encoders.load import load_backbone
     from hybridir_mteb.encoders.sentence import cut
 
-    refuse_arguments(model_name, kwargs)
+    engine = engine_of(model_name, kwargs)
     name = model_name.removeprefix(f"{trained.OWNER}/").removesuffix("-base")
     backbone = installed_plugins().backbones[name]
     wanted = None if revision == NOT_HERE else revision
@@ -117,4 +118,5 @@ def load_backbone_base(
         raise SettingError(f"{model_name} has only the revision {backbone.sha256}, not {wanted}")
     commit = None if backbone.loader else wanted or pinned_revision(backbone.hub_id)
     model = load_backbone(backbone, revision=commit, device=torch_device(device))
-    return SentenceEncoder(cut(model, max_tokens), precision=precision, token_budget=token_budget)
+    model = cut(model, max_tokens)
+    return SentenceEncoder(model, precision=precision, token_budget=token_budget, engine=engine)

@@ -212,6 +212,8 @@ class MtebEncoder(TextEncoder):
         settings["precision"] = model.engine.precision if ours else None
         if ours and (settings["truncate_dim"] is not None or not is_plain(model.model)):
             settings["forward"] = "own"  # version 0.1 did not truncate, and took any route
+        if ours and model.engine.name:
+            settings["engine"] = model.engine.name  # with its version: the last digits are its own
         if mixed := _mixed_precision(self._module):
             settings["autocast"] = mixed
         if arguments is None:

@@ -15,6 +15,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from mteb.models.model_implementations import MODEL_REGISTRY
 
+from hybridir_mteb import paths
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.hub import from_hub
 from hybridir_mteb.encoders.pocket.weights import FILE_SHA256
@@ -70,7 +71,8 @@ def load_pocket_base(
         token_budget: Largest batch in tokens, padding included.
         max_tokens: Longest input; by default the network's own. MTEB keeps the results of each
             apart.
-        **kwargs: Refused: an argument that nobody reads would change where results are stored.
+        **kwargs: ``engine``; others are refused, since one that nobody reads would change where
+            results are stored.
 
     Raises:
         TypeError: An unknown argument.
@@ -80,11 +82,11 @@ def load_pocket_base(
     from hybridir_mteb.encoders.pocket.model import load_pocket
     from hybridir_mteb.encoders.sentence import cut
 
-    refuse_arguments(model_name, kwargs)
+    engine = engine_of(model_name, kwargs)
     if revision not in (None, FILE_SHA256):
         raise ValueError(f"{model_name} has only the revision {FILE_SHA256}, not {revision}")
     model = cut(load_pocket(device=torch_device(device)), max_tokens)
-    return SentenceEncoder(model, precision=precision, token_budget=token_budget)
+    return SentenceEncoder(model, precision=precision, token_budget=token_budget, engine=engine)
 
 
 def load_encoder(
@@ -106,7 +108,8 @@ def load_encoder(
         token_budget: Largest batch in tokens, padding included.
         max_tokens: Longest input; by default the network's own. MTEB keeps the results of each
             apart.
-        **kwargs: Refused: an argument that nobody reads would change where results are stored.
+        **kwargs: ``engine``; others are refused, since one that nobody reads would change where
+            results are stored.
 
     Raises:
         TypeError: An unknown argument.
@@ -117,7 +120,7 @@ def load_encoder(
     from hybridir_mteb.encoders.load import load_sentence_transformer
     from hybridir_mteb.encoders.sentence import cut
 
-    refuse_arguments(model_name, kwargs)
+    engine = engine_of(model_name, kwargs)
     wanted = None if revision == NOT_HERE else revision
     encoder = trained.find(model_name, wanted) or from_hub(model_name, wanted)
     trained.verify(encoder)
@@ -128,13 +131,15 @@ def load_encoder(
         precision=precision,
         token_budget=token_budget,
         revision=encoder.fingerprint,
+        engine=engine,
     )
 
 
-def refuse_arguments(model_name: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse arguments of a loader that nobody reads."""
-    if arguments:
-        raise TypeError(f"{model_name} does not know the arguments {', '.join(sorted(arguments))}")
+def engine_of(model_name: str, arguments: Mapping[str, Any]) -> str:
+    """The engine among a loader's arguments; others, which nobody reads, are refused."""
+    if odd := sorted(arguments.keys() - {"engine"}):
+        raise TypeError(f"{model_name} does not know the arguments {', '.join(odd)}")
+    return paths.engine(arguments.get("engine"))
 
 
 def load_debiased(

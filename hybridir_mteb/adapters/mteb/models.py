@@ -20,6 +20,7 @@ from hybridir_mteb.encoders.kinds import refuse_other_kinds
 from hybridir_mteb.encoders.sentence import role_prompt
 from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
 from hybridir_mteb.errors import MESSAGE_LIMIT, EmbeddingError, SettingError, one_line, quoted
+from hybridir_mteb.paths import ENGINES
 from hybridir_mteb.ranking.arrays import FloatMatrix
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ class SentenceEncoder(OwnRevision):
         precision: Arithmetic of the forward pass.
         token_budget: Largest batch in tokens, padding included.
         revision: Fingerprint of the weights, if it is known only once they are loaded.
+        engine: ``vllm`` encodes by it, where its vectors are the model's.
     """
 
     def __init__(
@@ -165,12 +167,20 @@ class SentenceEncoder(OwnRevision):
         precision: str = "fp32",
         token_budget: int | None = None,
         revision: str | None = None,
+        engine: str = ENGINES[0],
     ) -> None:
         super().__init__(revision)
         self.model = model
-        self.engine = TokenBudgetEncoder(
+        self.engine = _engine(engine)(
             model, precision=Precision(precision), token_budget=token_budget
         )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "mteb_model_meta" and value is not None and self.engine.name:
+            # MTEB files results apart by what its loader was asked for, which a variable is not.
+            told = {**(value.experiment_kwargs or {}), "engine": self.engine.name.split()[0]}
+            value = value.model_copy(update={"experiment_kwargs": told})
+        super().__setattr__(name, value)
 
     @property
     def model_prompts(self) -> dict[str, str] | None:
@@ -227,6 +237,15 @@ class SentenceEncoder(OwnRevision):
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
         """The model's similarity of corresponding embeddings."""
         return self.model.similarity_pairwise(embeddings1, embeddings2)
+
+
+def _engine(name: str) -> type[TokenBudgetEncoder]:
+    """What encodes; vLLM only where it is asked for."""
+    if name == ENGINES[0]:
+        return TokenBudgetEncoder
+    from hybridir_mteb.encoders.vllm import VllmEncoder
+
+    return VllmEncoder
 
 
 def _role(prompt_type: PromptType | None) -> Role | None:
