@@ -148,6 +148,7 @@ def _process(launch: Launch, plan: Plan, place: Path, rank: int, port: int) -> N
     os.environ.update(configuration(launch, rank, port))
     os.environ["HYBRIDIR_MODEL_STORE"] = str(place.parent / (launch.store or launch.name))
     torch.set_num_threads(1)
+    AcceleratorState._reset_state(reset_partial_state=True)  # of who was forked
     if launch.processes > 1 and launch.sharded:
         shard_on_cpu()
     if launch.kill and rank == 0:

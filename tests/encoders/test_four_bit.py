@@ -21,7 +21,7 @@ from hybridir_mteb.encoders.pocket.model import network_of
 from hybridir_mteb.errors import MissingExtraError, SettingError
 from hybridir_mteb.training.plan import make_plan, run_folder
 from hybridir_mteb.training.recipe import make_recipe
-from hybridir_mteb.training.run import train
+from hybridir_mteb.training.run import _packed, train
 
 BY_NAME = {backbone.name: backbone for backbone in BACKBONES}
 TEXTS = ["de", "a text that is somewhat longer than the other", "zwei Wörter"]
@@ -173,11 +173,10 @@ def test_what_cannot_be_packed_is_refused(plan, fields, said, tmp_path, monkeypa
         make_plan(make_recipe({**plan.recipe.model_dump(), **fields}), leak_check=False)
 
 
-def test_packed_weights_are_not_sharded(plan, monkeypatch):
+def test_packed_weights_are_not_sharded(monkeypatch):
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    monkeypatch.setenv("FSDP_VERSION", "2")
     with pytest.raises(SettingError, match=r"nf4 is not sharded.*torchrun"):
-        train(plan)
+        _packed(torch.float32)
 
 
 def test_a_missing_package_and_a_device_that_cannot_are_one_line_each(monkeypatch):

@@ -167,7 +167,7 @@ def test_a_plan_is_shown_and_written(tmp_path, monkeypatch):
     pipe(monkeypatch)
     target = tmp_path / "plan.json"
     wanted = ("--machine", "h100-8", "--price", "2.5", "--json", str(target))
-    shown = run("plan", "llm-70b", *wanted, "--tasks", "SciFact,PocketQARMonolingualRetrieval")
+    shown = run("plan", "llm-70b-bf16", *wanted, "--tasks", "SciFact,PocketQARMonolingualRetrieval")
     for said in ("69.5 G parameters", "70.6 G with the output head", "sharded (FSDP2)", "SciFact"):
         assert said in shown
     assert "arXiv 1910.02054" in " ".join(shown.split())
