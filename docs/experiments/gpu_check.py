@@ -67,11 +67,18 @@ def measured(part: Callable[..., dict[str, Any]], sizes: Any, seconds: int) -> d
 def check(
     parts: Mapping[str, tuple[Callable[..., dict[str, Any]], int]],
     sizes: Any,
-    made_by: dict[str, Any],
+    about: dict[str, Any],
     output: Path,
 ) -> dict[str, Any]:
-    """Measure the parts one after the other; the file is written after each."""
-    report: dict[str, Any] = {"made_by": made_by, "parts": {}}
+    """Measure the parts one after the other; the file is written after each.
+
+    Args:
+        parts: Name -> part and its seconds.
+        sizes: What the parts are given.
+        about: ``made_by``, and what was ``predicted``.
+        output: The file.
+    """
+    report: dict[str, Any] = {**about, "parts": {}}
     for name, (part, seconds) in parts.items():
         print(f"{name} …", flush=True)
         report["parts"][name] = measured(part, sizes, seconds)
@@ -105,7 +112,7 @@ def main() -> None:
 
     if not rehearse and not torch.cuda.is_available():
         sys.exit("no GPU here: gpu_check.py --rehearse runs the same code on the CPU")
-    from gpu_parts import PARTS, REAL, REHEARSAL
+    from gpu_parts import PARTS, REAL, REHEARSAL, predicted
 
     made_by = provenance(f"make gpu-{'rehearsal' if rehearse else 'check'}", PACKAGES)
     if not rehearse:
@@ -113,7 +120,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as store:  # nothing of the user's is written to
         os.environ["HYBRIDIR_MODEL_STORE"] = os.environ["HYBRIDIR_CACHE_DIR"] = store
         sizes, output = (REHEARSAL, REHEARSED) if rehearse else (REAL, OUTPUT)
-        report = check(PARTS, sizes, made_by, output)
+        about = {"made_by": made_by, "predicted": predicted()}
+        report = check(PARTS, sizes, about, output)
     failed = [name for name, found in report["parts"].items() if "error" in found]
     print(f"{output}: {', '.join(failed) or 'no part'} failed")
 

@@ -21,12 +21,17 @@ from hybridir_mteb.encoders.network import add_lora, efficient
 from hybridir_mteb.encoders.pocket.model import network_of
 from hybridir_mteb.encoders.sentence import cut
 from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
+from hybridir_mteb.planning import choice
+from hybridir_mteb.planning.job import Job
+from hybridir_mteb.planning.machines import MACHINES
+from hybridir_mteb.planning.memory import Sharding
+from hybridir_mteb.planning.networks import of_config
 from hybridir_mteb.ranking.arrays import Relevance, Similarity
 from hybridir_mteb.ranking.exact import ranks_and_top
 from hybridir_mteb.ranking.scorers import DenseScorer
 from hybridir_mteb.training import run
 from hybridir_mteb.training.plan import make_plan
-from hybridir_mteb.training.recipe import make_recipe
+from hybridir_mteb.training.recipe import Lora, make_recipe
 
 FEWEST_LAYERS = 8  # below this a network that does not fit says nothing
 
@@ -288,6 +293,34 @@ def _by_torch(queries: np.ndarray, passages: np.ndarray, depth: int, device: str
 
 def _same(first: np.ndarray, second: np.ndarray) -> int:
     return sum(set(a) == set(b) for a, b in zip(first.tolist(), second.tolist(), strict=True))
+
+
+def predicted() -> dict[str, dict[str, float]]:
+    """Part -> what ``hybridir plan`` says of its training on one GPU of 80 GB."""
+    machine = MACHINES["h100"]
+    found = {}
+    for name, asked in (("lora-7b", REAL.small), ("qlora-70b", REAL.large)):
+        way = choice.way(_job(asked), machine, Sharding.COPIES, devices=1)
+        found[name] = {
+            "peak_gb": round(way.memory.total / 1e9, 1),
+            "seconds_a_step": round(way.cost.seconds, 2),
+        }
+    return found
+
+
+def _job(asked: Training) -> Job:
+    """The run of :func:`train` as the planner sees it; LoRA is that of recipes without settings."""
+    lora = Lora()
+    return Job(
+        of_config(asked.shape.config().to_dict(), "gpu_models.py"),
+        asked.batch_size,
+        asked.tokens,
+        mini_batch=asked.mini_batch_size,
+        checkpointing=True,
+        rank=lora.rank,
+        dropout=lora.dropout,
+        four_bit=asked.four_bit,
+    )
 
 
 # Name -> part, and the share of the nine minutes that it may take; what may fail most comes last.

@@ -30,8 +30,13 @@ def gpu_check() -> str:
     run = (RESULTS / f"{CHECK}.json").is_file()
     found = load(CHECK if run else REHEARSAL)
     parts: Mapping[str, Any] = found["parts"]
-    rows = [[TITLES.get(name, name), *_cells(part)] for name, part in parts.items()]
-    table = markdown_table(["part", "result", "peak GB", "seconds in all"], rows)
+    plans = found["predicted"]
+    rows = [
+        [TITLES[name], *_cells(part), *_predicted(plans.get(name))] for name, part in parts.items()
+    ]
+    heads = ["part", "result", "peak GB", "seconds in all"]
+    heads += ["GB predicted, H100", "s a step predicted, H100"]
+    table = markdown_table(heads, rows, left=2)
     blocks = [table, made_by(found)]
     if card := found["made_by"]["machine"].get("gpu"):
         blocks.append(f"*{card['name']}, {card['memory_gb']} GB, driver {card['driver']}.*")
@@ -43,6 +48,13 @@ def gpu_check() -> str:
 def _parameters(parts: Mapping[str, Any]) -> str:
     known = [part["parameters"] for part in parts.values() if "parameters" in part]
     return f"{max(known):,}" if known else "a few"
+
+
+def _predicted(plan: Mapping[str, float] | None) -> list[str]:
+    """What ``hybridir plan`` says of the real sizes, on another card than was measured perhaps."""
+    if plan is None:
+        return ["–", "–"]
+    return [number(plan["peak_gb"], 1), number(plan["seconds_a_step"], 1)]
 
 
 def _cells(part: Mapping[str, Any]) -> list[str]:

@@ -1,9 +1,9 @@
-"""What ``hybridir plan`` predicts, beside what was measured: ``plan-check``, ``gpu-check``."""
+"""What ``hybridir plan`` predicts, beside what was measured: ``plan-check``."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from markers.registry import marker
@@ -62,29 +62,6 @@ def _times(predicted: float | None, measured: float | None) -> tuple[str, str, s
     if predicted is None or measured is None:
         return "–", "–", "–"
     return f"{predicted:.2f}", f"{measured:.2f}", f"{predicted / measured:.2f}"
-
-
-@marker("gpu-check")
-def gpu_check() -> str:
-    """Every number that was measured on a GPU, or that none was."""
-    found = _read("gpu-check")
-    if found is None:
-        return MISSING.format(name="gpu-check")
-    numbers = [[f"`{path}`", value] for path, value in _leaves(found) if "made_by" not in path]
-    table = markdown_table(["measured", "value"], numbers)
-    return f"{table}\n\n{made_by(found)}" if "made_by" in found else table
-
-
-def _leaves(found: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted path and text of every number, word and truth value."""
-    for key, value in found.items():
-        path = f"{above}{key}"
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{path}.")
-        elif isinstance(value, float):
-            yield path, f"{value:.4g}"
-        elif isinstance(value, str | int):
-            yield path, str(value)
 
 
 @marker("machines")

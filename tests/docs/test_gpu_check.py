@@ -15,7 +15,8 @@ from provenance import provenance
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     output = tmp_path_factory.mktemp("report") / "gpu-check.json"
-    gpu_check.check(gpu_parts.PARTS, gpu_parts.REHEARSAL, provenance("make gpu-check"), output)
+    about = {"made_by": provenance("make gpu-check"), "predicted": gpu_parts.predicted()}
+    gpu_check.check(gpu_parts.PARTS, gpu_parts.REHEARSAL, about, output)
     return json.loads(output.read_text())
 
 
@@ -70,6 +71,12 @@ def test_a_part_that_fails_or_takes_too_long_stops_no_other(tmp_path):
     assert found["works"]["found"] == 7
     assert json.loads((tmp_path / "out.json").read_text())["parts"] == found
     assert sum(seconds for _, seconds in gpu_parts.PARTS.values()) < 9 * 60
+
+
+def test_the_planner_says_that_both_fit():
+    of_7b, of_70b = gpu_parts.predicted().values()
+    assert 15 < of_7b["peak_gb"] < 40 < of_70b["peak_gb"] < 80  # 14 and 37 GB of them weights
+    assert 0 < of_7b["seconds_a_step"] < of_70b["seconds_a_step"]
 
 
 def test_the_largest_network_that_fits_is_measured(monkeypatch):
