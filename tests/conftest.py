@@ -1,6 +1,7 @@
 """Fixtures that several test modules share, and the one place that sets the tests' environment."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from toys import offline
 offline.isolate()  # before anything is imported that reads the environment
 
 from hypothesis import settings  # noqa: E402
+from toys.browser import NAMES  # noqa: E402
 from toys.collections import toy_collection  # noqa: E402
 
 from hybridir_mteb import _bootstrap, cli  # noqa: E402
@@ -141,3 +143,14 @@ def failure(
 def toy() -> ParallelCollection:
     """The toy collection."""
     return toy_collection()
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """A headless browser; without one a test skips, except in CI, where that is a failure."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI must install chromium")
+        pytest.skip("no chromium or google-chrome on PATH")
+    return found

@@ -1,9 +1,6 @@
 """Pictures of language bias: whole, self-contained, the same twice, and seen in a real browser."""
 
-import os
 import re
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +20,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 from toys import TESTS
 from toys.bias import a_report
+from toys.browser import opened
 from toys.cli import succeed
 from toys.scaling import FAMILIES, a_family
 
@@ -92,20 +90,6 @@ BLINDNESS = {
         ]
     ),
 }
-BROWSERS = ("chromium", "google-chrome", "chromium-browser")
-BROWSER_OPTIONS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--enable-logging=stderr",
-)
 REFUSED = "Content Security Policy"
 
 
@@ -586,17 +570,6 @@ def test_linear_ticks_are_few_and_within(low, span):
     assert ticks == sorted(set(ticks))
 
 
-@pytest.fixture(scope="session")
-def browser() -> str:
-    """A headless browser; without one a test skips, except in CI, where that is a failure."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI must install chromium")
-        pytest.skip("no chromium or google-chrome on PATH")
-    return found
-
-
 @dataclass(frozen=True)
 class Seen:
     """A page as a browser shows it.
@@ -618,20 +591,7 @@ class Seen:
 def look(browser: str, page: Path, folder: Path, width: int = 1200) -> Seen:
     """Open a page in a browser with a new profile and take a picture of it."""
     shot = folder / "shot.png"
-    done = subprocess.run(
-        [
-            browser,
-            *BROWSER_OPTIONS,
-            f"--user-data-dir={folder / 'profile'}",
-            f"--screenshot={shot}",
-            f"--window-size={width},2800",
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = opened(browser, page, folder, f"--screenshot={shot}", f"--window-size={width},2800")
     assert shot.is_file(), done.stderr
     return Seen(picture_of(shot, "RGB"), done.stderr)
 

@@ -13,6 +13,7 @@ import yaml
 from markers import MarkerError, bench, render, results
 from markers.code import command_group, walk
 from toys import REPOSITORY
+from toys.browser import opened
 from toys.cli import succeed
 
 import hybridir_mteb
@@ -271,12 +272,34 @@ def test_a_marker_that_refers_to_nothing_is_an_error(marker):
         render(marker)
 
 
-@pytest.mark.slow
-def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The documentation, built without a warning."""
     pytest.importorskip("material")
+    place = tmp_path_factory.mktemp("docs") / "site"
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file"]
-    command += [str(DOCS / "mkdocs.yml"), "--site-dir", str(tmp_path / "site")]
+    command += [str(DOCS / "mkdocs.yml"), "--site-dir", str(place)]
     assert "WARNING" not in succeed(*command, NO_MKDOCS_2_WARNING="1").stderr
+    return place
+
+
+@pytest.mark.slow
+def test_the_site_loads_nothing_from_elsewhere(site):
     loaded = re.compile(r"<(?:script|img|link|iframe)[^>]+(?:src|href)=\"?(https?:)?//", re.I)
-    for page in (tmp_path / "site").rglob("*.html"):
+    for page in site.rglob("*.html"):
         assert loaded.search(page.read_text(encoding="utf-8")) is None, page.name
+
+
+@pytest.mark.slow
+def test_no_table_is_wider_than_its_page_and_no_page_than_a_phone(site, browser, tmp_path):
+    pages = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
+    pages.remove("404.html")  # it loads its style from the root of a server
+    look = (DOCS.parent / "tests/docs/look.html").read_text(encoding="utf-8")
+    given = {"PAGES": json.dumps(pages), "WIDTHS": "[1280, 390]"}
+    names = "; ".join(f"const {name} = {value}" for name, value in given.items())
+    page = site / "look.html"
+    page.write_text(look.replace("const found", f"{names};\nconst found"), encoding="utf-8")
+    options = ("--allow-file-access-from-files", "--virtual-time-budget=600000", "--dump-dom")
+    done = opened(browser, page, tmp_path, *options, "--window-size=1400,1000")
+    page.unlink()
+    assert f"{len(pages)} pages<br></body>" in done.stdout, done.stdout[-2000:]
