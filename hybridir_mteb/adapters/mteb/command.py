@@ -16,9 +16,9 @@ from contextlib import contextmanager, nullcontext, suppress
 from functools import wraps
 from typing import Any, NoReturn, TextIO
 
-import datasets
 import mteb
 
+from hybridir_mteb.adapters.mteb.encoder import no_table_bars
 from hybridir_mteb.adapters.mteb.load import check_base
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.encoders.threads import use_free_cores
@@ -68,7 +68,7 @@ def _evaluations() -> Iterator[_Evaluated]:
         if ours:
             use_free_cores()
             options.setdefault("show_progress_bar", bars())
-        with nullcontext() if not ours or bars() else _no_bars():
+        with no_table_bars() if ours else nullcontext():
             result = theirs(model, tasks, **options)
         found.append((result, options.get("cache")))
         return result
@@ -78,18 +78,6 @@ def _evaluations() -> Iterator[_Evaluated]:
         yield found
     finally:
         host.evaluate, host.get_model = theirs, get_model
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """Nothing is drawn while tables are gone through, either."""
-    were_off = datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if not were_off:
-            datasets.enable_progress_bars()
 
 
 def _ours(tasks: Any) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 from uuid import uuid4
 
+import datasets
 import torch
 from datasets import Dataset
 from mteb._create_dataloaders import create_dataloader
@@ -47,6 +48,7 @@ from hybridir_mteb.encoders.sentence import (
     role_prompt,
 )
 from hybridir_mteb.errors import EmbeddingError, SettingError
+from hybridir_mteb.files.progress import bars
 from hybridir_mteb.ranking.arrays import FloatMatrix, ScoreFunction, Similarity, check_embeddings
 
 CHUNK_TEXTS = 1024  # texts for one call of a foreign encode: what a kill can cost
@@ -326,12 +328,13 @@ class MtebEncoder(TextEncoder):
         """Embeddings by the model's ``encode``, as MTEB calls it."""
         call, kind = self._call, PromptType(role)
         arguments = dict(call.encode_kwargs)
-        loader = create_dataloader(
-            Dataset.from_dict({"id": [str(at) for at in range(len(texts))], "text": texts}),
-            task_metadata=call.metadata,
-            prompt_type=kind,
-            batch_size=arguments.get("batch_size", 32),
-        )
+        with no_table_bars():
+            loader = create_dataloader(
+                Dataset.from_dict({"id": [str(at) for at in range(len(texts))], "text": texts}),
+                task_metadata=call.metadata,
+                prompt_type=kind,
+                batch_size=arguments.get("batch_size", 32),
+            )
         if call.pool is not None:
             arguments["pool"] = call.pool
         output = self._model.encode(
@@ -350,3 +353,16 @@ class MtebEncoder(TextEncoder):
                 f"{len(texts)} texts"
             )
         return vectors
+
+
+@contextmanager
+def no_table_bars() -> Iterator[None]:
+    """Tables are gone through without a bar where nobody would see it move."""
+    were_off = datasets.are_progress_bars_disabled()
+    if not bars():
+        datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not were_off:
+            datasets.enable_progress_bars()
