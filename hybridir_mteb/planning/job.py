@@ -107,7 +107,7 @@ def job_of(
         rank=lora.rank if lora else None,
         dropout=lora.dropout if lora else 0.0,
         half={"bf16": True, "fp32": False}.get(recipe.precision, sizes.half),
-        four_bit=four_bit(recipe),
+        four_bit=recipe.quantization is not None,
         gathers=recipe.gather_across_devices,
         steps=sizes.steps,
     )
@@ -132,11 +132,6 @@ def lora_of(recipe: Recipe, backbone: Backbone) -> Lora | None:
     if recipe.lora == "none":
         return None
     return recipe.lora or (Lora() if backbone.lora else None)
-
-
-def four_bit(recipe: Recipe) -> bool:
-    """Whether a recipe holds frozen weights in 4 bits."""
-    return recipe.quantization is not None
 
 
 def negatives_of(recipe: Recipe) -> int:

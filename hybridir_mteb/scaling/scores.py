@@ -75,7 +75,7 @@ class Scores:
         cells: In any order.
         facts: Name of a model -> what is known of it.
         origins: Where they come from, in words.
-    own: Models that were run here, which pictures name.
+        own: Models that were run here, which pictures name.
     """
 
     cells: tuple[Cell, ...]

@@ -7,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toys.planning import TINY, TINY_CONFIG, kept_by_torch
 
-from hybridir_mteb.planning import memory
+from hybridir_mteb.encoders import token_budget
+from hybridir_mteb.planning import corpus, memory
 from hybridir_mteb.planning.job import Job
 from hybridir_mteb.planning.machines import MACHINES, Machine
 from hybridir_mteb.planning.memory import Sharding, held, kept
 from hybridir_mteb.planning.networks import of_config
+from hybridir_mteb.training import by_length
 
 GPU = MACHINES["h100"]
 CPU = Machine("cpu", 1e10, 1e11, 1e11, 1e10, gpu=False)
@@ -93,3 +95,10 @@ def test_what_never_needs_more(batch, mini_batch, rank, checkpointing, devices):
 
 
 LARGE = replace(TINY, layers=100)  # else what is unpacked for a product outweighs the rest
+
+
+def test_what_is_known_without_torch_is_what_the_code_does():
+    """The planner imports no torch, so it repeats three numbers of modules that do."""
+    assert memory.ROWS == by_length.ROWS
+    budgets = {True: token_budget.GPU_TOKEN_BUDGET, False: token_budget.CPU_TOKEN_BUDGET}
+    assert budgets == corpus.BUDGET
