@@ -38,7 +38,9 @@ NODE = 8  # devices of one node
 OF_PEAK = 0.5
 # The same on a processor, of the peak that is measured: layers do more than products of matrices.
 OF_MEASURED_PEAK = 0.7
-_SIDE, _ELEMENTS, _ROUNDS = 768, 1 << 24, 8  # of what is timed on the processor at hand
+_SIDE, _ELEMENTS = 768, 1 << 24  # of what is timed on the processor at hand
+# Seconds that it is repeated for: threads that have just begun share a core for some hundredths.
+_WATCHED = 0.25
 
 
 @dataclass(frozen=True)
@@ -199,12 +201,12 @@ def measured() -> Machine:
     import torch
 
     def best(work: Any) -> float:
-        spent = []
-        for _ in range(_ROUNDS + 1):  # the first one warms up
+        spent: list[float] = []
+        while sum(spent) < _WATCHED:
             start = time.perf_counter()
             work()
             spent.append(time.perf_counter() - start)
-        return min(spent[1:])
+        return min(spent)
 
     rates = []
     for dtype in (torch.bfloat16, torch.float32):
