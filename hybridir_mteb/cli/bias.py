@@ -88,12 +88,7 @@ def bias(
     Give RUN QRELS --doc-lang MAP --query-lang MAP, or the prediction folder of mteb run alone.
     Files may be compressed (.gz).
     """
-    from hybridir_mteb.bias.plot.draw import (
-        DEFAULT_MATRIX,
-        check_drawing,
-        check_suffix,
-        write_plot,
-    )
+    from hybridir_mteb.bias.plot.draw import DEFAULT_MATRIX, check_drawing, check_suffix, write_plot
     from hybridir_mteb.bias.present import as_json, as_latex, check_matrix, sheets, words
     from hybridir_mteb.files.room import check_file
     from hybridir_mteb.measures.measure import FAILED
@@ -137,11 +132,7 @@ def _names(measures: str) -> list[str]:
 
 
 def _report(
-    run: Path,
-    qrels: Path | None,
-    doc_lang: Path | None,
-    query_lang: Path | None,
-    options: Choices,
+    run: Path, qrels: Path | None, doc_lang: Path | None, query_lang: Path | None, options: Choices
 ) -> BiasReport:
     from hybridir_mteb import language_bias
     from hybridir_mteb.collections.readers.trec import read_qrels, read_run
@@ -150,13 +141,13 @@ def _report(
     qrels = None if qrels is None else with_home(qrels)
     if not run.exists():
         raise DataUnavailableError(f"{run}: no such file or folder")
-    documents = None if doc_lang is None else _map(doc_lang, "--doc-lang").languages
-    queries = None if query_lang is None else _map(query_lang, "--query-lang")
+    documents = _map(doc_lang, "--doc-lang")
+    queries = _map(query_lang, "--query-lang")
     if run.is_dir() or run.name.removesuffix(".gz").endswith(".json"):
         return language_bias.of_predictions(
             run,
             qrels=None if qrels is None else read_qrels(qrels),
-            doc_languages=documents,
+            doc_languages=None if documents is None else documents.languages,
             query_languages=None if queries is None else queries.languages,
             items=None if queries is None else queries.items,
             **options,
@@ -169,20 +160,15 @@ def _report(
             "--query-lang MAP; or give the prediction folder of mteb run alone"
         )
     judged = read_qrels(qrels)
-    return language_bias.of_run(
-        read_run(run, documents, judged),
-        judged,
-        documents,
-        queries.languages,
-        items=queries.items,
-        **options,
-    )
+    ranked = read_run(run, documents.languages, judged)
+    languages = documents.languages, queries.languages
+    return language_bias.of_run(ranked, judged, *languages, items=queries.items, **options)
 
 
-def _map(path: Path, option: str) -> LanguageMap:
+def _map(path: Path | None, option: str) -> LanguageMap | None:
     from hybridir_mteb.collections.readers.trec import read_language_map
 
-    return read_language_map(with_home(path, option))
+    return None if path is None else read_language_map(with_home(path, option))
 
 
 def _print(sheet: Sheet) -> None:

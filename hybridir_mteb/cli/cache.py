@@ -45,21 +45,14 @@ def cache_info() -> None:
     shards = shard_files(paths.shard_dir())
     if not shards:
         return
-    print_table(
-        f"{paths.shard_dir()}: {_gigabytes(sum(s.bytes for s in shards))}, no limit",
-        ("encoder", "passages of", "number", "format", "size", "complete"),
-        (
-            (
-                s.encoder,
-                s.source,
-                str(s.passages),
-                s.dtype,
-                _gigabytes(s.bytes),
-                "yes" if s.complete else "no",
-            )
-            for s in shards
-        ),
+    rows = (
+        (s.encoder, s.source, s.passages, s.dtype, _gigabytes(s.bytes), complete)
+        for s in shards
+        for complete in ["yes" if s.complete else "no"]
     )
+    heads = ("encoder", "passages of", "number", "format", "size", "complete")
+    of_all = _gigabytes(sum(s.bytes for s in shards))
+    print_table(f"{paths.shard_dir()}: {of_all}, no limit", heads, rows)
 
 
 def _places() -> list[Path]:
@@ -69,11 +62,8 @@ def _places() -> list[Path]:
     store, shards = paths.model_store_dir(), paths.shard_dir()
     data = paths.data_cache_dir()
     places = [
-        Path(tempfile.gettempdir()),
-        paths.cache_dir(),
-        paths.corpora_dir(),
-        paths.backbones_dir(),
-        paths.collections_dir(),
+        *(Path(tempfile.gettempdir()), paths.cache_dir(), paths.corpora_dir()),
+        *(paths.backbones_dir(), paths.collections_dir()),
         *(folder for root in (store, shards, data, runs_dir()) for folder in _with_folders(root)),
     ]
     return list(dict.fromkeys(places))
@@ -117,8 +107,7 @@ def cache_clear(
         typer.Option("--runs", help="Delete trainings that did not end instead: none can go on."),
     ] = False,
     backbones: Annotated[
-        bool,
-        typer.Option("--backbones", help="Delete networks unpacked from packages instead."),
+        bool, typer.Option("--backbones", help="Delete networks unpacked from packages instead.")
     ] = False,
 ) -> None:
     """Delete the embedding store, or the shards; they are made again as they are needed.

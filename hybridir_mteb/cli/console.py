@@ -110,12 +110,7 @@ Row = Iterable[object]
 def rows_of(
     items: Iterable[tuple[str, Any]], make: Callable[[str, Any], Iterable[Row]]
 ) -> Iterator[Row]:
-    """The rows of things that plugins registered; one that fails says so in a row of its own.
-
-    Args:
-        items: Names and things.
-        make: The rows of one thing.
-    """
+    """The rows of things that plugins registered; one that fails says so in a row of its own."""
     for name, item in items:
         found: list[Row] = []
         failed: list[str] = []

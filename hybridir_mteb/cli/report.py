@@ -85,11 +85,7 @@ def _grouped(rows: Sequence[Row]) -> list[Row]:
 
 
 def _check(collection: str, rows: Iterable[ResultRow | NdcgRow], folder: Path) -> None:
-    """Refuse a collection that the folder has nothing of, where it has something of others.
-
-    Raises:
-        UnknownNameError: So it is.
-    """
+    """Refuse a collection that the folder has nothing of, where it has something of others."""
     known = sorted({row.collection for row in rows})
     if known and collection not in known:
         raise UnknownNameError(

@@ -10,17 +10,11 @@ import typer
 
 from hybridir_mteb.cli.console import UNBOUNDED, print_table, room, say
 from hybridir_mteb.paths import with_home
+from hybridir_mteb.scaling.scores import Size as Parameters
 
 if TYPE_CHECKING:
     from hybridir_mteb.scaling.scores import Scores
     from hybridir_mteb.scaling.study import Study
-
-
-class Parameters(StrEnum):
-    """Which parameters are counted."""
-
-    TOTAL = "total"
-    ACTIVE = "active"
 
 
 class Measure(StrEnum):
@@ -51,8 +45,7 @@ def scaling(
     zero_shot_only: Annotated[
         bool,
         typer.Option(
-            "--zero-shot-only",
-            help="Leave out models that were trained on a task, or do not say.",
+            "--zero-shot-only", help="Leave out models that were trained on a task, or do not say."
         ),
     ] = False,
     public: Annotated[
@@ -79,7 +72,7 @@ def scaling(
     from hybridir_mteb.installed import installed_parts, installed_plugins
     from hybridir_mteb.scaling import settings
     from hybridir_mteb.scaling.families import read_families
-    from hybridir_mteb.scaling.study import Options, Size, study
+    from hybridir_mteb.scaling.study import Options, study
 
     for path, option in ((json, "--json"), (csv, "--csv"), (html, "--html")):
         if path is not None:
@@ -90,7 +83,7 @@ def scaling(
     own = None if families is None else with_home(families, "--families")
     plugins = installed_parts() or installed_plugins()  # the latter bring mteb
     known = read_families(own, [one for _, one in plugins.families.items()])
-    options = Options(names, Size(parameters.value), tuple(family or ()), zero_shot_only)
+    options = Options(names, parameters, tuple(family or ()), zero_shot_only)
     known.named(options.families)
     found = study(_scores(results or [], public=public), known, options)
     _print(found, measure.value)

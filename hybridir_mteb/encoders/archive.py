@@ -49,15 +49,8 @@ _FILE = re.compile(
 _DEEPEST = 4  # model/<module>/<module>/<file>
 # What zipfile and its decompressors raise on damaged archives.
 _DAMAGES = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    NotImplementedError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
+    *(OSError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
 
 
@@ -116,14 +109,8 @@ class Archive:
 
     def _pieces(self, entry: Entry) -> Iterator[bytes]:
         left = entry.size
-        with _damaged(self.source):
-            stream = self.open(entry.name)
-        with stream:
-            while True:
-                with _damaged(self.source):
-                    piece = stream.read(PIECE)
-                if not piece:
-                    return
+        with _damaged(self.source), self.open(entry.name) as stream:
+            while piece := stream.read(PIECE):
                 left -= len(piece)
                 if left < 0:
                     raise DataFormatError(
@@ -159,11 +146,7 @@ def opened(source: Path, record: str, *, links: bool = False) -> Iterator[Archiv
 
 
 def check_files(names: list[str], source: Path) -> None:
-    """Refuse files that an encoder does not need, and places outside its folder.
-
-    Args:
-        names: Paths in the archive.
-        source: The archive, for the message.
+    """Refuse paths of an archive that an encoder does not need, or that leave its folder.
 
     Raises:
         DataFormatError: There is such a file, or one name occurs twice, be it in other letters.

@@ -32,18 +32,8 @@ def _encoder(
 def _decoder(
     name: str, hub_id: str = "", millions: int = 0, layers: int = 0, hidden: int = 0
 ) -> Backbone:
-    return _encoder(
-        name,
-        hub_id,
-        millions,
-        layers,
-        hidden,
-        pooling="lasttoken",
-        prompts={"query": INSTRUCTION},
-        decoder=True,
-        lora=True,
-        max_tokens=512,
-    )
+    usual = {"pooling": "lasttoken", "prompts": {"query": INSTRUCTION}, "max_tokens": 512}
+    return _encoder(name, hub_id, millions, layers, hidden, decoder=True, lora=True, **usual)
 
 
 GEMMA = replace(
@@ -96,11 +86,7 @@ BACKBONES = (
 
 
 def place_of(backbone: Backbone, weights: str | None) -> str:
-    """Folder or hub id of a backbone's weights.
-
-    Args:
-        backbone: Entry of the table.
-        weights: Those that are given, instead of the table's.
+    """Folder or hub id of a backbone's weights: those that are given, or else the table's.
 
     Raises:
         SettingError: None are given, and the backbone has none of its own.

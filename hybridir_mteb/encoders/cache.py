@@ -164,15 +164,13 @@ class EmbeddingStore:
         return found
 
     def _is_sound(self, key: bytes, vector: bytes, checksum: int, seeds: set[int]) -> bool:
-        """Whether a row is as it was written, and of this namespace.
-
-        Version 0.1 stored quantised and truncated vectors under the name of a plain run: whole
-        numbers, or of another width.
-        """
+        """Whether a row is as it was written, and of this namespace."""
         if checksum == zlib.crc32(key + vector, self._seed):
             return True
         if 0 not in seeds or checksum != zlib.crc32(key + vector):
             return False
+        # Version 0.1 stored quantised and truncated vectors under the name of a plain run: whole
+        # numbers, or of another width.
         found = np.frombuffer(vector, "<f4")
         return self._width is None or (self._width == len(found) and not are_whole(found))
 
@@ -214,17 +212,11 @@ class EmbeddingStore:
 
     def _handle(self, error: Exception) -> None:
         """Keep a sound file that cannot be used now; discard a damaged one."""
-        if isinstance(error, OSError):
-            self._give_up(error)
-            return
-        if isinstance(error, UnicodeDecodeError):
-            code = sqlite3.SQLITE_CORRUPT
-        else:
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_FULL)
-        if code & 0xFF in _ENVIRONMENT:
-            self._give_up(error)
-        else:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_FULL)
+        if isinstance(error, UnicodeDecodeError) or code & 0xFF not in _ENVIRONMENT:
             self._recover(error)
+        else:
+            self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
         self._no_writing = True  # a full disk or a read-only folder must not end the run
@@ -322,9 +314,8 @@ def store_files(folder: Path) -> list[StoreFile]:
     for path, stat in _files(folder):
         label, entries = "(damaged)", 0
         try:
-            with closing(
-                sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-            ) as connection:
+            place = f"{path.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(place, uri=True)) as connection:
                 (entries,) = connection.execute("SELECT COUNT(*) FROM embedding").fetchone()
                 (label,) = connection.execute(
                     "SELECT json_extract(value, '$.label') FROM meta WHERE key = 'namespace'"
@@ -341,8 +332,7 @@ def clear_store(folder: Path) -> int:
     Returns:
         Bytes freed.
     """
-    freed = 0
-    for path, stat in _files(folder):
-        freed += stat.st_size
+    files = _files(folder)
+    for path, _ in files:
         _delete(path)
-    return freed
+    return sum(stat.st_size for _, stat in files)

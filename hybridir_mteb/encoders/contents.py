@@ -29,16 +29,13 @@ _READ = {
     *(".safetensors", ".bin", ".pt", ".json", ".txt", ".model", ".jinja", ".py", ".spm", ".bpe"),
     *(".vocab", ".tiktoken"),
 }
-_OF_EVERY = ("format", "name", "fingerprint", "created", "languages", "dimension", "backbone")
+_OF_EVERY = (
+    *("format", "name", "fingerprint", "created", "languages", "dimension", "backbone"),
+    *("parameters", "data", "leak_check", "machine", "versions"),
+)
 _OF_0_1 = (  # keys of the records of trained and of debiased encoders, which had no seal
-    {
-        *(*_OF_EVERY, "parameters", "data", "leak_check", "machine", "versions"),
-        *("method", "recipe", "options", "selection", "curve"),
-    },
-    {
-        *(*_OF_EVERY, "parameters", "data", "leak_check", "machine", "versions"),
-        *("debiaser", "similarity"),
-    },
+    {*_OF_EVERY, "method", "recipe", "options", "selection", "curve"},
+    {*_OF_EVERY, "debiaser", "similarity"},
 )
 
 
@@ -108,11 +105,7 @@ def official() -> dict[str, dict[str, Any]]:
 
 
 def official_entry(folder: Path) -> dict[str, Any]:
-    """An encoder's entry in ``official.json``.
-
-    Args:
-        folder: The encoder's, with a record of version 0.1.
-    """
+    """An entry in ``official.json``, from an encoder's folder with a record of version 0.1."""
     record = read_json_object(folder / RECORD)
     record.pop(SEAL, None)
     kept = {key: record[key] for key in ("created", "backbone", "dimension")}
@@ -165,30 +158,21 @@ def _compare(folder: Path, found: Mapping[str, str], files: Mapping[str, str], r
 
 
 def backbone_digest(folder: Path) -> str:
-    """Digest of all that loading a backbone reads from a local folder.
-
-    Args:
-        folder: Of a network, or of a sentence-transformers model.
-    """
+    """Digest of all that loading a network, or a sentence-transformers model, reads of a folder."""
     found = ((path, path.is_symlink() and path.is_dir()) for path in folder.rglob("*"))
     read = (path for path, is_linked in found if path.suffix in _READ or is_linked)
     return fingerprint_of(_named(folder, read), "")
 
 
 def _named(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
-    """Name within the folder -> sha256; hidden files, which others may be writing, are not read.
-
-    Raises:
-        DataFormatError: A pipe or a device, for which loading would wait; or a link to a folder.
-    """
+    """Name within the folder -> sha256; hidden files, which others may be writing, are not read."""
     named = {}
     for path in sorted(paths):
         within = path.relative_to(folder)
-        if any(part.startswith(".") for part in within.parts):
+        hidden = any(part.startswith(".") for part in within.parts)
+        if hidden or (path.is_dir() and not path.is_symlink()):
             continue
-        if path.is_dir() and not path.is_symlink():
-            continue
-        if not path.is_file():
+        if not path.is_file():  # loading would wait for a pipe
             raise DataFormatError(
                 f"{path}: a link to a folder or to nothing, a pipe or a device; remove it, or copy "
                 "here what it stands for"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal, Protocol
@@ -27,17 +27,18 @@ class Encoder(Protocol):
     Attributes:
         name: For people, such as ``hybridir/pocket-base``.
         host: The object that is wrapped; what is kept in memory is forgotten with it.
-        similarity: Cosine, dot product, or a function of two matrices of embeddings.
     """
 
     name: str
     host: object
 
     @property
+    @abstractmethod
     def similarity(self) -> Similarity | ScoreFunction:
         """Cosine, dot product, or a function of two matrices of embeddings."""
         ...
 
+    @abstractmethod
     def identity(self, role: Role) -> str | None:
         """Digest of all that a vector depends on besides text and language.
 
@@ -45,14 +46,17 @@ class Encoder(Protocol):
         """
         ...
 
+    @abstractmethod
     def state(self) -> str:
         """What changes when weights are trained or merged in place, or settings are changed."""
         ...
 
+    @abstractmethod
     def use(self, role: Role) -> str:
         """All that a vector depends on besides weights, text and language, as one string."""
         ...
 
+    @abstractmethod
     def embed(
         self, texts: Sequence[str], role: Role, languages: Sequence[str | None] | None = None
     ) -> Embedded:
@@ -69,12 +73,13 @@ class Encoder(Protocol):
         """
         ...
 
+    @abstractmethod
     def batches(self, texts: Sequence[str], role: Role) -> Batches:
         """Positions and embeddings, batch by batch in any order; nothing is kept."""
         ...
 
 
-class TextEncoder(ABC):
+class TextEncoder(Encoder):
     """An encoder whose vectors depend on role and text alone; memory and store keep them.
 
     Attributes:
@@ -85,18 +90,11 @@ class TextEncoder(ABC):
         width: Of the embeddings, if it is known before anything is encoded.
     """
 
-    name: str
-    host: object
     variant: str
     stamp: str
     label: str
     keep: bool = True
     width: int | None = None
-
-    @property
-    @abstractmethod
-    def similarity(self) -> Similarity | ScoreFunction:
-        """Cosine, dot product, or a function of two matrices of embeddings."""
 
     @property
     @abstractmethod
@@ -106,10 +104,6 @@ class TextEncoder(ABC):
     @abstractmethod
     def prompt(self, role: Role) -> str:
         """Everything besides weights and text that an embedding in a role depends on."""
-
-    @abstractmethod
-    def batches(self, texts: Sequence[str], role: Role) -> Batches:
-        """Positions and embeddings, batch by batch in any order; nothing is kept."""
 
     def state(self) -> str:
         """Settings and weights, as far as they can be told cheaply."""
@@ -137,16 +131,7 @@ class TextEncoder(ABC):
     def embed(
         self, texts: Sequence[str], role: Role, languages: Sequence[str | None] | None = None
     ) -> Embedded:
-        """Embeddings of texts, from memory and store as far as they are there.
-
-        Args:
-            texts: The texts, repetitions allowed.
-            role: Whether they are queries or documents.
-            languages: Play no part.
-
-        Raises:
-            EmbeddingError: An embedding is missing, not finite, or of another dimension.
-        """
+        """See :meth:`Encoder.embed`; from memory and store, and languages play no part."""
         label = f"{self.label} {role}"
         return self.once.embed(texts, self.prompt(role), lambda t: self.batches(t, role), label)
 

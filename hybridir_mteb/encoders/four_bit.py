@@ -114,11 +114,8 @@ def is_packed(network: nn.Module) -> bool:
 def unpacked(network: Any, dtype: torch.dtype = torch.float32) -> Any:
     """A network whose packed layers are ordinary ones of the values that they stand for.
 
-    LoRA around them is added before anything is rounded. The network is changed, layer by layer.
-
-    Args:
-        network: With layers in 4 bits; any other is returned as it is.
-        dtype: Of the weights.
+    LoRA around them is added before anything is rounded. The network is changed, layer by layer;
+    one without layers in 4 bits is returned as it is.
     """
     if not is_packed(network):
         return network

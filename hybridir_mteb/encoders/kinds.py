@@ -38,10 +38,7 @@ _RERANKER, _COLBERT = "ForSequenceClassification", "HF_ColBERT"
 
 
 def refuse_other_kinds(model: object) -> None:
-    """Refuse a loaded model that gives no dense vector for each text.
-
-    Args:
-        model: Any object; only what is known to be something else is refused.
+    """Refuse a loaded model that is known to give no dense vector for each text.
 
     Raises:
         SettingError: A reranker, a sparse or a multi-vector model, or MTEB's wrapper of one.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -43,39 +43,23 @@ from hybridir_mteb.files.remote import CONNECT, reached
 from hybridir_mteb.paths import with_home
 from hybridir_mteb.plugins.specs import Backbone
 
-Arguments = ParamSpec("Arguments")
-Model = TypeVar("Model")
 logger = logging.getLogger(__name__)
 
 
-def _says_place(
-    place: Callable[..., object],
-) -> Callable[[Callable[Arguments, Model]], Callable[Arguments, Model]]:
-    """For functions that load: whatever a damaged file makes a library raise is one message.
-
-    Args:
-        place: Gives the place of what is loaded, from the function's arguments.
-    """
-
-    def decorate(load: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
-        @wraps(load)
-        def loaded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Model:
-            try:
-                return load(*args, **kwargs)
-            except HybridIRError:
-                raise
-            except Exception as error:
-                raise DataUnavailableError(
-                    f"{place(*args, **kwargs)}: cannot be loaded, a file may be damaged: "
-                    f"{type(error).__name__}: {one_line(error, MESSAGE_LIMIT)}"
-                ) from error
-
-        return loaded
-
-    return decorate
+@contextmanager
+def _loading(place: object) -> Iterator[None]:
+    """Whatever a damaged file makes a library raise is one message that names its place."""
+    try:
+        yield
+    except HybridIRError:
+        raise
+    except Exception as error:
+        raise DataUnavailableError(
+            f"{place}: cannot be loaded, a file may be damaged: "
+            f"{type(error).__name__}: {one_line(error, MESSAGE_LIMIT)}"
+        ) from error
 
 
-@_says_place(lambda encoder, *_, **__: encoder.path)
 def load_sentence_transformer(
     encoder: StoredEncoder,
     backbone_of: Callable[[str], Backbone],
@@ -98,23 +82,20 @@ def load_sentence_transformer(
         DataUnavailableError: The backbone of an adapter, or the weights, cannot be loaded.
         MissingExtraError: The encoder is an adapter, and peft is not installed.
     """
-    if encoder.is_adapter:
-        model = _load_adapter(encoder, backbone_of, device)
-        if whole:
-            holder: Any = model[0]
-            holder.model = unpacked(holder.model)
-        return model
-    refuse_other_files(encoder.path / MODEL)
-    try:
-        model = SentenceTransformer(
+    with _loading(encoder.path):
+        if encoder.is_adapter:
+            model = _load_adapter(encoder, backbone_of, device)
+            if whole:
+                holder: Any = model[0]
+                holder.model = unpacked(holder.model)
+            return model
+        refuse_other_files(encoder.path / MODEL)
+        return SentenceTransformer(
             str(encoder.path / MODEL),
             device=device or "cpu",
             local_files_only=True,
             model_kwargs={"use_safetensors": True},
-        )
-    except (OSError, ValueError) as error:
-        raise DataUnavailableError(f"{encoder.path}: cannot be loaded: {error}") from error
-    return model.eval()
+        ).eval()
 
 
 def _load_adapter(
@@ -142,11 +123,7 @@ def _load_adapter(
 
 
 def _check_embedded(encoder: StoredEncoder, backbone: Backbone) -> None:
-    """Refuse weights that come with a package, if it carries others now.
-
-    Raises:
-        ChecksumError: Their pinned digest is another.
-    """
+    """Refuse weights that come with a package, if it carries others now."""
     trained_from = encoder.record["backbone"]
     embedded = backbone.loader and trained_from["weights"] is None
     if embedded and trained_from["revision"] not in {backbone.sha256 or "embedded", "embedded"}:
@@ -158,12 +135,7 @@ def _check_embedded(encoder: StoredEncoder, backbone: Backbone) -> None:
 
 
 def _check_backbone(encoder: StoredEncoder) -> None:
-    """Refuse a local backbone that is not the one that the adapter was trained from.
-
-    Raises:
-        ChecksumError: Its files were changed since.
-        DataUnavailableError: It is not there.
-    """
+    """Refuse a local backbone that is not the one that the adapter was trained from."""
     trained_from = encoder.record["backbone"]
     if trained_from["revision"] != "local":
         return
@@ -185,7 +157,6 @@ def _check_backbone(encoder: StoredEncoder) -> None:
         )
 
 
-@_says_place(lambda backbone, weights=None, **_: weights or backbone.hub_id)
 def load_backbone(
     backbone: Backbone,
     *,
@@ -210,10 +181,13 @@ def load_backbone(
         DataUnavailableError: The weights cannot be had.
         MissingExtraError: 4 bits are asked for, and bitsandbytes is not installed.
     """
+    numbers: dict[str, Any] = {"dtype": dtype or torch.float32}
     if isinstance(dtype, FourBit):
         check_four_bit(device or "cpu")
+        numbers = dtype.loading(device or "cpu")
     if backbone.loader and weights is None:
-        return _from_package(backbone, device, dtype)
+        with _loading(backbone.hub_id):
+            return _from_package(backbone, device, dtype)
     place = place_of(backbone, weights)
     local = with_home(place).is_dir()
     revision = None if local else revision or backbone.revision
@@ -222,13 +196,10 @@ def load_backbone(
             f"{place}: give the commit on the hub as 'revision': weights from the hub are pinned"
         )
     options = {"revision": revision, "trust_remote_code": trust_remote_code}
-    numbers: dict[str, Any] = {"dtype": dtype or torch.float32}
-    if isinstance(dtype, FourBit):
-        numbers = dtype.loading(device or "cpu")
     of_model = {**options, "use_safetensors": True, **numbers}
+    remedies = "give another folder with --weights", "check its files" if local else CONNECT
     said = f"{place}: the weights cannot be loaded"
-    remedy = "check its files" if local else CONNECT
-    with reached(said, "give another folder with --weights", remedy), quiet_transformers():
+    with _loading(place), reached(said, *remedies), quiet_transformers():
         model = _assemble(backbone, place, device or "cpu", of_model, options)
     network = network_of(model)
     settle(network)
@@ -307,14 +278,14 @@ def prepare_decoder_tokenizer(tokenizer: Any) -> None:
     )
 
 
-@_says_place(lambda model, folder: folder)
 def put_parameters(model: SentenceTransformer, folder: Path) -> SentenceTransformer:
     """Put trained parameters into the backbone that they were trained from.
 
     Raises:
         DataUnavailableError: They are those of another network.
     """
-    found = load_file(folder / PARAMETERS)
+    with _loading(folder):
+        found = load_file(folder / PARAMETERS)
     own = {name: value for name, value in model.named_parameters() if value.requires_grad}
     if own.keys() != found.keys() or any(own[name].shape != found[name].shape for name in own):
         raise DataUnavailableError(f"{folder / PARAMETERS}: of another network; train it again")
@@ -324,7 +295,6 @@ def put_parameters(model: SentenceTransformer, folder: Path) -> SentenceTransfor
     return model.eval()
 
 
-@_says_place(lambda model, folder: folder)
 def merge_adapter(model: SentenceTransformer, folder: Path) -> SentenceTransformer:
     """Add a stored LoRA adapter to the weights of its backbone; beside those in 4 bits.
 
@@ -334,11 +304,9 @@ def merge_adapter(model: SentenceTransformer, folder: Path) -> SentenceTransform
     from peft import PeftModel
 
     holder: Any = model[0]
-    try:
+    with _loading(f"{folder}: the adapter"):
         adapted = PeftModel.from_pretrained(
             holder.model, str(folder), local_files_only=True, use_safetensors=True
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise DataUnavailableError(f"{folder}: the adapter cannot be loaded: {error}") from error
-    holder.model = adapted if is_packed(adapted) else adapted.merge_and_unload()
+        holder.model = adapted if is_packed(adapted) else adapted.merge_and_unload()
     return model.eval()

@@ -178,10 +178,7 @@ def encode_once_for(
 ) -> EncodeOnce:
     """The :class:`EncodeOnce` of a model object, made at first use and freed with the model.
 
-    Args:
-        model: The model; anything that can be weakly referenced.
-        variant: Settings of the call that change the embeddings.
-        stamp: State of the weights; vectors made in another state are forgotten.
-        make_store: Opens the store, called once for each state.
+    See :meth:`PerModel.get`: vectors made in another state of the weights, told by their stamp, are
+    forgotten, and the store is opened once for each.
     """
     return _ONCE.get(model, stamp, lambda: EncodeOnce(make_store()), variant)

@@ -16,13 +16,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from hybridir_mteb.encoders.values import (
-    UnseenError,
-    Values,
-    foreign_code,
-    plain_attributes,
-    root,
-)
+from hybridir_mteb.encoders.values import UnseenError, Values, foreign_code, plain_attributes, root
 
 logger = logging.getLogger(__name__)
 
@@ -180,10 +174,7 @@ def _differing(values: Values, own: Mapping[str, Any], like: torch.nn.Module) ->
 def _not_by_default(
     values: Values, part: torch.nn.Module, own: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Attributes that were not given to the class's constructor, or are not its defaults.
-
-    What a constructor has no default for is a size, which the parameters' shapes tell.
-    """
+    """Attributes that were not given to the class's constructor, or are not its defaults."""
     given = inspect.signature(type(part).__init__).parameters
     in_repr = set(getattr(part, "config_keys", ())) if "Router" not in type(part).__name__ else ()
     told = {}
@@ -191,6 +182,7 @@ def _not_by_default(
         name = key.lstrip("_")
         if name in in_repr or key in _OF_MODULES or isinstance(part, torch.nn.Dropout):
             continue
+        # What a constructor has no default for is a size, which the parameters' shapes tell.
         default = given[name].default if name in given else None
         if name in given and (default is inspect.Parameter.empty or _same(value, default)):
             continue

@@ -74,12 +74,7 @@ def is_plain(model: SentenceTransformer) -> bool:
 
 
 def own_similarity(model: Any, function: ScoreFunction) -> Similarity | ScoreFunction:
-    """How a model compares embeddings.
-
-    Args:
-        model: A sentence-transformers model, or one that is used like it.
-        function: How it computes scores, for any other than cosine and dot product.
-    """
+    """How a model compares embeddings; by the function if it is neither cosine nor dot product."""
     theirs = getattr(type(model), "similarity", None) is SentenceTransformer.similarity
     name = str(model.similarity_fn_name) if theirs and not has_own_similarity(model) else None
     return Similarity.named(name, function)

@@ -59,11 +59,7 @@ def choose() -> Threads:
 
 
 def use_free_cores(threads: Threads | None = None) -> None:
-    """Tell torch, and say it if it is told to use fewer threads than it would.
-
-    Args:
-        threads: What was chosen; by default it is chosen now.
-    """
+    """Tell torch what was chosen, or choose now; say it if that is fewer than it would use."""
     import torch
 
     chosen = threads or choose()

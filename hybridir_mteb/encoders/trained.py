@@ -178,11 +178,7 @@ def _in(root: Path, place: str, report: Report | None) -> list[StoredEncoder]:
 
 
 def _read_in_place(folder: Path, place: str) -> StoredEncoder:
-    """The encoder in a folder of the store, which is named after it.
-
-    Raises:
-        DataFormatError: It cannot be read, or is named otherwise.
-    """
+    """The encoder in a folder of the store, which is named after it."""
     encoder = read_encoder(folder, place)
     home = folder if place == "package" else folder.parent
     if encoder.name != f"{OWNER}/{home.name}":
@@ -191,24 +187,19 @@ def _read_in_place(folder: Path, place: str) -> StoredEncoder:
 
 
 def _remedy(folder: Path, place: str) -> str:
-    name = quote(printable(f"{OWNER}/{folder.parent.name}"))
-    revision = quote(printable(folder.name))
     if place == "package":
         return "install hybridir-mteb again"
-    return f"remove it: hybridir models rm {name} --revision {revision}"
+    name = quote(printable(f"{OWNER}/{folder.parent.name}"))
+    return f"remove it: hybridir models rm {name} --revision {quote(printable(folder.name))}"
 
 
 def find(name: str, revision: str | None = None) -> StoredEncoder | None:
     """The encoder of a name: of the store, else of the package; the newest unless a revision asks.
 
-    Args:
-        name: ``hybridir/<backbone>-<method>``.
-        revision: Fingerprint, or its first characters.
+    A revision is a fingerprint, or its first characters.
     """
-    for encoder in encoders():
-        if encoder.name == name and encoder.fingerprint.startswith(revision or ""):
-            return encoder
-    return None
+    fits = (e for e in encoders() if e.name == name and e.fingerprint.startswith(revision or ""))
+    return next(fits, None)
 
 
 def get(name: str, revision: str | None = None) -> StoredEncoder:
@@ -352,12 +343,7 @@ def import_encoder(
 
 
 def _check_shipped(source: Path, encoder: StoredEncoder, over: bool) -> None:
-    """Refuse what would stand for an encoder of the package and is another.
-
-    Raises:
-        SettingError: It has such a name, and other weights.
-        ChecksumError: It has an encoder's name and fingerprint, and other files.
-    """
+    """Refuse what would stand for an encoder of the package and is another."""
     for shipped in _in(PACKAGED, "package", None):
         if shipped.name.lower() != encoder.name.lower():
             continue

@@ -51,11 +51,7 @@ _NEEDED_DEBIASED: Mapping[str, tuple[type, ...]] = {
 
 
 def check_record(record: Any, place: object) -> None:
-    """Refuse a record from which no metadata could be made.
-
-    Args:
-        record: The content of ``hybridir.json``.
-        place: Where it is, for the message.
+    """Refuse the content of a ``hybridir.json`` from which no metadata could be made.
 
     Raises:
         DataFormatError: A key is missing, or its value is of another type.
@@ -72,7 +68,9 @@ def check_record(record: Any, place: object) -> None:
         if not isinstance(value, types) or isinstance(value, bool):
             raise DataFormatError(f"{place}: the record's {key!r} is {quoted(value)}")
     _check_facts(record.get("facts", {}), place)
-    if _another_base(record):
+    base = record["backbone"]["name"]
+    ours = "debiaser" in record and base.startswith(f"{OWNER}/")
+    if ours and not record["name"].startswith(f"{base}+"):  # it might be its own base
         raise DataFormatError(f"{place}: the record's 'backbone.name' is not that of its name")
     try:
         date.fromisoformat(record["created"][:10])
@@ -82,7 +80,8 @@ def check_record(record: Any, place: object) -> None:
         isinstance(item, dict) and {"source", "origin"} <= set(item) for item in record["data"]
     ):
         raise DataFormatError(f"{place}: the record's 'data' do not name source and origin")
-    leaked = _leaked_sets(record)
+    checks = record.get("leak_check", {})
+    leaked = checks.get("leaked_sets", []) if isinstance(checks, dict) else None
     if not isinstance(leaked, list) or not all(isinstance(name, str) for name in leaked):
         raise DataFormatError(f"{place}: the record's 'leak_check' has no list of leaked_sets")
 
@@ -100,38 +99,17 @@ def _check_facts(facts: Any, place: object) -> None:
 
 
 def origin_of(backbone: Mapping[str, Any]) -> str:
-    """Name of the network that an encoder was trained from: on the hub, or ``local/<folder>``.
-
-    Args:
-        backbone: As the encoder's record has it.
-    """
+    """Name of the network in an encoder's record: on the hub, or ``local/<folder>``."""
     weights = backbone.get("weights")
     if weights is None:
         return str(backbone.get("hub_id") or backbone["name"])
     return f"local/{Path(weights).name}" if backbone["revision"] == "local" else str(weights)
 
 
-def _another_base(record: dict[str, Any]) -> bool:
-    """Whether a debiased encoder is named after another base: it might be its own."""
-    base = record["backbone"]["name"]
-    ours = "debiaser" in record and base.startswith(f"{OWNER}/")
-    return ours and not record["name"].startswith(f"{base}+")
-
-
-def _leaked_sets(record: dict[str, Any]) -> Any:
-    checks = record.get("leak_check", {})
-    return checks.get("leaked_sets", []) if isinstance(checks, dict) else None
-
-
 def skipping(
     encoder: StoredEncoder, report: Callable[[str], None] | None
 ) -> AbstractContextManager[None]:
-    """Whatever fails for one encoder is reported by its name, and stops no other.
-
-    Args:
-        encoder: The encoder that is at work.
-        report: Told in one line; None lets errors out.
-    """
+    """Whatever fails for one encoder is reported by its name; without a report, it is raised."""
     return alone(
         f"encoder {encoder.name} is skipped",
         report,

@@ -103,11 +103,7 @@ class VllmEncoder(TokenBudgetEncoder):
 
 
 def _pooling_of(model: SentenceTransformer) -> str:
-    """VLLM's word for what comes after the network.
-
-    Raises:
-        SettingError: It has none.
-    """
+    """VLLM's word for what comes after the network, if it has one."""
     after = list(model)[1:]
     mode = getattr(after[0], "pooling_mode", None) if after else None
     if [type(module) for module in after] != [Pooling, Normalize] or mode not in POOLINGS:

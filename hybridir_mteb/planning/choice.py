@@ -42,27 +42,14 @@ class Way:
 
 
 def way(job: Job, machine: Machine, sharding: Sharding, devices: int) -> Way:
-    """A way with its memory and cost.
-
-    Args:
-        job: The run.
-        machine: What it runs on.
-        sharding: How devices share it.
-        devices: How many.
-    """
+    """A way with its memory and cost."""
     needed = memory.of_training(job, machine, sharding, devices)
     spent = cost.of_training(job, machine, sharding, devices)
     return Way(job, sharding, devices, needed, spent, needed.total <= ROOM * machine.memory)
 
 
 def ways(job: Job, machine: Machine, devices: int) -> list[Way]:
-    """All ways, the plainest first; weights in 4 bits are frozen, and each device has them all.
-
-    Args:
-        job: The run.
-        machine: What it runs on.
-        devices: How many.
-    """
+    """All ways, the plainest first; weights in 4 bits are frozen, and each device has them all."""
     packed = replace(job, four_bit=True)
     found = [] if job.four_bit else [way(job, machine, Sharding.COPIES, devices)]
     if devices > 1 and not job.four_bit:
@@ -78,12 +65,7 @@ def chosen(found: list[Way]) -> Way | None:
 
 
 def fewest(job: Job, machine: Machine) -> int | None:
-    """The fewest devices on which the job fits as it is: one, two, four, eight, whole nodes.
-
-    Args:
-        job: The run.
-        machine: What it runs on.
-    """
+    """The fewest devices on which the job fits as it is: one, two, four, eight, whole nodes."""
     devices = 1
     while devices <= MOST:
         found = ways(job, machine, devices)

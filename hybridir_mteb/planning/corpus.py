@@ -71,14 +71,9 @@ def tokens_of(characters: float) -> int:
 def encoding(
     network: Network, texts: Texts, machine: Machine, devices: int, tokens: int | None = None
 ) -> Encoding:
-    """What encoding some texts takes, queries included.
+    """What encoding some texts takes, queries included, each device taking its share.
 
-    Args:
-        network: The encoder's.
-        texts: What is encoded.
-        machine: What it runs on.
-        devices: How many; each takes its share of the texts.
-        tokens: Of a passage, on average; None takes the characters' number.
+    ``tokens`` is of a passage, on average; None takes the number that its characters make.
     """
     long, short = tokens or tokens_of(texts.characters), tokens_of(texts.asked)
     seconds = sum(
@@ -112,11 +107,5 @@ def _seconds(network: Network, tokens: int, machine: Machine) -> float:
 
 
 def texts_a_second(network: Network, tokens: int, machine: Machine) -> float:
-    """How many texts of so many tokens one device encodes in a second.
-
-    Args:
-        network: The encoder's.
-        tokens: Of each text.
-        machine: What it runs on.
-    """
+    """How many texts of so many tokens one device encodes in a second."""
     return 1 / _seconds(network, tokens, machine)

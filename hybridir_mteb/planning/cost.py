@@ -13,14 +13,7 @@ from dataclasses import dataclass
 
 from hybridir_mteb.planning.job import Job
 from hybridir_mteb.planning.machines import Machine
-from hybridir_mteb.planning.memory import (
-    FOUR_BIT,
-    HALF,
-    Sharding,
-    held,
-    kept,
-    weight_bytes,
-)
+from hybridir_mteb.planning.memory import FOUR_BIT, HALF, Sharding, held, kept, weight_bytes
 from hybridir_mteb.planning.networks import Network
 
 # Through what backward needs: forward writes, reads and copies it between formats; backward reads
@@ -99,14 +92,7 @@ def _calls(job: Job) -> int:
 
 
 def of_training(job: Job, machine: Machine, sharding: Sharding, devices: int) -> Cost:
-    """Cost of a run; other devices' weights come while a device computes.
-
-    Args:
-        job: The run.
-        machine: What it runs on.
-        sharding: How devices share it.
-        devices: How many.
-    """
+    """Cost of a run; other devices' weights come while a device computes."""
     flops = step_flops(job)
     peak = machine.bf16 if job.half else machine.fp32
     computing = flops / (peak * machine.efficiency) + step_bytes(job, machine) / machine.bandwidth

@@ -21,21 +21,12 @@ def usual_machine(network: Network) -> Machine:
 
 
 def usual_devices(job: Job, machine: Machine) -> int:
-    """As few GPUs as it takes, a node where nothing fits; one processor.
-
-    Args:
-        job: The run.
-        machine: What it runs on.
-    """
+    """As few GPUs as it takes, a node where nothing fits; one processor."""
     return (fewest(job, machine) or NODE) if machine.gpu else 1
 
 
 def training_of(plan: Plan, devices: int | None = None) -> TrainingPlan:
-    """What a run needs on the machine that is usual for its network.
-
-    Args:
-        plan: The run.
-        devices: How many train together; None takes as few as it takes.
+    """What a run needs on the machine that is usual for its network; None takes few devices.
 
     Raises:
         SettingError: Nobody knows the shape of the network.

@@ -9,8 +9,8 @@ from hybridir_mteb.errors import SettingError
 from hybridir_mteb.planning.networks import Network
 from hybridir_mteb.plugins.specs import Backbone, TrainingMethod
 from hybridir_mteb.training.pairs import common_negatives
-from hybridir_mteb.training.plan import Plan
-from hybridir_mteb.training.recipe import Hub, Lora, Recipe
+from hybridir_mteb.training.plan import Plan, lora_of
+from hybridir_mteb.training.recipe import Hub, Recipe
 
 _FIRST = re.compile(r"\w+\[:(\d+)\]")  # of a split, such as train[:500000]
 
@@ -84,15 +84,7 @@ class Sizes:
 def job_of(
     recipe: Recipe, backbone: Backbone, method: TrainingMethod, network: Network, sizes: Sizes
 ) -> Job:
-    """The job of a recipe.
-
-    Args:
-        recipe: The recipe.
-        backbone: Its entry of the table.
-        method: Its entry of the table of methods.
-        network: The backbone's, or that of the weights that are given.
-        sizes: What the recipe does not say.
-    """
+    """The job of a recipe; the network is the backbone's, or that of the weights it names."""
     lora = lora_of(recipe, backbone)
     return Job(
         network,
@@ -114,24 +106,10 @@ def job_of(
 
 
 def job_of_plan(plan: Plan, network: Network, devices: int, *, half: bool) -> Job:
-    """The job of a plan, whose data are known.
-
-    Args:
-        plan: The plan.
-        network: Its network.
-        devices: How many train together.
-        half: Whether ``precision: auto`` is bf16.
-    """
+    """The job of a plan, whose data are known; ``half`` as of :class:`Sizes`."""
     negatives = max((common_negatives(source.items) for source in plan.train), default=0)
     sizes = Sizes(negatives, None, plan.steps(devices), half)
     return job_of(plan.recipe, plan.backbone, plan.method, network, sizes)
-
-
-def lora_of(recipe: Recipe, backbone: Backbone) -> Lora | None:
-    """LoRA's settings, the backbone's default put in; None trains everything."""
-    if recipe.lora == "none":
-        return None
-    return recipe.lora or (Lora() if backbone.lora else None)
 
 
 def negatives_of(recipe: Recipe) -> int:

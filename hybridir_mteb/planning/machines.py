@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,19 +15,16 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hybridir_mteb.errors import (
-    MESSAGE_LIMIT,
     DataUnavailableError,
     SettingError,
     UnknownNameError,
-    one_line,
     printable,
     quoted,
     suggest,
 )
 from hybridir_mteb.files.json_text import read_json_object
-from hybridir_mteb.files.reading import naming
 from hybridir_mteb.paths import with_home
-from hybridir_mteb.training import plain_yaml as yaml
+from hybridir_mteb.training.plain_yaml import read_settings
 from hybridir_mteb.training.recipe import Number, Whole
 
 THIS = "this-cpu"
@@ -121,11 +117,8 @@ class _Fields(BaseModel):
         return Machine(
             name,
             self.memory_gb * 1e9,
-            self.bf16_tflops * 1e12,
-            self.fp32_tflops * 1e12,
-            self.bandwidth_gb_s * 1e9,
-            self.link_gb_s * 1e9,
-            self.network_gb_s * 1e9,
+            *(self.bf16_tflops * 1e12, self.fp32_tflops * 1e12),
+            *(self.bandwidth_gb_s * 1e9, self.link_gb_s * 1e9, self.network_gb_s * 1e9),
             self.devices,
             self.efficiency,
             self.gpu,
@@ -136,10 +129,6 @@ class _Fields(BaseModel):
 
 def machine_of(name: str, file: Path | None = None) -> Machine:
     """The machine of a name: a user's own, the table's, or the processor at hand.
-
-    Args:
-        name: Its name.
-        file: YAML, TOML or JSON: a table of machines by name.
 
     Raises:
         UnknownNameError: There is none of that name.
@@ -160,7 +149,7 @@ def machine_of(name: str, file: Path | None = None) -> Machine:
 
 
 def read_machines(file: Path) -> dict[str, Machine]:
-    """Machines of a user's file, by name.
+    """Machines of a user's file, by name: a table in YAML, TOML or JSON.
 
     Raises:
         SettingError: It is malformed; the message names machine and field.
@@ -184,12 +173,7 @@ def _table(file: Path) -> dict[Any, Any]:
         raise DataUnavailableError(f"{file}: no such file of machines")
     if file.suffix == ".json":
         return read_json_object(file)
-    try:
-        with naming(file):
-            text = file.read_text(encoding="utf-8-sig")
-        found = tomllib.loads(text) if file.suffix == ".toml" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise SettingError(f"{file}: {one_line(error, MESSAGE_LIMIT)}") from error
+    found = read_settings(file)
     if not isinstance(found, dict):
         raise SettingError(f"{file}: expected a table of machines by name, such as mine: {{…}}")
     return found
@@ -217,11 +201,7 @@ def measured() -> Machine:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     half, whole = rates
     return Machine(
-        THIS,
-        memory,
-        half,
-        whole,
-        bandwidth,
+        *(THIS, memory, half, whole, bandwidth),
         efficiency=OF_MEASURED_PEAK,
         gpu=False,
         half=half > whole,

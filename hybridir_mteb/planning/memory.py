@@ -105,14 +105,7 @@ def held(job: Job, machine: Machine) -> Held:
 
 
 def of_training(job: Job, machine: Machine, sharding: Sharding, devices: int) -> Memory:
-    """Memory of one of so many devices in training.
-
-    Args:
-        job: The run.
-        machine: What it runs on.
-        sharding: How devices share it.
-        devices: How many.
-    """
+    """Memory of one of so many devices in training."""
     numbers, network = held(job, machine), job.network
     shards = devices if sharding is Sharding.SHARDS else 1
     trained = network.trained(job.rank) * numbers.trained

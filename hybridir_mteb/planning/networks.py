@@ -131,11 +131,7 @@ class Network:
 
 
 def of_config(config: Mapping[str, Any], place: str) -> Network:
-    """The network of a configuration of transformers: BERT and its kin, or a gated decoder.
-
-    Args:
-        config: Content of ``config.json``.
-        place: Where it was found, for messages.
+    """The network of transformers' ``config.json``: BERT and its kin, or a gated decoder.
 
     Raises:
         SettingError: It is of neither kind, or lacks a size.
@@ -198,18 +194,23 @@ def _encoder(config: Mapping[str, Any], place: str) -> Network:
     hidden, inner = (_size(config, name, place) for name in ("hidden_size", "intermediate_size"))
     rows = _size(config, "vocab_size", place) + _size(config, "max_position_embeddings", place)
     rows += whole(config.get("type_vocab_size", 2)) or 0
-    block = Block(
+    heads, layers = (_size(config, f"num_{n}", place) for n in ("attention_heads", "hidden_layers"))
+    block = plain_block(hidden, inner, heads, vectors=4 * hidden + 5 * hidden + inner)
+    return Network(block, layers, hidden, hidden, rows * hidden, vectors=2 * hidden)
+
+
+def plain_block(hidden: int, inner: int, heads: int, vectors: int = 0) -> Block:
+    """Attention without groups, and a feed-forward part of two matrices."""
+    return Block(
         reads=(
             Read(hidden, (hidden,) * 3, wide=True),
             Read(hidden, (hidden,)),
             Read(hidden, (inner,), wide=True),
             Read(inner, (hidden,)),
         ),
-        vectors=4 * hidden + 5 * hidden + inner,
+        vectors=vectors,
         normed=2 * hidden,
         kept=inner,
-        heads=_size(config, "num_attention_heads", place),
+        heads=heads,
         context=hidden,
     )
-    layers = _size(config, "num_hidden_layers", place)
-    return Network(block, layers, hidden, hidden, rows * hidden, vectors=2 * hidden)

@@ -9,7 +9,6 @@ from typing import Any
 from hybridir_mteb.planning import memory
 from hybridir_mteb.planning.choice import ROOM, Way, chosen, fewest, ways
 from hybridir_mteb.planning.corpus import CHARACTERS, Encoding, Texts
-from hybridir_mteb.planning.cost import Cost
 from hybridir_mteb.planning.job import Job
 from hybridir_mteb.planning.machines import NODE, Machine
 from hybridir_mteb.planning.networks import Network
@@ -86,10 +85,9 @@ class TrainingPlan:
             cached: {"mini_batch": mini},
             "both changes": {"checkpointing": checks, "mini_batch": mini},
         }
+        given = self.machine, way.sharding, way.devices
         return {
-            name: memory.of_training(
-                replace(way.job, **change), self.machine, way.sharding, way.devices
-            )
+            name: memory.of_training(replace(way.job, **change), *given)
             for name, change in changes.items()
         }
 
@@ -172,32 +170,27 @@ class TrainingPlan:
             "parameters": self.job.network.parameters,
             "trained": self.job.network.trained(self.job.rank),
             "chosen": self.way.title if self.way.fits else None,
-            "memory": {
-                name: {**m.parts(), "total": m.total} for name, m in self.variants().items()
-            },
+            "memory": {name: _bytes(one) for name, one in self.variants().items()},
             "ways": [
                 {
                     "way": way.title,
                     "fits": way.fits,
-                    "memory": {**way.memory.parts(), "total": way.memory.total},
-                    **_cost(way.cost),
+                    "memory": _bytes(way.memory),
+                    **asdict(way.cost),
+                    "hours": way.cost.hours,
+                    "money": way.cost.money,
                 }
                 for way in self.ways
             ],
         }
 
 
-def _cost(cost: Cost) -> dict[str, Any]:
-    return {**asdict(cost), "hours": cost.hours, "money": cost.money}
+def _bytes(found: memory.Memory) -> dict[str, float]:
+    return {**found.parts(), "total": found.total}
 
 
 def encoding_section(found: Sequence[tuple[Texts, Encoding]], machine: Machine) -> Section:
-    """A row for each corpus and number of devices.
-
-    Args:
-        found: Texts and what encoding them takes.
-        machine: What it runs on.
-    """
+    """A row for each corpus and number of devices."""
     columns = ("texts", "passages", "devices", "time", "money", "GB a device", "GB of vectors")
     rows = []
     for texts, one in found:
@@ -226,10 +219,9 @@ def formulas() -> Section:
 
 def parameters(network: Network) -> str:
     """Parameters of a network in words."""
-    head = f"; {network.published / 1e9:.3g} G with the output head, which is not" * bool(
-        network.head
-    )
+    head = f"; {network.published / 1e9:.3g} G with the output head, which is not"
     known = "" if network.exact else " (guessed from layers and width)"
+    head = head if network.head else ""
     return f"{network.parameters / 1e9:.3g} G parameters are loaded{head}{known}"
 
 

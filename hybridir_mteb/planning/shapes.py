@@ -9,7 +9,7 @@ from hybridir_mteb.errors import DataUnavailableError, SettingError
 from hybridir_mteb.files.json_text import read_json_object
 from hybridir_mteb.files.remote import CONNECT, reached
 from hybridir_mteb.paths import with_home
-from hybridir_mteb.planning.networks import Block, Network, Read, of_config
+from hybridir_mteb.planning.networks import Block, Network, Read, of_config, plain_block
 from hybridir_mteb.plugins.specs import Backbone
 
 CONFIG = "config.json"
@@ -20,16 +20,9 @@ _SIZES = (
 _BERT = ("max_position_embeddings", "type_vocab_size")
 
 
-def _gated(model_type: str, *sizes: int, tied: bool = False, head_dim: int = 0) -> dict[str, Any]:
-    found: dict[str, Any] = dict(zip(_SIZES, sizes, strict=True))
-    given = {"head_dim": head_dim} if head_dim else {}
-    return {
-        **found,
-        **given,
-        "model_type": model_type,
-        "rms_norm_eps": 1e-6,
-        "tie_word_embeddings": tied,
-    }
+def _gated(model_type: str, *sizes: int, tied: bool = False, **given: int) -> dict[str, Any]:
+    known = {"model_type": model_type, "rms_norm_eps": 1e-6, "tie_word_embeddings": tied}
+    return {**dict(zip(_SIZES, sizes, strict=True)), **given, **known}
 
 
 def _bert(*sizes: int) -> dict[str, Any]:
@@ -75,12 +68,7 @@ MUSE = Network(
 
 
 def network_of(backbone: Backbone, weights: str | None, revision: str | None = None) -> Network:
-    """The network of a backbone, or of the weights that are given instead of its own.
-
-    Args:
-        backbone: Entry of the table.
-        weights: Local folder or hub id; None is the backbone's own.
-        revision: Commit of weights on the hub.
+    """The network of a backbone, or of a local folder or hub id that is given instead of its own.
 
     Raises:
         SettingError: Nobody knows its shape, or its configuration is of no known kind.
@@ -120,18 +108,6 @@ def _config_file(place: str, revision: str | None) -> Path:
 def guessed(backbone: Backbone) -> Network:
     """A network of a plugin's backbone from its three sizes: plain layers of 12 hidden² weights."""
     hidden, layers = backbone.hidden, backbone.layers
-    block = Block(
-        reads=(
-            Read(hidden, (hidden,) * 3, wide=True),
-            Read(hidden, (hidden,)),
-            Read(hidden, (4 * hidden,), wide=True),
-            Read(4 * hidden, (hidden,)),
-        ),
-        vectors=0,
-        normed=2 * hidden,
-        kept=4 * hidden,
-        heads=max(1, hidden // 64),
-        context=hidden,
-    )
+    block = plain_block(hidden, 4 * hidden, max(1, hidden // 64))
     tables = max(0, backbone.parameters - layers * block.weights)
     return Network(block, layers, hidden, hidden, tables, decoder=backbone.decoder, exact=False)

@@ -39,12 +39,7 @@ class Broken:
 
 
 def without_broken(scores: Scores, families: Families) -> tuple[Scores, list[Broken]]:
-    """The sound cells, and what was wrong with the others.
-
-    Args:
-        scores: All cells.
-        families: Whose smaller members are witnesses.
-    """
+    """The sound cells, and what was wrong with the others; smaller members are witnesses."""
     found = _Witnesses(scores, families)
     kept, broken = [], []
     for cell in scores.cells:

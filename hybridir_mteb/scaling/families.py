@@ -50,9 +50,7 @@ class Families:
 def read_families(own: Path | None = None, of_plugins: Iterable[Family] = ()) -> Families:
     """The families of a file, of plugins and of the package; of two of a name, the first one.
 
-    Args:
-        own: A TOML file as ``data/families.toml``.
-        of_plugins: What plugins registered.
+    A file is TOML, as ``data/families.toml``.
 
     Raises:
         DataUnavailableError: There is no such file.

@@ -131,11 +131,7 @@ class Fitted:
         self.samples = _fit(self.sizes, said + drawn)
 
     def law(self, target: float) -> Law:
-        """The law as numbers.
-
-        Args:
-            target: Number of parameters to ask it for.
-        """
+        """The law as numbers, asked for a number of parameters."""
         at = self.curve([target])
         a, b, c = self.best.tolist()
         return Law(
@@ -151,11 +147,7 @@ class Fitted:
         )
 
     def curve(self, sizes: Sequence[float] | Floats) -> Curve:
-        """The law along sizes.
-
-        Args:
-            sizes: (n,) numbers of parameters.
-        """
+        """The law along (n,) numbers of parameters."""
         asked = np.asarray(sizes, np.float64)
         ends = np.array([_ends(column) for column in _values(self.samples, asked).T])
         return Curve(asked, _values(self.best[None], asked)[0], ends[:, 0], ends[:, 1])
@@ -212,10 +204,8 @@ def _checked(sizes: Sequence[float], scores: Sequence[float], least: int) -> tup
 
 
 def _fit(sizes: Floats, samples: Floats) -> Floats:
-    """(n_samples, 3) best a, b and c of each sample of scores, a at most 100.
-
-    The exponents of a first search are 1.3 % apart, those of a second one 0.25 %.
-    """
+    """(n_samples, 3) best a, b and c of each sample of scores, a at most 100."""
+    # The exponents of a first search are 1.3 % apart, those of a second one 0.25 %.
     coarse = _search(sizes, samples, EXPONENTS[None])
     step = EXPONENTS[1] / EXPONENTS[0]
     around = coarse[:, 2:] * np.geomspace(1 / step, step, 11)

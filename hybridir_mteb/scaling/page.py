@@ -20,11 +20,7 @@ READING = (
 
 
 def page(study: Study) -> str:
-    """The page; to be written to a file.
-
-    Args:
-        study: What to show.
-    """
+    """The page; to be written to a file."""
     looks = looks_of(study.results)
     names = dict.fromkeys(result.setting.name for result in study.results)
     groups = [[r for r in study.results if r.setting.name == name] for name in names]

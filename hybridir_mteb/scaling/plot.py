@@ -132,26 +132,15 @@ def _law(axes: Axes, trend: Trend, colour: str, *, named: bool = False) -> None:
         return
     last = max(point.size for point in trend.points)
     within, beyond = curve.sizes <= last, curve.sizes >= last
-    axes.plot(curve.sizes[within], curve.values[within], color=colour, linewidth=1.3, zorder=2)
-    axes.plot(
-        curve.sizes[beyond], curve.values[beyond], "--", color=colour, linewidth=1.3, zorder=2
-    )
-    axes.fill_between(
-        curve.sizes[beyond], curve.low[beyond], curve.high[beyond], color=colour, alpha=0.2, lw=0
-    )
+    look: dict[str, Any] = {"color": colour, "linewidth": 1.3, "zorder": 2}
+    for part, style in ((within, "-"), (beyond, "--")):
+        axes.plot(curve.sizes[part], curve.values[part], style, **look)
+    low, high = curve.low[beyond], curve.high[beyond]
+    axes.fill_between(curve.sizes[beyond], low, high, color=colour, alpha=0.2, lw=0)
     if named and beyond.any():
-        end = float(curve.low[beyond][-1])
-        axes.annotate(
-            EXTRAPOLATION,
-            (float(curve.sizes[-1]), end),
-            xytext=(0, -4),
-            textcoords="offset points",
-            ha="right",
-            va="top",
-            fontsize=7.5,
-            color=colour,
-            zorder=4,
-        )
+        place = float(curve.sizes[-1]), float(low[-1])
+        look = {"ha": "right", "va": "top", "fontsize": 7.5, "color": colour, "zorder": 4}
+        axes.annotate(EXTRAPOLATION, place, (0, -4), textcoords="offset points", **look)
 
 
 def _handles(looks: Looks) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -32,12 +32,7 @@ def billions(size: float) -> str:
 
 
 def sheet(result: Result, target: float) -> Sheet:
-    """The table of a setting and measure: families, the one of the largest model first, and all.
-
-    Args:
-        result: Its numbers.
-        target: Number of parameters that laws were asked for.
-    """
+    """The table of a setting and measure: families, the one of the largest model first, and all."""
     ordered = sorted(result.trends, key=lambda trend: trend.points[-1].size, reverse=True)
     shown = [trend for trend in (*ordered, result.field) if trend.points]
     title = f"{result.setting.name}: {result.setting.title}; {MEASURES[result.measure]}"
@@ -166,9 +161,5 @@ def as_csv(study: Study) -> str:
     for result in study.results:
         for point in result.points:
             values = {**asdict(point), "trained_on": " ".join(point.trained_on)}
-            lines.writerow([result.setting.name, result.measure, *_texts(list(values.values()))])
+            lines.writerow([result.setting.name, result.measure, *values.values()])
     return out.getvalue()
-
-
-def _texts(values: Sequence[object]) -> list[str]:
-    return ["" if value is None else str(value) for value in values]

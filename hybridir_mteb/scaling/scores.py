@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from hybridir_mteb.errors import DataFormatError, quoted
 from hybridir_mteb.files.numbers import written_number
@@ -67,6 +68,19 @@ class Facts:
     kind: str = "dense"
 
 
+class Size(StrEnum):
+    """Which parameters are counted."""
+
+    TOTAL = "total"
+    ACTIVE = "active"
+
+    def of(self, facts: Facts) -> int | None:
+        """The number of a model's parameters; None where nobody says."""
+        if self is Size.TOTAL or facts.parameters is None:
+            return facts.parameters
+        return facts.active_parameters or facts.parameters - (facts.embedding_parameters or 0)
+
+
 @dataclass(frozen=True)
 class Scores:
     """A table of cells, and what is known of its models.
@@ -97,10 +111,6 @@ def _key(cell: Cell) -> tuple[str, ...]:
 
 def read_csv(text: str, where: str) -> tuple[Cell, ...]:
     """Cells of a CSV file with the heads ``COLUMNS``, in any order, and perhaps others.
-
-    Args:
-        text: Of the file.
-        where: Its name, for messages.
 
     Raises:
         DataFormatError: A head is missing, or a line lacks a cell or has a score that is none.

@@ -90,47 +90,26 @@ def split_of(task: str) -> str:
 
 
 _SMALL = ("ArguAna", "FiQA2018", "NFCorpus", "SCIDOCS", "SciFact", "TRECCOVID")
-_POLISH = Part(("SciFact-PL", "TRECCOVID-PL"))
-_MLQA = {
-    kind: Part(("MLQARetrieval",), kind, n)
-    for kind, n in ((Languages.SAME, 7), (Languages.OTHER, 42))
-}
-_BELEBELE = {
-    kind: Part(("BelebeleRetrieval",), kind, n)
-    for kind, n in ((Languages.SAME, 122), (Languages.OTHER, 254))
-}
+_ENGLISH, _POLISH = Part(("SciFact", "TRECCOVID")), Part(("SciFact-PL", "TRECCOVID-PL"))
+_MLQA_SAME = Part(("MLQARetrieval",), Languages.SAME, 7)
+_MLQA_OTHER = Part(("MLQARetrieval",), Languages.OTHER, 42)
+_BELEBELE_SAME = Part(("BelebeleRetrieval",), Languages.SAME, 122)
+_BELEBELE_OTHER = Part(("BelebeleRetrieval",), Languages.OTHER, 254)
+_MIRACL = Part(("MIRACLRetrieval",), subsets=18)
+_MIRACL_HARD = Part(("MIRACLRetrievalHardNegatives",), subsets=18)
 _ALL = (
     Setting("beir", "BEIR, 15 sets", Part(ALL_OF_BEIR.tasks)),
     Setting("beir-small", "BEIR, its six smallest sets", Part(_SMALL)),
     Setting("beir-pl", "BEIR-PL: SciFact and TREC-COVID in Polish", _POLISH),
-    Setting(
-        "beir-pl-gap",
-        "English less Polish: SciFact and TREC-COVID",
-        Part(("SciFact", "TRECCOVID")),
-        _POLISH,
-    ),
-    Setting("mlqa-mono", "MLQA, question and passage in one language", _MLQA[Languages.SAME]),
-    Setting("mlqa-cross", "MLQA across languages", _MLQA[Languages.OTHER]),
-    Setting(
-        "mlqa-gap",
-        "MLQA: one language less two",
-        _MLQA[Languages.SAME],
-        _MLQA[Languages.OTHER],
-    ),
-    Setting("miracl", "MIRACL, 18 languages", Part(("MIRACLRetrieval",), subsets=18)),
-    Setting(
-        "miracl-hard",
-        "MIRACL with hard negatives, 18 languages",
-        Part(("MIRACLRetrievalHardNegatives",), subsets=18),
-    ),
-    Setting("belebele-same", "Belebele in one language", _BELEBELE[Languages.SAME]),
-    Setting("belebele-other", "Belebele across languages", _BELEBELE[Languages.OTHER]),
-    Setting(
-        "belebele-gap",
-        "Belebele: one language less two",
-        _BELEBELE[Languages.SAME],
-        _BELEBELE[Languages.OTHER],
-    ),
+    Setting("beir-pl-gap", "English less Polish: SciFact and TREC-COVID", _ENGLISH, _POLISH),
+    Setting("mlqa-mono", "MLQA, question and passage in one language", _MLQA_SAME),
+    Setting("mlqa-cross", "MLQA across languages", _MLQA_OTHER),
+    Setting("mlqa-gap", "MLQA: one language less two", _MLQA_SAME, _MLQA_OTHER),
+    Setting("miracl", "MIRACL, 18 languages", _MIRACL),
+    Setting("miracl-hard", "MIRACL with hard negatives, 18 languages", _MIRACL_HARD),
+    Setting("belebele-same", "Belebele in one language", _BELEBELE_SAME),
+    Setting("belebele-other", "Belebele across languages", _BELEBELE_OTHER),
+    Setting("belebele-gap", "Belebele: one language less two", _BELEBELE_SAME, _BELEBELE_OTHER),
 )
 SETTINGS: Mapping[str, Setting] = {one.name: one for one in _ALL}
 TASKS = tuple(dict.fromkeys(task for one in _ALL for task in one.tasks))

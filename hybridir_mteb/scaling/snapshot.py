@@ -24,10 +24,7 @@ _CHECKSUM = "scores_sha256"
 
 
 def read_snapshot(folder: Path = FOLDER) -> Scores:
-    """The scores and facts of a snapshot.
-
-    Args:
-        folder: Where it is; by default that of the package.
+    """The scores and facts of a snapshot, by default that of the package.
 
     Raises:
         DataUnavailableError: A file is missing.
@@ -60,7 +57,7 @@ def write_snapshot(scores: Scores, about: Mapping[str, str], folder: Path = FOLD
         about: ``source``, ``commit``, ``date``, ``licence`` and whatever else is to be said.
         folder: Where to.
     """
-    cells = sorted(scores.cells, key=lambda cell: _order(cell))
+    cells = sorted(scores.cells, key=_order)
     tasks = {cell.task for cell in cells}
     with replacing(folder / SCORES) as temporary:
         temporary.write_bytes(gzip.compress(csv_of(cells).encode(), 9, mtime=0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from statistics import fmean
 
@@ -24,26 +24,13 @@ from hybridir_mteb.scaling.fit import (
     held_out,
     line,
 )
-from hybridir_mteb.scaling.scores import MEASURES, Cell, Facts, Scores
+from hybridir_mteb.scaling.scores import MEASURES, Cell, Facts, Scores, Size
 from hybridir_mteb.scaling.settings import SETTINGS, Part, Setting, split_of
 
 TARGET = 70e9  # what laws are asked for
 FIELD = "all models"
 FIELD_FROM = 10e6  # below are tables of tokens without a network
 CURVE_POINTS = 60
-
-
-class Size(StrEnum):
-    """Which parameters are counted."""
-
-    TOTAL = "total"
-    ACTIVE = "active"
-
-    def of(self, facts: Facts) -> int | None:
-        """The number of a model's parameters; None where nobody says."""
-        if self is Size.TOTAL or facts.parameters is None:
-            return facts.parameters
-        return facts.active_parameters or facts.parameters - (facts.embedding_parameters or 0)
 
 
 class Status(StrEnum):
@@ -171,12 +158,7 @@ class Study:
 
 
 def study(scores: Scores, families: Families, options: Options | None = None) -> Study:
-    """Leave out what is broken, compute all settings, and fit the laws.
-
-    Args:
-        scores: Of any models.
-        families: Which models belong together.
-        options: By default all settings.
+    """Leave out what is broken, compute all settings, unless told which, and fit the laws.
 
     Raises:
         UnknownNameError: There is no such family.
@@ -226,9 +208,6 @@ class _Cells:
             means.append(fmean(values))
         return 100 * fmean(means)
 
-    def has_any(self, model: str, setting: Setting) -> bool:
-        return any((model, task) in self.of for task in setting.tasks)
-
 
 def _result(
     setting: Setting, measure: str, cells: _Cells, families: Families, options: Options
@@ -237,10 +216,10 @@ def _result(
     for model in cells.models:
         made = _point(model, setting, measure, cells, options)
         if isinstance(made, str):
-            left_out[made] += cells.has_any(model, setting)
+            left_out[made] += any((model, task) in cells.of for task in setting.tasks)
             continue
         family = families.of(model)
-        points.append(made if family is None else _with_family(made, family.name))
+        points.append(made if family is None else replace(made, family=family.name))
     points.sort(key=lambda point: (point.size, point.model))
     shown = families.named(options.families) if options.families else families.known
     grouped: dict[str, list[Point]] = defaultdict(list)
@@ -253,10 +232,6 @@ def _result(
     ]
     whole = _trend(FIELD, [p for p in points if p.size >= FIELD_FROM], options.target)
     return Result(setting, measure, tuple(points), whole, tuple(trends), dict(+left_out))
-
-
-def _with_family(point: Point, family: str) -> Point:
-    return Point(**{**vars(point), "family": family})
 
 
 def _point(
@@ -273,11 +248,7 @@ def _point(
         return "number of parameters unknown"
     if facts.kind != "dense":
         return "not a dense encoder"
-    seen = (
-        ()
-        if facts.trained_on is None
-        else tuple(task for task in setting.tasks if task in facts.trained_on)
-    )
+    seen = tuple(task for task in setting.tasks if task in (facts.trained_on or ()))
     status = Status.TRAINED if seen else Status.ZERO_SHOT
     status = Status.UNDECLARED if facts.trained_on is None else status
     if options.zero_shot_only and status is not Status.ZERO_SHOT:
@@ -307,12 +278,7 @@ def _trend(name: str, points: Sequence[Point], target: float, note: str = "") ->
 
 
 def drawn_families(results: Iterable[Result], most: int) -> list[str]:
-    """The families of most sizes, then the largest ones: those that pictures have colours for.
-
-    Args:
-        results: Of one study.
-        most: How many at most.
-    """
+    """The families of most sizes, then the largest ones: those that pictures have colours for."""
     rank: dict[str, tuple[int, int]] = {}
     for trend in (trend for result in results for trend in result.trends):
         sizes = {point.size for point in trend.points}

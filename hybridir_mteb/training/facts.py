@@ -26,9 +26,7 @@ CARD = "README.md"
 def facts_of(model: SentenceTransformer, plan: Plan) -> dict[str, Any]:
     """Sizes, longest input, licence and languages; None for what is not known.
 
-    Args:
-        model: The trained model; LoRA's factors do not count, since they are merged.
-        plan: The run.
+    LoRA's factors do not count, since they are merged.
     """
     embeddings = getattr(network_of(model), "get_input_embeddings", None)
     longest = model.max_seq_length
@@ -53,12 +51,9 @@ def facts_of(model: SentenceTransformer, plan: Plan) -> dict[str, Any]:
 def _card(plan: Plan) -> dict[str, Any]:
     """What the model card of the weights says of them; empty if there is none."""
     place = str(plan.recipe.weights)
-    folder = with_home(place)
-    found: dict[str, Any] = {}
+    path = with_home(place) / CARD
     with suppress(DataUnavailableError), reached(f"{place}: no card"):
-        if folder.is_dir():
-            path = folder / CARD
-        else:
+        if not path.parent.is_dir():
             path = Path(hf_hub_download(place, CARD, revision=plan.revision))
-        found = ModelCard.load(path, ignore_metadata_errors=True).data.to_dict()
-    return found
+        return dict(ModelCard.load(path, ignore_metadata_errors=True).data.to_dict())
+    return {}

@@ -189,6 +189,8 @@ class HeldOut:
             passages: Language -> embeddings of :meth:`passages`.
         """
         size = len(self.languages)
+        # Average precision of each question by its own language and that of the pool, and in the
+        # pool of all languages; NaN where there is no such question or answer.
         pairs = np.full((self._questions, size, size), np.nan)
         multi = np.full((self._questions, size), np.nan)
         distance: list[float] = []
@@ -201,8 +203,11 @@ class HeldOut:
             assert table is not None  # noqa: S101 -- a query has an answer in its own language
             multi[numbers, at] = average_precision(table)
             distance.append(float(np.nanmean(rank_distance(table))))
+        mono, cross, whole = (np.nanmean(part, axis=0) for part in _parts(pairs, multi))
         return HeldOutScores(
-            *_settings(pairs, multi),
+            float(mono.mean()),
+            float(cross.mean()) if len(cross) else 0.0,
+            float(whole.mean()),
             float(np.mean(distance)),
             self._probe(passages),
             1 / size,
@@ -218,12 +223,8 @@ class HeldOut:
         passages: Mapping[str, FloatMatrix],
     ) -> tuple[list[int], RankTable | None]:
         """Questions that have an answer in a pool, and its ranks; None where there is no such."""
-        place = {
-            (other, text): at
-            for at, (other, text) in enumerate(
-                (other, text) for other in pool for text in self._passages[other]
-            )
-        }
+        texts = ((other, text) for other in pool for text in self._passages[other])
+        place = {pair: at for at, pair in enumerate(texts)}
         judged = [
             [place[other, text] for other, text in answers.items() if other in pool]
             for _, _, answers in self._queries[code]
@@ -246,20 +247,8 @@ class HeldOut:
         return language_probe_accuracy(stacked, languages, documents)
 
 
-def _settings(pairs: Values, multi: Values) -> tuple[float, float, float]:
-    """The three mAPs: monolingual, cross-lingual, multilingual.
-
-    Args:
-        pairs: (n_questions, n_languages, n_languages) average precision of a question by its own
-            language and that of the pool, NaN where there is no such question or answer.
-        multi: (n_questions, n_languages) in the pool of all languages.
-    """
-    mono, cross, whole = (np.nanmean(part, axis=0) for part in _parts(pairs, multi))
-    return float(mono.mean()), float(cross.mean()) if len(cross) else 0.0, float(whole.mean())
-
-
 def _parts(pairs: Values, multi: Values) -> list[Values]:
-    """The three settings, a column for each subset in which there is a question."""
+    """Monolingual, cross-lingual, multilingual; a column for each subset that has a question."""
     same = np.eye(pairs.shape[1], dtype=bool)
     parts = (pairs[:, same], pairs[:, ~same], multi)
     return [part[:, np.isfinite(part).any(axis=0)] for part in parts]
@@ -270,10 +259,6 @@ def _standard_error(pairs: Values, multi: Values) -> float:
 
     Of questions that all languages have, it is the deviation of the criteria of each question alone
     over the root of their number. One that lacks a language says nothing about its mean.
-
-    Args:
-        pairs: As of :func:`_settings`.
-        multi: As of :func:`_settings`.
     """
     share = np.zeros(len(multi))  # of each question in the criterion's distance from the truth
     for values in _parts(pairs, multi):

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hybridir_mteb import paths
+from hybridir_mteb.collections.collection import CollectionPart
 from hybridir_mteb.collections.download import locate
 from hybridir_mteb.collections.hub import HubDataset
-from hybridir_mteb.collections.own import OWNER, AddedFolder, added_folders
+from hybridir_mteb.collections.own import OWNER, added_folders
 from hybridir_mteb.collections.readers.beir import read_beir_folder
 from hybridir_mteb.errors import DataUnavailableError, LeakError, quoted
 from hybridir_mteb.installed import installed_plugins
@@ -91,10 +93,8 @@ def evaluation_texts(beir_folders: Iterable[Path] = ()) -> EvaluationTexts:
     """The texts of every collection that plugins registered or the user added, and of BEIR folders.
 
     Of streamed collections that plugins registered, such as MIRACL, the queries only. Collections
-    made of data sets of the hub count once they were fetched, as the hub's other data sets do.
-
-    Args:
-        beir_folders: Besides those in the local mirror.
+    made of data sets of the hub count once they were fetched, as the hub's other data sets do. BEIR
+    folders are those that are given, and those in the local mirror.
     """
     found = EvaluationTexts()
     mirror = paths.mirror_dir()
@@ -105,25 +105,34 @@ def evaluation_texts(beir_folders: Iterable[Path] = ()) -> EvaluationTexts:
             if collections.owner(name) != OWNER:
                 _add_queries(found, spec)
         elif all(locate(file) for file in spec.files):
-            _add_parallel(found, name, spec)
+            _add(found, name, spec.read, spec.languages)
         elif not all(isinstance(file, HubDataset) for file in spec.files):
             found.not_at_hand.append(name)
     for folder in sorted({*folders, *beir_folders}):
         found.add(folder.name, _beir(folder))
     for record in added_folders():
-        if Path(record.folder) not in {folder.absolute() for folder in folders}:
-            _add_folder(found, record)
+        place = Path(record.folder)
+        if place not in {folder.absolute() for folder in folders}:
+            given = place, record.split, record.language, record.name
+            _add(found, record.name, read_beir_folder, *given)
     return found
 
 
-def _add_parallel(found: EvaluationTexts, name: str, spec: CollectionSpec) -> None:
+def _add(
+    found: EvaluationTexts,
+    name: str,
+    read: Callable[..., CollectionPart | dict[str, CollectionPart]],
+    *given: Any,
+) -> None:
+    """Take up a set, unless it cannot be read: a folder that was added, and moved."""
     try:
-        parts = spec.read(spec.languages).values()
-    except DataUnavailableError:  # a folder that was added, and moved
+        parts = read(*given)
+    except DataUnavailableError:
         found.not_at_hand.append(name)
         return
-    queries = (text for part in parts for text in part.queries.values())
-    passages = (passage.text for part in parts for passage in part.passages.passages())
+    every = list(parts.values()) if isinstance(parts, dict) else [parts]
+    queries = (text for part in every for text in part.queries.values())
+    passages = (passage.text for part in every for passage in part.passages.passages())
     found.add(name, chain(queries, passages))
 
 
@@ -132,25 +141,14 @@ def _add_queries(found: EvaluationTexts, spec: CollectionSpec) -> None:
     label = f"{spec.name} topics"
     absent = {file.language for file in spec.files if locate(file) is None}
     at_hand = [code for code in spec.languages if code not in absent] if "" not in absent else []
-    try:
-        parts = list(spec.read(at_hand).values())
-    except DataUnavailableError:
-        at_hand, parts = [], []
+    parts: list[CollectionPart] = []
+    with suppress(DataUnavailableError):
+        parts += spec.read(at_hand).values()
     if parts:
         found.add(label, (text for part in parts for text in part.queries.values()))
-    missing = sorted(set(spec.languages) - set(at_hand))
+    missing = sorted(set(spec.languages) - set(at_hand if parts else ()))
     if missing:
         found.not_at_hand.append(f"{label} in {', '.join(missing)}" if parts else label)
-
-
-def _add_folder(found: EvaluationTexts, record: AddedFolder) -> None:
-    try:
-        part = read_beir_folder(Path(record.folder), record.split, record.language, record.name)
-    except DataUnavailableError:
-        found.not_at_hand.append(record.name)
-        return
-    passages = (passage.text for passage in part.passages.passages())
-    found.add(record.name, chain(part.queries.values(), passages))
 
 
 def _beir(folder: Path) -> Iterator[str]:
@@ -162,15 +160,9 @@ def _beir(folder: Path) -> Iterator[str]:
 
 
 def check_leaks(sources: Iterable[Source], known: EvaluationTexts, *, allow: bool) -> list[Leak]:
-    """Compare training data with evaluation sets.
+    """Compare training data with evaluation sets; one leak for each item that has a text of them.
 
-    Args:
-        sources: The training data.
-        known: The texts of the evaluation sets.
-        allow: Do not refuse; the caller writes what was found into the model's metadata.
-
-    Returns:
-        One leak for each item of which a text occurs in an evaluation set.
+    Leaks that are allowed are for the caller to write into the model's metadata.
 
     Raises:
         LeakError: There is such an item, and it is not allowed.
@@ -197,13 +189,7 @@ def check_leaks(sources: Iterable[Source], known: EvaluationTexts, *, allow: boo
 def leak_record(
     checked: Iterable[str], not_at_hand: Iterable[str], leaks: Sequence[Leak]
 ) -> dict[str, list[str]]:
-    """What was compared and found, for an encoder's record.
-
-    Args:
-        checked: Evaluation sets that were compared.
-        not_at_hand: Evaluation sets that could not be read.
-        leaks: What was found and allowed.
-    """
+    """What was compared and found, for an encoder's record."""
     return {
         "checked": list(checked),
         "not_at_hand": list(not_at_hand),

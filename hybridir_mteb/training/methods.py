@@ -63,25 +63,15 @@ def code_switch(context: MethodContext) -> CodeSwitch:
             raise DataUnavailableError(f"{folder}: holds no lexicon; looked for {names}")
     else:
         lexicons = {}
+        items = [item.examples for data in context.sources for item in data.items]
         for code in others:
-            pairs = [
-                (item.examples[source].passage, item.examples[code].passage)
-                for data in context.sources
-                for item in data.items
-                if source in item.examples and code in item.examples
-            ]
-            left, right = [one for one, _ in pairs], [other for _, other in pairs]
+            both = [found for found in items if {source, code} <= found.keys()]
+            left, right = ([found[c].passage for found in both] for c in (source, code))
             lexicons[code] = induce(left, right, target_language=code)
     return CodeSwitch(lexicons, source, float(context.options["probability"]))  # type: ignore[arg-type]
 
 
-ADVERSARY = {
-    "strength": 0.3,
-    "hidden": 384,
-    "steps": 3,
-    "queue_batches": 12,
-    "learning_rate": 1e-3,
-}
+ADVERSARY = {"strength": 0.3, "hidden": 384, "steps": 3, "queue_batches": 12, "learning_rate": 1e-3}
 METHODS = (
     TrainingMethod("base", "No training: the backbone as published.", ""),
     TrainingMethod("mono", "One language a batch (X-X-mono); InfoNCE.", LAREQA, "mono"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from hybridir_mteb.ranking.arrays import IntArray
 
 LABELS = "label"
 NEGATIVE = "negative_"
+_STORED = ("item", "language", "query", "passage", "negatives")
 
 
 class Draw(NamedTuple):
@@ -117,14 +118,6 @@ class Columns:
     translated: bool = False
 
 
-class _Companions(NamedTuple):
-    """Rows of unlabelled text, other query and pivot; -1 for none."""
-
-    text: int = -1
-    other: int = -1
-    pivot: int = -1
-
-
 @dataclass(frozen=True)
 class ItemTable:
     """Which item is where: everything that a batch sampler needs, without any text.
@@ -168,17 +161,24 @@ class PairDataset(Dataset):  # type: ignore[misc]  # datasets carries no types
         languages = tuple(sorted({c for s in sources for item in s.items for c in item.examples}))
         if not languages:
             raise DataFormatError("the training data hold no item; check the recipe's data")
-        layout = _Layout(languages)
-        for number, source in enumerate(sources):
-            for item in source.items:
-                layout.add(number, item)
-        dataset: PairDataset = cls.from_dict(layout.columns)
+        columns: dict[str, list[Any]] = {name: [] for name in _STORED}
+        every = [item for source in sources for item in source.items]
+        rows = np.full((len(every), len(languages)), -1, np.int64)
+        for number, item in enumerate(every):
+            if not item.examples:
+                raise DataFormatError(f"training item {quoted(item.id, 80)} has no language")
+            for code, example in sorted(item.examples.items()):
+                rows[number, languages.index(code)] = len(columns["item"])
+                row = (number, code, example.query, example.passage, list(example.negatives))
+                for name, value in zip(_STORED, row, strict=True):
+                    columns[name].append(value)
+        dataset: PairDataset = cls.from_dict(columns)
         dataset.items = ItemTable(
             languages,
             tuple(source.name for source in sources),
-            np.array(layout.rows, np.int64),
-            np.array(layout.source, np.int64),
-            tuple(layout.keys),
+            rows,
+            np.repeat(np.arange(len(sources)), [len(source.items) for source in sources]),
+            tuple(frozenset(_key(e.passage) for e in item.examples.values()) for item in every),
         )
         dataset.extra = extra or Columns()
         dataset.negatives_of_source = tuple(common_negatives(source.items) for source in sources)
@@ -204,36 +204,27 @@ class PairDataset(Dataset):  # type: ignore[misc]  # datasets carries no types
             row: {name: column[at] for name, column in cells.items()}
             for at, row in enumerate(order)
         }
-        return [
-            self._pair(draw, stored, companion)
-            for draw, companion in zip(draws, companions, strict=True)
-        ]
+        return [self._pair(draw, stored, c) for draw, c in zip(draws, companions, strict=True)]
 
-    def _companions(self, draw: Draw) -> _Companions:
-        """Rows of what a pair carries besides, -1 where not asked for."""
+    def _companions(self, draw: Draw) -> tuple[int, int, int]:
+        """Rows of unlabelled text, other query and pivot; -1 where not asked for."""
         rest, text = divmod(draw.salt, len(self))
-        found = _Companions(text if self.extra.unlabelled else -1)
+        other = pivot = -1
+        # (n_languages,) rows of the query's item, -1 where it is missing.
+        versions: IntArray = self.items.rows[int(self.data.column("item")[draw.query].as_py())]
         if self.extra.translated:
-            rows = self._versions(draw.query)
-            others = rows[(rows >= 0) & (rows != draw.query)]
+            others = versions[(versions >= 0) & (versions != draw.query)]
             other = int(others[rest % len(others)]) if len(others) else draw.query
-            found = found._replace(other=other)
-        if self.extra.pivot is not None:
-            code = self.extra.pivot
-            at = self.items.languages.index(code) if code in self.items.languages else -1
-            row = int(self._versions(draw.query)[at]) if at >= 0 else -1
-            found = found._replace(pivot=row if row >= 0 else draw.query)
-        return found
-
-    def _versions(self, row: int) -> IntArray:
-        """(n_languages,) rows of the item that a row is of, -1 where it is missing."""
-        rows: IntArray = self.items.rows[int(self.data.column("item")[row].as_py())]
-        return rows
+        if (code := self.extra.pivot) is not None:
+            known = code in self.items.languages
+            pivot = int(versions[self.items.languages.index(code)]) if known else -1
+            pivot = pivot if pivot >= 0 else draw.query
+        return text if self.extra.unlabelled else -1, other, pivot
 
     def _pair(
-        self, draw: Draw, stored: Mapping[int, Mapping[str, Any]], companion: _Companions
+        self, draw: Draw, stored: Mapping[int, Mapping[str, Any]], companions: tuple[int, int, int]
     ) -> dict[str, Any]:
-        text, other, pivot = companion
+        text, other, pivot = companions
         query, passage = stored[draw.query], stored[draw.passage]
         change = self.extra.transform or (lambda words, _language, _salt: words)
         pair = {
@@ -262,34 +253,6 @@ class PairDataset(Dataset):  # type: ignore[misc]  # datasets carries no types
 def common_negatives(items: Iterable[TrainingItem]) -> int:
     """Hard negatives that every example of a source has: a batch needs equally many of each."""
     return min((len(e.negatives) for item in items for e in item.examples.values()), default=0)
-
-
-@dataclass
-class _Layout:
-    """Rows as they are laid out."""
-
-    languages: tuple[str, ...]
-    columns: dict[str, list[Any]] = field(
-        default_factory=lambda: {
-            name: [] for name in ("item", "language", "query", "passage", "negatives")
-        }
-    )
-    rows: list[list[int]] = field(default_factory=list)
-    source: list[int] = field(default_factory=list)
-    keys: list[frozenset[int]] = field(default_factory=list)
-
-    def add(self, source: int, item: TrainingItem) -> None:
-        if not item.examples:
-            raise DataFormatError(f"training item {quoted(item.id, 80)} has no language")
-        places = [-1] * len(self.languages)
-        for code, example in sorted(item.examples.items()):
-            places[self.languages.index(code)] = len(self.columns["item"])
-            row = (len(self.rows), code, example.query, example.passage, list(example.negatives))
-            for name, value in zip(self.columns, row, strict=True):
-                self.columns[name].append(value)
-        self.rows.append(places)
-        self.source.append(source)
-        self.keys.append(frozenset(_key(e.passage) for e in item.examples.values()))
 
 
 def _key(passage: str) -> int:

@@ -7,15 +7,18 @@ PyYAML reads YAML 1.1: ``no``, the code of Norwegian, is false there, ``1_0`` is
 from __future__ import annotations
 
 import re
+import tomllib
+from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
 from yaml import YAMLError
 
-from hybridir_mteb.errors import quoted
+from hybridir_mteb.errors import MESSAGE_LIMIT, SettingError, one_line, quoted
 from hybridir_mteb.files.numbers import written_number, written_whole
+from hybridir_mteb.files.reading import naming
 
-__all__ = ["YAMLError", "safe_load"]
+__all__ = ["YAMLError", "read_settings", "safe_load"]
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = {
     "null": (r"~|null|Null|NULL|", "~nN\0"),
@@ -76,11 +79,25 @@ _Loader.add_constructor(f"{_TAG}int", _number)
 _Loader.add_constructor(f"{_TAG}float", _number)
 
 
+def read_settings(path: Path) -> Any:
+    """The value of a TOML file, or else of a YAML file.
+
+    Raises:
+        DataUnavailableError: It cannot be read.
+        SettingError: It is neither.
+    """
+    try:
+        with naming(path):
+            text = path.read_text(encoding="utf-8-sig")
+        return tomllib.loads(text) if path.suffix == ".toml" else safe_load(text)
+    except UnicodeDecodeError as error:
+        raise SettingError(f"{path}: not UTF-8 ({error.reason}): save the file as UTF-8") from error
+    except (ValueError, YAMLError, RecursionError) as error:  # a number may be too long
+        raise SettingError(f"{path}: {one_line(error, MESSAGE_LIMIT)}") from error
+
+
 def safe_load(text: str) -> Any:
     """The value of a YAML document.
-
-    Args:
-        text: The document.
 
     Raises:
         YAMLError: It is malformed, nested too deeply, has a name twice or a tag of its own.

@@ -82,11 +82,7 @@ class Plan:
     @property
     def lora(self) -> Lora | None:
         """LoRA's settings, or None for full fine-tuning."""
-        if self.recipe.lora == "none":
-            return None
-        if self.recipe.lora is None:
-            return Lora() if self.backbone.lora else None
-        return self.recipe.lora
+        return lora_of(self.recipe, self.backbone)
 
     @property
     def max_tokens(self) -> int:
@@ -118,6 +114,13 @@ class Plan:
         if not isinstance(mixes, tuple) or len(mixes) != 2:
             raise SettingError(f"mixes names two kinds of batches, not {quoted(mixes)}")
         return pattern(name, alpha=float(options["alpha"]), mixes=mixes)  # type: ignore[arg-type]
+
+
+def lora_of(recipe: Recipe, backbone: Backbone) -> Lora | None:
+    """LoRA's settings, the backbone's default put in; None trains everything."""
+    if recipe.lora == "none":
+        return None
+    return recipe.lora or (Lora() if backbone.lora else None)
 
 
 def make_plan(
@@ -173,11 +176,7 @@ def make_plan(
 
 
 def _checked(plan: Plan) -> Plan:
-    """The plan, if its options can be had, and its weights are of a commit, no branch or tag.
-
-    Raises:
-        SettingError: They cannot, or are not.
-    """
+    """The plan, if its options can be had, and its weights are of a commit, no branch or tag."""
     plan.pattern()  # refuses impossible options before anything is loaded
     if plan.recipe.quantization and plan.lora is None:
         raise SettingError(
@@ -238,11 +237,7 @@ def digest_of_weights(weights: str | None) -> str | None:
 
 
 def check_backbone(plan: Plan, folder: Path) -> None:
-    """Refuse a local backbone that is not the one that the run began with.
-
-    Args:
-        plan: The run.
-        folder: The run's, in which the backbone's digest is kept.
+    """Refuse a local backbone that is not the one that the run began with, as its folder says.
 
     Raises:
         TrainingError: Its files were changed since.

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from hybridir_mteb import paths
-from hybridir_mteb.errors import (
-    MESSAGE_LIMIT,
-    DataUnavailableError,
-    SettingError,
-    one_line,
-    printable,
-    quoted,
-    suggest,
-)
+from hybridir_mteb.errors import DataUnavailableError, SettingError, printable, quoted, suggest
 from hybridir_mteb.files.numbers import written_number, written_whole
-from hybridir_mteb.files.reading import naming
 from hybridir_mteb.plugins.settings import OptionValue
 from hybridir_mteb.training import plain_yaml as yaml
 
@@ -276,14 +259,7 @@ def _fields(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The fields of a file, with those that it extends."""
     if path.resolve() in seen:
         raise SettingError(f"{path}: extends itself")
-    try:
-        with naming(path):
-            text = path.read_text(encoding="utf-8-sig")
-        fields = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
-    except UnicodeDecodeError as error:
-        raise SettingError(f"{path}: not UTF-8 ({error.reason}): save the file as UTF-8") from error
-    except (ValueError, yaml.YAMLError, RecursionError) as error:  # a number may be too long
-        raise SettingError(f"{path}: {one_line(error, MESSAGE_LIMIT)}") from error
+    fields = yaml.read_settings(path)
     if not isinstance(fields, dict):
         raise SettingError(f"{path}: a recipe is a table of fields such as 'backbone: pocket'")
     base = fields.pop("extends", None)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
+from torch import Tensor
 
 from hybridir_mteb.encoders.card import card, machine, versions, write_record
 from hybridir_mteb.encoders.contents import applied_to, digests_of, fingerprint_of
@@ -69,9 +70,8 @@ def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome:
     if plan.lora is not None:
         _write_adapter(folder, network)
     elif plan.backbone.loader and plan.recipe.weights is None:
-        state = {name: tensor.contiguous() for name, tensor in trained_state(model).items()}
-        save_file(state, folder / PARAMETERS)
-        (folder / PARAMETERS).chmod(0o644)  # safetensors makes it readable by its owner alone
+        state = trained_state(model)
+        _save({name: value.contiguous() for name, value in state.items()}, folder / PARAMETERS)
     else:
         with quiet_transformers():
             model.save_pretrained(str(folder / MODEL), create_model_card=False)
@@ -104,23 +104,21 @@ def write_encoder(folder: Path, model: SentenceTransformer, plan: Plan, outcome:
 
 def _write_adapter(folder: Path, network: Any) -> None:
     """The LoRA factors in float16: their rounding is far below what training leaves to chance."""
-    state = get_peft_model_state_dict(network)
-    save_file(
-        {
-            name: value.detach().to("cpu", torch.float16).contiguous()
-            for name, value in state.items()
-        },
-        folder / ADAPTER,
-    )
-    (folder / ADAPTER).chmod(0o644)
-    config = network.peft_config["default"].to_dict()
-    plain = {
-        key: sorted(value) if isinstance(value, set) else value for key, value in config.items()
+    state = {
+        name: value.detach().to("cpu", torch.float16).contiguous()
+        for name, value in get_peft_model_state_dict(network).items()
     }
-    plain["inference_mode"] = True
-    plain["base_model_name_or_path"] = None  # the record says it; a path would be this machine's
+    _save(state, folder / ADAPTER)
+    config = network.peft_config["default"].to_dict() | {"inference_mode": True}
+    config["base_model_name_or_path"] = None  # the record says it; a path would be this machine's
+    plain = {key: sorted(v) if isinstance(v, set) else v for key, v in config.items()}
     text = json.dumps(plain, indent=1, default=str, sort_keys=True)
     write_text(folder / ADAPTER_CONFIG, text + "\n")
+
+
+def _save(state: dict[str, Tensor], path: Path) -> None:
+    save_file(state, path)
+    path.chmod(0o644)  # safetensors makes it readable by its owner alone
 
 
 def backbone_record(plan: Plan) -> dict[str, Any]:

@@ -179,11 +179,9 @@ def _fit_and_choose(plan: Plan, model: SentenceTransformer, folder: Path) -> Out
 def _selection_precision(
     plan: Plan, model: SentenceTransformer, trained_in: Precision
 ) -> Precision:
-    """Arithmetic of the evaluation on held-out documents.
-
-    A decoder's embedding in bf16 depends on which texts share its batch, so it is evaluated in
-    float32, unless its weights are held in less: that is decided when they are loaded.
-    """
+    """Arithmetic of the evaluation on held-out documents."""
+    # A decoder's embedding in bf16 depends on which texts share its batch, so it is evaluated in
+    # float32, unless its weights are held in less: that is decided when they are loaded.
     held = [p.dtype for p in model.parameters() if p.is_floating_point()]  # not in 4 bits
     whole = all(dtype == torch.float32 for dtype in held)
     return Precision.FP32 if plan.backbone.decoder and whole else trained_in
@@ -254,11 +252,7 @@ def _network(plan: Plan, state: PartialState, device: str) -> SentenceTransforme
 
 
 def _packed(compute: torch.dtype) -> FourBit:
-    """Frozen weights in 4 bits.
-
-    Raises:
-        SettingError: They are to be sharded.
-    """
+    """Frozen weights in 4 bits, unless they are to be sharded."""
     if is_asked():
         raise SettingError(
             "quantization: nf4 is not sharded: each device holds all weights in 4 bits, 37 GB of a "
@@ -279,65 +273,41 @@ def _base_scores(folder: Path, scores: Callable[[], HeldOutScores]) -> HeldOutSc
     return found
 
 
-def _terms(plan: Plan, model: SentenceTransformer) -> list[LossTerm]:
-    terms: list[LossTerm] = []
-    if plan.method.terms is not None:
-        dimension = model.get_embedding_dimension() or 0
-        terms += plan.method.terms(_context(plan, dimension))
-    if plan.recipe.distillation is not None:
-        settings = plan.recipe.distillation
-        terms.append(Distillation(settings.weight, settings.temperature, settings.alignment))
-    return terms
-
-
-def _context(plan: Plan, dimension: int) -> MethodContext:
-    recipe = plan.recipe
-    return MethodContext(
-        plan.options, plan.languages, dimension, recipe.seed, plan.train, recipe.temperature
-    )
-
-
-def _dataset(plan: Plan, dimension: int) -> PairDataset:
-    transform = None
-    if plan.method.transform is not None:
-        transform = plan.method.transform(_context(plan, dimension))
-    pivot = plan.recipe.distillation.pivot if plan.recipe.distillation else None
-    method = plan.method
-    columns = Columns(method.unlabelled, pivot, transform, method.translated)
-    return PairDataset.build(plan.train, columns)
-
-
 def _trainer(
     plan: Plan, model: SentenceTransformer, folder: Path, precision: Precision
 ) -> EncoderTrainer:
-    recipe = plan.recipe
-    dataset = _dataset(plan, model.get_embedding_dimension() or 0)
-    method, taught = plan.method, recipe.distillation is not None
-    layout = BatchLayout(method.unlabelled, taught, method.translated)
+    recipe, method, taught = plan.recipe, plan.method, plan.recipe.distillation
+    dimension = model.get_embedding_dimension() or 0
+    context = MethodContext(
+        plan.options, plan.languages, dimension, recipe.seed, plan.train, recipe.temperature
+    )
+    transform = method.transform(context) if method.transform else None
+    pivot = taught.pivot if taught else None
+    columns = Columns(method.unlabelled, pivot, transform, method.translated)
+    dataset = PairDataset.build(plan.train, columns)
+    terms: list[LossTerm] = list(method.terms(context)) if method.terms else []
+    if taught:
+        terms.append(Distillation(taught.weight, taught.temperature, taught.alignment))
     small = recipe.mini_batch_size
     loss = (ContrastiveLoss if small is None else CachedContrastiveLoss)(
         model,
         temperature=recipe.temperature,
-        layout=layout,
-        terms=_terms(plan, model),
-        teacher=Teacher(model) if recipe.distillation else None,
+        layout=BatchLayout(method.unlabelled, taught is not None, method.translated),
+        terms=terms,
+        teacher=Teacher(model) if taught else None,
         gather_across_devices=recipe.gather_across_devices,
         **({} if small is None else {"mini_batch_size": small}),
     )
     return EncoderTrainer(
         model=model,
-        args=_arguments(plan, model, folder, precision, dataset),
+        args=_arguments(plan, model, folder, precision, max(dataset.negatives_of_source)),
         train_dataset=dataset,
         loss=loss,
     )
 
 
 def _arguments(
-    plan: Plan,
-    model: SentenceTransformer,
-    folder: Path,
-    precision: Precision,
-    dataset: PairDataset,
+    plan: Plan, model: SentenceTransformer, folder: Path, precision: Precision, negatives: int
 ) -> SentenceTransformerTrainingArguments:
     recipe = plan.recipe
     steps = plan.steps(PartialState().num_processes)
@@ -361,20 +331,18 @@ def _arguments(
         save_steps=recipe.save_every,
         save_total_limit=2,
         report_to=list(recipe.report_to) or "none",
-        prompts=_prompts(model, dataset),
+        prompts=_prompts(model, negatives),
         batch_sampler=batch_sampler(plan.pattern(), temperature=recipe.sampling_temperature),
         dataloader_pin_memory=False,
     )
 
 
-def _prompts(model: SentenceTransformer, dataset: PairDataset) -> dict[str, str]:
+def _prompts(model: SentenceTransformer, negatives: int) -> dict[str, str]:
     """The prefix of each column."""
-    query, document = model.prompts.get("query") or "", model.prompts.get("document") or ""
-    negatives = max(dataset.negatives_of_source)
-    passages = ["passage", "text", "pivot_passage"]
-    passages += [f"{NEGATIVE}{at}" for at in range(1, negatives + 1)]
-    prompts = {
-        **dict.fromkeys(("query", "other_query", "pivot_query"), query),
-        **dict.fromkeys(passages, document),
+    hard = [f"{NEGATIVE}{at}" for at in range(1, negatives + 1)]
+    columns = {
+        "query": ("query", "other_query", "pivot_query"),
+        "document": ("passage", "text", "pivot_passage", *hard),
     }
-    return {column: prompt for column, prompt in prompts.items() if prompt}
+    given = {role: model.prompts.get(role) or "" for role in columns}
+    return {name: given[role] for role in columns if given[role] for name in columns[role]}

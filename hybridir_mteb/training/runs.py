@@ -66,8 +66,7 @@ def clear_unfinished() -> int:
 def working_in(folder: Path) -> Iterator[None]:
     """A run's folder, made if missing, and held while the block runs.
 
-    Args:
-        folder: The folder, whose name stands for recipe, data and number of devices.
+    Its name stands for recipe, data and number of devices.
 
     Raises:
         TrainingError: It holds another run, or there is a file in its place.
@@ -88,9 +87,6 @@ def same_threads(folder: Path) -> None:
     """Compute with as many threads as before the run was interrupted: others round otherwise.
 
     Unless the user has chosen a number now.
-
-    Args:
-        folder: The run's folder.
     """
     import torch
 

@@ -67,9 +67,8 @@ class PairBatchSampler(DefaultBatchSampler):
         self.pattern: Pattern = Mono() if pattern is None else pattern
         self.temperature = temperature
         self.world_size = world_size or _world_size()
-        self.sampler: Any = (
-            self  # accelerate looks here for set_epoch when devices share the batches
-        )
+        # accelerate looks here for set_epoch when devices share the batches.
+        self.sampler: Any = self
         self._sizes = np.bincount(dataset.items.source, minlength=len(dataset.items.sources))
         if not len(self):
             raise DataFormatError(
@@ -190,15 +189,7 @@ class _Pool:
 
 
 def _count_distinct(has: npt.NDArray[np.bool_], keys: Sequence[frozenset[int]]) -> IntArray | None:
-    """Items that exist in two languages, those with a common passage counted once.
-
-    Args:
-        has: (n_items, n_languages) which item exists in which language.
-        keys: Hashes of each item's passages.
-
-    Returns:
-        (n_languages, n_languages); None where no two items have a common passage.
-    """
+    """Items in each two languages, those with a common passage once; None where none have one."""
     group_of: dict[int, int] = {}
     groups = np.arange(len(keys))
     for item, mine in enumerate(keys):

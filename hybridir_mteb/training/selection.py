@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,7 @@ BEST = "best.safetensors"
 
 
 def evaluate(model: SentenceTransformer, held_out: HeldOut, precision: Precision) -> HeldOutScores:
-    """Held-out scores of a model as it is now.
-
-    Args:
-        model: The model, which may be in training.
-        held_out: What it is evaluated on.
-        precision: Arithmetic of the forward pass, whatever that of training is.
-    """
+    """Held-out scores of a model as it is now, in a precision that need not be that of training."""
     sharded = is_sharded(model)
     encoder = (ShardedEncoder if sharded else TokenBudgetEncoder)(model, precision=precision)
 
@@ -51,10 +46,11 @@ def evaluate(model: SentenceTransformer, held_out: HeldOut, precision: Precision
             vars(model)["forward"] = in_training
 
 
+@dataclass(eq=False)
 class SelectBest(TrainerCallback):
     """Evaluates every so many steps, keeps the best parameters, stops when nothing gets better.
 
-    Args:
+    Attributes:
         model: The encoder.
         scores: Evaluates it.
         every: Steps between evaluations.
@@ -63,42 +59,37 @@ class SelectBest(TrainerCallback):
         log: The trainer's, which takes the scores into history, bar and TensorBoard.
     """
 
-    def __init__(
-        self,
-        model: SentenceTransformer,
-        scores: Callable[[], HeldOutScores],
-        every: int,
-        patience: int,
-        folder: Path,
-        log: Callable[[dict[str, Any]], None],
-    ) -> None:
-        self._log = log
-        self._model, self._scores = model, scores
-        self._every, self._patience = every, patience
-        self._file = folder / BEST
-        self._record = self._file.with_suffix(".json")
+    model: SentenceTransformer
+    scores: Callable[[], HeldOutScores]
+    every: int
+    patience: int
+    folder: Path
+    log: Callable[[dict[str, Any]], None]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """See :class:`transformers.TrainerCallback`."""
-        if state.global_step % self._every:
+        if state.global_step % self.every:
             return
-        values = self._scores().as_dict()
+        values = self.scores().as_dict()
         past = [row["criterion"] for row in state.log_history if "criterion" in row]
         logs = control.should_log
-        self._log(values)
+        self.log(values)
         control.should_log = logs  # which logging resets: the loss of this step is still to come
+        first = state.is_world_process_zero
         better = values["criterion"] > max(past, default=-1.0)
-        if better and (state.is_world_process_zero or is_sharded(self._model)):
-            self._keep(trained_state(self._model), state.is_world_process_zero)
+        if better and (first or is_sharded(self.model)):
+            parameters = trained_state(self.model)  # of all processes, if it is sharded
+            if first:
+                self._keep(parameters)
         best_at = max(range(len(past) + 1), key=lambda at: [*past, values["criterion"]][at])
-        if self._patience and len(past) - best_at >= self._patience:
+        if self.patience and len(past) - best_at >= self.patience:
             control.should_training_stop = True
 
-    def _keep(self, parameters: dict[str, Tensor], first: bool) -> None:
-        if first:
-            with replacing(self._file) as temporary:
-                save_file(parameters, temporary)
-            write_record(self._record, {"digest": sha256_of(self._file)})
+    def _keep(self, parameters: dict[str, Tensor]) -> None:
+        file = self.folder / BEST
+        with replacing(file) as temporary:
+            save_file(parameters, temporary)
+        write_record(file.with_suffix(".json"), {"digest": sha256_of(file)})
 
     def restore(self) -> None:
         """Put the best parameters into the model.
@@ -106,17 +97,18 @@ class SelectBest(TrainerCallback):
         Raises:
             TrainingError: They are not what was kept; those of version 0.1 have no checksum.
         """
+        file = self.folder / BEST
+        record = file.with_suffix(".json")
         try:
-            known = read_record(self._record)["digest"] if self._record.exists() else None
-            if known and sha256_of(self._file) != known:
-                raise DataFormatError(f"{self._file} differs from its checksum")
+            if record.exists() and sha256_of(file) != read_record(record)["digest"]:
+                raise DataFormatError(f"{file} differs from its checksum")
         except (DataFormatError, OSError) as error:
             raise TrainingError(
-                f"the best parameters of the run are lost: {one_line(error)}. Remove "
-                f"{self._file.parent} and train again"
+                f"the best parameters of the run are lost: {one_line(error)}. Remove {self.folder} "
+                "and train again"
             ) from error
-        if self._file.is_file():
-            load_trained_state(self._model, load_file(self._file))
+        if file.is_file():
+            load_trained_state(self.model, load_file(file))
 
 
 def interpolate(

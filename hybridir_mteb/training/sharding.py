@@ -60,9 +60,6 @@ def is_asked() -> bool:
 def sharding_asked(state: PartialState) -> FullyShardedDataParallelPlugin | None:
     """The settings of sharding; None where the launcher asks for none.
 
-    Args:
-        state: The processes.
-
     Raises:
         SettingError: It asks for sharding that accelerate will not do, or of another kind.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -32,15 +33,9 @@ class Teacher:
         """(n, dimension) float32 embeddings without gradient."""
         was_training = self._model.training
         self._model.eval()
+        without = self._network.disable_adapter() if self._adapters else nullcontext()
         try:
-            with torch.no_grad():
-                embedding: Tensor = self._embed(dict(features))
+            with torch.no_grad(), without:
+                return embed_by_length(self._model, dict(features)).float()
         finally:
             self._model.train(was_training)
-        return embedding.float()
-
-    def _embed(self, features: dict[str, Any]) -> Tensor:
-        if not self._adapters:
-            return embed_by_length(self._model, features)
-        with self._network.disable_adapter():
-            return embed_by_length(self._model, features)

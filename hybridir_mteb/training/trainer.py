@@ -87,16 +87,14 @@ class EncoderTrainer(SentenceTransformerTrainer):
         parameters = trained_state(self.model)  # of all processes, if it is sharded
         if is_sharded(self.model) and not self.args.should_save:
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / TRAINED) as temporary:
-            save_file(parameters, temporary)
         terms = {
             f"{term.name}/{name}": value.detach().cpu().contiguous().clone()
             for term in self.loss.terms
             for name, value in term.state_dict().items()
         }
-        with replacing(folder / TERMS) as temporary:
-            save_file(terms, temporary)
+        for name, state in ((TRAINED, parameters), (TERMS, terms)):
+            with replacing(folder / name) as temporary:
+                save_file(state, temporary)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """The base class gathers the whole of a sharded model, or saves nothing of it."""
@@ -221,33 +219,22 @@ def _fault(checkpoint: Path) -> str:
     return f"{wrong[0]} differs from its checksum" if wrong else ""
 
 
-class TrainingBar(TrainerCallback):
+class TrainingBar(ProgressCallback):
     """One line: steps, rate, time left, and the last loss."""
 
-    def __init__(self) -> None:
-        self._bar: Any = None
+    training_bar: Any
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """See :class:`transformers.TrainerCallback`."""
+        self.current_step = state.global_step
         if state.is_world_process_zero:
-            self._bar = progress(
-                desc="training", total=state.max_steps, initial=state.global_step, unit="step"
+            self.training_bar = progress(
+                desc="training", total=state.max_steps, initial=self.current_step, unit="step"
             )
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """See :class:`transformers.TrainerCallback`."""
-        if self._bar is not None:
-            self._bar.update(state.global_step - self._bar.n)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """See :class:`transformers.TrainerCallback`."""
         shown = {"loss", "criterion", "discriminator_accuracy"} & set(logs or ())
-        if self._bar is not None and shown:
+        if self.training_bar is not None and shown:
             numbers = {name: f"{logs[name]:.3f}" for name in sorted(shown)}
-            self._bar.set_postfix(numbers, refresh=False)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """See :class:`transformers.TrainerCallback`."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+            self.training_bar.set_postfix(numbers, refresh=False)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,18 +84,12 @@ def test_a_second_vector_for_a_key_replaces_the_first(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "other",
-    [
-        Namespace("weights-b", 512, "float32", "toy/model"),
-        Namespace("weights-a", 256, "float32", "toy/model"),
-        Namespace("weights-a", 512, "bfloat16", "toy/model"),
-    ],
-    ids=["fingerprint", "max length", "dtype"],
+    "other", [{"fingerprint": "weights-b"}, {"max_length": 256}, {"dtype": "bfloat16"}]
 )
 def test_another_namespace_shares_nothing(tmp_path, other):
     items = rows(0, 3)
     mine = stored(tmp_path, items)
-    store = EmbeddingStore(tmp_path, other, ROOMY)
+    store = EmbeddingStore(tmp_path, replace(BASE, **other), ROOMY)
     assert store.path != mine
     assert store.get(list(items)) == {}
 
@@ -102,7 +97,7 @@ def test_another_namespace_shares_nothing(tmp_path, other):
 def test_a_renamed_model_with_the_same_weights_shares_everything(tmp_path):
     items = rows(0, 3)
     stored(tmp_path, items)
-    renamed = Namespace(BASE.fingerprint, BASE.max_length, BASE.dtype, "toy/other-name")
+    renamed = replace(BASE, label="toy/other-name")
     assert_holds(EmbeddingStore(tmp_path, renamed, ROOMY).get(list(items)), items)
 
 
@@ -150,17 +145,16 @@ def test_a_damaged_row_can_be_stored_again(tmp_path):
     assert_holds(EmbeddingStore(tmp_path, BASE, ROOMY).get(list(items)), items)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: data[: len(data) // 2],
-        lambda data: data[:5000],
-        lambda data: data[:50],
-        lambda data: b"PK\x03\x04 not a database at all" * 300,
-        lambda data: data[:100] + b"\xa5" * (len(data) - 100),
-    ],
-    ids=["half", "one page", "half a header", "garbage", "garbage after the header"],
-)
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "half": lambda data: data[: len(data) // 2],
+    "one page": lambda data: data[:5000],
+    "half a header": lambda data: data[:50],
+    "garbage": lambda data: b"PK\x03\x04 not a database at all" * 300,
+    "garbage after the header": lambda data: data[:100] + b"\xa5" * (len(data) - 100),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_file_is_reported_discarded_and_rebuilt(tmp_path, caplog, damage):
     items = rows(0, 200)
     path = stored(tmp_path, items)
@@ -226,10 +220,7 @@ def test_a_row_of_a_wrong_type_counts_as_damaged(tmp_path, caplog, value):
     items = rows(0, 3)
     path = stored(tmp_path, items)
     first = next(iter(items))
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute(f"UPDATE embedding SET vector = {value} WHERE key = ?", (first,))
-    connection.close()
+    execute(path, f"UPDATE embedding SET vector = {value} WHERE key = X'{first.hex()}'")
     found = EmbeddingStore(tmp_path, BASE, ROOMY).get(list(items))
     assert first not in found
     assert_holds(found, {key: items[key] for key in found})
@@ -596,9 +587,7 @@ def test_rows_moved_in_from_another_encoders_file_are_damaged_ones(tmp_path, cap
     path = stored(tmp_path, mine)
     source = stored(tmp_path, theirs, OTHER)
     execute(
-        path,
-        f"ATTACH '{source}' AS other",
-        "INSERT INTO embedding SELECT * FROM other.embedding",
+        path, f"ATTACH '{source}' AS other", "INSERT INTO embedding SELECT * FROM other.embedding"
     )
     found = EmbeddingStore(tmp_path, BASE, ROOMY).get([*mine, *theirs])
     assert_holds(found, mine)

@@ -18,12 +18,7 @@ from safetensors.torch import save_file
 from toys.stored import describe
 
 from hybridir_mteb.encoders import trained
-from hybridir_mteb.encoders.contents import (
-    OFFICIAL,
-    backbone_digest,
-    official,
-    official_entry,
-)
+from hybridir_mteb.encoders.contents import OFFICIAL, backbone_digest, official, official_entry
 from hybridir_mteb.encoders.load import load_sentence_transformer
 from hybridir_mteb.errors import (
     ChecksumError,

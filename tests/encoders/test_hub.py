@@ -1,6 +1,8 @@
 """What the hub, or the way to it, does wrong is one line that says what to do."""
 
 import errno
+from collections.abc import Callable
+from dataclasses import replace
 
 import huggingface_hub
 import pytest
@@ -29,41 +31,22 @@ def test_every_name_says_which_backbone_and_which_method_it_is_of():
     assert parts_of("hybridir/pocket-of-another-plugin") == ("pocket-of-another", "plugin")
 
 
-def push() -> None:
-    to_hub(encoders()[0], "me/encoder", private=True)
-
-
-def pull() -> None:
-    from_hub("hybridir/me5s-hybrid", None)
-
-
-def fetch() -> None:
-    fetch_folder(HubFolder("me/corpus", COMMIT, "de", 1, "corpus", "hybridir data fetch X"))
-
-
-def data() -> None:
-    read_hub(Hub(name="me/set", configurations={"en": "english"}, revision=COMMIT))
-
-
-def backbone() -> None:
-    load_backbone(Backbone("mine", hub_id="me/bert", revision=COMMIT, pooling="mean"))
-
-
-def whole_model() -> None:
-    load_backbone(Backbone("mine", hub_id="me/bert", revision=COMMIT))
-
-
-WAYS = [push, pull, fetch, data, backbone, whole_model]
+FOLDER = HubFolder("me/corpus", COMMIT, "de", 1, "corpus", "hybridir data fetch X")
+DATA = Hub(name="me/set", configurations={"en": "english"}, revision=COMMIT)
+BACKBONE = Backbone("mine", hub_id="me/bert", revision=COMMIT)
+WAYS: dict[str, Callable[[], object]] = {
+    "push": lambda: to_hub(encoders()[0], "me/encoder", private=True),
+    "pull": lambda: from_hub("hybridir/me5s-hybrid", None),
+    "fetch": lambda: fetch_folder(FOLDER),
+    "data": lambda: read_hub(DATA),
+    "backbone": lambda: load_backbone(replace(BACKBONE, pooling="mean")),
+    "whole model": lambda: load_backbone(BACKBONE),
+}
 REMEDIES = {
-    "401": LOGIN,
-    "403": LOGIN,
-    "404": LOGIN,
+    **dict.fromkeys(("401", "403", "404"), LOGIN),
+    **dict.fromkeys(("500", "503"), SERVER),
+    **dict.fromkeys(("circle", "portal", "compressed"), ENDPOINT),
     "429": BUSY,
-    "500": SERVER,
-    "503": SERVER,
-    "circle": ENDPOINT,
-    "portal": ENDPOINT,
-    "compressed": ENDPOINT,
 }
 WITHOUT_SIZE = {"portal", "list", "truncated", "compressed"}
 
@@ -82,11 +65,11 @@ def said(way) -> str:
 def test_whatever_the_hub_answers_is_one_line_with_the_remedy(way, fault, monkeypatch, capfd):
     with bad_hub(BAD[fault]) as address:
         use_hub(address, monkeypatch)
-        line = said(way)
+        line = said(WAYS[way])
     expected = REMEDIES.get(fault, CONNECT)
-    if fault in WITHOUT_SIZE and way in {data, backbone, whole_model}:
+    if fault in WITHOUT_SIZE and way in {"data", "backbone", "whole model"}:
         expected = ENDPOINT
-    if (way, fault) == (fetch, "list"):
+    if (way, fault) == ("fetch", "list"):
         expected = "has the data set been changed"
     assert expected.lower() in line
     assert capfd.readouterr().err.count("thrown while requesting") == 0
@@ -97,12 +80,12 @@ def test_no_server_is_one_line_with_the_remedy(way, monkeypatch):
     with bad_hub(BAD["500"]) as address:
         pass
     use_hub(address, monkeypatch)
-    assert CONNECT in said(way)
+    assert CONNECT in said(WAYS[way])
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_hub_that_is_switched_off_is_one_line_with_the_remedy(way):
-    assert ONLINE.lower() in said(way) or CONNECT in said(way)
+    assert ONLINE.lower() in said(WAYS[way]) or CONNECT in said(WAYS[way])
 
 
 @pytest.mark.parametrize("fault", BAD)
@@ -116,13 +99,16 @@ def test_a_base_that_the_hub_does_not_give_is_one_line(fault, monkeypatch, capfd
     assert capfd.readouterr().err.count("thrown while requesting") == 0
 
 
-@pytest.mark.parametrize("way", [push, pull])
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda: to_hub(encoders()[0], "my encoder/of/mine", private=True),
+        lambda: from_hub("hybridir/no--hyphens-hybrid", None),
+    ],
+    ids=["push", "pull"],
+)
 def test_a_name_that_the_hub_cannot_have_is_one_line(way):
-    if way is push:
-        line = said(lambda: to_hub(encoders()[0], "my encoder/of/mine", private=True))
-    else:
-        line = said(lambda: from_hub("hybridir/no--hyphens-hybrid", None))
-    assert "give a name as the hub has them" in line
+    assert "give a name as the hub has them" in said(way)
 
 
 def test_a_full_disk_is_no_matter_of_the_network(monkeypatch):
@@ -130,7 +116,7 @@ def test_a_full_disk_is_no_matter_of_the_network(monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device", "/cache/model.safetensors")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", full)
-    line = said(pull)
+    line = said(WAYS["pull"])
     assert "no space left on device: '/cache/model.safetensors'. free space" in line
     assert CONNECT not in line
 

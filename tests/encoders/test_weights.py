@@ -241,34 +241,23 @@ def test_a_file_cut_anywhere_is_refused(tmp_path_factory, length):
     assert_refused(write(tmp_path_factory.mktemp("cut"), SOUND[:length]))
 
 
-@pytest.mark.parametrize(
-    ("parts", "match"),
-    [
-        (Parts(block=64), "header"),
-        (Parts(sizes=(32, 0, 4, 64, 8, 16, 2)), "header"),
-        (Parts(sizes=(-32, 1, 4, 64, 8, 16, 2)), "header"),
-        (Parts(pieces=[b"\xff\xfe", *[b"x"] * 7]), "UTF-8"),
-        (Parts(normalisation=[(65, [0x110000])]), "normalisation"),
-        (Parts(normalisation=[(65, [0xFFFFFFFF])]), "normalisation"),
-        (Parts(tensors=[(b"\xff\xfe", 1, 64, QUERY)]), "director"),
-        (Parts(tensors=[(b"x", 2, 64, QUERY)]), "type"),
-        (Parts(tensors=[(b"x", 1, 96, QUERY)]), "size"),
-        (Parts(tensors=[(b"x", 0, 8, QUERY)]), "size"),
-    ],
-    ids=[
-        "block size",
-        "no layers",
-        "negative size",
-        "pieces not UTF-8",
-        "code point above Unicode",
-        "code point above int",
-        "name not UTF-8",
-        "unknown type",
-        "too few blocks",
-        "too many floats",
-    ],
-)
-def test_an_implausible_field_is_refused(tmp_path, parts, match):
+IMPLAUSIBLE = {
+    "block size": (Parts(block=64), "header"),
+    "no layers": (Parts(sizes=(32, 0, 4, 64, 8, 16, 2)), "header"),
+    "negative size": (Parts(sizes=(-32, 1, 4, 64, 8, 16, 2)), "header"),
+    "pieces not UTF-8": (Parts(pieces=[b"\xff\xfe", *[b"x"] * 7]), "UTF-8"),
+    "code point above Unicode": (Parts(normalisation=[(65, [0x110000])]), "normalisation"),
+    "code point above int": (Parts(normalisation=[(65, [0xFFFFFFFF])]), "normalisation"),
+    "name not UTF-8": (Parts(tensors=[(b"\xff\xfe", 1, 64, QUERY)]), "director"),
+    "unknown type": (Parts(tensors=[(b"x", 2, 64, QUERY)]), "type"),
+    "too few blocks": (Parts(tensors=[(b"x", 1, 96, QUERY)]), "size"),
+    "too many floats": (Parts(tensors=[(b"x", 0, 8, QUERY)]), "size"),
+}
+
+
+@pytest.mark.parametrize("what", IMPLAUSIBLE)
+def test_an_implausible_field_is_refused(tmp_path, what):
+    parts, match = IMPLAUSIBLE[what]
     assert_refused(parts.write(tmp_path), match)
 
 

@@ -275,11 +275,6 @@ def evaluated(box: Sandbox) -> None:
     shutil.rmtree(box.home / "out")
 
 
-def with_results(box: Sandbox) -> None:
-    """The results of an evaluation by MTEB."""
-    succeed(box, BY_NAME["mteb"].command)
-
-
 def with_outputs(box: Sandbox) -> None:
     """What a search writes."""
     succeed(box, search())
@@ -391,15 +386,7 @@ def of_words(home: Path) -> Any:
 
 
 STORED = (
-    Stored(
-        "shards",
-        filled,
-        ("shards/**/*",),
-        fill_and_search,
-        of_beir,
-        1500,
-        registers=False,
-    ),
+    Stored("shards", filled, ("shards/**/*",), fill_and_search, of_beir, 1500, registers=False),
     Stored("search", searched, ("cache/shards/**/*",), search(), of_search, 120),
     Stored("embeddings", evaluated, ("cache/**/*",), BY_NAME["mteb"].command, of_mteb, 150),
     Stored("store", searched, ("cache/embeddings/*",), search(), of_search, 80),
@@ -442,11 +429,6 @@ STORED = (
     Stored("tables", words_searched, ("cache/corpora/*",), WORDS, of_words, 100),
     Stored("outputs", with_outputs, ("out/*",), search(), of_search, 120),
     Stored(
-        "run-folder",
-        half_trained,
-        ("store/.runs/*/**/*",),
-        BY_NAME["train"].command,
-        of_store,
-        30,
+        "run-folder", half_trained, ("store/.runs/*/**/*",), BY_NAME["train"].command, of_store, 30
     ),
 )

@@ -93,6 +93,13 @@ HOSTILE = {
 }
 
 BIAS = ("qrels.trec", "--doc-lang", "docs.tsv", "--query-lang", "queries.tsv")
+TEXTS = ("--text", "de=de.txt", "--text", "en=en.txt")
+
+
+def _fit(method: str, *rest: str, model: str = BASE) -> tuple[str, ...]:
+    return hybridir("debias", "fit", "--model", model, "--method", method, *rest)
+
+
 # Place in a command -> the command, given the name.
 PLACES: dict[str, Callable[[str], tuple[str, ...]]] = {
     "search-encoder": lambda n: hybridir("search", n, STREAMED, "--output", "out"),
@@ -124,25 +131,12 @@ PLACES: dict[str, Callable[[str], tuple[str, ...]]] = {
     "export-task": lambda n: hybridir("export", "beir", n, "out"),
     "export-folder": lambda n: hybridir("export", "beir", PARALLEL, n),
     "export-subset": lambda n: hybridir("export", "beir", PARALLEL, "out", "--subset", n),
-    "debias-model": lambda n: hybridir(
-        *("debias", "fit", "--model", n, "--method", "centre", "--text", "de=de.txt"),
-        *("--text", "en=en.txt"),
-    ),
-    "debias-method": lambda n: hybridir("debias", "fit", "--model", BASE, "--method", n),
-    "debias-text": lambda n: hybridir(
-        *("debias", "fit", "--model", BASE, "--method", "centre", "--text", n)
-    ),
-    "debias-file": lambda n: hybridir(
-        *("debias", "fit", "--model", BASE, "--method", "centre"),
-        *("--text", "de=de.txt", "--text", f"en={n}"),
-    ),
-    "debias-option": lambda n: hybridir(
-        *("debias", "fit", "--model", BASE, "--method", "lir", "--option", f"k={n}"),
-        *("--text", "de=de.txt", "--text", "en=en.txt"),
-    ),
-    "debias-languages": lambda n: hybridir(
-        *("debias", "fit", "--model", BASE, "--method", "centre", "--languages", n)
-    ),
+    "debias-model": lambda n: _fit("centre", *TEXTS, model=n),
+    "debias-method": lambda n: _fit(n),
+    "debias-text": lambda n: _fit("centre", "--text", n),
+    "debias-file": lambda n: _fit("centre", *TEXTS[:2], "--text", f"en={n}"),
+    "debias-option": lambda n: _fit("lir", "--option", f"k={n}", *TEXTS),
+    "debias-languages": lambda n: _fit("centre", "--languages", n),
     "train-recipe": lambda n: hybridir("train", n, "--dry-run"),
     "train-backbone": lambda n: hybridir("train", "--backbone", n, "--method", "mono"),
     "train-method": lambda n: hybridir("train", "--backbone", "pocket", "--method", n),
@@ -310,11 +304,9 @@ def _as_folder(box: Sandbox, name: str) -> list[Any]:
 
 
 def _in_archive(box: Sandbox, name: str) -> list[Any]:
-    source, target = box.home / "encoder.zip", box.home / "hostile.zip"
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
-        for one in old.namelist():
-            new.writestr(one, old.read(one))
-        new.writestr(f"{name}.json", "{}")
+    source = shutil.copy(box.home / "encoder.zip", box.home / "hostile.zip")
+    with zipfile.ZipFile(source, "a") as archive:
+        archive.writestr(f"{name}.json", "{}")
     return [hybridir("models", "import", "hostile.zip")]
 
 

@@ -140,10 +140,7 @@ def _points() -> Iterator[tuple[str, Callable[[], Any]]]:
             )
     for hook in HOOKS:
         yield f"returns:{hook}", lambda hook=hook: point(_hook(hook, lambda _: Answers()), "chaos")
-        yield (
-            f"many:{hook}",
-            lambda hook=hook: point(_hook(hook, _register_many), "chaos", "bad"),
-        )
+        yield (f"many:{hook}", lambda hook=hook: point(_hook(hook, _register_many), "chaos", "bad"))
     yield "signature:none", lambda: point(SimpleNamespace(register_measures=_marked(lambda: 1)))
     yield "signature:many", lambda: point(SimpleNamespace(register_tasks=_marked(_many)))
     yield "unknown:hook", lambda: point(SimpleNamespace(register_nothing=_marked(_many)), "chaos")

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -66,29 +67,14 @@ ROWS = _lines(
 BEIR = (("corpus.jsonl", CORPUS), ("queries.jsonl", QUERIES), ("qrels/test.tsv", QRELS))
 RUN = _lines("q1 Q0 d1 1 0.5 run", "q1 Q0 d2 2 -1.25e-3 run", "q2 Q0 d2 1 3 run")
 TREC = _lines("q1 0 d1 1", "q1 0 d2 0", "q2 0 d2 2")
-LAREQA = json.dumps(
-    {
-        "data": [
-            {
-                "title": "T",
-                "paragraphs": [
-                    {
-                        "context": "Eins. Zwei.",
-                        "sentences": ["Eins.", "Zwei."],
-                        "sentence_breaks": [[0, 5], [6, 11]],
-                        "qas": [
-                            {
-                                "id": "q1",
-                                "question": "Was?",
-                                "answers": [{"answer_start": 6, "text": "Zwei"}],
-                            }
-                        ],
-                    }
-                ],
-            }
-        ]
-    }
-).encode()
+QUESTION = {"id": "q1", "question": "Was?", "answers": [{"answer_start": 6, "text": "Zwei"}]}
+PARAGRAPH = {
+    "context": "Eins. Zwei.",
+    "sentences": ["Eins.", "Zwei."],
+    "sentence_breaks": [[0, 5], [6, 11]],
+    "qas": [QUESTION],
+}
+LAREQA = json.dumps({"data": [{"title": "T", "paragraphs": [PARAGRAPH]}]}).encode()
 TRAIN = _lines(
     {"id": "1", "language": "de", "query": "Wer?", "passage": "Die Katze."},
     {"id": "1", "language": "en", "query": "Who?", "passage": "The cat.", "document": "t"},
@@ -118,12 +104,9 @@ path = "train.jsonl"
 SCORE = {"hf_subset": "de", "map": 0.5, "main_score": 0.5, "n_passages": 4, "rank_distance": 2}
 RESULT = json.dumps({"task_name": "Toy", "scores": {"test": [SCORE]}}).encode()
 RESULT_PLACE = "results/org__name/1/ToyMultilingualRetrieval.json"
-PREDICTIONS = json.dumps(
-    {
-        "mteb_model_meta": {"model_name": "m/n", "revision": "1"},
-        "de": {"test": {"q1": {"d1": 0.5, "d2": 0.25}}},
-    }
-).encode()
+META = {"model_name": "m/n", "revision": "1"}
+RANKED = {"test": {"q1": {"d1": 0.5, "d2": 0.25}}}
+PREDICTIONS = json.dumps({"mteb_model_meta": META, "de": RANKED}).encode()
 
 
 def _wrong(sample: bytes, old: str, *new: str) -> tuple[bytes, ...]:
@@ -132,22 +115,32 @@ def _wrong(sample: bytes, old: str, *new: str) -> tuple[bytes, ...]:
     return tuple(sample.replace(old.encode(), one.encode()) for one in new)
 
 
-def _read_run(path: Path) -> Any:
-    from hybridir_mteb.collections.readers.trec import read_run
+def _by(name: str, up: int = 0) -> Callable[[Path], Any]:
+    """A function of the package, imported when it is called; it reads a folder so far up."""
 
-    return read_run(path)
+    def read(path: Path) -> Any:
+        module, _, function = name.rpartition(".")
+        place = path.parents[up - 1] if up else path
+        return getattr(import_module(f"hybridir_mteb.{module}"), function)(place)
+
+    return read
 
 
-def _read_qrels(path: Path) -> Any:
-    from hybridir_mteb.collections.readers.trec import read_qrels
-
-    return read_qrels(path)
-
-
-def _read_map(path: Path) -> Any:
-    from hybridir_mteb.collections.readers.trec import read_language_map
-
-    return read_language_map(path)
+_read_run = _by("collections.readers.trec.read_run")
+_read_qrels = _by("collections.readers.trec.read_qrels")
+_read_map = _by("collections.readers.trec.read_language_map")
+_read_topics = _by("collections.readers.miracl.read_topics")
+_read_train = _by("training.sources.jsonl.read_jsonl")
+_read_lexicon = _by("training.lexicon.read_muse")
+_read_recipe = _by("training.recipe.read_recipe")
+_read_added = _by("collections.own.read_record")
+_read_encoder = _by("encoders.trained.read_encoder", up=1)
+_import = _by("encoders.trained.import_encoder")
+_read_shard = _by("ranking.shards.shard.read_shard", up=1)
+_list_shards = _by("ranking.shards.listing.shard_files", up=2)
+_list_store = _by("encoders.cache.store_files", up=1)
+_read_json = _by("files.json_text.read_json_object")
+_read_sealed = _by("files.record.read_record")
 
 
 def _read_beir(path: Path, up: int = 0) -> Any:
@@ -157,12 +150,6 @@ def _read_beir(path: Path, up: int = 0) -> Any:
     folder = path.parents[up]
     part = read_beir_folder(folder, "test", "de", "Toy")
     return part.queries, part.qrels, read_through(part)
-
-
-def _read_topics(path: Path) -> Any:
-    from hybridir_mteb.collections.readers.miracl import read_topics
-
-    return read_topics(path)
 
 
 def _read_lareqa(path: Path) -> Any:
@@ -177,12 +164,6 @@ def _read_parallel(path: Path) -> Any:
     return read_jsonl("Toy", path.parent)
 
 
-def _read_train(path: Path) -> Any:
-    from hybridir_mteb.training.sources.jsonl import read_jsonl
-
-    return read_jsonl(path)
-
-
 def _read_questions(path: Path) -> Any:
     from hybridir_mteb.training.sources.documents import LineParallel
     from hybridir_mteb.training.sources.questions import read_questions
@@ -191,40 +172,10 @@ def _read_questions(path: Path) -> Any:
     return read_questions(path, LineParallel("Toy", lines, ["a", "b"]))
 
 
-def _read_lexicon(path: Path) -> Any:
-    from hybridir_mteb.training.lexicon import read_muse
-
-    return read_muse(path)
-
-
 def _read_texts(path: Path) -> Any:
     from hybridir_mteb.debias.text import file_text
 
     return file_text({"de": path, "en": path})
-
-
-def _read_recipe(path: Path) -> Any:
-    from hybridir_mteb.training.recipe import read_recipe
-
-    return read_recipe(path)
-
-
-def _read_added(path: Path) -> Any:
-    from hybridir_mteb.collections.own import read_record
-
-    return read_record(path)
-
-
-def _read_encoder(path: Path) -> Any:
-    from hybridir_mteb.encoders.trained import read_encoder
-
-    return read_encoder(path.parent)
-
-
-def _import(path: Path) -> Any:
-    from hybridir_mteb.encoders.trained import import_encoder
-
-    return import_encoder(path)
 
 
 def _read_fitted(path: Path) -> Any:
@@ -256,12 +207,6 @@ def _former_search(path: Path) -> Any:
     return check_folder(path.parent, {"encoder": "e", "task": "t"})
 
 
-def _read_shard(path: Path) -> Any:
-    from hybridir_mteb.ranking.shards.shard import read_shard
-
-    return read_shard(path.parent)
-
-
 def _read_end(path: Path) -> Any:
     from toys.shards import key
 
@@ -273,35 +218,11 @@ def _read_end(path: Path) -> Any:
     return folder.known_end
 
 
-def _list_shards(path: Path) -> Any:
-    from hybridir_mteb.ranking.shards.listing import shard_files
-
-    return shard_files(path.parents[1])
-
-
-def _list_store(path: Path) -> Any:
-    from hybridir_mteb.encoders.cache import store_files
-
-    return store_files(path.parent)
-
-
 def _read_saved(path: Path) -> Any:
     from hybridir_mteb.adapters.beir.saved import read, read_corpus
 
     ids, vectors = read_corpus([path])
     return read(path), ids, list(vectors)
-
-
-def _read_json(path: Path) -> Any:
-    from hybridir_mteb.files.json_text import read_json_object
-
-    return read_json_object(path)
-
-
-def _read_sealed(path: Path) -> Any:
-    from hybridir_mteb.files.record import read_record
-
-    return read_record(path)
 
 
 def _digests(path: Path) -> Any:

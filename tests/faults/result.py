@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -109,11 +108,3 @@ class Tally:
             for one in self.failures[:SHOWN]
         ]
         return found
-
-
-def tally(results: Iterable[Result]) -> Tally:
-    """Count results."""
-    total = Tally()
-    for result in results:
-        total.add(result)
-    return total

@@ -91,11 +91,7 @@ def test_zero_shot_only_leaves_out_the_trained_and_the_silent():
     scores = a_family()
     told = {
         f"made/up-{size}M": Facts(parameters=size * 10**6, trained_on=seen)
-        for size, seen in (
-            (30, frozenset({TASK})),
-            (100, None),
-            (300, frozenset({"NQ"})),
-        )
+        for size, seen in ((30, frozenset({TASK})), (100, None), (300, frozenset({"NQ"})))
     }
     scores = replace(scores, facts={**scores.facts, **told})
     options = Options(("mlqa-cross",))

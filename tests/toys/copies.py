@@ -22,16 +22,7 @@ from toys.copy_server import WIDTH
 SERVER = Path(__file__).with_name("copy_server.py")
 # Variables that Python or slow packages read at their start; what begins like this is alike, too.
 AT_START = (
-    "PYTHON",
-    "LC_",
-    "LANG",
-    "HF_",
-    "TRANSFORMERS_",
-    "TORCH",
-    "OMP_",
-    "MKL_",
-    "CUDA_",
-    "LD_",
+    *("PYTHON", "LC_", "LANG", "HF_", "TRANSFORMERS_", "TORCH", "OMP_", "MKL_", "CUDA_", "LD_"),
 )
 
 

@@ -1,7 +1,5 @@
 """Made-up models whose scores follow a known law."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from hybridir_mteb.scaling.families import Families, Family
@@ -40,7 +38,3 @@ def a_family(
         cells += cells_of(model, mono, mono - 0.05)
         facts[model] = Facts(parameters=int(size), trained_on=frozenset())
     return Scores(tuple(cells), facts, ("made up",))
-
-
-def of_models(scores: Scores, models: Sequence[str]) -> Scores:
-    return Scores(tuple(cell for cell in scores.cells if cell.model in models), scores.facts)

@@ -36,11 +36,7 @@ def fill(folder: Path, value: float = 0.0, **changes: object) -> None:
     """An encoder's folder with a made-up adapter."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({"w": torch.full((2, 2), value)}, folder / "adapter_model.safetensors")
-    record = {
-        **OF_BOTH,
-        "fingerprint": trained.weights_fingerprint(folder, "rev"),
-        **changes,
-    }
+    record = {**OF_BOTH, "fingerprint": trained.weights_fingerprint(folder, "rev"), **changes}
     write_record(folder / trained.RECORD, record)
     (folder / trained.CARD).write_text("# the card\n")
 

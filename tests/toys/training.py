@@ -17,13 +17,8 @@ def write_parallel_jsonl(path: Path, n_items: int = N_ITEMS) -> Path:
         chosen = rng.sample(range(60), 8)
         for code in LANGUAGES:
             text = [words[code][at] for at in chosen]
-            row = {
-                "id": f"i{item}",
-                "language": code,
-                "query": " ".join(text[:3]),
-                "passage": " ".join(text),
-            }
-            lines.append(json.dumps(row))
+            row = {"id": f"i{item}", "language": code, "query": " ".join(text[:3])}
+            lines.append(json.dumps({**row, "passage": " ".join(text)}))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 

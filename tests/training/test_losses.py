@@ -1,7 +1,10 @@
 """Losses: each term does on a toy problem what its paper says."""
 
+import copy
 import math
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +43,20 @@ from hybridir_mteb.training.methods import METHODS
 from hybridir_mteb.training.teacher import Teacher
 
 DIMENSION, N_LANGUAGES, N_ITEMS, STEPS, BATCH = 16, 3, 150, 600, 32
+PLAIN, CACHED = ContrastiveLoss, partial(CachedContrastiveLoss, mini_batch_size=2)
+
+
+def loaded(name: str, weights: Path) -> SentenceTransformer:
+    (backbone,) = [backbone for backbone in BACKBONES if backbone.name == name]
+    return load_backbone(backbone, weights=str(weights))
+
+
+def disturb(model: SentenceTransformer) -> None:
+    """Change what is trained."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn_like(parameter))
 
 
 def toy_texts(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -234,9 +251,7 @@ def test_consistency_takes_the_temperature_of_infonce_unless_told_another(given,
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory, pocket_weights: None) -> SentenceTransformer:
-    folder = write_tiny_xlmr(tmp_path_factory.mktemp("xlmr"))
-    (backbone,) = [b for b in BACKBONES if b.name == "xlmr"]
-    return load_backbone(backbone, weights=str(folder)).eval()  # eval: no dropout
+    return loaded("xlmr", write_tiny_xlmr(tmp_path_factory.mktemp("xlmr"))).eval()  # no dropout
 
 
 def columns(model: SentenceTransformer) -> list[dict[str, torch.Tensor]]:
@@ -268,20 +283,11 @@ def test_without_terms_it_is_sentence_transformers_own_loss(tiny):
 def test_the_cached_loss_has_the_gradients_of_the_plain_one(tiny):
     labels = torch.tensor([[0, 1, 2, 1], [1, 1, 0, 2], [2, 0, 1, 0], [0, 0, 0, 0]])
     found = []
-    for kind, extra in ((ContrastiveLoss, {}), (CachedContrastiveLoss, {"mini_batch_size": 2})):
-        loss = kind(
-            tiny,
-            temperature=0.05,
-            layout=BatchLayout(unlabelled=True, pivot=True, translated=True),
-            terms=[
-                LanguageAdversary(16, 3, AdversaryOptions(hidden=8)),
-                Erasure(3),
-                Distillation(),
-                Consistency(0.05),
-            ],
-            teacher=Teacher(tiny),
-            **extra,
-        )
+    layout = BatchLayout(unlabelled=True, pivot=True, translated=True)
+    for kind in (PLAIN, CACHED):
+        adversary = LanguageAdversary(16, 3, AdversaryOptions(hidden=8))
+        terms = [adversary, Erasure(3), Distillation(), Consistency(0.05)]
+        loss = kind(tiny, temperature=0.05, layout=layout, terms=terms, teacher=Teacher(tiny))
         loss.progress = 0.5
         value = loss(columns(tiny), labels)
         found.append((float(value), gradients(tiny, value), dict(loss.metrics)))
@@ -289,8 +295,8 @@ def test_the_cached_loss_has_the_gradients_of_the_plain_one(tiny):
     assert cached == pytest.approx(plain, rel=1e-5)
     assert torch.allclose(cached_gradient, plain_gradient, atol=1e-5)
     assert plain_logs.keys() == cached_logs.keys()
-    terms = {"adversarial", "erasure", "distillation", "consistency"}
-    assert terms | {"infonce", "query_divergence"} <= plain_logs.keys()
+    named = {"adversarial", "erasure", "distillation", "consistency"}
+    assert named | {"infonce", "query_divergence"} <= plain_logs.keys()
 
 
 def test_gradients_flow_through_the_query_in_another_language_cached_or_not(tiny):
@@ -302,9 +308,9 @@ def test_gradients_flow_through_the_query_in_another_language_cached_or_not(tiny
     (share,) = torch.autograd.grad(divergence, other, retain_graph=True)
     assert (share.abs().amax(dim=1) > 1e-4).tolist() == [True, True, True, False]
     expected = gradients(tiny, 4 * divergence - scores.diagonal().mean())
-    for kind, extra in ((ContrastiveLoss, {}), (CachedContrastiveLoss, {"mini_batch_size": 2})):
+    for kind in (PLAIN, CACHED):
         terms, layout = [Consistency(0.05, weight=4.0, warm_up=0.0)], BatchLayout(translated=True)
-        loss = kind(tiny, temperature=0.05, layout=layout, terms=terms, **extra)
+        loss = kind(tiny, temperature=0.05, layout=layout, terms=terms)
         found = gradients(tiny, loss([dict(c) for c in chosen], labels))
         assert torch.allclose(found, expected, atol=1e-5)
 
@@ -312,16 +318,14 @@ def test_gradients_flow_through_the_query_in_another_language_cached_or_not(tiny
 def test_the_cached_loss_keeps_the_digits_under_autocast(tiny):
     labels = torch.zeros(4, 2, dtype=torch.long)
     values = []
-    for kind, extra in ((ContrastiveLoss, {}), (CachedContrastiveLoss, {"mini_batch_size": 4})):
-        loss = kind(tiny, temperature=0.01, **extra)
+    for kind in (PLAIN, partial(CACHED, mini_batch_size=4)):
+        loss = kind(tiny, temperature=0.01)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             values.append(float(loss(columns(tiny)[:2], labels)))
     assert values[1] == pytest.approx(values[0], rel=1e-4)
 
 
 def test_the_teacher_stays_the_backbone_with_and_without_lora(tmp_path, tiny):
-    import copy
-
     features = columns(tiny)[0]
     expected = tiny(dict(features))["sentence_embedding"].detach()
     for lora in (False, True):
@@ -329,10 +333,7 @@ def test_the_teacher_stays_the_backbone_with_and_without_lora(tmp_path, tiny):
         if lora:
             add_lora(model, rank=2, alpha=4, dropout=0.0)
         teacher = Teacher(model)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.requires_grad:
-                    parameter.add_(0.1 * torch.randn_like(parameter))
+        disturb(model)
         changed = model(dict(features))["sentence_embedding"].detach()
         assert not torch.allclose(changed, expected, atol=1e-3)
         assert torch.allclose(teacher(features), expected, atol=1e-6)
@@ -365,11 +366,9 @@ def test_chunks_by_length_give_the_same_embeddings_and_gradients(tiny, side):
 
 
 def test_dropout_is_changed_in_every_layer_and_in_attention(tmp_path):
-    folder = write_tiny_decoder(tmp_path / "llama", "llama")
-    (decoder,) = [b for b in BACKBONES if b.name == "llama3.1-8b"]
-    (encoder,) = [b for b in BACKBONES if b.name == "xlmr"]
-    for backbone, weights in ((decoder, folder), (encoder, write_tiny_xlmr(tmp_path / "xlmr"))):
-        model = load_backbone(backbone, weights=str(weights)).train()
+    decoder = loaded("llama3.1-8b", write_tiny_decoder(tmp_path / "llama", "llama"))
+    for model in (decoder, loaded("xlmr", write_tiny_xlmr(tmp_path / "xlmr"))):
+        model.train()
         batch = model.preprocess(["one two three", "four"])
 
         def twice(model: SentenceTransformer = model, batch: Any = batch) -> bool:
@@ -383,15 +382,11 @@ def test_dropout_is_changed_in_every_layer_and_in_attention(tmp_path):
 
 
 def test_what_makes_a_step_cheaper_does_not_change_it(tmp_path):
-    (backbone,) = [b for b in BACKBONES if b.name == "xlmr"]
-    model = load_backbone(backbone, weights=str(write_tiny_xlmr(tmp_path))).train()
+    model = loaded("xlmr", write_tiny_xlmr(tmp_path)).train()
     set_dropout(model, 0.0)
     torch.manual_seed(0)
     add_lora(model, rank=2, alpha=4, dropout=0.0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.1 * torch.randn_like(parameter))
+    disturb(model)
 
     def step() -> tuple[torch.Tensor, torch.Tensor]:
         with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -123,8 +123,7 @@ def unbroken(fields, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "number"),
-    [("step", 3), ("step", 12), ("saving", 10), ("storing", 0)],
+    ("kind", "number"), [("step", 3), ("step", 12), ("saving", 10), ("storing", 0)]
 )
 def test_a_resumed_run_records_the_curve_of_an_unbroken_one(
     fields, unbroken, tmp_path, kind, number

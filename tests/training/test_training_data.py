@@ -146,10 +146,7 @@ def test_questions_take_their_line_as_passage(tmp_path):
     (item,) = read_questions(path, corpus()).items
     assert item.examples["de"] == Example("Was fliegt?", "drei blaue Vögel fliegen weg")
     assert item.document == "a"
-    for row, message in (
-        ({"line": 9, "en": "x"}, ":1: 'line'"),
-        ({"line": 0, "en": ""}, "'en'"),
-    ):
+    for row, message in (({"line": 9, "en": "x"}, ":1: 'line'"), ({"line": 0, "en": ""}, "'en'")):
         with pytest.raises(DataFormatError, match=message):
             read_questions(write(path, row), corpus())
 

@@ -53,9 +53,6 @@ def parts() -> list[Path]:
 def joined(folder: Path) -> Iterator[Path]:
     """The whole file, in a folder, as long as the block runs.
 
-    Args:
-        folder: Where it is written.
-
     Raises:
         DataUnavailableError: A part is missing.
         ChecksumError: The parts are not those of the pinned file.

@@ -28,15 +28,9 @@ WEIGHTS = "model.safetensors"
 
 
 def load_gemma(*, device: str | None = None) -> SentenceTransformer:
-    """The network with last-token pooling and the instruction before queries.
+    """The network with last-token pooling and the instruction before queries; on the CPU if None.
 
-    Args:
-        device: Torch device; by default the CPU.
-
-    Raises:
-        DataUnavailableError: The package is not installed.
-        ChecksumError: Its files are not the pinned ones.
-        MissingExtraError: What reads GGUF files is not installed.
+    Errors are those of :func:`unpacked`.
     """
     return load_backbone(GEMMA, weights=str(unpacked()), device=device)
 

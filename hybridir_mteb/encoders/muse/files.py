@@ -96,11 +96,7 @@ def read_vocabulary(folder: Path | None = None) -> Vocabulary:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Number and content of the fields of a protocol buffers message; integers are left out.
-
-    Raises:
-        DataFormatError: A field of a kind that such a file does not have.
-    """
+    """Number and content of the fields of a protocol buffers message; integers are left out."""
     at = 0
     while at < len(data):
         key, at = _varint(data, at)

@@ -23,21 +23,7 @@ from hybridir_mteb.encoders.muse.tokenizer import MuseTokenizer
 from hybridir_mteb.ranking.arrays import FloatArray
 
 LANGUAGES = (
-    "ar",
-    "de",
-    "en",
-    "es",
-    "fr",
-    "it",
-    "ja",
-    "ko",
-    "nl",
-    "pl",
-    "pt",
-    "ru",
-    "th",
-    "tr",
-    "zh",
+    *("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "th", "tr", "zh"),
 )
 CHUNKS = 17  # the embedding's rows are dealt out to so many tables, each with its own scale
 HIDDEN, WIDTH, DIMENSION = 512, 256, 512
@@ -64,15 +50,12 @@ class NGramNetwork(nn.Module):
         self.register_buffer("scale", torch.from_numpy(arrays["scale"]))
         self.register_buffer("lowest", torch.from_numpy(arrays["lo"]))
         epsilon = float(arrays["eps"])
-        self.project = _linear(
-            np.concatenate([arrays[f"proj{n}"] for n in WINDOWS], axis=1),
-            np.concatenate([arrays[f"proj_b{n}"] for n in WINDOWS]),
-        )
-        self.project_norm = _norm(
-            np.concatenate([arrays[f"ln_g{n}"] for n in WINDOWS]),
-            np.concatenate([arrays[f"ln_b{n}"] for n in WINDOWS]),
-            epsilon,
-        )
+
+        def joined(name: str) -> FloatArray:
+            return np.concatenate([arrays[f"{name}{n}"] for n in WINDOWS], axis=-1)
+
+        self.project = _linear(joined("proj"), joined("proj_b"))
+        self.project_norm = _norm(joined("ln_g"), joined("ln_b"), epsilon)
         self.first, self.second = (
             nn.ModuleList(
                 _convolution(arrays[f"w{layer}_{n}"], arrays[f"b{layer}_{n}"]) for n in WINDOWS
@@ -107,13 +90,9 @@ class NGramNetwork(nn.Module):
             features.append(found)
         summed = (self.norm(torch.cat(features, dim=-1)) * there).sum(dim=1)
         n_pieces = there.sum(dim=1)
-        mean = (
-            functional.linear(summed, self.out.weight) + n_pieces * self.out.bias
-        ) * n_pieces.rsqrt()
-        return self._average(mean)
-
-    def _average(self, mean: Tensor) -> Tensor:
-        """The deep averaging network, and unit length."""
+        total = functional.linear(summed, self.out.weight) + n_pieces * self.out.bias
+        mean = total * n_pieces.rsqrt()
+        # The deep averaging network, and unit length.
         one = (self.skip[0](mean) + self.deep[1](self.deep[0](mean).relu())).relu()
         two = torch.tanh(self.skip[1](one) + self.deep[3](self.deep[2](one).relu()))
         return two * two.square().sum(dim=-1, keepdim=True).clamp(min=self.epsilon).rsqrt()
@@ -172,13 +151,7 @@ class Muse(InputModule):
     def preprocess(
         self, inputs: Sequence[Any], prompt: str | None = None, **kwargs: Any
     ) -> dict[str, Tensor | Any]:
-        """Ids and mask of some texts, padded at the end.
-
-        Args:
-            inputs: The texts.
-            prompt: Put before each of them.
-            **kwargs: What sentence-transformers gives besides; plays no part.
-        """
+        """Ids and mask of some texts, each behind the prompt, padded at the end."""
         limit = self.max_seq_length
         texts = [f"{prompt or ''}{text}" for text in inputs]
         ids = self.tokenizer(texts, truncation=limit is not None, max_length=limit)["input_ids"]
@@ -190,12 +163,7 @@ class Muse(InputModule):
         }
 
     def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """Adds ``sentence_embedding``.
-
-        Args:
-            features: What :meth:`preprocess` gives.
-            **kwargs: What sentence-transformers gives besides; plays no part.
-        """
+        """Adds ``sentence_embedding`` to what :meth:`preprocess` gives."""
         del kwargs
         vectors = self.model(features["input_ids"], features["attention_mask"])
         return {**features, "sentence_embedding": vectors}
@@ -219,15 +187,10 @@ class Muse(InputModule):
 
 
 def load_muse(*, device: str | None = None, folder: Path | None = None) -> SentenceTransformer:
-    """The encoder as published: no prompts, cosine, any length.
+    """The encoder as published: no prompts, cosine, any length; by default on the CPU.
 
-    Args:
-        device: Torch device; by default the CPU.
-        folder: Of the two files; by default in the installed package.
-
-    Raises:
-        DataUnavailableError: The package is not installed.
-        ChecksumError: Its files are not the pinned ones.
+    Its files are in a folder, by default that of the installed package; errors as of
+    :func:`hybridir_mteb.encoders.muse.files.checked`.
     """
     muse = Muse(NGramNetwork(read_weights(folder)), MuseTokenizer(read_vocabulary(folder)))
     model = SentenceTransformer(

@@ -39,11 +39,7 @@ class MuseTokenizer:
         )
 
     def __call__(
-        self,
-        texts: str | Sequence[str],
-        *,
-        truncation: bool = False,
-        max_length: int | None = None,
+        self, texts: str | Sequence[str], *, truncation: bool = False, max_length: int | None = None
     ) -> dict[str, list[list[int]]]:
         """``input_ids`` of texts.
 

@@ -126,11 +126,9 @@ def load_pocket(
 
 
 def _transformer_module(file: WeightFile) -> Transformer:
-    """The sentence-transformers module around the network.
-
-    ``Transformer`` can only be built from a folder, so it is given one with the real tokenizer and
-    a network of a few bytes, which the real one then replaces: no 470 MB detour over the disk.
-    """
+    """The sentence-transformers module around the network."""
+    # It can only be built from a folder, so it is given one with the real tokenizer and a network
+    # of a few bytes, which the real one then replaces: no 470 MB detour over the disk.
     skeleton = bert_config(file)
     skeleton.update({"vocab_size": 8, "hidden_size": 12, "intermediate_size": 8})
     skeleton.num_hidden_layers = 1

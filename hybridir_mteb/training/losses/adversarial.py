@@ -104,13 +104,11 @@ class LanguageAdversary:
             self._queue.add(embeddings, languages)
             self._train_discriminator()
         reversed_ = reverse_gradient(embeddings, self.options.strength * ramp(batch.progress))
-        for parameter in self.discriminator.parameters():
-            parameter.requires_grad_(False)
+        self.discriminator.requires_grad_(False)
         try:
             logits = self._logits(reversed_)
         finally:
-            for parameter in self.discriminator.parameters():
-                parameter.requires_grad_(True)
+            self.discriminator.requires_grad_(True)
         return F.cross_entropy(logits, languages, weight=self._class_weights(languages))
 
     def _logits(self, embeddings: Tensor) -> Tensor:

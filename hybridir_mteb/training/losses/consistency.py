@@ -18,6 +18,7 @@ of Kullback and Leibler: with the default weight the term is as strong as one of
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from torch import Tensor
 from hybridir_mteb.training.losses.terms import EmbeddedBatch, Stateless, log_scores, risen
 
 
+@dataclass
 class Consistency(Stateless):
     """The term ``consistency``.
 
@@ -32,19 +34,16 @@ class Consistency(Stateless):
     device's own batch: hard negatives and what InfoNCE gathers from other devices are left out, and
     the devices' gradients are averaged as those of any loss.
 
-    Args:
+    Attributes:
         temperature: What the cosines are divided by, T above.
         weight: Factor, reached after ``warm_up``.
         warm_up: Share of the training over which the factor rises linearly from 0.
     """
 
     name = "consistency"
-
-    def __init__(self, temperature: float, *, weight: float = 4.0, warm_up: float = 0.1) -> None:
-        self.temperature = temperature
-        self.weight = weight
-        self.warm_up = warm_up
-        self.metrics: dict[str, float] = {}
+    temperature: float
+    weight: float = field(default=4.0, kw_only=True)
+    warm_up: float = field(default=0.1, kw_only=True)
 
     def __call__(self, batch: EmbeddedBatch) -> Tensor:
         """Weighted divergence, averaged over the queries of the batch."""
@@ -62,11 +61,6 @@ class Consistency(Stateless):
 
 
 def jensen_shannon(one: Tensor, other: Tensor) -> Tensor:
-    """(n,) Jensen-Shannon divergences in nats, 0 to ln 2.
-
-    Args:
-        one: (n, m) logarithms of probabilities.
-        other: (n, m) logarithms of probabilities.
-    """
+    """(n,) Jensen-Shannon divergences in nats, 0 to ln 2, of (n, m) logarithms of probabilities."""
     middle = torch.logaddexp(one, other) - math.log(2)
     return (one.exp() * (one - middle) + other.exp() * (other - middle)).sum(dim=1) / 2

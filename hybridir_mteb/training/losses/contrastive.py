@@ -7,8 +7,7 @@ alone and teacher texts, and the terms are added where the embeddings are known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,14 +59,8 @@ class BatchLayout:
 class _WithTerms:
     """What both variants share: terms, their logs, and the progress of the run.
 
-    Args:
-        model: The encoder.
-        temperature: Temperature of the softmax over candidates.
-        layout: Columns of a batch.
-        terms: What the method adds.
-        teacher: The frozen backbone, for terms that compare with it.
-        gather_across_devices: Use the other devices' passages as negatives.
-        **variant: What one variant alone has: ``mini_batch_size``, texts in memory at once.
+    ``gather_across_devices`` takes other devices' passages as negatives; ``mini_batch_size`` of the
+    cached variant is how many texts are in memory at once.
     """
 
     progress: float = 0.0
@@ -131,7 +124,9 @@ class ContrastiveLoss(_WithTerms, MultipleNegativesRankingLoss):
         self._ask_teacher(taught)
         embedded = [embed_by_length(self.model, f) for f in pairs]
         extra = [embed_by_length(self.model, f) for f in rest]
-        with _float32(embedded) as full:
+        # In float32, outside autocast: a low temperature needs the digits.
+        with torch.autocast(embedded[0].device.type, enabled=False):
+            full = [embedding.float() for embedding in embedded]
             loss = self.compute_loss_from_embeddings(full, labels)
             return self._add_terms(loss, full, extra, labels)
 
@@ -162,10 +157,3 @@ class CachedContrastiveLoss(_WithTerms, CachedMultipleNegativesRankingLoss):
             loss.backward()  # type: ignore[no-untyped-call]
             loss = loss.detach()
         return loss
-
-
-@contextmanager
-def _float32(embeddings: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """The embeddings in float32, outside autocast: a low temperature needs the digits."""
-    with torch.autocast(embeddings[0].device.type, enabled=False):
-        yield [embedding.float() for embedding in embeddings]

@@ -12,30 +12,28 @@ text's embedding and the teacher's embedding of its pivot-language version.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch.nn.functional as F  # noqa: N812 -- torch's own custom
 from torch import Tensor
 
 from hybridir_mteb.training.losses.terms import EmbeddedBatch, Stateless, log_scores
 
 
+@dataclass
 class Distillation(Stateless):
     """The term ``distillation``.
 
-    Args:
+    Attributes:
         weight: Factor of the divergence.
         temperature: Temperature of both softmaxes.
         alignment: Factor of the squared distance; 0 leaves it out.
     """
 
     name = "distillation"
-
-    def __init__(
-        self, weight: float = 1.0, temperature: float = 0.05, alignment: float = 0.0
-    ) -> None:
-        self.weight = weight
-        self.temperature = temperature
-        self.alignment = alignment
-        self.metrics: dict[str, float] = {}
+    weight: float = 1.0
+    temperature: float = 0.05
+    alignment: float = 0.0
 
     def __call__(self, batch: EmbeddedBatch) -> Tensor:
         """Weighted divergence, averaged over queries, and weighted squared distance."""
@@ -46,10 +44,8 @@ class Distillation(Stateless):
         divergence = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
         loss = self.weight * divergence
         if self.alignment:
-            distance = (
-                _squared_distance(batch.queries, batch.teacher_queries)
-                + _squared_distance(batch.passages, batch.teacher_passages)
-            ) / 2
+            distance = _squared_distance(batch.queries, batch.teacher_queries) / 2
+            distance = distance + _squared_distance(batch.passages, batch.teacher_passages) / 2
             self.metrics = {"alignment": float(distance.detach())}
             loss = loss + self.alignment * distance
         return loss

@@ -36,9 +36,7 @@ class Erasure:
         queue_batches: int = 8,
         warm_up: float = 0.1,
     ) -> None:
-        self.n_languages = n_languages
-        self.weight = weight
-        self.warm_up = warm_up
+        self.n_languages, self.weight, self.warm_up = n_languages, weight, warm_up
         self.metrics: dict[str, float] = {}
         self._queue = BatchQueue(queue_batches)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -75,8 +75,11 @@ class LossTerm(Protocol):
         """Take up a state that :meth:`state_dict` gave."""
 
 
+@dataclass
 class Stateless:
     """What a term inherits that has nothing to keep for a resumed run."""
+
+    metrics: dict[str, float] = field(default_factory=dict, init=False)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Nothing: the term has no state."""

@@ -67,22 +67,12 @@ def read_lines(files: Mapping[str, Path], documents: Path, name: str) -> LinePar
 
 
 def text_lines(path: Path) -> list[str]:
-    """The lines of a text file, without blanks around them.
-
-    Raises:
-        DataUnavailableError: The file cannot be read.
-        DataFormatError: A line is not UTF-8.
-    """
+    """The lines of a text file, without blanks around them; errors as of :func:`numbered_lines`."""
     return [line.strip() for _, line in numbered_lines(path)]
 
 
 def inverse_cloze(corpus: LineParallel, options: Documents, origin: str = "") -> Source:
     """One item for each sentence that has enough words.
-
-    Args:
-        corpus: The documents.
-        options: What makes up query and passage, and the seed of all choices.
-        origin: Where the documents come from, for the record of the run.
 
     Raises:
         DataFormatError: No sentence gives a pair.

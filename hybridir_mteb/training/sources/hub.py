@@ -13,11 +13,7 @@ from typing import Any
 
 from datasets import Dataset, load_dataset
 
-from hybridir_mteb.errors import (
-    DataFormatError,
-    DataUnavailableError,
-    quoted,
-)
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError, quoted
 from hybridir_mteb.files.reading import numbered_lines
 from hybridir_mteb.files.remote import reached
 from hybridir_mteb.paths import with_home
@@ -28,11 +24,7 @@ FORMATS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "cs
 
 
 def read_hub(data: Hub, languages: tuple[str, ...] = ()) -> Source:
-    """A data set joined by id or row number.
-
-    Args:
-        data: Its name, configurations and columns.
-        languages: Keep these only; by default all.
+    """A data set joined by id or row number, in some languages or all.
 
     Raises:
         DataUnavailableError: The data set cannot be had.

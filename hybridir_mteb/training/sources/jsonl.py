@@ -32,12 +32,7 @@ def read_objects(path: Path) -> Iterator[Row]:
 
 
 def read_jsonl(place: Path, languages: tuple[str, ...] = (), *, origin: str = "") -> Source:
-    """A file, or all ``*.jsonl`` files of a folder in sorted order.
-
-    Args:
-        place: File or folder.
-        languages: Keep these only; by default all.
-        origin: For the record of the run.
+    """A file, or all ``*.jsonl`` files of a folder in sorted order, in some languages or all.
 
     Raises:
         DataUnavailableError: No such file, or no ``*.jsonl`` in the folder.
