@@ -25,11 +25,7 @@ class Ties(StrEnum):
 
 
 def tie_order(passage_ids: Sequence[str], ties: Ties = Ties.HASH) -> IntArray:
-    """Place of each passage among passages of equal score, 0 first.
-
-    Args:
-        passage_ids: Unique ids of the pool.
-        ties: ``HASH``, or ``TREC_EVAL`` for trec_eval's order (ids descending).
+    """Place of each passage among passages of equal score, 0 first: by hash, or ids descending.
 
     Returns:
         (n_passages,) int64, a permutation.
