@@ -267,11 +267,7 @@ def _verified(folder: HubFolder, cached: Path) -> dict[str, str]:
 
 
 def in_order(files: Sequence[Path], *, first: int | None = None) -> tuple[Path, ...]:
-    """Files in the order of the last number of their names: ``docs-2`` before ``docs-10``.
-
-    Args:
-        files: All numbered files of one folder.
-        first: Number of the first file, where it is known.
+    """Files of a folder by the last number of their names: ``docs-2`` before ``docs-10``.
 
     Raises:
         DataFormatError: A number is missing or occurs twice, or fewer files than the

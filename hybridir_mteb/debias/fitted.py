@@ -163,8 +163,7 @@ class FittedDebiaser:
             return out
         lengths = np.linalg.norm(out, axis=1, keepdims=True)
         gone = lengths < ROUNDING  # what is left is noise: a zero vector, of no direction
-        scaled: FloatArray = np.where(gone, 0.0, out / np.where(gone, 1.0, lengths))
-        return scaled
+        return np.where(gone, 0.0, out / np.where(gone, 1.0, lengths))
 
     def languages_of(
         self, texts: Sequence[str], languages: Languages, role: str, among: Sequence[str] = ()

@@ -71,15 +71,9 @@ def make_text(
     parallel: bool,
     places: Mapping[str, Sequence[str]] | None = None,
 ) -> FitText:
-    """Text checked for what every debiaser needs.
+    """Text checked for what every debiaser needs; as :class:`FitText` has it.
 
     Varieties of one macrolanguage count as that language.
-
-    Args:
-        source: Where it comes from.
-        lines: Language code -> texts.
-        parallel: Whether text i is the same sentence in every language.
-        places: Language code -> where each text is.
 
     Raises:
         SettingError: Fewer than two languages, fewer than two texts in one, a text that is none, a

@@ -108,8 +108,7 @@ class Circumstances:
     @cached_property
     def relevant_own(self) -> IntArray:
         """(n_queries,) relevant passages in the query's language."""
-        own: IntArray = self.counts[np.arange(len(self.counts)), self.view.queries]
-        return own
+        return np.asarray(self.counts[np.arange(len(self.counts)), self.view.queries])
 
     @cached_property
     def preferring(self) -> IntArray:

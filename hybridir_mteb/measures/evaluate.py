@@ -264,11 +264,6 @@ class TableOptions:
 def rank_table(scorer: Scorer, judged: Judgements, options: TableOptions) -> RankTable:
     """Exact ranks with languages, from one pass over the scores, and one more to correlate.
 
-    Args:
-        scorer: Scores of all queries against the whole pool.
-        judged: Queries in the scorer's order, passages in the order of its columns.
-        options: What else the table is to hold.
-
     Raises:
         EmbeddingError: A score is NaN or infinite, or sizes do not fit.
     """

@@ -160,8 +160,7 @@ def probe_accuracy(table: RankTable) -> Values:
     view = table.languages
     if view is None or view.probe is None:
         return np.full(table.n_queries, np.nan)
-    accuracy: Values = view.probe[view.queries]
-    return accuracy
+    return np.asarray(view.probe[view.queries])
 
 
 _MULTILINGUAL = frozenset({Setting.MULTILINGUAL})

@@ -20,10 +20,8 @@ OWN_LANGUAGE_GAIN = 2.0  # of a relevant passage in another language: 1
 def in_own_language(table: RankTable) -> npt.NDArray[np.bool_]:
     """(n_entries,) whether a relevant passage is in the query's language."""
     assert table.languages is not None  # noqa: S101 -- callers have checked
-    own: npt.NDArray[np.bool_] = (
-        table.languages.entries == table.languages.queries[table.query_of_entry]
-    )
-    return own
+    asked = table.languages.queries[table.query_of_entry]
+    return np.asarray(table.languages.entries == asked)
 
 
 def language_recall(table: RankTable, depth: int, *, same: bool) -> Values:

@@ -49,15 +49,7 @@ class RankTable(QueryRows):
         gains: npt.NDArray[np.float64] | None = None,
         languages: LanguageView | None = None,
     ) -> RankTable:
-        """Sort the entries of each query by rank.
-
-        Args:
-            relevance: The relevant passages of each query.
-            ranks: (n_entries,) their ranks, 1-based.
-            pool_size: Number of candidates.
-            gains: (n_entries,) grades; 1 by default.
-            languages: Languages, its entries in the order of ``ranks``.
-        """
+        """Sort the entries of each query, with their gains and languages, by rank."""
         order = np.lexsort((ranks, relevance.query_of_entry))
         grades = np.ones(len(ranks)) if gains is None else gains
         view = None if languages is None else languages.reordered(order)

@@ -164,8 +164,7 @@ def _shares(top: npt.NDArray[np.int64], n_languages: int) -> Values:
 def _ratio(values: npt.NDArray[Any], numbers: npt.NDArray[Any]) -> Values:
     """NaN where there is nothing to divide by."""
     out = np.full(values.shape, np.nan)
-    found: Values = np.divide(values, numbers, out=out, where=numbers > 0)
-    return found
+    return np.asarray(np.divide(values, numbers, out=out, where=numbers > 0))
 
 
 def _columns(

@@ -153,8 +153,7 @@ def _deviations(scores: ScoreBlock, order: IntArray, by_place: IntArray, cuts: I
         else:
             found[:] = (cut + 1 + n) / 2  # the mean of the ranks left over
             found[best_columns(row, by_place, cut)] = np.arange(1, cut + 1)
-    deviations: Values = ranks - (n + 1) / 2
-    return deviations
+    return np.asarray(ranks - (n + 1) / 2)
 
 
 def _mean_of_others(deviations: Values) -> Values:
@@ -164,5 +163,4 @@ def _mean_of_others(deviations: Values) -> Values:
     scale = np.outer(spread, spread)
     correlations = np.divide(products, scale, out=np.full_like(scale, np.nan), where=scale > 0)
     np.fill_diagonal(correlations, 0.0)
-    mean: Values = correlations.sum(axis=1) / (len(correlations) - 1)
-    return mean
+    return np.asarray(correlations.sum(axis=1) / (len(correlations) - 1))

@@ -57,12 +57,7 @@ class Ranking:
     scores: ScoreBlock = field(repr=False)
 
     def cut(self, relevance: Relevance, lengths: IntArray) -> Ranking:
-        """The ranking of a system that returned only a part of the pool.
-
-        Args:
-            relevance: The relevant passages of each query, whose ranks these are.
-            lengths: (n_queries,) number of passages returned, which are before all others here.
-        """
+        """The ranking of a system that returned (n_queries,) ``lengths`` passages of the pool."""
         lost = self.ranks > lengths[relevance.query_of_entry]
         ended = np.arange(self.top.shape[1]) >= lengths[:, None]
         return Ranking(

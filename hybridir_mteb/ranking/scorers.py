@@ -129,13 +129,7 @@ def scorer_of(
     passages: FloatArray,
     columns: IntArray,
 ) -> Scorer:
-    """Scores of embeddings by a model's similarity.
-
-    Args:
-        similarity: Cosine or dot product, which are computed in float64, or the model's function.
-        queries: (n_queries, dimension).
-        passages: (n_distinct, dimension).
-        columns: (n_passages,) row of ``passages`` for each candidate.
+    """Scores of embeddings, as of :class:`DenseScorer`, or by a model's own function.
 
     Raises:
         EmbeddingError: NaN, infinity, or dimensions that differ.

@@ -254,13 +254,7 @@ def _section(report: BiasReport, shown: _Panel) -> Section:
 
 
 def inline_svg(figure: Figure, name: str, title: str) -> str:
-    """A figure as an element of a page: ids of its own, a name, no declaration, no comments.
-
-    Args:
-        figure: To be drawn.
-        name: Start of its ids, which no other picture of the page may have.
-        title: What it is called to those who do not see it.
-    """
+    """A figure as an element of a page: ids that begin with its name, a title, no comments."""
     stream = StringIO()
     figure.savefig(stream, format="svg", metadata=_NO_METADATA)
     picture = stream.getvalue()

@@ -186,8 +186,7 @@ def as_passage(path: Path, number: int, row: Mapping[str, Any]) -> StreamedPassa
     Raises:
         DataFormatError: A field is missing or of the wrong type.
     """
-    title, text = row.get("title"), row.get("text")
-    identifier = row.get("_id")
+    title, text, identifier = row.get("title"), row.get("text"), row.get("_id")
     if identifier is None:
         identifier = row.get("docid", row.get("id"))
     if type(identifier) is int:  # some BEIR folders have numbers

@@ -138,18 +138,16 @@ def read_language_map(path: Path) -> LanguageMap:
 
 
 def _tab_map(path: Path) -> Iterator[tuple[str, str, str, str | None]]:
-    first = True
-    for number, line in _lines(path):
+    for at, (number, line) in enumerate(_lines(path)):
         columns = [column.strip(ASCII_BLANKS) for column in line.split("\t")]
         if len(columns) not in {2, 3}:
             expected = "id, language and perhaps item, with tabs"
             raise wrong_columns(f"{path}:{number}", columns, expected)
-        if first and _HEAD.fullmatch(columns[1]):
+        if not at and _HEAD.fullmatch(columns[1]):
             raise DataFormatError(
                 f"{path}:{number}: {quoted(columns[1], 80)} is no language but the head of a "
                 "column; remove the line"
             )
-        first = False
         yield f"{path}:{number}", columns[0], columns[1], columns[2] if columns[2:] else None
 
 
