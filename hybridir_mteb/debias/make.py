@@ -38,7 +38,7 @@ def own_options(
 def provenance_of(
     text: FitText, known: EvaluationTexts, leaks: Sequence[Leak], precision: str | None
 ) -> dict[str, Any]:
-    """What a debiased encoder was fitted on, by what, and what leaks were found."""
+    """What a debiased encoder was fitted on, and by what; no precision is the model's own."""
     data = {
         "source": text.source,
         "origin": text.source,

@@ -41,7 +41,7 @@ def language_probe_accuracy(
 def probe_by_language(
     embeddings: FloatMatrix, languages: Sequence[str], items: Sequence[str], *, folds: int = FOLDS
 ) -> dict[str, float]:
-    """As :func:`language_probe_accuracy`, of the same probe on the texts of each language.
+    """As :func:`language_probe_accuracy`, but on the texts of each language.
 
     Raises:
         ValueError: It cannot be trained: see :func:`why_no_probe`.
@@ -74,7 +74,7 @@ def relevant_items(relevance: Relevance, items: IntArray) -> tuple[IntArray, Int
 
 
 def why_no_probe(languages: Sequence[str], items: Sequence[str], *, folds: int = FOLDS) -> str:
-    """Why a language probe cannot be trained on such texts; empty if it can."""
+    """Why no probe can be trained on texts of (n,) languages and items; empty if one can."""
     if len(set(languages)) < 2:
         return "a language probe needs texts in at least two languages"
     if len(set(items)) < folds:

@@ -15,7 +15,7 @@ from hybridir_mteb.ranking.arrays import Qrels, Run
 
 
 def check_ids(ids: Iterable[object], what: str) -> None:
-    """Refuse ids, of what the message says, that are no strings.
+    """Refuse ids that are no strings; the message says what they are of.
 
     Raises:
         SettingError: One is a number, say, or holds half of a character.

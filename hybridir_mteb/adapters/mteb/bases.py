@@ -55,7 +55,7 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
 def base_metas(
     backbones: Iterable[Backbone], templates: Mapping[str, ModelMeta], known: Iterable[str]
 ) -> list[ModelMeta]:
-    """Metadata of backbones as training starts from them, whose names have none already."""
+    """Metadata of backbones as training starts from them; known names have theirs already."""
     metas = []
     for backbone in backbones:
         name = f"{trained.OWNER}/{backbone.name}-base"

@@ -199,7 +199,7 @@ class MtebEncoder(TextEncoder):
         self.label = call.label or f"{call.metadata.name} {call.subset}"
 
     def _settings(self, arguments: Mapping[str, Any] | None) -> str:
-        """What changes embeddings besides weights, prompt and text; None cannot be told apart."""
+        """What changes embeddings besides weights, prompt and text; None are untold arguments."""
         kind, model = type(self._model), self._model
         own = kind is SentenceEncoder
         settings: dict[str, Any] = {}

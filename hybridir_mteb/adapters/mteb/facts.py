@@ -115,7 +115,7 @@ def _all_queries(task: CollectionTask) -> list[_Query]:
 
 
 def _probe_texts(judged: Judgements, *, parallel: bool) -> tuple[IntArray, list[str], list[str]]:
-    """Rows of relevant passages, their languages, and what they, or those of one, are about."""
+    """Rows of relevant passages, their languages and items, which are of a language or of all."""
     relevance = judged.present.relevance
     if parallel:
         rows, about = relevant_items(relevance, judged.item_numbers)
