@@ -8,12 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hybridir_mteb import paths
-from hybridir_mteb.collections.collection import (
-    Collection,
-    CollectionPart,
-    passage_id,
-    query_id,
-)
+from hybridir_mteb.collections.collection import Collection, CollectionPart, passage_id, query_id
 from hybridir_mteb.errors import (
     DataFormatError,
     DataUnavailableError,
@@ -164,8 +159,7 @@ def _ranking(given: Any, query: str, file: Path) -> dict[str, float]:
     """Document -> score."""
     ranking: dict[str, float] = {}
     for document, value in _object(given, file).items():
-        score = number(value)
-        if score is None:
+        if (score := number(value)) is None:
             raise DataFormatError(
                 f"{file}: the score {quoted(value, 80)} of document {quoted(document, 80)} for "
                 f"query {quoted(query, 80)} is not a finite number; make the file again with mteb "
@@ -176,11 +170,7 @@ def _ranking(given: Any, query: str, file: Path) -> dict[str, float]:
 
 
 def _spec_of(task: str) -> CollectionSpec | None:
-    """The collection of a multilingual task of ours; None for other people's tasks.
-
-    Raises:
-        SettingError: A task of ours in another setting.
-    """
+    """The collection of a multilingual task of ours; None for other people's tasks."""
     registry = installed_plugins().collections
     for spec in (registry[name] for name in registry):
         names = _task_names(spec)
@@ -220,9 +210,7 @@ def _foreign(
             f"{task} is no task of a registered collection: give the languages of its documents "
             "and queries, doc_languages (--doc-lang) and query_languages (--query-lang)"
         )
-    qrels = maps.qrels
-    if qrels is None and ask is not None:
-        qrels = ask(task, found)
+    qrels = ask(task, found) if maps.qrels is None and ask is not None else maps.qrels
     if qrels is None:
         raise SettingError(f"{task}: give its judgements, qrels (QRELS)")
     return Predictions(run, qrels, maps.doc_languages, maps.query_languages, maps.items)
@@ -244,12 +232,7 @@ def _refuse_maps(task: str, maps: CallerMaps) -> None:
 
 
 def _ours(task: str, run: Rankings, spec: CollectionSpec, found: set[str]) -> Predictions:
-    """A task of a collection here; passages that are streamed are not read, only counted.
-
-    Raises:
-        DataFormatError: A document of a language that the pool does not have.
-        DataUnavailableError: A file of the collection is missing.
-    """
+    """A task of a collection here; passages that are streamed are not read, only counted."""
     collection = Collection(spec.read(spec.languages), spec.parallel)
     qrels: dict[str, dict[str, int]] = {}
     query_languages: dict[str, str] = {}
@@ -281,8 +264,7 @@ def _languages(documents: Iterable[str], spec: CollectionSpec, task: str) -> dic
     starts = {passage_id(code, ""): code for code in spec.languages}
     known = {}
     for document in sorted(documents):
-        start = next((start for start in starts if document.startswith(start)), None)
-        if start is None:
+        if (start := next(filter(document.startswith, starts), None)) is None:
             raise DataFormatError(
                 f"document {quoted(document, 80)} is of no language of {task}, whose ids are such "
                 f"as {passage_id(spec.languages[0], '7')}; make the predictions again with mteb run"

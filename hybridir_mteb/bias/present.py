@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 
 from rich.cells import cell_len
 
@@ -68,11 +69,7 @@ def matrix_number(value: float | None, matrix: str) -> str:
 
 
 def sheets(report: BiasReport, matrix: str | None = None) -> list[Sheet]:
-    """Tables of related measures, then of a matrix.
-
-    Args:
-        report: The numbers to show.
-        matrix: A name in ``MATRICES``.
+    """Tables of related measures, then of a matrix of ``MATRICES``.
 
     Raises:
         UnknownNameError: There is no such matrix.
@@ -112,19 +109,11 @@ def fitting(sheet: Sheet, width: int) -> list[Sheet]:
         room -= needed
     if len(parts) == 1:
         return [sheet]
-    return [
-        replace(_selected(sheet, columns), title=f"{sheet.title} (part {at} of {len(parts)})")
-        for at, columns in enumerate(parts, 1)
-    ]
-
-
-def _selected(sheet: Sheet, columns: Iterable[int]) -> Sheet:
-    chosen = [0, *columns]
-    return Sheet(
-        sheet.title,
-        tuple(sheet.columns[at] for at in chosen),
-        tuple(tuple(row[at] for at in chosen) for row in sheet.rows),
-    )
+    found = []
+    for at, part in enumerate(parts, 1):
+        columns, *rows = (itemgetter(0, *part)(row) for row in (sheet.columns, *sheet.rows))
+        found.append(Sheet(f"{sheet.title} (part {at} of {len(parts)})", columns, tuple(rows)))
+    return found
 
 
 def _column_width(texts: Sequence[str]) -> int:
@@ -206,10 +195,6 @@ def as_json(report: BiasReport) -> str:
 
 def as_latex(report: BiasReport, matrix: str | None = None) -> str:
     """One ``tabular`` with all measures that apply, another with a matrix; needs ``booktabs``.
-
-    Args:
-        report: The numbers to show.
-        matrix: A name in ``MATRICES``.
 
     Raises:
         UnknownNameError: There is no such matrix.

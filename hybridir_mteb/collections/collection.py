@@ -68,16 +68,13 @@ class LanguagePart:
         self._check_unique("query", [query.parallel_id for query in self.queries])
         self._check_unique("passage", [passage.local_id for passage in self.passages])
         for query in self.queries:
-            fault = self._fault(query)
-            if fault:
-                raise DataFormatError(
-                    f"{self.language}: query {quoted(query.parallel_id, 80)}: {fault}"
-                )
+            if fault := self._fault(query):
+                named = quoted(query.parallel_id, 80)
+                raise DataFormatError(f"{self.language}: query {named}: {fault}")
         for passage in self.passages:
             if not passage.text.strip():
-                raise DataFormatError(
-                    f"{self.language}: passage {quoted(passage.local_id, 80)} is empty"
-                )
+                named = quoted(passage.local_id, 80)
+                raise DataFormatError(f"{self.language}: passage {named} is empty")
 
     def _fault(self, query: Query) -> str | None:
         outside = [at for at in query.relevant if not 0 <= at < len(self.passages)]
@@ -158,19 +155,14 @@ class ParallelCollection:
         Raises:
             DataFormatError: A query has no relevant passage in any of the languages loaded.
         """
-        answered = {
-            query.parallel_id
-            for part in self.parts.values()
-            for query in part.queries
-            if query.relevant
-        }
-        for part in self.parts.values():
-            for query in part.queries:
-                if query.parallel_id not in answered:
-                    raise DataFormatError(
-                        f"{self.name}: query {quoted(query.parallel_id, 80)} has no relevant "
-                        "passage in any language; give it one or leave the query out"
-                    )
+        queries = [query for part in self.parts.values() for query in part.queries]
+        answered = {query.parallel_id for query in queries if query.relevant}
+        for query in queries:
+            if query.parallel_id not in answered:
+                raise DataFormatError(
+                    f"{self.name}: query {quoted(query.parallel_id, 80)} has no relevant "
+                    "passage in any language; give it one or leave the query out"
+                )
 
     @property
     def languages(self) -> tuple[str, ...]:

@@ -101,11 +101,7 @@ def fetch(file: DataFile | HubDataset) -> Path:
 
 
 def _check(path: Path, sha256: str, source: str) -> None:
-    """Whether a download is what was asked for; if not, it goes.
-
-    Raises:
-        ChecksumError: It is not.
-    """
+    """Refuse a download that is not what was asked for; it goes."""
     found = sha256_of(path)
     if found != sha256:
         path.unlink()
@@ -136,8 +132,7 @@ def _download(file: DataFile, target: Path) -> None:
 
 
 def _append(response: requests.Response, part: Path, have: int, name: str) -> None:
-    length = response.headers.get("Content-Length")
-    rest = written_whole(length or "")
+    rest = written_whole(response.headers.get("Content-Length") or "")
     total = None if rest is None else have + rest
     with (
         part.open("r+b" if have else "wb") as stream,
@@ -188,10 +183,8 @@ def locate_folder(folder: HubFolder) -> tuple[Path, ...] | None:
         if found:
             return in_order(found, first=0)
     cached = paths.data_cache_dir() / folder.place
-    verified = _verified(folder, cached)
-    if len(verified) == len(folder.names):
-        return tuple(cached / name for name in folder.names)
-    return None
+    complete = len(_verified(folder, cached)) == len(folder.names)
+    return tuple(cached / name for name in folder.names) if complete else None
 
 
 def fetch_folder(folder: HubFolder) -> tuple[Path, ...]:
@@ -219,12 +212,9 @@ def _download_folder(folder: HubFolder, cached: Path) -> None:
     missing = [name for name in folder.names if name not in verified]
     if not missing:  # another process fetched them while this one waited
         return
-    listed: Any = HfApi().get_paths_info(
-        folder.repository,
-        [f"{folder.folder}/{name}" for name in missing],
-        revision=folder.revision,
-        repo_type="dataset",
-    )
+    pinned: Any = {"revision": folder.revision, "repo_type": "dataset"}
+    files = [f"{folder.folder}/{name}" for name in missing]
+    listed: Any = HfApi().get_paths_info(folder.repository, files, **pinned)
     expected = {Path(f.path).name: f.lfs.sha256 for f in listed if getattr(f, "lfs", None)}
     unlisted = [name for name in missing if name not in expected]
     if unlisted:
@@ -236,16 +226,9 @@ def _download_folder(folder: HubFolder, cached: Path) -> None:
         place = cached / name
         if not place.is_file() or digests_of([place]) != [expected[name]]:
             # Into a folder of the hub's layout, from where the file is moved when it is verified.
-            path = Path(
-                hf_hub_download(
-                    folder.repository,
-                    f"{folder.folder}/{name}",
-                    revision=folder.revision,
-                    repo_type="dataset",
-                    local_dir=cached / ".download",
-                )
-            )
-            _check(path, expected[name], f"{folder.repository}, {folder.folder}/{name}")
+            file, to = f"{folder.folder}/{name}", cached / ".download"
+            path = Path(hf_hub_download(folder.repository, file, local_dir=to, **pinned))
+            _check(path, expected[name], f"{folder.repository}, {file}")
             path.replace(place)
         verified[name] = expected[name]
         _keep(folder, cached, verified)
@@ -284,11 +267,7 @@ def _verified(folder: HubFolder, cached: Path) -> dict[str, str]:
 
 
 def in_order(files: Sequence[Path], *, first: int | None = None) -> tuple[Path, ...]:
-    """Files in the order of the last number of their names: ``docs-2`` before ``docs-10``.
-
-    Args:
-        files: All numbered files of one folder.
-        first: Number of the first file, where it is known.
+    """Files of a folder by the last number of their names: ``docs-2`` before ``docs-10``.
 
     Raises:
         DataFormatError: A number is missing or occurs twice, or fewer files than the

@@ -62,20 +62,11 @@ def language(code: str) -> Language:
 
 
 def suggest_language(given: object, known: Iterable[str] | None = None) -> str:
-    """``". Did you mean de?"`` for ``deu``, ``German``, ``DE`` or a slip, or an empty string.
-
-    Args:
-        given: What is no code.
-        known: The codes to choose from; by default all.
-    """
+    """``". Did you mean de?"`` for ``deu``, ``German``, ``DE`` or a slip, or an empty string."""
     name, codes = str(given)[:80], list(LANGUAGES if known is None else known)
     for code in codes:
         entry = LANGUAGES.get(code)
-        if entry and name.lower() in {code, entry.name.lower(), *_long(entry.mteb_code.lower())}:
+        long = entry.mteb_code.lower() if entry else ""  # ``deu-latn``
+        if entry and name.lower() in {code, entry.name.lower(), long, long.partition("-")[0]}:
             return f". Did you mean {code}?"
     return suggest(name, codes)
-
-
-def _long(code: str) -> tuple[str, str]:
-    """``deu-latn`` and ``deu``."""
-    return code, code.partition("-")[0]

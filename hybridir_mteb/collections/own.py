@@ -129,11 +129,6 @@ def add_folder(
 def add_pool(spec: CollectionSpec, languages: tuple[str, ...], *, taken: Taken) -> CollectionSpec:
     """Keep the multilingual setting over some languages of a collection, as one pool.
 
-    Args:
-        spec: The collection that the languages belong to.
-        languages: ISO 639-1 codes.
-        taken: Tells who has a collection or task of a name; None if nobody has.
-
     Raises:
         UnknownNameError: The collection does not have a language, or there are fewer than two.
         SettingError: The collection has one language, is parallel, or the pool's name is taken.
@@ -146,10 +141,7 @@ def add_pool(spec: CollectionSpec, languages: tuple[str, ...], *, taken: Taken) 
 
 
 def remove(name: str) -> None:
-    """Forget a collection that was added; its folder is not touched.
-
-    Args:
-        name: Its name, or that of its file if the file is damaged.
+    """Forget a collection, by its name or its file's if that is damaged; its folder is not touched.
 
     Raises:
         UnknownNameError: None of this name was added.
@@ -171,12 +163,10 @@ def register_added(plugins: Plugins) -> None:
     """Register the kept collections; a damaged file is one problem and stops nothing."""
     for path, record in _readable(plugins.report):
         with _skipping(path, plugins.report):
-            if isinstance(record, AddedFolder):
-                spec = _spec(record)
-            elif isinstance(record, AddedParallel):
-                spec = parallel_spec(record)
-            else:
+            if isinstance(record, AddedPool):
                 spec = _pool(plugins.collections[record.collection], record.languages)
+            else:
+                spec = _spec(record) if isinstance(record, AddedFolder) else parallel_spec(record)
             plugins.collections.add(record.name, spec, OWNER)
 
 
@@ -196,12 +186,7 @@ def _readable(report: Callable[[str], None]) -> list[tuple[Path, AddedCollection
 
 
 def _load(record: AddedFolder, _code: str) -> CollectionPart:
-    """The folder's content.
-
-    Raises:
-        DataUnavailableError: The folder or a file is gone.
-        DataFormatError: A file is not what it was when the folder was added.
-    """
+    """The folder's content, which is as it was when it was added."""
     command = ("hybridir", "data", "add", record.name)
     check_unchanged(record, lambda place: with_options((*command, place), record))
     sealed.seal(paths.collections_dir() / f"{record.name}.json", KEPT)
@@ -211,6 +196,7 @@ def _load(record: AddedFolder, _code: str) -> CollectionPart:
 
 def _spec(record: AddedFolder) -> CollectionSpec:
     other = record.query_language != record.language
+    held = f"{record.queries} queries, {record.passages} passages"
     return CollectionSpec(
         name=record.name,
         languages=(record.language,),
@@ -219,12 +205,7 @@ def _spec(record: AddedFolder) -> CollectionSpec:
         parallel=False,
         task=record.name,
         query_languages=(record.query_language,) if other else (),
-        card=card_of(
-            record,
-            f"A BEIR folder that its user added: {record.queries} queries, {record.passages} "
-            "passages.",
-            record.revision,
-        ),
+        card=card_of(record, f"A BEIR folder that its user added: {held}.", record.revision),
     )
 
 

@@ -80,22 +80,15 @@ def add_parallel(
 
     A collection of this name that was added before is replaced.
 
-    Args:
-        name: Letters, digits, ``_``, ``.`` and ``-``, a letter first.
-        folders: ISO 639-1 code -> folder in BEIR's layout, two or more; they are not copied.
-        options: Split and licence; the others are of no matter here.
-        taken: Tells who has a collection or task of a name; None if nobody has.
-        licences: The licence identifiers that MTEB knows.
+    As :func:`~hybridir_mteb.collections.own.add_folder` of ISO 639-1 code -> folder, two or more,
+    and split and licence alone of the options.
 
     Returns:
         Language -> what it holds.
 
     Raises:
-        SettingError: The name is malformed or taken, or the licence not known to MTEB.
-        DataUnavailableError: A file is missing.
         DataFormatError: A file is malformed, ids occur twice or are not shared, judgements
-            disagree, or a judged passage is in no language.
-        UnknownNameError: A language is not known.
+            disagree, or a judged passage is in no language; other errors are of ``add_folder``.
     """
     for one in (name, *(task_name(name, setting) for setting in Setting)):
         check_name(one, taken)
@@ -134,16 +127,10 @@ def parallel_spec(record: AddedParallel) -> CollectionSpec:
 
 
 def _load(record: AddedParallel, languages: Sequence[str]) -> Loaded:
-    """The folders' content.
-
-    Raises:
-        DataUnavailableError: A folder or a file is gone.
-        DataFormatError: A file is not what it was when the folders were added.
-    """
-    places = {folder.language: folder.folder for folder in record.folders}
+    """The folders' content, which is as it was when they were added."""
     for folder in record.folders:
         check_unchanged(folder, partial(_again, record, folder.language))
-    folders = {code: Path(place) for code, place in places.items()}
+    folders = {folder.language: Path(folder.folder) for folder in record.folders}
     return ParallelFolders(record.name, folders, record.folders[0].split).read(languages)
 
 

@@ -12,12 +12,7 @@ from hybridir_mteb import paths
 from hybridir_mteb.collections.readers.beir import beir_files
 from hybridir_mteb.collections.readers.digests import digests_of, joint_digest
 from hybridir_mteb.collections.readers.verify import PartSummary
-from hybridir_mteb.errors import (
-    DataFormatError,
-    DataUnavailableError,
-    SettingError,
-    quoted,
-)
+from hybridir_mteb.errors import DataFormatError, DataUnavailableError, SettingError, quoted
 from hybridir_mteb.files import record as sealed
 from hybridir_mteb.plugins.names import COLLECTION as NAME
 from hybridir_mteb.plugins.specs import CollectionCard
@@ -152,10 +147,6 @@ KINDS: dict[str, type[AddedCollection]] = {
 def check_name(name: str, taken: Taken) -> None:
     """Whether a collection may have this name: it becomes a task's name and a file's.
 
-    Args:
-        name: What somebody wants to call a collection or its task.
-        taken: Tells who has a collection or task of a name; None if nobody has.
-
     Raises:
         SettingError: It is malformed, or a task or collection has it that was not added.
     """
@@ -174,10 +165,6 @@ def check_name(name: str, taken: Taken) -> None:
 
 def check_licence(licence: str, licences: Collection[str]) -> None:
     """Whether MTEB accepts a licence.
-
-    Args:
-        licence: One of its identifiers, or a URL.
-        licences: The identifiers.
 
     Raises:
         SettingError: It does not.
@@ -204,15 +191,7 @@ def check_unique(folder: Path, found: PartSummary) -> None:
 def added_folder(
     name: str, folder: Path, options: FolderOptions, query_language: str, found: PartSummary
 ) -> AddedFolder:
-    """A folder that was read through, as it is to be kept.
-
-    Args:
-        name: Of its collection.
-        folder: Absolute path.
-        options: Split, language and licence.
-        query_language: ISO 639-1 code.
-        found: What it holds.
-    """
+    """A folder that was read through, by its absolute path, as it is to be kept."""
     files = digests(folder, options.split)
     return AddedFolder(
         name=name,
@@ -231,13 +210,7 @@ def added_folder(
 
 
 def card_of(record: AddedFolder, description: str, revision: str) -> CollectionCard:
-    """What MTEB is told of a collection that was added.
-
-    Args:
-        record: The collection, or a language of it.
-        description: One sentence.
-        revision: Digest of all files together.
-    """
+    """What MTEB is told of a collection that was added."""
     return CollectionCard(
         description=description,
         reference="https://pypi.org/project/hybridir-mteb/",
@@ -250,11 +223,7 @@ def card_of(record: AddedFolder, description: str, revision: str) -> CollectionC
 
 
 def check_unchanged(record: AddedFolder, again: Callable[[str], str]) -> None:
-    """Refuse a folder that is not as it was when it was added.
-
-    Args:
-        record: The folder.
-        again: Given the folder's place, the command that adds it again.
+    """Refuse a folder that is not as it was; ``again`` gives the command that adds one at a place.
 
     Raises:
         DataUnavailableError: The folder or a file is gone.
@@ -278,12 +247,7 @@ def check_unchanged(record: AddedFolder, again: Callable[[str], str]) -> None:
 
 
 def with_options(words: Sequence[str], record: AddedFolder) -> str:
-    """The command that adds a folder as it was added.
-
-    Args:
-        words: Its beginning, without options.
-        record: The folder.
-    """
+    """The command that adds a folder as it was added; ``words`` are its beginning."""
     given = list(words)
     for option, value, default in (
         ("--split", record.split, "test"),

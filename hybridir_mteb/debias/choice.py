@@ -97,13 +97,7 @@ def left_open(debiaser: Debiaser, options: Mapping[str, OptionValue]) -> str | N
 def check_choice(
     debiaser: Debiaser, options: Mapping[str, OptionValue], *, parallel: bool, lines: int
 ) -> None:
-    """Refuse to choose on text that is not parallel, or on too little of it.
-
-    Args:
-        debiaser: The method.
-        options: All of its options.
-        parallel: Whether line i is the same sentence in every language.
-        lines: Of each language.
+    """Refuse to choose on text that is not parallel, or has too few lines in a language.
 
     Raises:
         SettingError: It is such text, or two options are to be chosen.
@@ -131,14 +125,7 @@ def choose(
     embeddings: Embeddings,
     fit: Callable[[OptionValue, Embeddings], Debias],
 ) -> Choice:
-    """The value with which held-out lines find their translations best.
-
-    Args:
-        option: Name of the option.
-        values: What it may be; of equally good ones the first is taken.
-        embeddings: Of all lines.
-        fit: Makes a debiaser with a value of the option from embeddings.
-    """
+    """The value with which held-out lines find their translations best, the first of equals."""
     lines = len(next(iter(embeddings["query"].values())))
     held = np.zeros(lines, bool)
     held[EVERY - 1 :: EVERY] = True

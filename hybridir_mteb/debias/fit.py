@@ -70,13 +70,9 @@ def _like(default: OptionValue, value: OptionValue, what: str, *, auto: bool) ->
 def checked_options(
     debiaser: Debiaser, given: Mapping[str, OptionValue], *, parallel: bool, lines: int
 ) -> dict[str, OptionValue]:
-    """The debiaser's options, with all checks that need no embeddings.
+    """The debiaser's options, given ones for defaults, with all checks that need no embeddings.
 
-    Args:
-        debiaser: The method.
-        given: Values that replace its defaults.
-        parallel: Whether line i of the text is the same sentence in every language.
-        lines: Of the language that has fewest.
+    ``lines`` are those of the language that has fewest.
 
     Raises:
         SettingError: An option that makes no sense, or text that the method cannot be fitted on.
@@ -126,12 +122,8 @@ def fit(
     option = left_open(debiaser, chosen)
     if option is None:
         return fit_with(chosen, exact)
-    choice = choose(
-        option,
-        debiaser.choices[option],
-        exact,
-        lambda value, some: fit_with({**chosen, option: value}, some),
-    )
+    values = debiaser.choices[option]
+    choice = choose(option, values, exact, lambda v, some: fit_with({**chosen, option: v}, some))
     return replace(fit_with({**chosen, option: choice.value}, exact), choice=choice)
 
 
@@ -140,7 +132,9 @@ def _fit(debiaser: Debiaser, data: DebiasData, dimension: int) -> FittedDebiaser
     tensors = {role: _statistics(debiaser, data, role) for role in sorted(debiaser.roles)}
     # Statistics of version 0.1 have no scale, and theirs is 1.
     kept = {n: v for n, v in data.options.items() if n != debiaser.scale or v != 1}
-    unit_length = _unit_length(data.embeddings)
+    matrices = [matrix for of_role in data.embeddings.values() for matrix in of_role.values()]
+    off = (np.abs(np.linalg.norm(matrix, axis=1) - 1).max() for matrix in matrices)
+    unit_length = bool(all(far <= UNIT_LENGTH_TOLERANCE for far in off))
     fitted = FittedDebiaser(debiaser, data.languages, tensors, kept, dimension, unit_length)
     _try(fitted, data.embeddings)
     return fitted
@@ -169,7 +163,11 @@ def _statistics(debiaser: Debiaser, data: DebiasData, role: str) -> Tensors:
                 f"{getattr(array, 'dtype', type(array).__name__)}, expected names and NumPy arrays "
                 "of real numbers"
             )
-    return _in_float32(found)
+    # As they are stored, so that a fitted debiaser and a loaded one do the same to the bit.
+    return {
+        name: np.asarray(array, np.float32 if np.issubdtype(array.dtype, np.floating) else None)
+        for name, array in found.items()
+    }
 
 
 def _try(fitted: FittedDebiaser, embeddings: Mapping[str, Mapping[str, FloatArray]]) -> None:
@@ -177,11 +175,10 @@ def _try(fitted: FittedDebiaser, embeddings: Mapping[str, Mapping[str, FloatArra
     for role in sorted(fitted.debiaser.roles):
         few = [embeddings[role][code][:TRIED] for code in fitted.languages]
         numbers = np.repeat(np.arange(len(few)), [len(part) for part in few])
-        unknown = np.full(len(numbers), UNKNOWN)
         stacked = np.concatenate(few)
         if fitted.needs_languages(role):
             fitted.apply(stacked, numbers, role)
-        fitted.apply(stacked, unknown, role)
+        fitted.apply(stacked, np.full(len(numbers), UNKNOWN), role)
 
 
 def check_parallel(debiaser: Debiaser, parallel: bool) -> None:
@@ -195,19 +192,3 @@ def check_parallel(debiaser: Debiaser, parallel: bool) -> None:
             f"{debiaser.name} needs line-parallel text: line i of every file is the same sentence, "
             "so all have equally many lines. Give such files, or leave --text out (NTREX-128)"
         )
-
-
-def _in_float32(tensors: Tensors) -> Tensors:
-    """As they are stored, so that a fitted debiaser and a loaded one do the same to the bit."""
-    return {
-        name: np.asarray(array, np.float32 if np.issubdtype(array.dtype, np.floating) else None)
-        for name, array in tensors.items()
-    }
-
-
-def _unit_length(embeddings: Mapping[str, Mapping[str, FloatArray]]) -> bool:
-    return all(
-        bool((np.abs(np.linalg.norm(matrix, axis=1) - 1) <= UNIT_LENGTH_TOLERANCE).all())
-        for of_role in embeddings.values()
-        for matrix in of_role.values()
-    )

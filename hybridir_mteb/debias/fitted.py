@@ -140,8 +140,7 @@ class FittedDebiaser:
         for start in range(0, len(out), BLOCK):
             part = slice(start, start + BLOCK)
             out[part] = self._block(vectors[part].astype(np.float64), numbers[part], role)
-        what = f"{role} text debiased by {self.debiaser.name}"
-        check_embeddings(out, what, self.dimension)
+        check_embeddings(out, f"{role} text debiased by {self.debiaser.name}", self.dimension)
         return out
 
     def _block(self, vectors: FloatArray, numbers: IntArray, role: str) -> FloatArray:
@@ -164,15 +163,10 @@ class FittedDebiaser:
             return out
         lengths = np.linalg.norm(out, axis=1, keepdims=True)
         gone = lengths < ROUNDING  # what is left is noise: a zero vector, of no direction
-        scaled: FloatArray = np.where(gone, 0.0, out / np.where(gone, 1.0, lengths))
-        return scaled
+        return np.where(gone, 0.0, out / np.where(gone, 1.0, lengths))
 
     def languages_of(
-        self,
-        texts: Sequence[str],
-        languages: Languages,
-        role: str,
-        among: Sequence[str] = (),
+        self, texts: Sequence[str], languages: Languages, role: str, among: Sequence[str] = ()
     ) -> IntArray:
         """(n_texts,) language numbers: of the given languages, else detected where they matter.
 
@@ -232,10 +226,6 @@ def _header(text: str) -> dict[str, Any]:
 
 def read_fitted(folder: Path, debiasers: Registry[Debiaser]) -> FittedDebiaser:
     """The debiaser that was saved in a folder.
-
-    Args:
-        folder: Where it was saved.
-        debiasers: The methods that plugins registered.
 
     Raises:
         DataFormatError: No such file, or one that is damaged.

@@ -38,16 +38,17 @@ def own_options(
 def provenance_of(
     text: FitText, known: EvaluationTexts, leaks: Sequence[Leak], precision: str | None
 ) -> dict[str, Any]:
-    """What a debiased encoder was fitted on, and by what.
-
-    Args:
-        text: What it was fitted on.
-        known: The evaluation sets that the text was compared with.
-        leaks: What was found in them.
-        precision: Arithmetic of the base; None is the model's own.
-    """
+    """What a debiased encoder was fitted on, and by what; no precision is the model's own."""
+    data = {
+        "source": text.source,
+        "origin": text.source,
+        "lines": {code: len(lines) for code, lines in text.lines.items()},
+        "parallel": text.parallel,
+        "sha256": text.sha256(),
+    }
     return {
-        **_text_record(text, known, leaks),
+        "data": [data],
+        "leak_check": leak_record(known.checked, known.not_at_hand, leaks),
         "machine": {**machine(), "precision": precision or "the model's own"},
         "versions": versions(LIBRARIES),
     }
@@ -65,23 +66,11 @@ def keep(
         unknown_data: Whether MTEB does not know what the base was trained on.
     """
     with trained.keep(name) as place:
-        _write(place.folder, name, fitted, provenance, unknown_data=unknown_data)
+        fitted.save(place.folder)
+        record = _record(place.folder, name, fitted, provenance)
+        text = debiased_card(record, fitted.debiaser, unknown_data=unknown_data)
+        write_record(place.folder, record, text)
     return place.kept
-
-
-def _text_record(text: FitText, known: EvaluationTexts, leaks: Sequence[Leak]) -> dict[str, Any]:
-    return {
-        "data": [
-            {
-                "source": text.source,
-                "origin": text.source,
-                "lines": {code: len(lines) for code, lines in text.lines.items()},
-                "parallel": text.parallel,
-                "sha256": text.sha256(),
-            }
-        ],
-        "leak_check": leak_record(known.checked, known.not_at_hand, leaks),
-    }
 
 
 def _with_earlier_leaks(
@@ -96,21 +85,15 @@ def _with_earlier_leaks(
     return {**checks, **merged, "leaked_sets": sorted(merged["leaked_sets"])}
 
 
-def _write(
-    folder: Path,
-    name: str,
-    fitted: FittedDebiaser,
-    provenance: dict[str, Any],
-    *,
-    unknown_data: bool,
-) -> None:
-    """Statistics, record and card."""
-    fitted.save(folder)
+def _record(
+    folder: Path, name: str, fitted: FittedDebiaser, provenance: dict[str, Any]
+) -> dict[str, Any]:
+    """What is said of statistics that lie in a folder."""
     (text,) = provenance["data"]
     files = digests_of(folder)
     fingerprint = fingerprint_of(files, provenance["backbone"]["revision"])
     same = (e for e in trained.encoders() if (e.name, e.fingerprint) == (name, fingerprint))
-    record = {
+    return {
         "format": trained.FORMAT,
         "name": name,
         "fingerprint": fingerprint,
@@ -132,7 +115,6 @@ def _write(
         **provenance,
         "leak_check": _with_earlier_leaks(provenance["leak_check"], same),
     }
-    write_record(folder, record, debiased_card(record, fitted.debiaser, unknown_data=unknown_data))
 
 
 def _zero_shot(checks: dict[str, Any], *, unknown_data: bool) -> list[str]:
@@ -168,13 +150,7 @@ def _choice(chosen: dict[str, Any]) -> list[str]:
 
 
 def debiased_card(record: dict[str, Any], debiaser: Debiaser, *, unknown_data: bool) -> str:
-    """The card in Markdown with the hub's metadata on top.
-
-    Args:
-        record: Record of the debiased encoder.
-        debiaser: Its method.
-        unknown_data: Whether MTEB does not know what the base was trained on.
-    """
+    """The card in Markdown with the hub's metadata on top; ``unknown_data`` as of :func:`keep`."""
     fitted, base = record["debiaser"], record["backbone"]
     options = ", ".join(f"{name}={value}" for name, value in fitted["options"].items())
     most = max(fitted["text"]["lines"].values())

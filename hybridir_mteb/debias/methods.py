@@ -22,8 +22,7 @@ def fit_centre(data: DebiasData, role: str) -> Tensors:
 
 def apply_centre(vectors: FloatArray, languages: IntArray, tensors: Tensors) -> FloatArray:
     """Subtract each language's mean."""
-    centred: FloatArray = vectors - tensors["mean"][languages]
-    return centred
+    return np.asarray(vectors - tensors["mean"][languages])
 
 
 def fit_lir(data: DebiasData, role: str) -> Tensors:
@@ -49,8 +48,7 @@ def _right_singular(matrix: FloatArray, k: int) -> FloatArray:
     """(k, dimension) right singular vectors of the largest singular values, signs fixed."""
     vectors = np.linalg.svd(matrix, full_matrices=False)[2][:k]
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=1)[:, None], axis=1)
-    signed: FloatArray = vectors * np.sign(largest)  # the projection has no sign; files do
-    return signed
+    return np.asarray(vectors * np.sign(largest))  # the projection has no sign; files do
 
 
 def apply_lir(vectors: FloatArray, languages: IntArray, tensors: Tensors) -> FloatArray:
@@ -86,8 +84,7 @@ def fit_shift(data: DebiasData, role: str) -> Tensors:
 
 def apply_shift(vectors: FloatArray, languages: IntArray, tensors: Tensors) -> FloatArray:
     """Subtract each language's vector relative to the source language."""
-    shifted: FloatArray = vectors - tensors["shift"][languages]
-    return shifted
+    return np.asarray(vectors - tensors["shift"][languages])
 
 
 def fit_leace(data: DebiasData, role: str) -> Tensors:
@@ -115,8 +112,7 @@ def fit_leace(data: DebiasData, role: str) -> Tensors:
 def apply_leace(vectors: FloatArray, languages: IntArray, tensors: Tensors) -> FloatArray:
     """Erase what a linear classifier could read the language from; needs no language."""
     left, right, bias = (tensors[n].astype(np.float64) for n in ("left", "right", "bias"))
-    erased: FloatArray = vectors - ((vectors - bias) @ right.T) @ left.T
-    return erased
+    return np.asarray(vectors - ((vectors - bias) @ right.T) @ left.T)
 
 
 DEBIASERS = (

@@ -135,9 +135,7 @@ class DebiasedSentenceTransformer:
         out = torch.from_numpy(matrix).to(tensor.device)
         if normalise:
             out = torch.nn.functional.normalize(out, dim=1)
-        if as_tensor:
-            return out[0] if single else out
-        if as_array:
-            array = out.cpu().numpy()
-            return array[0] if single else array
-        return out[0] if single else list(out)
+        found = out.cpu().numpy() if as_array and not as_tensor else out
+        if single:
+            return found[0]
+        return found if as_tensor or as_array else list(found)

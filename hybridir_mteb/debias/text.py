@@ -55,8 +55,7 @@ class FitText:
         """Of all lines with their languages."""
         digest = hashlib.sha256()
         for code, lines in self.lines.items():
-            for line in lines:
-                digest.update(f"{code}\t{line}\n".encode())
+            digest.update("".join(f"{code}\t{line}\n" for line in lines).encode())
         return digest.hexdigest()
 
     def place(self, code: str, at: int) -> str:
@@ -72,15 +71,9 @@ def make_text(
     parallel: bool,
     places: Mapping[str, Sequence[str]] | None = None,
 ) -> FitText:
-    """Text checked for what every debiaser needs.
+    """Text checked for what every debiaser needs; as :class:`FitText` has it.
 
     Varieties of one macrolanguage count as that language.
-
-    Args:
-        source: Where it comes from.
-        lines: Language code -> texts.
-        parallel: Whether text i is the same sentence in every language.
-        places: Language code -> where each text is.
 
     Raises:
         SettingError: Fewer than two languages, fewer than two texts in one, a text that is none, a
@@ -121,11 +114,7 @@ def evenly(items: Sequence[Item], limit: int) -> list[Item]:
 
 
 def ntrex_text(languages: Iterable[str] = (), limit: int = LINES) -> FitText:
-    """NTREX-128 without the documents that training holds out.
-
-    Args:
-        languages: Codes; by default all that are pinned.
-        limit: Largest number of lines of each language.
+    """NTREX-128, ``limit`` lines a language at most, without the documents that training holds out.
 
     Raises:
         UnknownNameError: NTREX-128 has no such language here.
@@ -181,15 +170,10 @@ def file_text(
             )
         kept = dict.fromkeys(kept, shared)
     chosen = {code: evenly(at, limit) for code, at in kept.items()}
-    return make_text(
-        ", ".join(f"{code}={files[code].name}" for code in raw),
-        {code: [raw[code][at] for at in places] for code, places in chosen.items()},
-        parallel=parallel,
-        places={
-            code: [f"{files[code].name}:{at + 1}" for at in places]
-            for code, places in chosen.items()
-        },
-    )
+    texts = {code: [raw[code][at] for at in rows] for code, rows in chosen.items()}
+    places = {c: [f"{files[c].name}:{at + 1}" for at in rows] for c, rows in chosen.items()}
+    source = ", ".join(f"{code}={files[code].name}" for code in raw)
+    return make_text(source, texts, parallel=parallel, places=places)
 
 
 def check_text(text: FitText, *, allow: bool) -> tuple[EvaluationTexts, list[Leak]]:

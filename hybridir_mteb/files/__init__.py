@@ -47,11 +47,7 @@ def tie_key(identifier: str) -> bytes:
 
 
 def check_regular(path: Path, limit: int = RECORD_LIMIT) -> None:
-    """Refuse what is no file of a record before it is read: a pipe would be waited for.
-
-    Args:
-        path: Where the record should be.
-        limit: Largest size in bytes.
+    """Refuse what is no file of a record, or has more bytes, before it is read: a pipe would wait.
 
     Raises:
         DataFormatError: A folder, a pipe or a device, or too large a file.

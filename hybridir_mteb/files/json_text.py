@@ -63,10 +63,6 @@ def parse_json(
 def read_json(path: Path, *, nan: bool = False) -> Any:
     """The value in a JSON file.
 
-    Args:
-        path: The file.
-        nan: As in :func:`parse_json`.
-
     Raises:
         DataFormatError: As in :func:`parse_json`; the message names the file.
         OSError: The file is missing or cannot be read.
@@ -76,10 +72,6 @@ def read_json(path: Path, *, nan: bool = False) -> Any:
 
 def read_json_object(path: Path, *, nan: bool = False) -> dict[str, Any]:
     """As :func:`read_json`, of a file that holds an object.
-
-    Args:
-        path: The file.
-        nan: As in :func:`parse_json`.
 
     Raises:
         DataFormatError: It is no JSON, or no object.

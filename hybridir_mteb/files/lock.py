@@ -17,11 +17,7 @@ from hybridir_mteb.errors import BusyError, printable
 
 @contextmanager
 def only_one(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock file while the block runs; it goes with the block.
-
-    Args:
-        path: The lock file; its folder is made if missing.
-        what: What the place is, for the message.
+    """Hold a lock file, whose folder is made, while the block runs; it goes with the block.
 
     Raises:
         BusyError: Another process holds it; the message says which.

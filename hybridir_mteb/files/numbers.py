@@ -66,12 +66,7 @@ def grade(value: object) -> int | None:
 
 
 def check_grade(value: object, query: object, document: object) -> int:
-    """The grade of a judgement that a caller gave; text is none there.
-
-    Args:
-        value: What should be a whole number.
-        query: Id of the query, for the message.
-        document: Id of the document, for the message.
+    """The grade of a judgement that a caller gave for query and document; text is none there.
 
     Raises:
         SettingError: It is no whole number of 32 bits.

@@ -32,13 +32,7 @@ def on_terminal() -> bool:
 
 
 def progress(items: Iterable[Any] | None = None, *, desc: str, **options: Any) -> Any:
-    """A progress bar, as tqdm has them.
-
-    Args:
-        items: What is gone through; None if ``update`` is called instead.
-        desc: What is being done.
-        **options: Those of tqdm.
-    """
+    """A progress bar, as tqdm has them."""
     drawn, desc = bars(), printable(desc, 100)
     options["disable"] = options.get("disable") or bool(os.environ.get(VARIABLE) and not drawn)
     return tqdm(items, desc, **options) if drawn else _Lines(items, desc, **options | _EVERY)

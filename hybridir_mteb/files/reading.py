@@ -25,9 +25,6 @@ ASCII_BLANKS = " \t\n\r\f\v"  # no others part columns: ids and texts may hold t
 def naming(path: Path) -> Iterator[None]:
     """Around reading a file: errors of the system and of gzip name it.
 
-    Args:
-        path: The file.
-
     Raises:
         DataUnavailableError: It is missing, is a folder or may not be read.
         DataFormatError: It is compressed, and cut off or damaged.
@@ -52,9 +49,6 @@ def naming(path: Path) -> Iterator[None]:
 def reading(path: Path) -> Iterator[BinaryIO]:
     """The file's bytes; those of ``*.gz`` decompressed.
 
-    Args:
-        path: The file.
-
     Raises:
         DataUnavailableError: It is missing, is a folder or may not be read.
         DataFormatError: It is cut off or damaged.
@@ -72,9 +66,6 @@ def reading(path: Path) -> Iterator[BinaryIO]:
 def read_bytes(path: Path) -> bytes:
     """All bytes of a file; those of ``*.gz`` decompressed.
 
-    Args:
-        path: The file.
-
     Raises:
         DataUnavailableError: It is missing, is a folder or may not be read.
         DataFormatError: It is cut off or damaged.
@@ -85,10 +76,6 @@ def read_bytes(path: Path) -> bytes:
 
 def decoded(line: bytes, where: str) -> str:
     """The text of some bytes in UTF-8; a byte order mark before it is no part of it.
-
-    Args:
-        line: The bytes.
-        where: File, or file and line, for the message.
 
     Raises:
         DataFormatError: They are not UTF-8.
@@ -102,10 +89,7 @@ def decoded(line: bytes, where: str) -> str:
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbers, from 1, and text of all lines, without their ends.
-
-    Args:
-        path: The file; compressed if its name ends so.
+    """Numbers, from 1, and text of all lines, without their ends; ``*.gz`` is decompressed.
 
     Raises:
         DataUnavailableError: It is missing, is a folder or may not be read.

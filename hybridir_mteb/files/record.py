@@ -69,10 +69,6 @@ def seal(path: Path, old: Collection[str]) -> None:
     """Give a record of a version that had no seals its seal, once its content is known to be right.
 
     One that is damaged, or lies where nothing can be written, stays as it is.
-
-    Args:
-        path: The file.
-        old: As of :func:`read_record`.
     """
     with suppress(DataFormatError, OSError):
         content = read_json_object(path)

@@ -92,18 +92,14 @@ def diagnose(error: BaseException) -> tuple[str, str]:
         error: What was raised; of those that led to it, the one that says most is taken.
     """
     chain = [error]
-    while (inner := _before(chain[-1])) is not None and inner not in chain:
+    # The error that led to another one, also where a library hides it (``from None``).
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) and inner not in chain:
         chain.append(inner)
     for find in (_by_number, _by_class, _by_text, _by_base):
         for one in chain:
             if remedy := find(one):
                 return _text(one), _with_proxy(remedy)
     return _text(error), ""
-
-
-def _before(error: BaseException) -> BaseException | None:
-    """The error that led to another one, also where a library hides it (``from None``)."""
-    return error.__cause__ or error.__context__
 
 
 def _text(error: BaseException) -> str:

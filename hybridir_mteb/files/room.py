@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hybridir_mteb.errors import HybridIRError, NoSpaceError, SettingError
+from hybridir_mteb.files.temporary import size_of
 
 _WHY = {
     errno.ENOSPC: "the disk is full",
@@ -45,10 +46,8 @@ def no_room(error: BaseException) -> int | None:
     if match := _QUOTED.search(text):
         return int(match[1]) if int(match[1]) in _WHY else None
     found = next((code for words, code in _TEXTS.items() if words in text), None)
-    return _cause() if found is None and _SHORT.search(text) else found
-
-
-def _cause() -> int:
+    if found is not None or not _SHORT.search(text):
+        return found
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     return errno.ENOSPC if limit == resource.RLIM_INFINITY else errno.EFBIG
 
@@ -76,17 +75,12 @@ def room_for(path: Path, *written: Path) -> Iterator[None]:
 
 
 def _message(path: Path, code: int, written: tuple[Path, ...]) -> str:
-    place = existing(path)
-    size = sum(file.stat().st_size for one in written for file in _files(one))
+    place, size = existing(path), sum(map(size_of, written))
     return (
         f"{path} cannot be written: {_WHY[code]} ({os.strerror(code)}): {readable(size)} of it "
         f"were written, and {place} has {readable(shutil.disk_usage(place).free)} free; free some "
         "space there, or choose another place"
     )
-
-
-def _files(path: Path) -> list[Path]:
-    return [one for one in (path, *path.rglob("*")) if one.is_file()]
 
 
 def existing(path: Path) -> Path:
@@ -110,18 +104,12 @@ def disk_free(path: Path) -> int:
 
 
 def check_room(path: Path, needed: float, what: str) -> None:
-    """Refuse to start what the disk cannot hold.
-
-    Args:
-        path: Where it is to be written.
-        needed: Bytes, estimated.
-        what: What needs them, in words.
+    """Refuse to start what needs more bytes, by an estimate, than the disk has.
 
     Raises:
         NoSpaceError: The disk has less.
     """
-    place = existing(path)
-    free = shutil.disk_usage(place).free
+    place, free = existing(path), disk_free(path)
     if needed > free:
         raise NoSpaceError(
             f"{what} in {path} needs about {readable(needed)}, and {place} has {readable(free)} "

@@ -27,11 +27,7 @@ def stamp_of(path: Path) -> Stamp:
 
 
 def is_settled(stamp: Stamp) -> bool:
-    """Whether any change from now on gives the file another stamp.
-
-    Args:
-        stamp: What the file has now.
-    """
+    """Whether any change from now on gives a file of this stamp another one."""
     return abs(time.time_ns() - stamp[1]) > TICK_NS
 
 

@@ -100,11 +100,7 @@ def _remove_folder(path: Path) -> None:
 
 
 def left_behind(folder: Path) -> list[LeftBehind]:
-    """What killed processes left in a folder, not in the folders in it.
-
-    Args:
-        folder: Any folder, which need not exist.
-    """
+    """What killed processes left in a folder, if there is one, not in the folders in it."""
     found = []
     for path, process, machine in _temporary(folder):
         with suppress(OSError):  # another process sweeps, too
@@ -156,9 +152,7 @@ def _temporary(folder: Path) -> Iterator[tuple[Path, int, str]]:
 def _in_use(path: Path, process: int, machine: str) -> bool:
     if machine != _machine():
         return time.time() - _last_written(path) < OLD_S
-    if process == os.getpid():
-        return str(path.absolute()) in _MINE
-    return _alive(process)
+    return str(path.absolute()) in _MINE if process == os.getpid() else _alive(process)
 
 
 def _alive(process: int) -> bool:

@@ -16,6 +16,7 @@ from hybridir_mteb.ranking.arrays import IntArray
 from hybridir_mteb.ranking.ranking import NOT_RETRIEVED
 
 NEARLY_ALL = 0.95  # share of queries
+NO_CHOICE = "no query has relevant passages both in its own language and in another"
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,7 @@ class Circumstances:
     @cached_property
     def relevant_own(self) -> IntArray:
         """(n_queries,) relevant passages in the query's language."""
-        own: IntArray = self.counts[np.arange(len(self.counts)), self.view.queries]
-        return own
+        return np.asarray(self.counts[np.arange(len(self.counts)), self.view.queries])
 
     @cached_property
     def preferring(self) -> IntArray:
@@ -128,16 +128,12 @@ class Circumstances:
 
 def _distance(c: Circumstances) -> str:
     if not c.is_parallel:
-        seem = "are not translations of one another"
+        what = "are not translations of one another"
         if c.parallel is None:
-            seem = (
-                "seem not to be translations of one another (--parallel or parallel=True overrules "
-                "that)"
-            )
-        return (
-            f"the relevant passages of a query {seem}, so nothing says that their ranks should be "
-            "alike"
-        )
+            overruled = "(--parallel or parallel=True overrules that)"
+            what = f"seem not to be translations of one another {overruled}"
+        so = "so nothing says that their ranks should be alike"
+        return f"the relevant passages of a query {what}, {so}"
     n = len(c.several)
     if not n:
         return "no query has two relevant passages"
@@ -158,7 +154,7 @@ def _distance_norm(c: Circumstances) -> str:
 
 def _preference(c: Circumstances) -> str:
     if not len(c.preferring):
-        return "no query has relevant passages both in its own language and in another"
+        return NO_CHOICE
     return "" if c.retrieved[c.preferring].any() else "no query has a relevant passage in the run"
 
 
@@ -199,12 +195,7 @@ def _max_rank(c: Circumstances) -> str:
 
 
 def _graded(c: Circumstances) -> str:
-    if len(c.preferring):
-        return ""
-    return (
-        "no query has relevant passages both in its own language and in another, so it would be "
-        "ndcg_at_10"
-    )
+    return "" if len(c.preferring) else f"{NO_CHOICE}, so it would be ndcg_at_10"
 
 
 def _correlation(c: Circumstances) -> str:
@@ -215,17 +206,12 @@ def _correlation(c: Circumstances) -> str:
         return "it is not known which queries are translations of one another: give items"
     if not c.translated:
         return "no query has a translation"
-    return (
-        ""
-        if found is None
-        else "no two translations of a query have rankings that could be compared"
-    )
+    none = "no two translations of a query have rankings that could be compared"
+    return "" if found is None else none
 
 
 def _probe(c: Circumstances) -> str:
-    if not c.embeddings:
-        return "it needs embeddings, and only scores are given"
-    return c.no_probe
+    return c.no_probe if c.embeddings else "it needs embeddings, and only scores are given"
 
 
 _REASONS: dict[str, Callable[[Circumstances], str]] = {
@@ -263,12 +249,7 @@ def not_applicable(circumstances: Circumstances, names: Iterable[str]) -> dict[s
 
 
 def remarks(circumstances: Circumstances, names: Iterable[str]) -> dict[str, str]:
-    """What to bear in mind with measures that do apply.
-
-    Args:
-        circumstances: Collection and judgements.
-        names: Names of measures that apply.
-    """
+    """What to bear in mind with measures that do apply, by name."""
     found = {}
     constant = _constant_peer(circumstances)
     without = np.unique(circumstances.view.queries[circumstances.own == 0])
@@ -305,22 +286,14 @@ def _incomplete(n: int, lacking: int) -> str:
 
 def _too_many(c: Circumstances, depth: int) -> str:
     n = int((c.table.counts > depth).sum())
-    return (
-        f"{n} of {len(c.judged)} queries have more than {depth} relevant passages, which is 0 "
-        "whatever the ranks are"
-        if n
-        else ""
-    )
+    more = f"{n} of {len(c.judged)} queries have more than {depth} relevant passages"
+    return f"{more}, which is 0 whatever the ranks are" if n else ""
 
 
 def _nothing_found(c: Circumstances) -> str:
-    none = int((c.retrieved[c.preferring] == 0).sum())
-    if not none:
-        return ""
-    return (
-        f"{none} of {len(c.preferring)} queries have no relevant passage in the run, and do not "
-        "count"
-    )
+    n = int((c.retrieved[c.preferring] == 0).sum())
+    lost = f"{n} of {len(c.preferring)} queries have no relevant passage in the run"
+    return f"{lost}, and do not count" if n else ""
 
 
 def _constant_peer(c: Circumstances) -> str:

@@ -102,10 +102,8 @@ def choose_measures(names: Sequence[str] | None) -> list[Measure]:
     if names is None:
         return list(LANGUAGE_BIAS)
     wanted = list(dict.fromkeys(names))
-    if set(wanted) <= set(known):
-        return [known[name] for name in wanted]
-
-    return [installed_plugins().measures[name] for name in wanted]
+    registry = known if set(wanted) <= set(known) else installed_plugins().measures
+    return [registry[name] for name in wanted]
 
 
 @dataclass(frozen=True)
@@ -145,29 +143,21 @@ def subset_scores(
         setting: The setting.
         known: What else is known, in the multilingual setting.
     """
-    if known is None:
-        table = _table(judged, ranking, None)
-        broken = failing(_others([m for m in measures if setting in m.settings]), table)
-        sound = [measure for measure in measures if measure.name not in broken]
-        found = evaluate_measures(sound, table, setting)
-        return {**found, **({"not_applicable": broken} if broken else {})}
-    view = LanguageView.of(judged, ranking.top[:, :TOP_DEPTH], known.correlation, known.probe)
+    view: LanguageView | None = None
+    refused: dict[str, str] = {}
+    if known is not None:
+        view = LanguageView.of(judged, ranking.top[:, :TOP_DEPTH], known.correlation, known.probe)
     table = _table(judged, ranking, view)
-    circumstances = Circumstances(
-        table,
-        judged.items,
-        known.parallel,
-        known.embeddings,
-        known.no_probe,
-        known.no_correlation,
-    )
-    refused = not_applicable(circumstances, [measure.name for measure in measures])
+    if known is not None:
+        more = (known.parallel, known.embeddings, known.no_probe, known.no_correlation)
+        circumstances = Circumstances(table, judged.items, *more)
+        refused = not_applicable(circumstances, [measure.name for measure in measures])
     used = [measure for measure in measures if measure.name not in refused]
     refused |= failing(_others([m for m in used if setting in m.settings]), table)
     used = [measure for measure in used if measure.name not in refused]
     scores: dict[str, Any] = dict(evaluate_measures(used, table, setting))
     try:
-        scores |= _bias_details(table, used)
+        scores |= {} if known is None else _bias_details(table, used)
     except Exception as error:  # noqa: BLE001 -- the measures are there and stay
         refused["confidence_intervals"] = failed("the part on language bias", error)
     return {**scores, **({"not_applicable": refused} if refused else {})}
@@ -231,8 +221,8 @@ def evaluate(
         probe = None if no_probe else probe_by_language(embeddings[columns], *texts)
     chosen = TableOptions(TOP_DEPTH, lengths, MRC in names, options.mrc_depth, probe)
     table = rank_table(scorer, judged, chosen)
-    given = embeddings is not None
-    circumstances = Circumstances(table, judged.items, options.parallel, given, no_probe)
+    known = (options.parallel, embeddings is not None, no_probe)
+    circumstances = Circumstances(table, judged.items, *known)
     refused = not_applicable(circumstances, names)
     refused |= failing(_others([m for m in measures if m.name not in refused]), table)
     used = [name for name in names if name not in refused]
@@ -274,11 +264,6 @@ class TableOptions:
 def rank_table(scorer: Scorer, judged: Judgements, options: TableOptions) -> RankTable:
     """Exact ranks with languages, from one pass over the scores, and one more to correlate.
 
-    Args:
-        scorer: Scores of all queries against the whole pool.
-        judged: Queries in the scorer's order, passages in the order of its columns.
-        options: What else the table is to hold.
-
     Raises:
         EmbeddingError: A score is NaN or infinite, or sizes do not fit.
     """
@@ -311,28 +296,18 @@ def _correlation(
 
 
 def _ideal_table(judged: Judgements) -> RankTable:
-    """The table of a system that ranks what is relevant first, without the languages of its top.
-
-    For what depends on queries, pool and judgements alone.
-    """
+    """The table of a system that ranks what is relevant first, without the languages of its top."""
     counts = judged.relevance.counts
     firsts = np.repeat(judged.relevance.indptr[:-1], counts)
-    ranks = np.arange(len(firsts)) - firsts + 1
-    top = np.empty((len(counts), 0), np.int64)
-    view = LanguageView.of(judged, top)
-    return RankTable.build(judged.relevance, ranks, judged.pool_size, judged.gains, view)
+    nothing = np.empty((len(counts), 0), np.int64)
+    ranking = Ranking(np.arange(len(firsts)) - firsts + 1, nothing, nothing.astype(np.float64))
+    return _table(judged, ranking, LanguageView.of(judged, nothing))
 
 
 def refused_for_all(
     judged: Judgements, names: Sequence[str], *, embeddings: bool = False
 ) -> dict[str, str]:
-    """Measures that say nothing about a collection whatever the system, each with the reason.
-
-    Args:
-        judged: The collection, for systems that rank all of its pool.
-        names: Names of measures.
-        embeddings: Whether the systems give embeddings.
-    """
+    """Measures that say nothing about a collection, whatever system ranks all of it; and why."""
     no_probe = why_no_probe(*_relevant(judged)[1:]) if PROBE in names else ""
     circumstances = Circumstances(
         _ideal_table(judged), judged.items, embeddings=embeddings, no_probe=no_probe

@@ -78,8 +78,7 @@ def language_preference(table: RankTable) -> Values:
     values = np.full(table.n_queries, np.nan)
     if table.languages is not None:
         defined = _preference_defined(table)
-        first = table.languages.entries[table.indptr[:-1][defined]]
-        values[defined] = first == table.languages.queries[defined]
+        values[defined] = in_own_language(table)[table.indptr[:-1][defined]]
     return values
 
 
@@ -148,8 +147,7 @@ def rank_correlation(table: RankTable) -> Values:
     ``mrc``, mean rank correlation (Yang et al. 2024/2025, arXiv 2509.06195); computed by
     :func:`~hybridir_mteb.ranking.correlation.mean_rank_correlation`.
     """
-    view = table.languages
-    known = None if view is None else view.correlation
+    known = None if table.languages is None else table.languages.correlation
     return np.full(table.n_queries, np.nan) if known is None else known
 
 
@@ -162,8 +160,7 @@ def probe_accuracy(table: RankTable) -> Values:
     view = table.languages
     if view is None or view.probe is None:
         return np.full(table.n_queries, np.nan)
-    accuracy: Values = view.probe[view.queries]
-    return accuracy
+    return np.asarray(view.probe[view.queries])
 
 
 _MULTILINGUAL = frozenset({Setting.MULTILINGUAL})

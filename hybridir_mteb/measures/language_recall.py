@@ -18,16 +18,10 @@ OWN_LANGUAGE_GAIN = 2.0  # of a relevant passage in another language: 1
 
 
 def in_own_language(table: RankTable) -> npt.NDArray[np.bool_]:
-    """(n_entries,) whether a relevant passage is in the query's language.
-
-    Args:
-        table: With languages.
-    """
+    """(n_entries,) whether a relevant passage is in the query's language."""
     assert table.languages is not None  # noqa: S101 -- callers have checked
-    own: npt.NDArray[np.bool_] = (
-        table.languages.entries == table.languages.queries[table.query_of_entry]
-    )
-    return own
+    asked = table.languages.queries[table.query_of_entry]
+    return np.asarray(table.languages.entries == asked)
 
 
 def language_recall(table: RankTable, depth: int, *, same: bool) -> Values:
@@ -42,11 +36,6 @@ def language_recall(table: RankTable, depth: int, *, same: bool) -> Values:
     two names for one definition, so at 100 for one number. The names ``same_`` and
     ``cross_language_recall`` are for the pair, which shows what a correction takes from the one to
     give to the other; its depths, 10 and 100, are those of ``same_language_share_at_k``.
-
-    Args:
-        table: Ranks, with languages.
-        depth: How many of the best-ranked passages.
-        same: Of the passages in the query's language, or of those in all others.
 
     Example:
         A German query, relevant passages at ranks 2 (de), 4 (en) and 30 (fr). Of the two in other
@@ -102,10 +91,6 @@ def all_found(table: RankTable, depth: int) -> Values:
     complete, and where one was not retrieved. Undefined (NaN) only for queries without relevant
     passages.
 
-    Args:
-        table: Ranks of what is relevant.
-        depth: How many of the best-ranked passages.
-
     Example:
         Relevant passages at ranks 1, 3 and 10.
 
@@ -134,10 +119,6 @@ def language_ndcg(table: RankTable, depth: int) -> Values:
     multiplied: grade 3 in the query's language is 6. Gains are linear as in ``ndcg_at_10``, so it
     is trec_eval's ``ndcg_cut`` of such judgements. As there, 0 for a query without relevant
     passages; undefined (NaN) only where languages are unknown.
-
-    Args:
-        table: Ranks, with languages.
-        depth: How many of the best-ranked passages.
 
     Example:
         A German query, one relevant passage in English at rank 1, one in German at rank 2: (1 / 1 +

@@ -49,15 +49,7 @@ class RankTable(QueryRows):
         gains: npt.NDArray[np.float64] | None = None,
         languages: LanguageView | None = None,
     ) -> RankTable:
-        """Sort the entries of each query by rank.
-
-        Args:
-            relevance: The relevant passages of each query.
-            ranks: (n_entries,) their ranks, 1-based.
-            pool_size: Number of candidates.
-            gains: (n_entries,) grades; 1 by default.
-            languages: Languages, its entries in the order of ``ranks``.
-        """
+        """Sort the entries of each query, with their gains and languages, by rank."""
         order = np.lexsort((ranks, relevance.query_of_entry))
         grades = np.ones(len(ranks)) if gains is None else gains
         view = None if languages is None else languages.reordered(order)
@@ -67,8 +59,7 @@ class RankTable(QueryRows):
     def complete(self) -> npt.NDArray[np.bool_]:
         """(n_queries,) whether all relevant passages of a query have a rank."""
         lost = self.sum_by_query((self.ranks >= NOT_RETRIEVED).astype(np.float64))
-        complete: npt.NDArray[np.bool_] = lost == 0
-        return complete
+        return np.asarray(lost == 0)
 
     @property
     def place_in_query(self) -> IntArray:
@@ -77,10 +68,7 @@ class RankTable(QueryRows):
 
     def sum_by_query(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """(n_queries,) sums of a value per entry; 0 for queries without entries."""
-        sums: npt.NDArray[np.float64] = np.bincount(
-            self.query_of_entry, values, self.n_queries
-        ).astype(np.float64)
-        return sums
+        return np.bincount(self.query_of_entry, values, self.n_queries).astype(np.float64)
 
 
 def measure_values(measure: Measure, table: RankTable) -> npt.NDArray[np.float64]:
@@ -136,12 +124,7 @@ def failing(measures: Iterable[Measure], table: RankTable) -> dict[str, str]:
 
 
 def failed(what: str, error: Exception) -> str:
-    """The reason for which something has no value, which is logged as well.
-
-    Args:
-        what: What failed, for the log.
-        error: What was raised.
-    """
+    """The reason for which something has no value; what failed is logged with it."""
     reason = f"{FAILED}: {type(error).__name__}: {one_line(error, MESSAGE_LIMIT)}"
     logger.error("%s is left out: %s", what, reason)
     return reason

@@ -73,25 +73,17 @@ def peer(
     """
     if weights is not None:
         check_weights(weights)
-    values = np.full(table.n_queries, np.nan)
-    view = table.languages
-    if view is None:
-        return values
+    if table.languages is None:
+        return np.full(table.n_queries, np.nan)
     total = np.zeros(table.n_queries)
     if weights is None:
         total = _level(table, np.ones(len(table.ranks), bool), depth, unretrieved)
-    else:
-        for grade, weight in weights.items():
-            if not weight:
-                continue
-            if grade > 0:
-                members = table.gains == grade
-                total += weight * _level(table, members, depth, unretrieved)
-            else:
-                total += weight * _not_relevant(table, depth)
-    judged = table.counts > 0
-    values[judged] = total[judged]
-    return values
+    for grade, weight in (weights or {}).items():
+        if weight and grade > 0:
+            total += weight * _level(table, table.gains == grade, depth, unretrieved)
+        elif weight:
+            total += weight * _not_relevant(table, depth)
+    return np.where(table.counts > 0, total, np.nan)
 
 
 def _level(
@@ -106,12 +98,8 @@ def _level(
     behind = n if unretrieved is Unretrieved.PACKAGE else np.full(table.n_queries, depth)
     tied: Values = (2 * behind + lost + 1) / 2.0
     placed: Values = np.where(found, ranks, tied[queries]).astype(np.float64)
-    p = kruskal_wallis(
-        placed,
-        queries,
-        table.languages.entries[members],
-        (table.n_queries, len(table.languages.codes)),
-    )
+    shape = (table.n_queries, len(table.languages.codes))
+    p = kruskal_wallis(placed, queries, table.languages.entries[members], shape)
     p[lost == n] = 1.0
     p[n == 0] = 0.0  # a level that a query lacks adds nothing
     return p

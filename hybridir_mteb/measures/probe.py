@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sklearn.linear_model import LogisticRegression
@@ -33,30 +34,20 @@ def language_probe_accuracy(
     Raises:
         ValueError: It cannot be trained: see :func:`why_no_probe`.
     """
-    _check(languages, items, folds)
-    scores = cross_val_score(
-        _probe(), embeddings, np.asarray(languages), groups=list(items), cv=GroupKFold(folds)
-    )
-    return float(scores.mean())
+    probe, truth, how = _checked(languages, items, folds)
+    return float(cross_val_score(probe, embeddings, truth, **how).mean())
 
 
 def probe_by_language(
     embeddings: FloatMatrix, languages: Sequence[str], items: Sequence[str], *, folds: int = FOLDS
 ) -> dict[str, float]:
-    """Accuracy of the same probe on the texts of each language.
-
-    Args:
-        embeddings: As in :func:`language_probe_accuracy`, and so are the other arguments.
-        languages: (n,) language of each text.
-        items: (n,) what a text is about.
-        folds: Parts of the cross-validation.
+    """As :func:`language_probe_accuracy`, but on the texts of each language.
 
     Raises:
         ValueError: It cannot be trained: see :func:`why_no_probe`.
     """
-    _check(languages, items, folds)
-    truth = np.asarray(languages)
-    told = cross_val_predict(_probe(), embeddings, truth, groups=list(items), cv=GroupKFold(folds))
+    probe, truth, how = _checked(languages, items, folds)
+    told = cross_val_predict(probe, embeddings, truth, **how)
     return {code: float((told == code)[truth == code].mean()) for code in sorted(set(languages))}
 
 
@@ -83,13 +74,7 @@ def relevant_items(relevance: Relevance, items: IntArray) -> tuple[IntArray, Int
 
 
 def why_no_probe(languages: Sequence[str], items: Sequence[str], *, folds: int = FOLDS) -> str:
-    """Why a language probe cannot be trained on some texts; empty if it can.
-
-    Args:
-        languages: (n,) language of each text.
-        items: (n,) what a text is about.
-        folds: Parts of the cross-validation.
-    """
+    """Why no probe can be trained on texts of (n,) languages and items; empty if one can."""
     if len(set(languages)) < 2:
         return "a language probe needs texts in at least two languages"
     if len(set(items)) < folds:
@@ -101,11 +86,11 @@ def why_no_probe(languages: Sequence[str], items: Sequence[str], *, folds: int =
     return ""
 
 
-def _check(languages: Sequence[str], items: Sequence[str], folds: int) -> None:
-    reason = why_no_probe(languages, items, folds=folds)
-    if reason:
+def _checked(
+    languages: Sequence[str], items: Sequence[str], folds: int
+) -> tuple[Any, npt.NDArray[np.str_], dict[str, Any]]:
+    """A probe that can be trained, what it is to tell, and how it is validated."""
+    if reason := why_no_probe(languages, items, folds=folds):
         raise ValueError(reason)
-
-
-def _probe() -> Any:
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
+    return probe, np.asarray(languages), {"groups": list(items), "cv": GroupKFold(folds)}

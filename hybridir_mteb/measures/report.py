@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -95,8 +96,8 @@ def bias_report(
     refused = dict(not_applicable or {})
     used = [measure for measure in measures if measure.name not in refused]
     with_interval = [(i, m.name, m.by_query) for i, m in enumerate(used)]
-    spoken = [at for at in range(len(view.codes)) if (view.queries == at).any()]
-    pool = [at for at in range(len(view.codes)) if view.pool[at]]
+    spoken = np.unique(view.queries).tolist()
+    pool = np.flatnonzero(view.pool).tolist()
     names = [view.codes[at] for at in spoken]
     columns = _columns(table, used, spoken, items)
     intervals = _Intervals(columns, len(used), len(spoken), resamples)
@@ -120,11 +121,6 @@ def bias_report(
     )
 
 
-def _means_of(by_language: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:
-    rows = list(by_language.values())
-    return {name: _mean([row[name] for row in rows]) for name in (rows[0] if rows else ())}
-
-
 def language_matrices(
     table: RankTable, query_languages: Sequence[int], passage_languages: Sequence[int]
 ) -> dict[str, list[list[float | None]]]:
@@ -138,22 +134,17 @@ def language_matrices(
     view = table.languages
     assert view is not None  # noqa: S101 -- callers have checked
     shape = (table.n_queries, len(view.codes))
-    cells = table.query_of_entry * shape[1] + view.entries
-    size = shape[0] * shape[1]
+    cells, size = table.query_of_entry * shape[1] + view.entries, math.prod(shape)
     counts = np.bincount(cells, minlength=size).reshape(shape)
     found = np.bincount(cells, table.ranks <= MATRIX_RECALL_DEPTH, size).reshape(shape)
-    recall = np.divide(found, counts, out=np.full(shape, np.nan), where=counts > 0)
+    recall = _ratio(found, counts)
     known = np.where(table.ranks < NOT_RETRIEVED, table.ranks, np.nan)  # a mean needs them all
     ranks = np.bincount(cells, known, size).reshape(shape)
     rows: dict[str, list[list[float | None]]] = {name: [] for name in MATRICES}
     for language in query_languages:
         own = view.queries == language
-        total = counts[own].sum(axis=0)
-        mean_rank = np.divide(
-            ranks[own].sum(axis=0), total, out=np.full(shape[1], np.nan), where=total > 0
-        )
         by_name = {
-            "mean_rank": mean_rank,
+            "mean_rank": _ratio(ranks[own].sum(axis=0), counts[own].sum(axis=0)),
             f"recall_at_{MATRIX_RECALL_DEPTH}": _nan_mean(recall[own]),
         }
         for depth in MATRIX_SHARE_DEPTHS:
@@ -167,11 +158,13 @@ def _shares(top: npt.NDArray[np.int64], n_languages: int) -> Values:
     """Share of each language in the top, averaged over queries that have one."""
     ranked = (top >= 0).sum(axis=1)
     shares = np.array([(top == at).sum(axis=1) for at in range(n_languages)], np.float64).T
-    return _nan_mean(
-        np.divide(
-            shares, ranked[:, None], out=np.full_like(shares, np.nan), where=ranked[:, None] > 0
-        )
-    )
+    return _nan_mean(_ratio(shares, ranked[:, None]))
+
+
+def _ratio(values: npt.NDArray[Any], numbers: npt.NDArray[Any]) -> Values:
+    """NaN where there is nothing to divide by."""
+    out = np.full(values.shape, np.nan)
+    return np.asarray(np.divide(values, numbers, out=out, where=numbers > 0))
 
 
 def _columns(
@@ -212,9 +205,8 @@ class _Intervals:
             )
 
     def of_language(self, measure: int, language: int) -> Interval | None:
-        return (
-            None if self._by_language is None else _interval(self._by_language[measure, language])
-        )
+        known = self._by_language
+        return None if known is None else _interval(known[measure, language])
 
     def of_mean(self, measure: int) -> Interval | None:
         return None if self._by_language is None else _interval(self._means[measure])
@@ -231,18 +223,16 @@ def _means(
     return {**found, **dict.fromkeys(refused)}
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return float(np.mean(defined)) if defined else None
+def _means_of(by_language: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:
+    values: dict[str, list[float]] = {}
+    for name, mean in (pair for row in by_language.values() for pair in row.items()):
+        values.setdefault(name, []).extend([] if mean is None else [mean])
+    return {name: float(np.mean(defined)) if defined else None for name, defined in values.items()}
 
 
 def _nan_mean(values: Values) -> Values:
     """Means of columns without what is undefined; NaN where nothing is defined."""
-    defined = ~np.isnan(values)
-    n = defined.sum(axis=0)
-    sums = np.where(defined, values, 0.0).sum(axis=0)
-    means: Values = np.divide(sums, n, out=np.full(values.shape[1], np.nan), where=n > 0)
-    return means
+    return _ratio(np.nansum(values, axis=0), (~np.isnan(values)).sum(axis=0))
 
 
 def _number(value: float) -> float | None:

@@ -46,14 +46,7 @@ class LanguageView:
         correlation: Values | None = None,
         probe: Mapping[str, float] | None = None,
     ) -> LanguageView:
-        """The languages of an evaluation; entries are in the order of the judgements.
-
-        Args:
-            judged: Queries, pool and relevance.
-            top: (n_queries, depth) rows of the best-ranked passages.
-            correlation: (n_queries,) mean rank correlation with the query's translations.
-            probe: Language -> accuracy of a language probe.
-        """
+        """The languages of an evaluation; ``top`` are (n_queries, depth) rows of the best."""
         accuracy = None if probe is None else [probe.get(code, np.nan) for code in judged.codes]
         return cls(
             judged.codes,

@@ -21,12 +21,7 @@ def say(line: str) -> None:
 
 @contextmanager
 def watched(what: str, remedy: str) -> Iterator[None]:
-    """Names what is at work on stderr, once, if the block takes longer than ``SLOW_SECONDS``.
-
-    Args:
-        what: What is at work.
-        remedy: What to do if it never ends.
-    """
+    """Names what is at work on stderr, once, if the block takes longer than ``SLOW_SECONDS``."""
     line = f"{what} has taken {SLOW_SECONDS:g} s and is still at work; if it never ends, {remedy}"
     timer = threading.Timer(SLOW_SECONDS, say, [line])
     timer.daemon = True

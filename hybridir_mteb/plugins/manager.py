@@ -43,33 +43,24 @@ def load_plugins(found: Iterable[EntryPoint] | None = None, *, strict: bool = Fa
         PluginError: Only if ``strict``.
     """
     plugins = Plugins()
-    points = _installed(plugins) if found is None else found
-    for point in sorted(points, key=_built_in_first):
+    if found is None:
+        try:
+            found = entry_points(group=ENTRY_POINT_GROUP)
+        except Exception:  # of any distribution; one whose own files are damaged is left out
+            found = list(_one_by_one(plugins))
+    for point in sorted(found, key=_built_in_first):
         _load_one(plugins, point, strict)
     return plugins
 
 
-def _installed(plugins: Plugins) -> list[EntryPoint]:
-    """The entry points of our group; a distribution whose own files are damaged is left out."""
-    try:
-        return list(entry_points(group=ENTRY_POINT_GROUP))
-    except Exception:  # of any distribution: they are then read one by one
-        return list(_one_by_one(plugins))
-
-
 def built_in(names: Collection[str]) -> list[EntryPoint] | None:
-    """Entry points of some built-in parts; None if there are plugins besides the built-in ones.
-
-    Args:
-        names: Of the entry points.
-    """
+    """Entry points of built-in parts, by name; None if there are plugins besides them."""
     try:
         points = list(entry_points(group=ENTRY_POINT_GROUP))
     except Exception:  # loading them all names the distribution whose files are damaged
         return None
-    if any(_distribution(point) != DISTRIBUTION for point in points):
-        return None
-    return [point for point in points if point.name in names]
+    others = any(_distribution(point) != DISTRIBUTION for point in points)
+    return None if others else [point for point in points if point.name in names]
 
 
 def _one_by_one(plugins: Plugins) -> Iterator[EntryPoint]:
@@ -141,9 +132,8 @@ def _registrar(
     """The callback that a hook receives: checks each item on its own."""
 
     def register(item: object) -> None:
-        with alone(
-            f"plugin {owner}: a {registry.kind} is refused", None if strict else plugins.report
-        ):
+        what = f"plugin {owner}: a {registry.kind} is refused"
+        with alone(what, None if strict else plugins.report):
             if registry.types and not isinstance(item, registry.types):
                 names = " or a ".join(one.__name__ for one in registry.types)
                 raise PluginError(f"a {registry.kind} must be a {names}, got {quoted(item)}")

@@ -39,10 +39,7 @@ PATTERNS = {
 
 
 def check_encoder_name(name: Any) -> str:
-    """The name of a trained or debiased encoder, or an error.
-
-    Args:
-        name: What somebody, a record or an archive calls it.
+    """The name, of whatever origin, of a trained or debiased encoder, or an error.
 
     Raises:
         SettingError: It is malformed, or that of a backbone itself.

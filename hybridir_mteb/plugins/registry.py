@@ -6,13 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from hybridir_mteb.errors import (
-    PluginCollisionError,
-    UnknownNameError,
-    printable,
-    quoted,
-    suggest,
-)
+from hybridir_mteb.errors import PluginCollisionError, UnknownNameError, printable, quoted, suggest
 from hybridir_mteb.plugins import guard
 from hybridir_mteb.plugins.debias_specs import Debiaser
 from hybridir_mteb.plugins.specs import Backbone, CollectionSpec, Family, Measure, TrainingMethod
@@ -41,14 +35,12 @@ class Registry(Generic[Item]):
             PluginCollisionError: The name is taken; the message names both plugins.
         """
         if name in self._items:
-            if self._owner[name] == plugin:
-                raise PluginCollisionError(
-                    f"{self.kind} {quoted(name)} is registered twice by {quoted(plugin)}; the "
-                    "first stays"
-                )
+            said, other = f"{self.kind} {quoted(name)} is registered", self._owner[name]
+            if other == plugin:
+                raise PluginCollisionError(f"{said} twice by {quoted(plugin)}; the first stays")
             raise PluginCollisionError(
-                f"{self.kind} {quoted(name)} is registered by both {quoted(self._owner[name])} "
-                f"and {quoted(plugin)}; uninstall one of them, or rename the item in one of them"
+                f"{said} by both {quoted(other)} and {quoted(plugin)}; uninstall one of them, or "
+                "rename the item in one of them"
             )
         self._items[name] = item
         self._owner[name] = plugin

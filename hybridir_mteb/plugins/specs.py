@@ -23,11 +23,7 @@ from hybridir_mteb.plugins.settings import (
     subsets,
     task_name,
 )
-from hybridir_mteb.plugins.training_specs import (
-    Backbone,
-    MethodContext,
-    TrainingMethod,
-)
+from hybridir_mteb.plugins.training_specs import Backbone, MethodContext, TrainingMethod
 
 if TYPE_CHECKING:
     from hybridir_mteb.collections.collection import CollectionPart, ParallelCollection
@@ -144,11 +140,7 @@ class CollectionSpec:
     def read(
         self, languages: Sequence[str], context: Context = Context.SENTENCE
     ) -> dict[str, CollectionPart]:
-        """Some languages, by code.
-
-        Args:
-            languages: Their codes.
-            context: What a passage consists of.
+        """Some languages, by code, with passages of such a context.
 
         Raises:
             DataUnavailableError: A file is missing.

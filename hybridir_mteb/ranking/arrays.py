@@ -33,12 +33,7 @@ class Similarity(StrEnum):
 
     @classmethod
     def named(cls, name: str | None, function: ScoreFunction) -> Similarity | ScoreFunction:
-        """The similarity of a model.
-
-        Args:
-            name: What the model calls its similarity.
-            function: How the model computes it, for any other than cosine and dot product.
-        """
+        """The similarity of a model, by its name there or, for any other, by what computes it."""
         return cls(name) if name in set(cls) else function
 
 

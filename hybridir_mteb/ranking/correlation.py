@@ -51,16 +51,7 @@ class ReorderedScorer:
 
     def __init__(self, scorer: Scorer, rows: IntArray) -> None:
         self._scorer, self._rows = scorer, rows
-
-    @property
-    def n_queries(self) -> int:
-        """Number of queries."""
-        return len(self._rows)
-
-    @property
-    def n_passages(self) -> int:
-        """Size of the pool."""
-        return self._scorer.n_passages
+        self.n_queries, self.n_passages = len(rows), scorer.n_passages
 
     def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) scores."""
@@ -121,15 +112,7 @@ def _correlate(
     ties: tuple[IntArray, IntArray],
     values: Values,
 ) -> None:
-    """Fill in the values of a block of queries, which holds all translations of its items.
-
-    Args:
-        scores: (n_queries, n_passages) scores of the block.
-        items: (n_queries,) ascending numbers; translations of one query share a number.
-        cuts: (n_queries,) how many passages of each ranking are told apart.
-        ties: Place of each passage among equals, and the columns in the order of these places.
-        values: (n_queries,) where the correlations are written.
-    """
+    """Fill in the values of a block of queries, which holds all translations of its items."""
     order, by_place = ties
     firsts = np.flatnonzero(np.diff(items, prepend=items[0] - 1))
     ends = np.append(firsts[1:], len(items))
@@ -170,8 +153,7 @@ def _deviations(scores: ScoreBlock, order: IntArray, by_place: IntArray, cuts: I
         else:
             found[:] = (cut + 1 + n) / 2  # the mean of the ranks left over
             found[best_columns(row, by_place, cut)] = np.arange(1, cut + 1)
-    deviations: Values = ranks - (n + 1) / 2
-    return deviations
+    return np.asarray(ranks - (n + 1) / 2)
 
 
 def _mean_of_others(deviations: Values) -> Values:
@@ -181,5 +163,4 @@ def _mean_of_others(deviations: Values) -> Values:
     scale = np.outer(spread, spread)
     correlations = np.divide(products, scale, out=np.full_like(scale, np.nan), where=scale > 0)
     np.fill_diagonal(correlations, 0.0)
-    mean: Values = correlations.sum(axis=1) / (len(correlations) - 1)
-    return mean
+    return np.asarray(correlations.sum(axis=1) / (len(correlations) - 1))

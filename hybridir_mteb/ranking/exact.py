@@ -64,8 +64,7 @@ def exact_ranks(
     Raises:
         EmbeddingError: A score is NaN or infinite, the pool is empty, or sizes do not fit.
     """
-    found = ranks_and_top(scorer, relevance, order, 0, ties=ties, block_bytes=block_bytes)
-    return found.ranks
+    return ranks_and_top(scorer, relevance, order, 0, ties=ties, block_bytes=block_bytes).ranks
 
 
 def ranks_and_top(
@@ -77,19 +76,7 @@ def ranks_and_top(
     ties: Ties = Ties.HASH,
     block_bytes: int = DEFAULT_BLOCK_BYTES,
 ) -> Ranking:
-    """Ranks of all relevant passages, and the best-ranked passages, from one pass over the scores.
-
-    Args:
-        scorer: As in :func:`exact_ranks`, and so are the other arguments.
-        relevance: The relevant passages of each query.
-        order: From :func:`tie_order`.
-        depth: How many of the best-ranked passages; at most the pool is returned.
-        ties: How equal scores are ordered.
-        block_bytes: Memory for one block of scores.
-
-    Raises:
-        EmbeddingError: As in :func:`exact_ranks`.
-    """
+    """As :func:`exact_ranks`, and the best ``depth`` passages, from one pass over the scores."""
     _check_sizes(scorer, relevance, order)
     depth = min(depth, scorer.n_passages)
     ranks = np.empty(len(relevance.passages), np.int64)
@@ -153,10 +140,6 @@ def _check_sizes(scorer: Scorer, relevance: Relevance, order: IntArray) -> None:
 def check_scores(scores: ScoreBlock, start: int) -> None:
     """Refuse scores that cannot be ranked.
 
-    Args:
-        scores: Of a block of queries.
-        start: Number of its first query, for the message.
-
     Raises:
         EmbeddingError: A score is NaN or infinite.
     """
@@ -181,8 +164,7 @@ def _rank(row: Values, relevant: IntArray, order: IntArray) -> IntArray:
         above = np.count_nonzero(row > own, axis=1)
         tied = np.count_nonzero(row == own, axis=1) > 1
         for at in np.flatnonzero(tied):
-            earlier = order[row == own[at]] < order[columns[at]]
-            above[at] += np.count_nonzero(earlier)
+            above[at] += np.count_nonzero(order[row == own[at]] < order[columns[at]])
         ranks[start : start + step] = above + 1
     return ranks
 

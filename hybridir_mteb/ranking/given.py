@@ -15,11 +15,7 @@ from hybridir_mteb.ranking.arrays import Qrels, Run
 
 
 def check_ids(ids: Iterable[object], what: str) -> None:
-    """Refuse ids that are no strings.
-
-    Args:
-        ids: What should be ids.
-        what: What they are of, for the message, such as ``query`` or ``document``.
+    """Refuse ids that are no strings; the message says what they are of.
 
     Raises:
         SettingError: One is a number, say, or holds half of a character.
@@ -37,10 +33,6 @@ def check_ids(ids: Iterable[object], what: str) -> None:
 def check_text(text: object, what: str) -> None:
     """Refuse what is no text, or holds half a character, which no file and no hash can hold.
 
-    Args:
-        text: What should be text.
-        what: What it is, for the message, such as ``document 'd1'``.
-
     Raises:
         SettingError: It is no text.
     """
@@ -57,10 +49,6 @@ def check_text(text: object, what: str) -> None:
 def check_mapping(given: object, what: str) -> None:
     """Refuse what is no mapping.
 
-    Args:
-        given: What should be a mapping from ids.
-        what: What it is called, for the message.
-
     Raises:
         SettingError: It is something else.
     """
@@ -70,10 +58,6 @@ def check_mapping(given: object, what: str) -> None:
 
 def check_sequence(given: object, what: str) -> None:
     """Refuse what has no entries in an order, and text, whose entries are its characters.
-
-    Args:
-        given: What should be a list, or an array.
-        what: What it is called, for the message.
 
     Raises:
         SettingError: It is something else.
@@ -85,11 +69,6 @@ def check_sequence(given: object, what: str) -> None:
 
 def check_nested(given: object, what: str, inner: str) -> None:
     """Refuse what is no mapping of mappings, or has other ids than strings.
-
-    Args:
-        given: What should be query -> document -> number.
-        what: What it is called, for the message.
-        inner: What the documents are called.
 
     Raises:
         SettingError: It is something else.
@@ -107,10 +86,7 @@ def check_nested(given: object, what: str, inner: str) -> None:
 
 
 def check_qrels(qrels: Qrels) -> dict[str, dict[str, int]]:
-    """Judgements whose ids are strings and whose grades are whole numbers.
-
-    Args:
-        qrels: Query -> document -> grade.
+    """Judgements, query -> document -> grade, whose ids are strings and grades whole numbers.
 
     Raises:
         SettingError: They are not such.
@@ -125,9 +101,6 @@ def check_qrels(qrels: Qrels) -> dict[str, dict[str, int]]:
 def check_run(run: Run) -> None:
     """Refuse a run whose ids are no strings; scores are checked where they are ranked.
 
-    Args:
-        run: Query -> document -> score.
-
     Raises:
         SettingError: It is not such.
     """
@@ -136,11 +109,6 @@ def check_run(run: Run) -> None:
 
 def checked_score(value: object, query: str, document: str) -> float:
     """A score that can be ranked.
-
-    Args:
-        value: What should be a finite number.
-        query: Id of the query, for the message.
-        document: Id of the document, for the message.
 
     Raises:
         EmbeddingError: It is none, or one that doubles do not hold.
@@ -155,10 +123,7 @@ def checked_score(value: object, query: str, document: str) -> float:
 
 
 def columns_of(relevant: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Columns of relevant passages as whole numbers.
-
-    Args:
-        relevant: Columns of the relevant passages of each query.
+    """Columns of the relevant passages of each query as whole numbers.
 
     Raises:
         SettingError: They are something else, such as ids, shares or True.

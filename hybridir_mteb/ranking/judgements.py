@@ -321,13 +321,7 @@ def run_lengths(
     pool: Mapping[str, str],
     names: MapNames = LIBRARY,
 ) -> IntArray:
-    """(n_queries,) number of results of each query; 0 for a query that the run lacks.
-
-    Args:
-        run: Query -> document -> score.
-        queries: Those that are judged; others play no part.
-        pool: Known documents.
-        names: What messages call the maps.
+    """(n_queries,) number of results of each judged query; 0 for one that the run lacks.
 
     Raises:
         SettingError: The run has none of the queries, a document that is not in the pool, or an id

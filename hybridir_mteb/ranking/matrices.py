@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,6 @@ EXACT = 2**53  # up to here a double holds every whole number
 
 def as_array(values: object, name: str) -> npt.NDArray[Any]:
     """Numbers as an array, from anything that holds them, tensors of torch included.
-
-    Args:
-        values: On any device and of any precision.
-        name: For the message.
 
     Raises:
         SettingError: Rows of different lengths, or no numbers.
@@ -37,17 +32,14 @@ def as_array(values: object, name: str) -> npt.NDArray[Any]:
 
 def _without_torch(values: Any) -> Any:
     if isinstance(values, list | tuple):
-        return [_without_torch(value) for value in values] if _any_tensor(values) else values
+        tensors = any(hasattr(value, "detach") for value in values)
+        return [_without_torch(value) for value in values] if tensors else values
     if not hasattr(values, "detach"):
         return values
     tensor = values.detach().cpu()
     if str(tensor.dtype) == "torch.bfloat16":  # NumPy has none; float32 holds it exactly
         tensor = tensor.float()
     return tensor.numpy()
-
-
-def _any_tensor(values: Sequence[object]) -> bool:
-    return any(hasattr(value, "detach") for value in values)
 
 
 class MatrixScorer:
@@ -60,16 +52,7 @@ class MatrixScorer:
                 "for each passage"
             )
         self._scores = scores
-
-    @property
-    def n_queries(self) -> int:
-        """Number of queries."""
-        return int(self._scores.shape[0])
-
-    @property
-    def n_passages(self) -> int:
-        """Size of the pool."""
-        return int(self._scores.shape[1])
+        self.n_queries, self.n_passages = scores.shape
 
     def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) scores."""

@@ -25,11 +25,7 @@ class Ties(StrEnum):
 
 
 def tie_order(passage_ids: Sequence[str], ties: Ties = Ties.HASH) -> IntArray:
-    """Place of each passage among passages of equal score, 0 first.
-
-    Args:
-        passage_ids: Unique ids of the pool.
-        ties: ``HASH``, or ``TREC_EVAL`` for trec_eval's order (ids descending).
+    """Place of each passage among passages of equal score, 0 first: by hash, or ids descending.
 
     Returns:
         (n_passages,) int64, a permutation.
@@ -61,12 +57,7 @@ class Ranking:
     scores: ScoreBlock = field(repr=False)
 
     def cut(self, relevance: Relevance, lengths: IntArray) -> Ranking:
-        """The ranking of a system that returned only a part of the pool.
-
-        Args:
-            relevance: The relevant passages of each query, whose ranks these are.
-            lengths: (n_queries,) number of passages returned, which are before all others here.
-        """
+        """The ranking of a system that returned (n_queries,) ``lengths`` passages of the pool."""
         lost = self.ranks > lengths[relevance.query_of_entry]
         ended = np.arange(self.top.shape[1]) >= lengths[:, None]
         return Ranking(

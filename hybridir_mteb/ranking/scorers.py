@@ -59,6 +59,8 @@ class DenseScorer:
         self._passages = self._prepare(passages, similarity)
         own = columns is None or np.array_equal(columns, np.arange(len(passages)))
         self._columns = None if own else columns
+        self.n_queries = len(queries)
+        self.n_passages = len(passages if columns is None else columns)
 
     def _prepare(self, vectors: FloatArray, similarity: Similarity) -> torch.Tensor:
         import torch
@@ -67,16 +69,6 @@ class DenseScorer:
         if similarity is Similarity.COSINE:
             tensor = torch.nn.functional.normalize(tensor, dim=1)
         return tensor
-
-    @property
-    def n_queries(self) -> int:
-        """Number of queries."""
-        return len(self._queries)
-
-    @property
-    def n_passages(self) -> int:
-        """Size of the pool, repeated texts included."""
-        return len(self._passages if self._columns is None else self._columns)
 
     def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) float64 scores."""
@@ -122,18 +114,8 @@ class FunctionScorer:
         function: ScoreFunction,
     ) -> None:
         self._queries, self._passages = queries, passages
-        self._columns = columns
-        self._function = function
-
-    @property
-    def n_queries(self) -> int:
-        """Number of queries."""
-        return len(self._queries)
-
-    @property
-    def n_passages(self) -> int:
-        """Size of the pool, repeated texts included."""
-        return len(self._columns)
+        self._columns, self._function = columns, function
+        self.n_queries, self.n_passages = len(queries), len(columns)
 
     def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) scores."""
@@ -147,13 +129,7 @@ def scorer_of(
     passages: FloatArray,
     columns: IntArray,
 ) -> Scorer:
-    """Scores of embeddings by a model's similarity.
-
-    Args:
-        similarity: Cosine or dot product, which are computed in float64, or the model's function.
-        queries: (n_queries, dimension).
-        passages: (n_distinct, dimension).
-        columns: (n_passages,) row of ``passages`` for each candidate.
+    """Scores of embeddings, as of :class:`DenseScorer`, or by a model's own function.
 
     Raises:
         EmbeddingError: NaN, infinity, or dimensions that differ.
@@ -173,32 +149,12 @@ class RunScorer:
     """Scores from a finished search: query id -> passage id -> score.
 
     Passages that the search did not return rank below all that it did, under the tie rule.
-
-    Attributes:
-        lengths: (n_queries,) number of passages that the search returned.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        query_ids: Sequence[str],
-        passage_ids: Sequence[str],
-    ) -> None:
+    def __init__(self, run: Run, query_ids: Sequence[str], passage_ids: Sequence[str]) -> None:
         self._run, self._query_ids = run, query_ids
         self._column = {identifier: at for at, identifier in enumerate(passage_ids)}
-        self.lengths = np.array(
-            [len(run.get(identifier, ())) for identifier in query_ids], np.int64
-        )
-
-    @property
-    def n_queries(self) -> int:
-        """Number of queries."""
-        return len(self._query_ids)
-
-    @property
-    def n_passages(self) -> int:
-        """Size of the pool."""
-        return len(self._column)
+        self.n_queries, self.n_passages = len(query_ids), len(passage_ids)
 
     def block(self, start: int, stop: int) -> ScoreBlock:
         """(stop - start, n_passages) scores."""
@@ -209,8 +165,7 @@ class RunScorer:
                     raise EmbeddingError(
                         f"the search returned {quoted(passage, 80)}, not in the pool"
                     )
-                value = checked_score(score, identifier, passage)
-                scores[row, self._column[passage]] = value
+                scores[row, self._column[passage]] = checked_score(score, identifier, passage)
             missing = np.isnan(scores[row])
             lowest = scores[row].min(initial=0.0, where=~missing)
             scores[row, missing] = min(lowest - 1.0, np.nextafter(lowest, -np.inf))

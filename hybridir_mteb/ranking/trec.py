@@ -14,14 +14,11 @@ from hybridir_mteb.ranking.arrays import Qrels, Run
 
 
 def trec_scores(scores: Sequence[float]) -> npt.NDArray[np.float32]:
-    """Scores that trec_eval orders as they are given.
+    """Scores of one query, best first, that trec_eval orders as they are given.
 
     trec_eval reads scores in float32 and orders equal ones by id, descending. So each score is
     rounded to float32 and, where it is not below the one before, put one step of float32 below
     that. Nothing changes by more than the rounding, unless many passages tie.
-
-    Args:
-        scores: Scores of one query, best first.
 
     Returns:
         (n,) float32, strictly falling.
@@ -30,20 +27,14 @@ def trec_scores(scores: Sequence[float]) -> npt.NDArray[np.float32]:
     if (np.diff(falling) < 0).all():
         return falling
     falling = falling.copy()
-    lowest = np.float32(-np.inf)
     for at in range(1, len(falling)):
         if falling[at] >= falling[at - 1]:
-            falling[at] = np.nextafter(falling[at - 1], lowest)
+            falling[at] = np.nextafter(falling[at - 1], np.float32(-np.inf))
     return falling
 
 
 def write_run(path: Path, run: Run, name: str) -> None:
-    """Write a run in TREC's six columns, as a whole or not at all.
-
-    Args:
-        path: Where to write.
-        run: Query -> passage -> score, best first.
-        name: Name of the system, for the last column.
+    """Write a run, best passages first, in TREC's six columns, as a whole or not at all.
 
     Raises:
         DataFormatError: An id with white space.

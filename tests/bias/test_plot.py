@@ -162,7 +162,6 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.ids: list[str] = []
         self.links: list[str] = []
-        self.classes: list[str] = []
         self.images: list[str] = []
         self.tables: dict[str, dict[str, list[str]]] = {}
         self.words: list[str] = []
@@ -572,15 +571,10 @@ def test_linear_ticks_are_few_and_within(low, span):
 
 @dataclass(frozen=True)
 class Seen:
-    """A page as a browser shows it.
+    """A page as a browser shows it."""
 
-    Attributes:
-        pixels: (height, width, 3) uint8.
-        log: What the browser wrote, the page's console included.
-    """
-
-    pixels: np.ndarray
-    log: str
+    pixels: np.ndarray  # (height, width, 3) uint8
+    log: str  # what the browser wrote, the page's console included
 
     def rows_of(self, colour: str) -> np.ndarray:
         """Rows with at least three pixels of exactly this colour."""

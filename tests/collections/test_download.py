@@ -25,31 +25,20 @@ NAME = "xquad-r/de.json"
 
 @dataclass
 class Upstream:
-    """A server of one file, and what was asked of it.
-
-    Attributes:
-        content: What it serves.
-        ranges: Whether it honours the header ``Range``.
-        compresses: Whether it sends gzip to clients that accept it; ranges then count compressed
-            bytes, as HTTP wants it (RFC 9110, section 14.1.2).
-        breaks_after: Close the connection after so many bytes of a body.
-        status: Answer with this status instead.
-        delay_s: Wait before answering.
-        asked: The header ``Range`` of each request.
-        statuses: Status of each answer.
-        sent: Length of each body sent.
-    """
+    """A server of one file, and what was asked of it."""
 
     url: str = ""
     content: bytes = CONTENT
-    ranges: bool = True
+    ranges: bool = True  # whether it honours the header ``Range``
+    # Whether it sends gzip to clients that accept it; ranges then count compressed bytes, as HTTP
+    # wants it (RFC 9110, section 14.1.2).
     compresses: bool = False
-    breaks_after: int | None = None
-    status: int | None = None
-    delay_s: float = 0.0
-    asked: list[str | None] = field(default_factory=list)
+    breaks_after: int | None = None  # bytes of a body
+    status: int | None = None  # to answer with instead
+    delay_s: float = 0.0  # before answering
+    asked: list[str | None] = field(default_factory=list)  # the header ``Range`` of each request
     statuses: list[int] = field(default_factory=list)
-    sent: list[int] = field(default_factory=list)
+    sent: list[int] = field(default_factory=list)  # lengths of bodies
 
     def handler(self) -> type[BaseHTTPRequestHandler]:
         upstream = self
@@ -64,8 +53,7 @@ class Upstream:
         return Handler
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        wanted = request.headers.get("Range")
-        self.asked.append(wanted)
+        self.asked.append(wanted := request.headers.get("Range"))
         time.sleep(self.delay_s)
         body, headers, status = self.content, {}, self.status or 200
         if self.compresses and "gzip" in request.headers.get("Accept-Encoding", ""):
@@ -133,9 +121,9 @@ def left_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix != ".lock")
 
 
-def broken_download(file: DataFile, upstream: Upstream, cache: Path) -> Path:
+def broken_download(file: DataFile, upstream: Upstream, cache: Path, after: int = CUT) -> Path:
     """Let a download break off; returns what is kept of it."""
-    upstream.breaks_after = CUT
+    upstream.breaks_after = after
     with pytest.raises(DataUnavailableError):
         fetch(file)
     upstream.breaks_after = None
@@ -225,12 +213,7 @@ def test_the_next_try_transfers_only_the_rest(file, upstream, cache):
 
 def test_a_download_that_breaks_twice_goes_on_from_the_second_break(file, upstream, cache):
     first = broken_download(file, upstream, cache).stat().st_size
-    upstream.breaks_after = 100_000
-    with pytest.raises(DataUnavailableError):
-        fetch(file)
-    upstream.breaks_after = None
-    (part,) = left_in(cache.parent)
-    second = part.stat().st_size
+    second = broken_download(file, upstream, cache, after=100_000).stat().st_size
     assert first < second <= first + 100_000
     assert fetch(file).read_bytes() == CONTENT
     assert upstream.asked == [None, f"bytes={first}-", f"bytes={second}-"]

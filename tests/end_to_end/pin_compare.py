@@ -24,11 +24,7 @@ def pins_of(group: str) -> Any:
 
 
 def same_processor(probe: str) -> bool:
-    """Whether the network computes here the very floats that are pinned.
-
-    Args:
-        probe: What :meth:`Runs.probe` gives here.
-    """
+    """Whether the network computes here, by :meth:`Runs.probe`, the very floats that are pinned."""
     return probe == (PINS / "probe.txt").read_text().strip()
 
 

@@ -91,12 +91,7 @@ def settled(value: Any) -> Any:
 
 
 class Runs:
-    """All runs, each made when it is asked for.
-
-    Args:
-        folder: An empty one, in which they work.
-        mirror: ``HYBRIDIR_DATA_DIR`` with MIRACL's topics and qrels, or None.
-    """
+    """All runs, each made in an empty folder when it is asked for; MIRACL's need a mirror."""
 
     def __init__(self, folder: Path, mirror: Path | None = None) -> None:
         self.folder, self.mirror = folder, mirror
@@ -153,12 +148,7 @@ class Runs:
     # What they leave --------------------------------------------------------------------------
 
     def results(self, place: str, fingerprint: str = "") -> dict[str, Any]:
-        """Folders, result files and metadata of ``mteb run``.
-
-        Args:
-            place: Where it ran.
-            fingerprint: Of weights that were computed here: it is replaced by a word.
-        """
+        """Files of ``mteb run``; the fingerprint of weights computed here becomes a word."""
         home = self.folder / place / "out"
         found: dict[str, Any] = {}
         for path in sorted(home.rglob("*.json")):
@@ -194,12 +184,9 @@ class Runs:
     def stored(
         self, cache: str, derived: tuple[str, ...] = (), bits: str = ":bits"
     ) -> list[dict[str, Any]]:
-        """The files of the embedding store.
+        """The files of the embedding store; ``derived`` models have fingerprints of floats.
 
-        Args:
-            cache: Which cache.
-            derived: Models whose fingerprint comes from computed floats.
-            bits: What marks digests of vectors; nothing where every machine computes the same.
+        ``bits`` marks digests of vectors; it is nothing where every machine computes the same.
         """
         found = []
         for path in (self.folder / cache / "embeddings").glob("*.sqlite"):
@@ -226,13 +213,7 @@ class Runs:
     def shards(
         self, cache: str, derived: tuple[str, ...] = (), bits: str = ":bits"
     ) -> list[dict[str, Any]]:
-        """The folders of encoded passages: names, manifests, digests of the files.
-
-        Args:
-            cache: Which cache.
-            derived: Models whose fingerprint comes from computed floats.
-            bits: What marks digests of vectors; nothing where every machine computes the same.
-        """
+        """The folders of encoded passages: names, manifests, digests; as :meth:`stored`."""
         found = []
         for path in sorted((self.folder / cache / "shards").glob("*/manifest.json")):
             manifest = json.loads(path.read_text())
@@ -437,11 +418,7 @@ class Runs:
         return self.run(sys.executable, "-c", PROBE, plugin=False).strip()
 
     def encoded_anew(self, cache: Path) -> list[str]:
-        """What the toy encoder is asked for where a cache has all embeddings.
-
-        Args:
-            cache: Made by an earlier run; it is copied.
-        """
+        """What the toy encoder is asked for where a copied cache has all embeddings."""
         shutil.copytree(cache, self.folder / "cache-kept")
         log = self.folder / "encoded.txt"
         own = {"HYBRIDIR_CACHE_DIR": "cache-kept", "PINS_LOG": str(log)}

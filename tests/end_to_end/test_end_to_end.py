@@ -185,25 +185,19 @@ def _revision(place: Workplace) -> str:
 
 @dataclass
 class Resumed:
-    """A run that was killed, then started again.
-
-    Attributes:
-        place: Where both ran.
-        kept: Texts in the store after the first.
-        log: What the second wrote.
-    """
+    """A run that was killed, then started again."""
 
     place: Workplace
-    kept: int
-    log: str
+    kept: int  # texts in the store after the first
+    log: str  # what the second wrote
 
 
 @pytest.fixture(scope="module")
 def xquad_slice(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Resumed:
     """One language of XQuAD-R, monolingual, by the command line's language filter."""
     place = Workplace(tmp_path_factory.mktemp("xquad"))
-    command = [MTEB, "run", "-m", "hybridir/pocket-base", "-t", "XQuADRMonolingualRetrieval"]
-    command += ["-l", "tha"]
+    command = [MTEB, "run", "-m", "hybridir/pocket-base", "-l", "tha"]
+    command += ["-t", "XQuADRMonolingualRetrieval"]
     environment = {"HYBRIDIR_DATA_DIR": str(data_dir)}
     process = subprocess.Popen(
         [*command, "--output-folder", str(place.output)],

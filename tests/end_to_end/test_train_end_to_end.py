@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import mteb
+import mteb.cli
 import pytest
 from fsdp_check import Launch, start
 from toys.cli import HYBRIDIR, MTEB, copied, run, succeed
@@ -16,6 +18,10 @@ from typer.testing import CliRunner
 
 from hybridir_mteb.cli.app import app
 from hybridir_mteb.encoders import trained
+from hybridir_mteb.training.plan import make_plan
+from hybridir_mteb.training.recipe import make_recipe
+from hybridir_mteb.training.run import train
+from hybridir_mteb.training.trainer import EncoderTrainer
 
 pytestmark = pytest.mark.slow
 
@@ -116,12 +122,6 @@ def test_muse_trains_and_is_found_by_the_users_command(data, environment, tmp_pa
 def test_every_method_trains_differs_from_the_others_and_is_evaluated(
     tiny_llama, data, tmp_path, monkeypatch
 ):
-    import mteb
-
-    from hybridir_mteb.training.plan import make_plan
-    from hybridir_mteb.training.recipe import make_recipe
-    from hybridir_mteb.training.run import train
-
     monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path))
     fingerprints = set()
     given_options = {
@@ -164,11 +164,6 @@ def test_every_method_trains_differs_from_the_others_and_is_evaluated(
 def test_a_run_that_stops_within_an_epoch_ends_as_an_unbroken_one(
     tiny_llama, data, tmp_path, monkeypatch, method
 ):
-    from hybridir_mteb.training.plan import make_plan
-    from hybridir_mteb.training.recipe import make_recipe
-    from hybridir_mteb.training.run import train
-    from hybridir_mteb.training.trainer import EncoderTrainer
-
     given = {"backbone": "llama3.1-8b", "lora": {"rank": 2, "dropout": 0.1}, "held_out_every": 0}
     given |= {"steps": 6, "save_every": 2, "temperature": 0.2}
     given = fields(tiny_llama, data, method, **given)
@@ -287,8 +282,6 @@ def test_two_processes_take_batches_of_one_kind_without_an_item_in_common(
 
 @pytest.mark.parametrize("family", ["qwen2", "mistral", "llama"])
 def test_decoders_train_and_evaluate_by_the_same_code(family, data, tmp_path):
-    import mteb
-
     backbone = {"qwen2": "qwen2.5-7b", "mistral": "mistral-7b", "llama": "llama3.1-8b"}[family]
     weights = write_tiny_decoder(tmp_path / family, family)
     arguments = command(weights, data)[1:]
@@ -311,9 +304,6 @@ def tiny_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_gemma_trains_from_its_package_and_says_so(tiny_packages, data, tmp_path, monkeypatch):
-    import mteb
-    import mteb.cli
-
     flags = ["--method", "mono", "--data", str(data), "--steps", "2", "--batch-size", "4"]
     run("train", "--backbone", "gemma3-270m", *flags, "--precision", "bf16")
     encoder = trained.get("hybridir/gemma3-270m-mono")

@@ -13,6 +13,12 @@ from hybridir_mteb.files import folder_beside, move_in, replacing, sha256_of, wr
 SHA256_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
+@pytest.fixture
+def target(tmp_path):
+    (tmp_path / "text").write_text("old")
+    return tmp_path / "text"
+
+
 def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -29,9 +35,7 @@ def test_a_text_is_written_in_utf_8_and_missing_folders_are_made(tmp_path):
     assert names_in(target.parent) == ["text.json"]
 
 
-def test_the_old_file_stays_until_the_block_ends(tmp_path):
-    target = tmp_path / "text"
-    target.write_text("old")
+def test_the_old_file_stays_until_the_block_ends(tmp_path, target):
     with replacing(target) as temporary:
         temporary.write_text("new")
         assert target.read_text() == "old"
@@ -41,10 +45,7 @@ def test_the_old_file_stays_until_the_block_ends(tmp_path):
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_after_an_exception_the_old_content_stays_and_no_temporary_file(tmp_path, error):
-    target = tmp_path / "text"
-    target.write_text("old")
-
+def test_after_an_exception_the_old_content_stays_and_no_temporary_file(tmp_path, target, error):
     def write_half():
         with replacing(target) as temporary:
             temporary.write_text("half of the n")
@@ -56,9 +57,7 @@ def test_after_an_exception_the_old_content_stays_and_no_temporary_file(tmp_path
     assert names_in(tmp_path) == ["text"]
 
 
-def test_a_text_that_cannot_be_encoded_leaves_the_old_file(tmp_path):
-    target = tmp_path / "text"
-    target.write_text("old")
+def test_a_text_that_cannot_be_encoded_leaves_the_old_file(tmp_path, target):
     with pytest.raises(UnicodeEncodeError):
         write_text(target, "a lone surrogate: \ud800")
     assert target.read_text() == "old"

@@ -13,15 +13,17 @@ CONTENT = {"n_passages": 1200, "name": "größer", "shape": (3, 4), "share": 0.1
 READ = {**CONTENT, "shape": [3, 4]}
 
 
-def test_a_record_is_read_as_it_was_written(tmp_path):
-    path = tmp_path / "record.json"
-    write_record(path, CONTENT)
+@pytest.fixture
+def path(tmp_path):
+    write_record(tmp_path / "record.json", CONTENT)
+    return tmp_path / "record.json"
+
+
+def test_a_record_is_read_as_it_was_written(path):
     assert read_record(path) == READ
 
 
-def test_the_seal_does_not_depend_on_layout(tmp_path):
-    path = tmp_path / "record.json"
-    write_record(path, CONTENT)
+def test_the_seal_does_not_depend_on_layout(path):
     held = json.loads(path.read_text("utf-8"))
     path.write_text(json.dumps(dict(reversed(held.items())), indent=5))
     assert read_record(path) == READ
@@ -35,9 +37,7 @@ def every_fault(whole: bytes):
             yield whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :]
 
 
-def test_no_byte_can_change_what_is_read(tmp_path):
-    path = tmp_path / "record.json"
-    write_record(path, CONTENT)
+def test_no_byte_can_change_what_is_read(path):
     messages = []
     for damaged in every_fault(path.read_bytes()):
         path.write_bytes(damaged)

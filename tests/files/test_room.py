@@ -17,18 +17,6 @@ from hybridir_mteb.files import folder_beside, replacing, room
 from hybridir_mteb.files.room import check_file, check_folder, check_room, room_for
 
 
-def write_with_torch(path):
-    torch.save({"a": torch.zeros(100_000)}, path)
-
-
-def write_with_safetensors(path):
-    save_file({"a": np.zeros(100_000, np.float32)}, path)
-
-
-def write_with_python(path):
-    path.write_bytes(bytes(400_000))
-
-
 def write_with_zip(path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a", os.urandom(400_000))
@@ -37,6 +25,15 @@ def write_with_zip(path):
 def write_with_numpy(path):
     with path.open("wb") as stream:
         np.save(stream, np.zeros(100_000, np.float32))
+
+
+WRITERS = {
+    "torch": lambda path: torch.save({"a": torch.zeros(100_000)}, path),
+    "safetensors": lambda path: save_file({"a": np.zeros(100_000, np.float32)}, path),
+    "Python": lambda path: path.write_bytes(bytes(400_000)),
+    "zip": write_with_zip,
+    "NumPy": write_with_numpy,
+}
 
 
 @contextmanager
@@ -50,24 +47,15 @@ def small_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        write_with_torch,
-        write_with_safetensors,
-        write_with_python,
-        write_with_zip,
-        write_with_numpy,
-    ],
-)
-def test_a_full_disk_is_one_message_whoever_writes(tmp_path, write):
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_full_disk_is_one_message_whoever_writes(tmp_path, writer):
     target = tmp_path / "target"
     with (
         pytest.raises(NoSpaceError, match=r"target cannot be written: .* free") as caught,
         replacing(target) as path,
         small_files(),
     ):
-        write(path)
+        WRITERS[writer](path)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -78,7 +66,7 @@ def test_the_message_has_the_cause_and_how_much_was_written(tmp_path):
         folder_beside(tmp_path / "encoder") as folder,
         small_files(),
     ):
-        write_with_python(folder / "weights")
+        WRITERS["Python"](folder / "weights")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from toys.hostile import EVERYTHING, TEXT, Unreadable
-from toys.plugins import point
+from toys.plugins import OneMeasure, measure, point
 
 from hybridir_mteb.errors import type_of
 from hybridir_mteb.plugins import manager as plugin_manager
@@ -18,7 +18,7 @@ from hybridir_mteb.plugins.hookspecs import hookimpl
 from hybridir_mteb.plugins.manager import load_plugins
 from hybridir_mteb.plugins.specs import Backbone, CollectionCard, CollectionSpec, Measure
 
-HOOKS = (
+HOOKS = [
     "models",
     "collections",
     "tasks",
@@ -27,19 +27,14 @@ HOOKS = (
     "backbones",
     "debiasers",
     "families",
-)
+]
 
 
-def measure(name: str) -> Measure:
-    return Measure(name, lambda table: table.ranks * 0.0, "")
-
-
-class Good:
+class Good(OneMeasure):
     """Registers one measure."""
 
-    @hookimpl
-    def register_measures(self, register: Any) -> None:
-        register(measure("good"))
+    def __init__(self) -> None:
+        super().__init__("good")
 
 
 def plugin(hook: str, act: Callable[..., Any]) -> Any:

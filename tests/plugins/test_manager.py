@@ -5,28 +5,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from toys.plugins import point
+from toys.plugins import OneMeasure, measure, point
 
 from hybridir_mteb.errors import PluginCollisionError, PluginError, UnknownNameError
 from hybridir_mteb.plugins.hookspecs import hookimpl
 from hybridir_mteb.plugins.manager import ENTRY_POINT_GROUP, load_plugins
-from hybridir_mteb.plugins.specs import Measure, TrainingMethod
+from hybridir_mteb.plugins.specs import TrainingMethod
 from hybridir_mteb.tasks.beir_translated import BEIR_TRANSLATED
-
-
-def measure(name: str) -> Measure:
-    return Measure(name, lambda table: table.ranks * 0.0, "")
-
-
-class OneMeasure:
-    """Registers a measure of a given name."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    @hookimpl
-    def register_measures(self, register: Any) -> None:
-        register(measure(self.name))
 
 
 def test_built_in_parts_come_through_the_public_entry_point_group():

@@ -93,6 +93,13 @@ def task_of(name: str, spec: CollectionSpec | None = None) -> Any:
     return found[name]()
 
 
+def loaded_task_of(name: str, spec: CollectionSpec | None = None) -> Any:
+    """The same, with its data."""
+    task = task_of(name, spec)
+    task.load_data()
+    return task
+
+
 def plain(text: str, code: str, role: str) -> np.ndarray:
     """What :class:`HashEncoder` does."""
     return hash_embedding(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -19,12 +19,7 @@ from hybridir_mteb.encoders.encoder import Role
 from hybridir_mteb.errors import SettingError
 
 # What BEIR passes and sentence-transformers takes; a typing error must not pass unseen.
-_OPTIONS = {
-    "show_progress_bar",
-    "convert_to_tensor",
-    "convert_to_numpy",
-    "normalize_embeddings",
-}
+_OPTIONS = {"show_progress_bar", "convert_to_tensor", "convert_to_numpy", "normalize_embeddings"}
 
 
 class BeirEncoder:
@@ -50,12 +45,7 @@ class BeirEncoder:
     """
 
     def __init__(
-        self,
-        model: Any,
-        *,
-        language: str | None = None,
-        task: str | None = None,
-        keep: bool = True,
+        self, model: Any, *, language: str | None = None, task: str | None = None, keep: bool = True
     ) -> None:
         register()  # names are ours, too, and the autoload hook may be off
         if language is not None:
@@ -129,11 +119,8 @@ class BeirEncoder:
         Raises:
             SettingError: The encoder is no sentence-transformers model.
         """
-        return (
-            self._base()
-            .network()
-            .start_multi_process_pool(None if target_devices is None else list(target_devices))
-        )
+        devices = None if target_devices is None else list(target_devices)
+        return self._base().network().start_multi_process_pool(devices)
 
     def stop_multi_process_pool(self, pool: Any) -> None:
         """End the processes."""
@@ -187,5 +174,4 @@ class BeirEncoder:
         encoder: Any = of_mteb(self.model, self._call)
         while isinstance(encoder, Debiased):
             encoder = encoder.base
-        found: MtebEncoder = encoder
-        return found
+        return cast("MtebEncoder", encoder)

@@ -15,22 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from hybridir_mteb.adapters.beir.stored import (
-    About,
-    Saved,
-    opened,
-    read,
-    read_corpus,
-    write,
-)
+from hybridir_mteb.adapters.beir.stored import About, Saved, opened, read, read_corpus, write
 from hybridir_mteb.adapters.mteb.models import as_matrix
 from hybridir_mteb.collections.collection import StreamedPassage
-from hybridir_mteb.errors import (
-    DataFormatError,
-    EmbeddingError,
-    SettingError,
-    quoted,
-)
+from hybridir_mteb.errors import DataFormatError, EmbeddingError, SettingError, quoted
 from hybridir_mteb.files import digest_of
 from hybridir_mteb.ranking.arrays import FloatMatrix, check_embeddings
 from hybridir_mteb.ranking.given import check_ids
@@ -129,12 +117,8 @@ class SavesEmbeddings:
         if what == "query" and not inputs:
             raise EmbeddingError("there are no queries")
         encode = self.model.encode_queries if what == "query" else self.model.encode_corpus
-        output = encode(
-            inputs,
-            batch_size=self.batch_size,
-            show_progress_bar=self.show_progress_bar,
-            convert_to_tensor=False,
-        )
+        how = {"batch_size": self.batch_size, "show_progress_bar": self.show_progress_bar}
+        output = encode(inputs, convert_to_tensor=False, **how)
         vectors = as_matrix(output, self.model)
         check_embeddings(vectors, what)
         if len(vectors) != len(inputs):

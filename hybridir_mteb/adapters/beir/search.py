@@ -11,13 +11,7 @@ from uuid import uuid4
 import numpy as np
 
 from hybridir_mteb import paths
-from hybridir_mteb.adapters.beir.saved import (
-    Row,
-    Saved,
-    SavesEmbeddings,
-    read,
-    read_corpus,
-)
+from hybridir_mteb.adapters.beir.saved import Row, Saved, SavesEmbeddings, read, read_corpus
 from hybridir_mteb.errors import EmbeddingError, SettingError, from_extra, quoted
 from hybridir_mteb.files.numbers import whole
 from hybridir_mteb.files.room import check_room
@@ -48,10 +42,7 @@ def similarity_of(score_function: str) -> Similarity:
 
 
 def check_depth(top_k: object) -> None:
-    """Refuse a number of passages that is none.
-
-    Args:
-        top_k: How many passages of each query.
+    """Refuse a number of passages of each query that is none.
 
     Raises:
         SettingError: It is not a whole number from 1.
@@ -94,8 +85,7 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
     ) -> None:
         similarity_of(score_function)
         self.model, self.batch_size = model, batch_size
-        self.corpus_chunk_size = corpus_chunk_size
-        self.score_function = score_function
+        self.corpus_chunk_size, self.score_function = corpus_chunk_size, score_function
         self.ignore_identical_ids = ignore_identical_ids
         self.show_progress_bar = show_progress_bar
 
@@ -123,10 +113,7 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
             SettingError: An unknown score function, or an id that is no string.
             EmbeddingError: NaN, infinity, no query or no passage.
         """
-        similarity = similarity_of(
-            self.score_function if score_function is None else score_function
-        )
-        check_depth(top_k)
+        similarity = self._checked(top_k, score_function)
         for what, given in (("query", queries), ("passage", corpus)):
             check_mapping(given, "queries" if what == "query" else "corpus")
             check_ids(given, what)
@@ -158,10 +145,7 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
             DataUnavailableError: A file is missing.
             DataFormatError: A file holds something else, or an id occurs twice.
         """
-        similarity = similarity_of(
-            self.score_function if score_function is None else score_function
-        )
-        check_depth(top_k)
+        similarity = self._checked(top_k, score_function)
         queries = read(Path(query_embeddings_file), "query")
         ids, vectors = read_corpus([Path(name) for name in corpus_embeddings_files], queries)
 
@@ -169,6 +153,10 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
             return np.stack(list(islice(vectors, len(rows))))  # rows come in order
 
         return self._rank(queries, ids, vectors_of, top_k, similarity)
+
+    def _checked(self, top_k: int, score_function: str | None) -> Similarity:
+        check_depth(top_k)
+        return similarity_of(self.score_function if score_function is None else score_function)
 
     def _rank(
         self,
@@ -201,9 +189,8 @@ class ExactSearch(SavesEmbeddings, BaseSearch):  # type: ignore[misc]  # BEIR ha
             depth = min(top_k + self.ignore_identical_ids, len(ids))
             hits = search(queries.vectors, [folder], depth, similarity=similarity)
         results = {}
-        for query, rows, scores in zip(
-            queries.ids, hits.rows.tolist(), hits.scores.tolist(), strict=True
-        ):
+        found_rows, found_scores = hits.rows.tolist(), hits.scores.tolist()
+        for query, rows, scores in zip(queries.ids, found_rows, found_scores, strict=True):
             found = [(ids[row], score) for row, score in zip(rows, scores, strict=True)]
             if self.ignore_identical_ids:
                 found = [hit for hit in found if hit[0] != query]

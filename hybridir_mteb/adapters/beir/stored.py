@@ -66,13 +66,7 @@ class Saved:
 
 
 def write(path: Path, saved: Saved, key: str) -> None:
-    """Write a file, whole or not at all.
-
-    Args:
-        path: The file.
-        saved: Its content, with what it is a part of.
-        key: Digest of texts and encoder; empty if it cannot be seen what the encoder is.
-    """
+    """Write a file, whole or not at all."""
     assert saved.about is not None  # noqa: S101 -- of what is written now
     content: dict[str, Any] = {
         "ids": np.frombuffer(json.dumps(saved.ids).encode(), np.uint8),
@@ -95,11 +89,7 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def read(path: Path, what: str | None = None) -> Saved:
-    """Ids and embeddings of a file.
-
-    Args:
-        path: The file.
-        what: ``query`` or ``passage``, where the other must not be read.
+    """Ids and embeddings of a file, which are of ``query`` or ``passage`` texts if that is asked.
 
     Raises:
         DataUnavailableError: There is no such file.
@@ -150,11 +140,7 @@ def read_corpus(
 
 
 def _check_parts(parts: Mapping[Path, About | None], queries: About | None) -> None:
-    """Whether files are all those of one corpus, by one encoder; those of 0.1 do not say.
-
-    Raises:
-        DataFormatError: They are not; the message names a file.
-    """
+    """Refuse files that are not all those of one corpus, by one encoder; 0.1's do not say."""
     encoder = queries.encoder if queries else ""
     for path, about in parts.items():
         if about is None:
@@ -189,11 +175,7 @@ def _about(path: Path, content: Mapping[str, Any]) -> About | None:
 
 
 def opened(path: Path, *, with_vectors: bool = False) -> dict[str, Any]:
-    """The parts of a file by name.
-
-    Args:
-        path: The file.
-        with_vectors: Whether to read the embeddings, too, and compare the checksum.
+    """The parts of a file by name; with embeddings, the checksum is compared, too.
 
     Raises:
         DataUnavailableError: There is no such file.

@@ -125,14 +125,12 @@ class RunEvaluator(providers.Evaluator):  # type: ignore[misc]
     def _table(
         self, inputs: _Inputs, depth: int, run: Mapping[str, Mapping[str, float]]
     ) -> RankTable:
-        languages = inputs.query_lang
+        languages, queries = inputs.query_lang, list(self._qrels)
         if languages is None:
-            languages = dict.fromkeys(self._qrels, UNKNOWN)
+            languages = dict.fromkeys(queries, UNKNOWN)
         judged = judgements_of(self._qrels, inputs.doc_lang, languages, inputs.query_item, _NAMES)
-        queries = list(self._qrels)
         lengths = run_lengths(run, queries, inputs.doc_lang, _NAMES)
-        correlate = inputs.query_item is not None
-        options = TableOptions(depth, lengths, correlate, inputs.cutoff)
+        options = TableOptions(depth, lengths, inputs.query_item is not None, inputs.cutoff)
         return rank_table(RunScorer(run, queries, judged.passage_ids or ()), judged, options)
 
 

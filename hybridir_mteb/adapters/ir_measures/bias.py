@@ -46,9 +46,18 @@ class LanguageBiasMeasure(measures.Measure):  # type: ignore[misc]
         NEEDS: Parameters that must be given.
     """
 
-    __name__: str
+    NAME: ClassVar[str]
     DEFAULT = math.nan
     NEEDS: ClassVar[tuple[str, ...]] = ("doc_lang",)
+    SUPPORTED_PARAMS = _LANGUAGES
+
+    def __init_subclass__(cls) -> None:
+        cls.NAME = f"hybridir{cls.__name__}"
+
+    @property
+    def __name__(self) -> str:
+        """What users call it: that of the class without the underscore."""
+        return self.NAME.removeprefix("hybridir_")
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
@@ -82,11 +91,7 @@ class LanguageBiasMeasure(measures.Measure):  # type: ignore[misc]
         return self._shown
 
     def _param_repr(self, v: object) -> str:
-        if (
-            isinstance(v, dict)
-            and v
-            and all(isinstance(x, str) for pair in v.items() for x in pair)
-        ):
+        if isinstance(v, dict) and v and all(isinstance(x, str) for x in (*v, *v.values())):
             content = json.dumps(v, sort_keys=True).encode()
             return blake2b(content, digest_size=4).hexdigest()
         try:
@@ -124,8 +129,6 @@ class _RankDistance(LanguageBiasMeasure):
     below its ideal, the number of relevant documents minus 1.
     """
 
-    NAME = "hybridir_RankDistance"
-    __name__ = "RankDistance"
     PRETTY_NAME = "Rank distance"
     SHORT_DESC = "Largest minus smallest rank of the relevant documents; lower is better."
     SUPPORTED_PARAMS = _LANGUAGES | _cutoff(
@@ -145,32 +148,29 @@ class _RankDistance(LanguageBiasMeasure):
 
 
 class _RankDistanceNorm(LanguageBiasMeasure):
-    NAME = "hybridir_RankDistanceNorm"
-    __name__ = "RankDistanceNorm"
     PRETTY_NAME = "Normalised rank distance"
     SHORT_DESC = "Rank distance from 0 (ideal) to 1 (worst)."
-    SUPPORTED_PARAMS = _LANGUAGES
     compute = staticmethod(bias.rank_distance_norm)
 
 
 class _OfQueryLanguage(LanguageBiasMeasure):
     NEEDS: ClassVar[tuple[str, ...]] = ("doc_lang", "query_lang")
-    SUPPORTED_PARAMS = _LANGUAGES
+
+
+class _AtDepth(_OfQueryLanguage):
+    NEEDS: ClassVar[tuple[str, ...]] = ("doc_lang", "query_lang", "cutoff")
+    SUPPORTED_PARAMS = _LANGUAGES | _cutoff("depth of the top")
 
 
 class _LPR(_OfQueryLanguage):
     """Language preference rate (after MLAIRE, Jang et al. 2026)."""
 
-    NAME = "hybridir_LPR"
-    __name__ = "LPR"
     PRETTY_NAME = "Language preference rate"
     SHORT_DESC = "Whether the best-ranked relevant document is in the query's language."
     compute = staticmethod(bias.language_preference)
 
 
 class _LPRExpected(_OfQueryLanguage):
-    NAME = "hybridir_LPRExpected"
-    __name__ = "LPRExpected"
     PRETTY_NAME = "Expected language preference rate"
     SHORT_DESC = "The language preference rate of an unbiased retriever."
     compute = staticmethod(bias.language_preference_expected)
@@ -179,8 +179,6 @@ class _LPRExpected(_OfQueryLanguage):
 class _Top1(_OfQueryLanguage):
     """One of the four cases of the first document (after MLAIRE, Jang et al. 2026)."""
 
-    NAME = "hybridir_Top1"
-    __name__ = "Top1"
     PRETTY_NAME = "Top-1 decomposition"
     SHORT_DESC = "Whether the first document is relevant, or not, and in the query's language."
     SUPPORTED_PARAMS = _LANGUAGES | {
@@ -192,13 +190,9 @@ class _Top1(_OfQueryLanguage):
         return bias.top1(table, relevant=self["relevant"], same=self["same"])
 
 
-class _SameLanguageShare(_OfQueryLanguage):
-    NAME = "hybridir_SameLanguageShare"
-    __name__ = "SameLanguageShare"
+class _SameLanguageShare(_AtDepth):
     PRETTY_NAME = "Same-language share at k"
     SHORT_DESC = "Share of the top in the query's language over its share of the pool."
-    NEEDS: ClassVar[tuple[str, ...]] = ("doc_lang", "query_lang", "cutoff")
-    SUPPORTED_PARAMS = _LANGUAGES | _cutoff("depth of the top")
 
     def top_depth(self) -> int:
         return int(self["cutoff"])
@@ -213,8 +207,6 @@ class _PEER(LanguageBiasMeasure):
     Without ``weights`` all documents with a grade of 1 or more are one level, as in the library.
     """
 
-    NAME = "hybridir_PEER"
-    __name__ = "PEER"
     PRETTY_NAME = "PEER at k"
     SHORT_DESC = "Probability that documents of all languages have equal expected ranks."
     NEEDS = ("doc_lang", "cutoff")
@@ -251,8 +243,6 @@ class _PEER(LanguageBiasMeasure):
 class _MRC(LanguageBiasMeasure):
     """Mean rank correlation with the query's translations (Yang et al. 2025)."""
 
-    NAME = "hybridir_MRC"
-    __name__ = "MRC"
     PRETTY_NAME = "Mean rank correlation"
     SHORT_DESC = "Mean Spearman correlation with the rankings of the query's translations."
     NEEDS = ("doc_lang", "query_lang", "query_item")
@@ -264,13 +254,9 @@ class _MRC(LanguageBiasMeasure):
     compute = staticmethod(bias.rank_correlation)
 
 
-class _CrossLanguageRecall(_OfQueryLanguage):
-    NAME = "hybridir_CrossLanguageRecall"
-    __name__ = "CrossLanguageRecall"
+class _CrossLanguageRecall(_AtDepth):
     PRETTY_NAME = "Cross-language recall at k"
     SHORT_DESC = "Share of the relevant documents in other languages than the query's in the top."
-    NEEDS: ClassVar[tuple[str, ...]] = ("doc_lang", "query_lang", "cutoff")
-    SUPPORTED_PARAMS = _LANGUAGES | _cutoff("depth of the top")
     SAME: ClassVar[bool] = False
 
     def values(self, table: RankTable) -> Values:
@@ -280,24 +266,18 @@ class _CrossLanguageRecall(_OfQueryLanguage):
 class _TLR(_CrossLanguageRecall):
     """The same by the name that SHIFT gives it (Jang et al. 2026)."""
 
-    NAME = "hybridir_TLR"
-    __name__ = "TLR"
     PRETTY_NAME = "Target-languages recall at k"
 
 
 class _SameLanguageRecall(_CrossLanguageRecall):
-    NAME = "hybridir_SameLanguageRecall"
-    __name__ = "SameLanguageRecall"
     PRETTY_NAME = "Same-language recall at k"
     SHORT_DESC = "Share of the relevant documents in the query's language in the top."
     SAME: ClassVar[bool] = True
 
 
-class _LangNDCG(_CrossLanguageRecall):
+class _LangNDCG(_AtDepth):
     """nDCG with gains multiplied by 2 in the query's language (after MLAIRE, Jang et al. 2026)."""
 
-    NAME = "hybridir_LangNDCG"
-    __name__ = "LangNDCG"
     PRETTY_NAME = "Language-aware nDCG at k"
     SHORT_DESC = "nDCG with twice the gain for relevant documents in the query's language."
 
@@ -308,17 +288,12 @@ class _LangNDCG(_CrossLanguageRecall):
 class _MaxRank(LanguageBiasMeasure):
     """Largest rank of the relevant documents; undefined where one of them is not in the run."""
 
-    NAME = "hybridir_MaxRank"
-    __name__ = "MaxRank"
     PRETTY_NAME = "Largest rank"
     SHORT_DESC = "Largest rank of the relevant documents; lower is better."
-    SUPPORTED_PARAMS = _LANGUAGES
     compute = staticmethod(found.max_rank)
 
 
 class _Complete(LanguageBiasMeasure):
-    NAME = "hybridir_Complete"
-    __name__ = "Complete"
     PRETTY_NAME = "Complete at k"
     SHORT_DESC = "Whether all relevant documents are in the top."
     NEEDS = ("doc_lang", "cutoff")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from mteb.models.model_implementations import MODEL_REGISTRY
 from mteb.models.model_meta import ModelMeta
 
-from hybridir_mteb.adapters.mteb.load import engine_of, pinned_revision
+from hybridir_mteb.adapters.mteb.load import EncoderOptions, checked_options, pinned_revision
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.trained import NOT_HERE
 from hybridir_mteb.errors import SettingError
@@ -55,13 +55,7 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
 def base_metas(
     backbones: Iterable[Backbone], templates: Mapping[str, ModelMeta], known: Iterable[str]
 ) -> list[ModelMeta]:
-    """Metadata of the backbones as training starts from them.
-
-    Args:
-        backbones: The backbones.
-        templates: What holds for every encoder of each, by the backbone's name.
-        known: Names that have metadata already.
-    """
+    """Metadata of backbones as training starts from them; known names have theirs already."""
     metas = []
     for backbone in backbones:
         name = f"{trained.OWNER}/{backbone.name}-base"
@@ -83,10 +77,7 @@ def load_backbone_base(
     model_name: str,
     revision: str | None = None,
     device: str | int | None = None,
-    precision: str = "fp32",
-    token_budget: int | None = None,
-    max_tokens: int | None = None,
-    **kwargs: Any,
+    **options: Unpack[EncoderOptions],
 ) -> SentenceEncoder:
     """Loader of every other ``hybridir/<backbone>-base``: the backbone as training starts from it.
 
@@ -94,12 +85,7 @@ def load_backbone_base(
         model_name: The registered name.
         revision: Commit on the hub, or the digest of embedded weights.
         device: Torch device, or MTEB's device number.
-        precision: ``fp32`` or ``bf16``; MTEB keeps the results of each apart.
-        token_budget: Largest batch in tokens, padding included.
-        max_tokens: Longest input; by default the network's own. MTEB keeps the results of each
-            apart.
-        **kwargs: ``engine``; others are refused, since one that nobody reads would change where
-            results are stored.
+        **options: As in :class:`EncoderOptions`.
 
     Raises:
         TypeError: An unknown argument.
@@ -110,7 +96,7 @@ def load_backbone_base(
     from hybridir_mteb.encoders.load import load_backbone
     from hybridir_mteb.encoders.sentence import cut
 
-    engine = engine_of(model_name, kwargs)
+    longest, how = checked_options(model_name, options)
     name = model_name.removeprefix(f"{trained.OWNER}/").removesuffix("-base")
     backbone = installed_plugins().backbones[name]
     wanted = None if revision == NOT_HERE else revision
@@ -118,5 +104,4 @@ def load_backbone_base(
         raise SettingError(f"{model_name} has only the revision {backbone.sha256}, not {wanted}")
     commit = None if backbone.loader else wanted or pinned_revision(backbone.hub_id)
     model = load_backbone(backbone, revision=commit, device=torch_device(device))
-    model = cut(model, max_tokens)
-    return SentenceEncoder(model, precision=precision, token_budget=token_budget, engine=engine)
+    return SentenceEncoder(cut(model, longest), **how)

@@ -46,11 +46,7 @@ def build_benchmark() -> Any:
 
 
 def _by_setting(groups: Mapping[str, Sequence[Any]]) -> tuple[Any, ...]:
-    """MTEB's mean of all tasks, and one of each setting's.
-
-    Args:
-        groups: Setting -> its tasks.
-    """
+    """MTEB's mean of all tasks, and one of each setting's."""
     from mteb.benchmarks.benchmark import BenchmarkAggregation, CustomGroup, CustomGrouping
 
     settings = tuple(CustomGroup(label, list(tasks)) for label, tasks in groups.items())

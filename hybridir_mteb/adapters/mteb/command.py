@@ -88,12 +88,7 @@ def _ours(tasks: Any) -> bool:
 
 
 def summary(result: Any, cache: Any) -> str:
-    """The main scores of our tasks, where they are, and how to see the rest; "" without any.
-
-    Args:
-        result: What ``mteb.evaluate`` returned: scores by task, split and subset.
-        cache: The ``ResultCache`` that keeps them; None if nothing does.
-    """
+    """The main scores of our tasks, where they are, and how to see the rest; "" without any."""
     known = register().tasks
     ours = [one for one in result.task_results if one.task_name in known]
     if not ours:

@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,8 @@ class Corpora:
             if isinstance(source, ListedPassages):
                 self._tables[code] = self._listed(source, self._prefixes[code])
             else:
-                path = self._path(code)
+                name = hashlib.sha256(self._identity(code).encode()).hexdigest()[:32]
+                path = paths.corpora_dir() / f"{name}.arrow"
                 if not self._is_sound(code, path):
                     check_passage_ids(source)
                     for place in (path, _record(path)):
@@ -109,10 +111,6 @@ class Corpora:
     def _identity(self, code: str) -> str:
         return f"{FORMAT}|{self._prefixes[code]}|{self._parts[code].passages.fingerprint}"
 
-    def _path(self, code: str) -> Path:
-        name = hashlib.sha256(self._identity(code).encode()).hexdigest()[:32]
-        return paths.corpora_dir() / f"{name}.arrow"
-
     def _is_sound(self, code: str, path: Path) -> bool:
         """Whether the table is there, as it was written, and of this language."""
         try:
@@ -134,14 +132,10 @@ class Corpora:
             pa.OSFile(str(temporary), "wb") as file,
             pa.ipc.new_stream(file, _SCHEMA) as stream,
         ):
-            rows: list[tuple[str, str, str]] = []
-            for passage in self._parts[code].passages.passages():
-                rows.append((prefix + passage.id, passage.title, passage.text))
-                if len(rows) == BATCH:
-                    stream.write(_batch(rows))
-                    rows = []
-            if rows:
-                stream.write(_batch(rows))
+            passages = self._parts[code].passages.passages()
+            rows = ((prefix + one.id, one.title, one.text) for one in passages)
+            while batch := list(islice(rows, BATCH)):
+                stream.write(_batch(batch))
         settle(path)
         held = {"identity": self._identity(code), "digest": digests_of([path])[0]}
         write_record(_record(path), held)

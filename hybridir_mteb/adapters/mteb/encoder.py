@@ -199,11 +199,7 @@ class MtebEncoder(TextEncoder):
         self.label = call.label or f"{call.metadata.name} {call.subset}"
 
     def _settings(self, arguments: Mapping[str, Any] | None) -> str:
-        """What changes embeddings besides weights, prompt and text, as one string.
-
-        Args:
-            arguments: Those of ``encode`` that may change embeddings; None if they cannot be told.
-        """
+        """What changes embeddings besides weights, prompt and text; None are untold arguments."""
         kind, model = type(self._model), self._model
         own = kind is SentenceEncoder
         settings: dict[str, Any] = {}
@@ -254,11 +250,8 @@ class MtebEncoder(TextEncoder):
         )
 
     def _fingerprint(self) -> str | None:
-        """What tells the model from every other that embeds differently; None if unknown.
-
-        Any other class than these two may do anything with the network's output, so its network's
-        weights are not enough: it states its fingerprint itself.
-        """
+        """What tells the model from every other that embeds differently; None if unknown."""
+        # Any class but those known may do anything with the network's output: it states its own.
         model, module = self._model, self._module
         if isinstance(model, StatesFingerprint) and isinstance(model.embedding_fingerprint, str):
             return model.embedding_fingerprint or None

@@ -73,13 +73,7 @@ class SubsetRun:
 
 
 def evaluate_subset(task: CollectionTask, model: Any, data: Any, asked: Asked) -> SubsetRun:
-    """Measures of one subset, and the best passages of each query.
-
-    Args:
-        task: The task, its data loaded.
-        model: An encoder, or a model that searches by itself.
-        data: The subset as MTEB lays it out.
-        asked: What is asked of the evaluation.
+    """Measures of one subset of a task that is loaded, and the best passages of each query.
 
     Raises:
         TypeError: The model is neither an encoder nor a search model.
@@ -116,17 +110,13 @@ def _check_arguments(task: CollectionTask, call: EncodeCall) -> None:
             "binary and ubinary need no ranges"
         )
     mixed = sorted({*odd_arguments(call.encode_kwargs)} - {"precision"})
-
-    def warn() -> None:
-        logger.warning(
-            "%s: MTEB files results with %s in encode_kwargs as the model's ordinary ones; use "
-            "another folder of results for them",
-            task.metadata.name,
-            ", ".join(mixed),
-        )
-
-    if mixed:
-        task.memory.get(task, mixed, warn, "mixed")  # once for all subsets
+    said = (
+        "%s: MTEB files results with %s in encode_kwargs as the model's ordinary ones; use another "
+        "folder of results for them"
+    )
+    if mixed:  # once for all subsets
+        names = (task.metadata.name, ", ".join(mixed))
+        task.memory.get(task, mixed, lambda: logger.warning(said, *names), "mixed")
 
 
 # Judgements, ranking, pool, and what else is known of the system in the multilingual setting.
@@ -188,8 +178,7 @@ def _scores(
         logger.warning(
             "%s: %d relevant passages are not in the corpus and count as not found; is the corpus "
             "complete?",
-            pool.label,
-            judged.missing,
+            *(pool.label, judged.missing),
         )
     scores["n_missing_passages"] = judged.missing
     return scores | ({"shard_dtype": pool.dtype} if isinstance(pool, ShardPool) else {})
@@ -206,28 +195,11 @@ def _named(judged: Judgements, ranking: Ranking, pool: Pool, depth: int) -> Run:
     }
 
 
-def own_search(
-    model: SearchProtocol, data: Any, call: EncodeCall, num_proc: int | None
-) -> Mapping[str, Mapping[str, float]]:
-    """The run of a model that brings its own index, to a depth of ``SEARCH_DEPTH``.
-
-    Args:
-        model: The search model.
-        data: Queries and corpus as MTEB lays them out.
-        call: MTEB's arguments.
-        num_proc: Processes that the model may use.
-    """
-    arguments: dict[str, Any] = {
-        "task_metadata": call.metadata,
-        "hf_split": call.split,
-        "hf_subset": call.subset,
-        "encode_kwargs": call.encode_kwargs,
-        "num_proc": num_proc,
-    }
-    corpus = data["corpus"]
-    model.index(corpus, **arguments)
-    depth = min(SEARCH_DEPTH, len(corpus))
-    found: Mapping[str, Mapping[str, float]] = model.search(
-        data["queries"], top_k=depth, **arguments
-    )
+def own_search(model: SearchProtocol, data: Any, call: EncodeCall, num_proc: int | None) -> Run:
+    """The run of a model that brings its own index, to a depth of ``SEARCH_DEPTH``."""
+    how: dict[str, Any] = {"encode_kwargs": call.encode_kwargs, "num_proc": num_proc}
+    how |= {"task_metadata": call.metadata, "hf_split": call.split, "hf_subset": call.subset}
+    model.index(data["corpus"], **how)
+    depth = min(SEARCH_DEPTH, len(data["corpus"]))
+    found: Run = model.search(data["queries"], top_k=depth, **how)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -26,21 +27,15 @@ def task_class(name: str) -> type[CollectionTask]:
     tasks = dict(register().tasks.items())
     ours = [known for known, task in tasks.items() if issubclass(task, CollectionTask)]
     if name not in ours:
-        reason = "is a task of mteb or of a plugin, made of no collection" if _known(name) else ""
+        reason = "is not known"
+        with suppress(KeyError):
+            mteb.get_task(name)
+            reason = "is a task of mteb or of a plugin, made of no collection"
         raise UnknownNameError(
-            f"{name} {reason or 'is not known'}; collections' tasks are listed by hybridir tasks"
-            f"{suggest(name, ours)}"
+            f"{name} {reason}; collections' tasks are listed by hybridir tasks{suggest(name, ours)}"
         )
     found: type[CollectionTask] = tasks[name]
     return found
-
-
-def _known(name: str) -> bool:
-    try:
-        mteb.get_task(name)
-    except KeyError:
-        return False
-    return True
 
 
 def origin_of(name: str) -> Origin:
@@ -83,9 +78,8 @@ def subsets_of(task: CollectionTask) -> list[ExportSubset]:
 def _subset(task: CollectionTask, subset: Subset) -> ExportSubset:
     split = task.eval_splits[0]
     data: Any = task.dataset[subset.name][split]
-    queries: dict[str, str] = dict(
-        zip(*(data["queries"][:][c] for c in ("id", "text")), strict=True)
-    )
+    rows = data["queries"][:]
+    queries: dict[str, str] = dict(zip(rows["id"], rows["text"], strict=True))
     asked = task.query_language(subset.query_language)
     own = task.collection.judged(subset)
     return ExportSubset(

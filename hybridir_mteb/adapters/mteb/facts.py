@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -61,14 +61,9 @@ class PoolFacts:
 
 
 def pool_facts(task: CollectionTask, encoder: Encoder, pool: EmbeddedPool) -> PoolFacts:
-    """Rank correlation, where queries have translations, and language probe.
+    """Rank correlation of a task's queries, where they have translations, and language probe.
 
     If something fails here, the measures that do without are still computed.
-
-    Args:
-        task: A multilingual task, its data loaded.
-        encoder: The encoder.
-        pool: The passages of all languages.
     """
     try:
         return _facts(task, encoder, pool)
@@ -78,27 +73,24 @@ def pool_facts(task: CollectionTask, encoder: Encoder, pool: EmbeddedPool) -> Po
 
 
 def _facts(task: CollectionTask, encoder: Encoder, pool: EmbeddedPool) -> PoolFacts:
-    queries = _all_queries(task)
-    judged = judgements_of(
-        pool,
-        [(one.language, one.grades) for one in queries],
-        [one.query for one in queries] if task.spec.parallel else [one.name for one in queries],
-        [one.name for one in queries],
-    )
+    queries, parallel = _all_queries(task), task.spec.parallel
+    names = [one.name for one in queries]
+    items = [one.query for one in queries] if parallel else names
+    grades = [(one.language, one.grades) for one in queries]
+    judged = judgements_of(pool, grades, items, names)
     correlation: dict[str, float] = {}
     if isinstance(pool, MemoryPool):
         texts = [task.collection.parts[one.language].queries[one.query] for one in queries]
         vectors = encoder.embed(texts, "query", [one.language for one in queries])
         values = mean_rank_correlation(pool.scorer(vectors), judged.item_numbers, pool.order)
-        correlation = dict(zip([one.name for one in queries], values.tolist(), strict=True))
-    rows, languages, items = _probe_texts(judged, parallel=task.spec.parallel)
+        correlation = dict(zip(names, values.tolist(), strict=True))
+    rows, languages, items = _probe_texts(judged, parallel=parallel)
     reason = why_no_probe(languages, items)
     probe = {} if reason else probe_by_language(pool.vectors(rows), languages, items)
     return PoolFacts(correlation, probe, reason)
 
 
-@dataclass(frozen=True)
-class _Query:
+class _Query(NamedTuple):
     """A query of any language: its id in the files and its name in MTEB."""
 
     language: str
@@ -110,9 +102,7 @@ class _Query:
 def _all_queries(task: CollectionTask) -> list[_Query]:
     """The judged queries of all languages; of a parallel collection, translations are adjacent."""
     found = [
-        _Query(
-            subset.query_language, query, task.prefixes(subset.query_language)[0] + query, grades
-        )
+        _Query(code := subset.query_language, query, task.prefixes(code)[0] + query, grades)
         for subset in task.spec.subsets(Setting.MULTILINGUAL)
         for query, grades in task.collection.judged(subset).items()
     ]
@@ -125,10 +115,7 @@ def _all_queries(task: CollectionTask) -> list[_Query]:
 
 
 def _probe_texts(judged: Judgements, *, parallel: bool) -> tuple[IntArray, list[str], list[str]]:
-    """Rows of relevant passages, their languages, and what they are about.
-
-    Queries that are not parallel are told apart by their language, too.
-    """
+    """Rows of relevant passages, their languages and items, which are of a language or of all."""
     relevance = judged.present.relevance
     if parallel:
         rows, about = relevant_items(relevance, judged.item_numbers)

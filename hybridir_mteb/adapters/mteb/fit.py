@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,10 +68,6 @@ def make_debiased(asked: FitRequest, text: FitText) -> list[trained.StoredEncode
     The text is encoded once for all methods, each text in both roles; a run that was killed goes
     on from what the embedding store has.
 
-    Args:
-        asked: Which debiasers, and which model.
-        text: What to fit on.
-
     Raises:
         UnknownNameError: No such debiaser.
         SettingError: An option that none of the methods has, text that is not parallel for one
@@ -91,10 +87,8 @@ def make_debiased(asked: FitRequest, text: FitText) -> list[trained.StoredEncode
     model = load_base(asked.base, device=asked.device, **chosen)
     check_encoder(model)
     embeddings = embed_for_fitting(model, text.lines)
-    record = {
-        **_base_record(asked.base, model),
-        **provenance_of(text, known, leaks, asked.precision),
-    }
+    provenance = provenance_of(text, known, leaks, asked.precision)
+    record = {**_base_record(asked.base, model), **provenance}
     all_fitted = [
         fit(debiaser, embeddings, parallel=text.parallel, options=own)
         for debiaser, own in zip(debiasers, options, strict=True)
@@ -109,7 +103,6 @@ def make_debiased(asked: FitRequest, text: FitText) -> list[trained.StoredEncode
 def _base_record(base: str, model: Any) -> dict[str, Any]:
     """The base, so that it can be loaded again and told from others."""
     meta, module, folder = model.mteb_model_meta, module_of(model), local_folder(base)
-    similarity = getattr(meta.similarity_fn_name, "value", None)
     parameters = meta.n_parameters
     if module is not None and parameters is None:
         parameters = sum(parameter.numel() for parameter in module.parameters())
@@ -120,7 +113,7 @@ def _base_record(base: str, model: Any) -> dict[str, Any]:
             "model_revision": meta.revision,
         },
         "parameters": parameters,
-        "similarity": similarity,
+        "similarity": getattr(meta.similarity_fn_name, "value", None),
     }
 
 
@@ -133,11 +126,9 @@ def debiased_name(base: str, method: str) -> str:
         method: Name of the debiaser.
     """
     folder = local_folder(base)
-    owner, _, own = base.partition("/")
+    short = base.removeprefix(f"{trained.OWNER}/").replace("/", "__")
     if folder is not None:
         short = f"{LOCAL}__{folder.name}"
-    else:
-        short = own if owner == trained.OWNER else base.replace("/", "__")
     return f"{trained.OWNER}/{short}{SEPARATOR}{method}"
 
 
@@ -179,11 +170,8 @@ def embed_for_fitting(
     flat = [line for lines in texts.values() for line in lines]
     places = {code: [at for at, other in enumerate(codes) if other == code] for code in texts}
     roles: tuple[Role, ...] = ("query", "document")
-    found: dict[str, dict[str, FloatArray]] = {}
-    for role in roles:
-        matrix = encoder.embed(flat, role, codes).matrix
-        found[role] = {code: matrix[at] for code, at in places.items()}
-    return found
+    matrices = {role: encoder.embed(flat, role, codes).matrix for role in roles}
+    return {role: {c: of[at] for c, at in places.items()} for role, of in matrices.items()}
 
 
 def fit_debiaser(
@@ -217,17 +205,12 @@ def fit_debiaser(
     text = make_text("texts_by_language", texts, parallel=parallel)
     checked_options(debiaser, options, parallel=parallel, lines=text.fewest)
     if isinstance(model, SentenceTransformer):
+        encodes = {"query": model.encode_query, "document": model.encode_document}
         embeddings = {
-            "query": _by_language(model.encode_query, text.lines),
-            "document": _by_language(model.encode_document, text.lines),
+            role: {c: np.asarray(encode(list(of)), np.float32) for c, of in text.lines.items()}
+            for role, encode in encodes.items()
         }
     else:
         check_encoder(model)
         embeddings = embed_for_fitting(model, text.lines)
     return fit(debiaser, embeddings, parallel=parallel, options=options)
-
-
-def _by_language(
-    encode: Callable[..., Any], texts: Mapping[str, Sequence[str]]
-) -> dict[str, FloatArray]:
-    return {code: np.asarray(encode(list(lines)), np.float32) for code, lines in texts.items()}

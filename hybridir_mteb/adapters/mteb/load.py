@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
@@ -52,14 +52,28 @@ SETTINGS = (
 )
 
 
+class EncoderOptions(TypedDict, total=False):
+    """How an encoder of ours encodes, as keywords of its loader.
+
+    Attributes:
+        precision: ``fp32`` or ``bf16``; MTEB keeps the results of each apart.
+        token_budget: Largest batch in tokens, padding included.
+        max_tokens: Longest input; by default the network's own. MTEB keeps the results of each
+            apart.
+        engine: What encodes; by default what the environment says.
+    """
+
+    precision: str
+    token_budget: int | None
+    max_tokens: int | None
+    engine: str | None
+
+
 def load_pocket_base(
     model_name: str,
     revision: str | None = None,
     device: str | int | None = None,
-    precision: str = "fp32",
-    token_budget: int | None = None,
-    max_tokens: int | None = None,
-    **kwargs: Any,
+    **options: Unpack[EncoderOptions],
 ) -> SentenceEncoder:
     """Loader of ``hybridir/pocket-base``.
 
@@ -67,12 +81,7 @@ def load_pocket_base(
         model_name: The registered name; only for messages.
         revision: Fingerprint of the weights that the caller expects.
         device: Torch device, or MTEB's device number.
-        precision: ``fp32`` or ``bf16``; MTEB keeps the results of each apart.
-        token_budget: Largest batch in tokens, padding included.
-        max_tokens: Longest input; by default the network's own. MTEB keeps the results of each
-            apart.
-        **kwargs: ``engine``; others are refused, since one that nobody reads would change where
-            results are stored.
+        **options: As in :class:`EncoderOptions`.
 
     Raises:
         TypeError: An unknown argument.
@@ -82,21 +91,17 @@ def load_pocket_base(
     from hybridir_mteb.encoders.pocket.model import load_pocket
     from hybridir_mteb.encoders.sentence import cut
 
-    engine = engine_of(model_name, kwargs)
+    longest, how = checked_options(model_name, options)
     if revision not in (None, FILE_SHA256):
         raise ValueError(f"{model_name} has only the revision {FILE_SHA256}, not {revision}")
-    model = cut(load_pocket(device=torch_device(device)), max_tokens)
-    return SentenceEncoder(model, precision=precision, token_budget=token_budget, engine=engine)
+    return SentenceEncoder(cut(load_pocket(device=torch_device(device)), longest), **how)
 
 
 def load_encoder(
     model_name: str,
     revision: str | None = None,
     device: str | int | None = None,
-    precision: str = "fp32",
-    token_budget: int | None = None,
-    max_tokens: int | None = None,
-    **kwargs: Any,
+    **options: Unpack[EncoderOptions],
 ) -> SentenceEncoder:
     """Loader of every trained encoder: from the store, else the package, else the hub.
 
@@ -104,12 +109,7 @@ def load_encoder(
         model_name: ``hybridir/<backbone>-<method>``.
         revision: Fingerprint of the weights, or its first characters.
         device: Torch device, or MTEB's device number.
-        precision: ``fp32`` or ``bf16``; MTEB keeps the results of each apart.
-        token_budget: Largest batch in tokens, padding included.
-        max_tokens: Longest input; by default the network's own. MTEB keeps the results of each
-            apart.
-        **kwargs: ``engine``; others are refused, since one that nobody reads would change where
-            results are stored.
+        **options: As in :class:`EncoderOptions`.
 
     Raises:
         TypeError: An unknown argument.
@@ -120,19 +120,27 @@ def load_encoder(
     from hybridir_mteb.encoders.load import load_sentence_transformer
     from hybridir_mteb.encoders.sentence import cut
 
-    engine = engine_of(model_name, kwargs)
+    longest, how = checked_options(model_name, options)
     wanted = None if revision == NOT_HERE else revision
     encoder = trained.find(model_name, wanted) or from_hub(model_name, wanted)
     trained.verify(encoder)
     backbone_of = installed_plugins().backbones.__getitem__
     model = load_sentence_transformer(encoder, backbone_of, device=torch_device(device))
-    return SentenceEncoder(
-        cut(model, max_tokens),
-        precision=precision,
-        token_budget=token_budget,
-        revision=encoder.fingerprint,
-        engine=engine,
-    )
+    return SentenceEncoder(cut(model, longest), revision=encoder.fingerprint, **how)
+
+
+def checked_options(model_name: str, options: EncoderOptions) -> tuple[int | None, dict[str, Any]]:
+    """The longest input, and what a ``SentenceEncoder`` is told besides.
+
+    Raises:
+        TypeError: An option that is not known: it would change where results are stored.
+    """
+    rest: dict[str, Any] = {**options}
+    longest = rest.pop("max_tokens", None)
+    chosen = rest.keys() & {"precision", "token_budget"}
+    how: dict[str, Any] = {name: rest.pop(name) for name in chosen}
+    how["engine"] = engine_of(model_name, rest)
+    return longest, how
 
 
 def engine_of(model_name: str, arguments: Mapping[str, Any]) -> str:
@@ -143,18 +151,9 @@ def engine_of(model_name: str, arguments: Mapping[str, Any]) -> str:
 
 
 def load_debiased(
-    model_name: str,
-    revision: str | None = None,
-    device: str | int | None = None,
-    **kwargs: Any,
+    model_name: str, revision: str | None = None, device: str | int | None = None, **kwargs: Any
 ) -> DebiasedEncoder:
-    """Loader of every debiased encoder: its statistics around its base.
-
-    Args:
-        model_name: ``hybridir/<base>+<debiaser>``.
-        revision: Fingerprint of statistics and base, or its first characters.
-        device: Torch device, or MTEB's device number.
-        **kwargs: For the base's loader, such as ``precision``.
+    """Loader of every debiased encoder: its statistics around its base, which gets the options.
 
     Raises:
         DataUnavailableError: The encoder, or its base, is not on this machine.
@@ -175,9 +174,8 @@ def load_debiased(
         )
     trained.verify(encoder)
     backbone = encoder.record["backbone"]
-    base_model = load_base(
-        backbone["name"], revision=backbone["model_revision"], device=device, **kwargs
-    )
+    commit = backbone["model_revision"]
+    base_model = load_base(backbone["name"], revision=commit, device=device, **kwargs)
     found = base_revision(base_model)
     if found != backbone["revision"]:
         raise ChecksumError(
@@ -293,16 +291,11 @@ def _load_folder(folder: Path, device: str | int | None, kwargs: Mapping[str, An
     model = SentenceTransformerEncoderWrapper(
         str(folder), device=torch_device(device), local_files_only=True, **kwargs
     )
-    similarity = model.model.similarity_fn_name
+    named = model.model.similarity_fn_name
+    # MTEB knows no others; the model's own function is used all the same.
+    similarity = ScoringFunction(named) if named in {"cosine", "dot"} else None
     model.mteb_model_meta = ModelMeta.create_empty(
-        {
-            "name": f"{LOCAL}/{folder.name}",
-            "revision": LOCAL,
-            # MTEB knows no others; the model's own function is used all the same.
-            "similarity_fn_name": (
-                ScoringFunction(similarity) if similarity in {"cosine", "dot"} else None
-            ),
-        }
+        {"name": f"{LOCAL}/{folder.name}", "revision": LOCAL, "similarity_fn_name": similarity}
     )
     return model
 

@@ -44,11 +44,7 @@ ADAPTED = {
 }
 TRAINING_CODE = "https://pypi.org/project/hybridir-mteb/"
 # MTEB tasks on the same data as a source of training data, by a word in its origin.
-TASKS_OF_ORIGIN = {
-    "NTREX": {"NTREXBitextMining"},
-    "mmarco": {"MSMARCO"},
-    "msmarco": {"MSMARCO"},
-}
+TASKS_OF_ORIGIN = {"NTREX": {"NTREXBitextMining"}, "mmarco": {"MSMARCO"}, "msmarco": {"MSMARCO"}}
 
 
 def pocket_base_meta() -> ModelMeta:
@@ -97,8 +93,10 @@ def encoder_metas(
     here: dict[str, trained.StoredEncoder] = {}
     for encoder in trained.encoders(report):
         here.setdefault(encoder.name, encoder)
-    metas = []
-    templates = _templates(backbones, report)
+    metas, templates = [], {}
+    for backbone in backbones:
+        with alone(f"backbone {backbone.name} is skipped", report):
+            templates[backbone.name] = _template(backbone)
     by_name = {backbone.name: backbone for backbone in backbones}
     debiased = [encoder for encoder in here.values() if "debiaser" in encoder.record]
     for encoder in here.values():
@@ -109,25 +107,14 @@ def encoder_metas(
             trained_from = by_name.get(encoder.record["backbone"]["name"])
             if trained_from is not None:
                 metas.append(_meta_of(encoder, trained_from))
-    for backbone, template in templates.items():
+    for short, template in templates.items():
         for method in methods:
-            name = f"{trained.OWNER}/{backbone}-{method.name}"
+            name = f"{trained.OWNER}/{short}-{method.name}"
             if method.batches and name not in here:
                 metas.append(template.model_copy(update={"name": name}))
     metas += base_metas(backbones, templates, {*(registered or {}), *here})
     known = {**(registered or {}), **{str(meta.name): meta for meta in metas}}
     return metas + debiased_metas(debiased, known, debiasers, report)
-
-
-def _templates(
-    backbones: Iterable[Backbone], report: Callable[[str], None] | None
-) -> dict[str, ModelMeta]:
-    """Name of a backbone -> what holds for every encoder trained from it."""
-    found = {}
-    for backbone in backbones:
-        with alone(f"backbone {backbone.name} is skipped", report):
-            found[backbone.name] = _template(backbone)
-    return found
 
 
 def trained_on(encoder: trained.StoredEncoder, known: set[str] | None) -> set[str] | None:
@@ -226,12 +213,8 @@ def debiased_metas(
 ) -> list[ModelMeta]:
     """MTEB metadata of debiased encoders: those of their bases, with what is changed.
 
-    Args:
-        encoders: Debiased encoders.
-        known: Metadata of possible bases by name, besides MTEB's own.
-        debiasers: Names of all; each makes a name of every base on this machine, and loading one
-            that has not been fitted says how to fit it.
-        report: Told of encoders whose record gives no metadata, which are skipped.
+    Each of ``debiasers`` makes a name of every base on this machine; loading one that has not been
+    fitted says how to fit it.
     """
     metas: dict[str, ModelMeta] = {}
     # A base may be debiased itself: fewer separators come first.
@@ -249,16 +232,12 @@ def debiased_metas(
                 continue
             for name in (f"{base}{SEPARATOR}{method}" for method in debiasers):
                 if name not in metas:
-                    update = {"name": name, "adapted_from": base, **_UNFIT}
+                    update = {"name": name, "adapted_from": base, "revision": NOT_HERE, **_LOADED}
                     metas[name] = meta.model_copy(update=update)
     return list(metas.values())
 
 
-_UNFIT: Mapping[str, Any] = {
-    "revision": NOT_HERE,
-    "loader": load_debiased,
-    "loader_kwargs": {},
-}
+_LOADED: Mapping[str, Any] = {"loader": load_debiased, "loader_kwargs": {}}
 
 
 def _debiased_meta(encoder: trained.StoredEncoder, base: ModelMeta | None) -> ModelMeta:
@@ -274,8 +253,7 @@ def _debiased_meta(encoder: trained.StoredEncoder, base: ModelMeta | None) -> Mo
         update={
             "name": encoder.name,
             "revision": encoder.fingerprint,
-            "loader": load_debiased,
-            "loader_kwargs": {},
+            **_LOADED,
             "release_date": str(record["created"])[:10],
             "embed_dim": record["dimension"],
             "adapted_from": None if base is None else str(base.name),

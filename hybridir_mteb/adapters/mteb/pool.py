@@ -85,11 +85,6 @@ class ListedPool:
             self.texts += [passage.content for passage in listed]
         self.sizes = np.array([len(rows) for rows in self._rows.values()], np.int64)
 
-    @property
-    def languages(self) -> list[str]:
-        """(n_passages,) code of each passage."""
-        return [code for code, rows in self._rows.items() for _ in rows]
-
     def rows_in(self, code: str, ids: Sequence[str]) -> Mapping[str, int]:
         """Rows of those passages of one language that the pool has, by the files' ids."""
         return self._rows[code]
@@ -104,23 +99,15 @@ class ListedPool:
 
 
 class MemoryPool(ListedPool):
-    """Passages that are in memory, embedded.
-
-    Args:
-        parts: Language -> its passages, listed; in the order of the pool.
-        prefixes: Language -> what stands before the files' ids.
-        encoder: Embeds them.
-    """
+    """Passages that are in memory, embedded by an encoder."""
 
     def __init__(
-        self,
-        parts: Mapping[str, CollectionPart],
-        prefixes: Mapping[str, str],
-        encoder: Encoder,
+        self, parts: Mapping[str, CollectionPart], prefixes: Mapping[str, str], encoder: Encoder
     ) -> None:
         super().__init__(parts, prefixes)
         self._encoder = encoder
-        self._embedded = encoder.embed(self.texts, "document", self.languages)
+        languages = [code for code, rows in self._rows.items() for _ in rows]
+        self._embedded = encoder.embed(self.texts, "document", languages)
         self.order = tie_order(self.names)
 
     def scorer(self, queries: Embedded) -> Scorer:
@@ -179,12 +166,16 @@ class ShardPool:
 
     def ids(self, rows: IntArray) -> list[str]:
         """Ids of rows in ascending order, as MTEB has them."""
-        names: list[str] = []
-        for code, folder in self._folders.items():
-            own = rows - self._starts[code]
-            own = own[(own >= 0) & (own < folder.n_passages)]
-            names += [self._prefixes[code] + identifier for identifier in folder.ids(own)]
-        return names
+        return [
+            self._prefixes[code] + identifier
+            for code, folder in self._folders.items()
+            for identifier in folder.ids(self._own(code, rows))
+        ]
+
+    def _own(self, code: str, rows: IntArray) -> IntArray:
+        """Rows of one language, counted from its first."""
+        own: IntArray = rows - self._starts[code]
+        return own[(own >= 0) & (own < self._folders[code].n_passages)]
 
     def rank(self, queries: Embedded, judged: Judgements, depth: int) -> Ranking:
         """Exact ranks, and the best-ranked passages of each query."""
@@ -200,10 +191,7 @@ class ShardPool:
 
     def vectors(self, rows: IntArray) -> FloatMatrix:
         """(n, dimension) embeddings of rows in ascending order."""
-        parts = []
-        for code, folder in self._folders.items():
-            own = rows - self._starts[code]
-            parts.append(folder.vectors(own[(own >= 0) & (own < folder.n_passages)]))
+        parts = [one.vectors(self._own(code, rows)) for code, one in self._folders.items()]
         return np.concatenate(parts).astype(np.float32, copy=False)
 
 

@@ -20,11 +20,7 @@ META = "model_meta.json"
 
 
 def registered_facts(names: Iterable[str]) -> dict[str, Facts]:
-    """Name -> what the registry says, of the models that it knows.
-
-    Args:
-        names: As in the registry.
-    """
+    """Name -> what the registry says, of the models that it knows."""
     wanted = set(names)  # of which MTEB would refuse those that it does not know
     return {str(m.name): _facts(m) for m in mteb.get_model_metas() if m.name in wanted}
 
@@ -57,9 +53,8 @@ def read_results(folder: Path) -> Scores:
     if not folder.is_dir():
         raise DataUnavailableError(f"{folder}: no such folder")
     folder = folder.absolute()
-    root = (
-        folder if (folder / "results").is_dir() or (folder / "remote").is_dir() else folder.parent
-    )
+    above = not any((folder / name).is_dir() for name in ("results", "remote"))
+    root = folder.parent if above else folder
     if root != folder and folder.name != "results":
         raise _nothing(folder)
     paths = mteb.ResultCache(root).get_cache_paths(tasks=list(TASKS), require_model_meta=False)

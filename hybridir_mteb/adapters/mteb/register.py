@@ -21,11 +21,7 @@ _registered: list[Plugins] = []
 
 
 def register(plugins: Plugins | None = None) -> Plugins:
-    """Give mteb our models and tasks, once for the process; later calls return the same.
-
-    Args:
-        plugins: What to give; by default what is installed.
-    """
+    """Give mteb our models and tasks, once for the process; later calls return the same."""
     import mteb  # noqa: F401 -- its import may run the autoload hook, which registers
 
     if not _registered:
@@ -84,11 +80,7 @@ def _register_models(plugins: Plugins) -> None:
 
 
 def _check_model(meta: Any) -> None:
-    """Refuse metadata that would break mteb's list of models for everybody.
-
-    Raises:
-        PluginError: Not of mteb's class, or without a value that it lists.
-    """
+    """Refuse metadata that would break mteb's list of models for everybody."""
     from mteb.models.model_meta import ModelMeta
 
     if not isinstance(meta, ModelMeta):

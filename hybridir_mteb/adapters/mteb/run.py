@@ -102,7 +102,8 @@ def search(
     _check_files(searched, folder, depth)
     model = _loaded(encoder, options.get("device"), options.get("precision"))
     record = {**named, **_record(searched, model), "depth": depth}
-    found = _of_before(former, record)
+    before = former.pop("subsets", {})  # kept if it was searched in the same way
+    found = before if former == record and isinstance(before, dict) else {}
     for name in searched.hf_subsets:
         result = searched.search_subset(model, name, depth, ENCODE_KWARGS)
         found[name] = result.scores
@@ -113,12 +114,6 @@ def search(
             raise
         yield name, result
     _tell_failures({name: found[name] for name in searched.hf_subsets})
-
-
-def _of_before(former: dict[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
-    """The measures of each subset that an earlier search wrote in the same way."""
-    found = former.pop("subsets", {})
-    return found if former == record and isinstance(found, dict) else {}
 
 
 def _checked(options: RunOptions) -> int:
@@ -140,11 +135,7 @@ def _write(folder: Path, subset: str, record: Mapping[str, Any], found: SubsetRu
 
 
 def _tell_failures(found: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise, once all is written, if a measure failed in a subset.
-
-    Raises:
-        PluginError: One did.
-    """
+    """Raise, once all is written, if a measure failed in a subset."""
     broken = [
         f"{subset}: {name}: {why}"
         for subset, scores in found.items()
@@ -164,12 +155,7 @@ def _loaded(encoder: str, device: str | None, precision: str | None) -> Any:
 
 
 def _check_files(task: CollectionTask, folder: Path, depth: int) -> None:
-    """Whether the files can be written that the search is made for, before anything is encoded.
-
-    Raises:
-        DataFormatError: An id that they cannot hold, or that occurs twice.
-        NoSpaceError: The disk is too small for them.
-    """
+    """Refuse ids that the search's files cannot hold, or a small disk, before encoding."""
     lines = 0
     for name in task.hf_subsets:
         data = task.dataset[name][task.eval_splits[0]]
@@ -231,11 +217,7 @@ def _record(task: CollectionTask, model: Any) -> dict[str, Any]:
 
 
 def check_folder(folder: Path, record: Mapping[str, str]) -> dict[str, Any]:
-    """Refuse to mix the files of two searches.
-
-    Args:
-        folder: Where a search is to be written; need not exist.
-        record: Encoder and task of the search.
+    """Refuse to mix the files of two searches: of another encoder, or another task.
 
     Returns:
         What an earlier search of the same encoder and task wrote of itself, without its subsets if
@@ -281,11 +263,7 @@ def mteb_main(arguments: Sequence[str]) -> None:
 
 
 def judgements_of_task(name: str, subsets: Sequence[str]) -> Qrels:
-    """What a task of MTEB holds relevant; may download its data.
-
-    Args:
-        name: Name of the task.
-        subsets: Those whose judgements are wanted.
+    """What subsets of a task of MTEB hold relevant; may download its data.
 
     Raises:
         SettingError: MTEB knows no such task, or the task no such subset.

@@ -106,13 +106,7 @@ def _folder(
 def check_room(
     encoder: Encoder, parts: Sequence[CollectionPart], dtype: str, dimension: int
 ) -> None:
-    """Refuse to start what the disk cannot hold, all languages together.
-
-    Args:
-        encoder: The encoder.
-        parts: The languages.
-        dtype: ``float32`` or ``float16``, of the vectors on disk.
-        dimension: Of the embeddings.
+    """Refuse to start what the disk cannot hold, all languages together; as :func:`encoded`.
 
     Raises:
         SettingError: It cannot hold them, or the folder of shards cannot be written.
@@ -148,11 +142,6 @@ def _missing(encoder: Encoder, part: CollectionPart, dtype: str) -> int:
 
 def check_parts(encoder: Encoder, parts: Sequence[CollectionPart], dtype: str) -> None:
     """Look at the ids of those languages that are not encoded yet.
-
-    Args:
-        encoder: The encoder.
-        parts: The languages.
-        dtype: ``float32`` or ``float16``, of the vectors on disk.
 
     Raises:
         DataFormatError: An id occurs twice or is no text.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 from hybridir_mteb.adapters.mteb.register import owner_of, register, task_metadata_of
@@ -11,10 +12,7 @@ from hybridir_mteb.planning.corpus import Texts
 
 
 def texts_of(name: str) -> Texts:
-    """The texts of a task, each different one once.
-
-    Args:
-        name: A task that MTEB knows, ours among them.
+    """The texts of a task that MTEB knows, ours among them, each different one once.
 
     Raises:
         UnknownNameError: There is no such task.
@@ -32,8 +30,7 @@ def texts_of(name: str) -> Texts:
         raise SettingError(
             f"{name}: neither MTEB nor this package has counted its texts: plan with --passages N"
         )
-    found = [_of_split(split) for split in statistics.values()]
-    most = max(found, key=lambda counts: counts[0])
+    most = max(map(_of_split, statistics.values()), key=itemgetter(0))
     return Texts(name, *most)
 
 

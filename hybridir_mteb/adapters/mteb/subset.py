@@ -70,12 +70,7 @@ class SubsetView:
         return "" if prefix or more else passage_id(code, "")
 
     def embedded(self, encoder: Encoder, dimension: int) -> EmbeddedPool:
-        """The pool, its passages embedded in memory or in shards.
-
-        Args:
-            encoder: Embeds them.
-            dimension: Of its embeddings, to foresee the room that they take.
-        """
+        """The pool, its passages embedded in memory or in shards, for which room is foreseen."""
         if self._task.spec.parallel:
             return MemoryPool(self._parts, self._prefixes, encoder)
         pool = ShardPool(self._parts, self._prefixes, encoder, dimension, self._task.shard_dtype)
@@ -84,10 +79,6 @@ class SubsetView:
 
     def check(self, encoder: Encoder, *, plain: bool) -> None:
         """Refuse passages that cannot be kept in shards, before anything is encoded.
-
-        Args:
-            encoder: Is to embed them.
-            plain: Whether nothing but the encoder decides on their dimension.
 
         Raises:
             DataFormatError: An id that occurs twice.

@@ -98,14 +98,10 @@ def task_metadata(spec: CollectionSpec, setting: Setting, context: Context) -> T
 
 def _language_codes(spec: CollectionSpec, setting: Setting) -> dict[str, list[str]] | list[str]:
     """Subset -> MTEB's language codes, the query's first; a list if the task names its subset."""
-    codes = {
-        subset.name: list(
-            dict.fromkeys(
-                language(code).mteb_code for code in (*spec.query_languages, *subset.languages)
-            )
-        )
-        for subset in spec.subsets(setting)
-    }
+    codes = {}
+    for subset in spec.subsets(setting):
+        spoken = (*spec.query_languages, *subset.languages)
+        codes[subset.name] = list(dict.fromkeys(language(code).mteb_code for code in spoken))
     return next(iter(codes.values())) if spec.task else codes
 
 
@@ -169,11 +165,7 @@ class CollectionTask(AbsTaskRetrieval):
         self.memory: PerModel[Any] = PerModel()  # what concerns all subsets
 
     def _context(self, context: str | None) -> Context:
-        """The context asked for.
-
-        Raises:
-            ValueError: There is no such context, or the collection does not offer it.
-        """
+        """The context asked for, if the collection offers it."""
         offered = self.spec.contexts
         if context is None:
             return self.default_context
@@ -261,13 +253,7 @@ class CollectionTask(AbsTaskRetrieval):
         return {"queries": content.pop("queries"), "corpus": corpus, **content}
 
     def rank(self, model: Any, data: Any, asked: Asked) -> SubsetRun:
-        """Measures of one subset, and the best passages of each query.
-
-        Args:
-            model: The encoder or search model.
-            data: The subset as MTEB lays it out.
-            asked: What is asked of the evaluation.
-        """
+        """Measures of one subset, and the best passages of each query."""
         from hybridir_mteb.adapters.mteb.evaluation import evaluate_subset
 
         return evaluate_subset(self, model, data, asked)
@@ -304,20 +290,12 @@ class CollectionTask(AbsTaskRetrieval):
         if prediction_folder is not None:
             try:
                 with room_for(Path(prediction_folder)):
-                    self._save_task_predictions(
-                        cast("Any", found.run),
-                        model,
-                        prediction_folder,
-                        hf_split=hf_split,
-                        hf_subset=hf_subset,
-                    )
+                    place = {"hf_split": hf_split, "hf_subset": hf_subset}
+                    run = cast("Any", found.run)
+                    self._save_task_predictions(run, model, prediction_folder, **place)
             except (OSError, ValueError) as error:  # the measures are there and stay
-                logger.error(
-                    "%s %s: the predictions are not written: %s",
-                    self.metadata.name,
-                    hf_subset,
-                    one_line(error),
-                )
+                what = f"{self.metadata.name} {hf_subset}"
+                logger.error("%s: the predictions are not written: %s", what, one_line(error))
         return found.scores
 
     def search_subset(self, model: Any, subset: str, depth: int, encode_kwargs: Any) -> SubsetRun:
@@ -345,10 +323,7 @@ def check_subsets(metadata: TaskMetadata, chosen: Iterable[str]) -> None:
 
 
 def make_task(
-    spec: CollectionSpec,
-    setting: Setting,
-    context: Context,
-    measures: Sequence[Measure],
+    spec: CollectionSpec, setting: Setting, context: Context, measures: Sequence[Measure]
 ) -> type[CollectionTask]:
     """A task class for one setting and context of a collection."""
     metadata = task_metadata(spec, setting, context)

@@ -36,31 +36,18 @@ _TITLE_LINE = 0.22
 
 @dataclass(frozen=True)
 class _Panel:
-    """One picture.
+    """One picture; widths in inches."""
 
-    Attributes:
-        name: Start of the ids in its SVG.
-        title: What it shows.
-        reading: How to read it.
-        width: Width of its axes, in inches.
-        right: Room to the right of its axes, in inches.
-        why_not: Why there is nothing to draw, or None.
-        note: What to know of this collection when reading it; may be empty.
-        draw: Draws on the axes of the key, above, and on the axes proper.
-        columns: Heads of the columns of its numbers.
-        numbers: Query language -> its numbers as text.
-    """
-
-    name: str
+    name: str  # start of the ids in its SVG
     title: str
-    reading: str
-    width: float
-    right: float
-    why_not: str | None
-    note: str
-    draw: Callable[[Axes, Axes], None]
-    columns: Sequence[str]
-    numbers: dict[str, list[str]]
+    reading: str  # how to read it
+    width: float  # of its axes
+    right: float  # room to the right of its axes
+    why_not: str | None  # why there is nothing to draw
+    note: str  # what to know of this collection when reading it; may be empty
+    draw: Callable[[Axes, Axes], None]  # on the axes of the key, above, and on the axes proper
+    columns: Sequence[str]  # heads of the columns of its numbers
+    numbers: dict[str, list[str]]  # query language -> numbers as text
 
 
 def check_suffix(path: Path) -> str:
@@ -169,27 +156,15 @@ def _labels(report: BiasReport) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where things stand in a figure, in inches from its left lower corner.
+    """Where things stand in a figure, in inches from its left lower corner."""
 
-    Attributes:
-        title: Over as many lines as it needs.
-        rows: Labels of the rows.
-        left: Room for them, left of each panel.
-        notes: Height of the notes, at the bottom.
-        below: Height of all that is below the axes, notes included.
-        middle: Height of the axes.
-        upright: Whether names of passage languages are too long to stand side by side.
-        height: Height of the figure.
-        width: Width of the figure.
-    """
-
-    title: str
-    rows: Sequence[str]
-    left: float
-    notes: float
-    below: float
-    middle: float
-    upright: bool
+    title: str  # over as many lines as it needs
+    rows: Sequence[str]  # their labels
+    left: float  # room for them, left of each panel
+    notes: float  # height of the notes, at the bottom
+    below: float  # height of all that is below the axes, notes included
+    middle: float  # height of the axes
+    upright: bool  # whether names of passage languages are too long to stand side by side
     height: float
     width: float
 
@@ -228,13 +203,7 @@ def _n_lines(text: str) -> int:
 
 
 def _figure(report: BiasReport, panels: Sequence[_Panel], title: str | None = None) -> Figure:
-    """Panels side by side, one row for each query language, placed to the inch.
-
-    Args:
-        report: Its languages label the rows.
-        panels: From left to right.
-        title: Above; None leaves out the panels' titles and notes too.
-    """
+    """Panels side by side, a row for each query language; without title no titles and notes."""
     from matplotlib.figure import Figure
 
     at = _layout(report, panels, title)
@@ -285,13 +254,7 @@ def _section(report: BiasReport, shown: _Panel) -> Section:
 
 
 def inline_svg(figure: Figure, name: str, title: str) -> str:
-    """A figure as an element of a page: ids of its own, a name, no declaration, no comments.
-
-    Args:
-        figure: To be drawn.
-        name: Start of its ids, which no other picture of the page may have.
-        title: What it is called to those who do not see it.
-    """
+    """A figure as an element of a page: ids that begin with its name, a title, no comments."""
     stream = StringIO()
     figure.savefig(stream, format="svg", metadata=_NO_METADATA)
     picture = stream.getvalue()

@@ -84,12 +84,7 @@ def page(report: BiasReport, title: str, sections: Iterable[Section]) -> str:
 
 
 def document(title: str, parts: Iterable[str]) -> str:
-    """A page of its own that loads nothing.
-
-    Args:
-        title: Stands above, as text.
-        parts: HTML; empty ones are left out.
-    """
+    """A page of its own that loads nothing; empty parts, which are HTML, are left out."""
     safe = safe_text(title)
     whole = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -173,10 +168,7 @@ def _wide(table: str, label: str) -> str:
 
 
 def _table(
-    caption: str,
-    columns: Sequence[str],
-    rows: Mapping[str, Sequence[str]],
-    rows_are: str = "query language",
+    caption: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]], rows_are: str
 ) -> str:
     heads = "".join(f'<th scope="col">{safe_text(name)}</th>' for name in (rows_are, *columns))
     body = "\n".join(

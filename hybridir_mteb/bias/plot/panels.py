@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hybridir_mteb.bias.plot.numbers import (
-    NOTHING,
-    TOP1_CASES,
-    distance_quantiles,
-    top1_shares,
-)
+from hybridir_mteb.bias.plot.numbers import NOTHING, TOP1_CASES, distance_quantiles, top1_shares
 from hybridir_mteb.measures.report import BiasReport
 
 if TYPE_CHECKING:
@@ -36,11 +31,7 @@ _EMPTY: dict[str, Any] = {
 _LABEL = {"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none"}
 _SHARE_TICKS = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 1)
 _FEW_STEPS: Sequence[Sequence[float]] = ((1, 2, 5), (1, 3), (1,))
-# For narrow ranges.
-_MORE_STEPS: Sequence[Sequence[float]] = (
-    (1, 1.5, 2, 3, 5, 7),
-    (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9),
-)
+_MORE_STEPS = ((1, 1.5, 2, 3, 5, 7), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9))  # for narrow ranges
 
 
 def draw_pairs(
@@ -52,7 +43,7 @@ def draw_pairs(
         report: The numbers to draw.
         matrix: A name in ``MATRICES``.
         labels: Language -> what the axes call it.
-        key: Axes above, for the colour bar.
+        key: Axes above, for the colour bar; for words or a legend in the other pictures.
         axes: Axes of the map.
     """
     from matplotlib import colormaps
@@ -87,13 +78,7 @@ def draw_pairs(
 
 
 def draw_distances(report: BiasReport, key: Axes, axes: Axes) -> None:
-    """Rank distances: line, box, median and extremes of each query language.
-
-    Args:
-        report: The numbers to draw.
-        key: Axes above, for words.
-        axes: Axes of the boxes.
-    """
+    """Rank distances: line, box, median and extremes of each query language."""
     found = distance_quantiles(report)
     known = [values for values in found.values() if values]
     least, most = min(v[0] for v in known), max(v[-1] for v in known)
@@ -118,30 +103,18 @@ def draw_distances(report: BiasReport, key: Axes, axes: Axes) -> None:
 
 
 def draw_first(report: BiasReport, key: Axes, axes: Axes) -> None:
-    """Stacked bars: is the first passage relevant, is it in the query's language?
-
-    Args:
-        report: The numbers to draw.
-        key: Axes above, for the legend.
-        axes: Axes of the bars.
-    """
+    """Stacked bars: is the first passage relevant, is it in the query's language?"""
     shares = top1_shares(report)
     starts = np.zeros(len(shares))
     bars = []
     for at, (colour, hatch) in enumerate(TOP1_LOOKS.values()):
         widths = np.array([100 * found[at] if found else 0.0 for found in shares.values()])
         rows = range(len(shares))
-        look: dict[str, Any] = {
-            "color": colour,
-            "hatch": hatch,
-            "edgecolor": "black",
-            "linewidth": 0.5,
-        }
-        bars.append(axes.barh(rows, widths, left=starts, height=0.72, **look))
+        look: dict[str, Any] = {"color": colour, "hatch": hatch, "edgecolor": "black"}
+        bars.append(axes.barh(rows, widths, left=starts, height=0.72, linewidth=0.5, **look))
         for row, width in enumerate(widths):
             if width >= 7:
-                middle = starts[row] + width / 2
-                text = f"{width:.0f}"
+                middle, text = starts[row] + width / 2, f"{width:.0f}"
                 axes.text(middle, row, text, ha="center", va="center", size=8, bbox=_LABEL)
         starts += widths
     for row, found in enumerate(shares.values()):
@@ -209,12 +182,7 @@ def _power_ticks(low: float, high: float, steps: Sequence[float]) -> list[float]
 
 
 def linear_ticks(low: float, high: float) -> list[float]:
-    """Two to five round numbers from low to high, equally spaced.
-
-    Args:
-        low: Where they start at the earliest.
-        high: More than low.
-    """
+    """Two to five round numbers from low to high, equally spaced."""
     power = floor(log10(high - low))
     for step, digits in ((5, power), (2, power), (1, power), (5, power - 1)):
         size = step * 10.0**digits

@@ -156,13 +156,9 @@ def _write_subsets(
             count, names = write_pool(subset, folder, form)
             pools[subset.pool] = folder, count, names
         write_queries(subset, folder, form)
-        judgements = sum(map(len, subset.qrels.values()))
         relative = folder.relative_to(building).as_posix()
-        done.append(
-            ExportedSubset(
-                subset.name, relative, subset.split, len(subset.queries), judgements, count
-            )
-        )
+        sizes = (len(subset.queries), sum(map(len, subset.qrels.values())), count)
+        done.append(ExportedSubset(subset.name, relative, subset.split, *sizes))
     return done
 
 

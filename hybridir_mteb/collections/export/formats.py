@@ -117,16 +117,16 @@ def write_queries(subset: ExportSubset, folder: Path, form: Format) -> None:
     with _writing(folder / "queries.jsonl") as stream:
         for identifier, text in subset.queries.items():
             stream.write(_json_line({"_id": identifier, "text": text, **_EXTRA[form]}))
+    heads = ("query-id", "corpus-id", "score")
     if form is Format.JSONL:
         with _writing(folder / "qrels" / f"{subset.split}.jsonl") as stream:
-            for query, passage, grade in _judgements(subset):
-                stream.write(_json_line({"query-id": query, "corpus-id": passage, "score": grade}))
+            for row in _judgements(subset):
+                stream.write(_json_line(dict(zip(heads, row, strict=True))))
         return
     with _writing(folder / "qrels" / f"{subset.split}.tsv") as stream:
         # BEIR reads this file as CSV: a quotation mark in an id must be quoted.
         writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
-        writer.writerow(["query-id", "corpus-id", "score"])
-        writer.writerows(_judgements(subset))
+        writer.writerows([heads, *_judgements(subset)])
 
 
 def _judgements(subset: ExportSubset) -> Iterator[tuple[str, str, int]]:
@@ -160,23 +160,18 @@ def _write_trec(subset: ExportSubset, folder: Path) -> None:
 def _check_id(identifier: str, what: str, form: Format) -> None:
     if not identifier:
         raise DataFormatError(f"a {what} has an empty id; give it one")
+    why, others = "", "jsonl" if form is Format.BEIR else "beir or jsonl"
     if form is Format.TREC and identifier.split() != [identifier]:
-        raise DataFormatError(
-            f"{what} id {quoted(identifier, 80)} holds white space, which parts the columns of "
-            "TREC's files; export as beir or jsonl, or rename the id in the source"
-        )
+        why = "holds white space, which parts the columns of TREC's files"
+    elif form is Format.TREC and _NO_XML.search(identifier):
+        why = "holds a character that TREC's files cannot"
     parted = not _PARTS.isdisjoint(identifier) or identifier != identifier.strip()
     if form is Format.BEIR and parted:
-        raise DataFormatError(
-            f"{what} id {quoted(identifier, 80)} begins or ends with white space, or holds a "
-            "tab or a line end, which part BEIR's judgements; export as jsonl, or rename the id in "
-            "the source"
-        )
-    if form is Format.TREC and _NO_XML.search(identifier):
-        raise DataFormatError(
-            f"{what} id {quoted(identifier, 80)} holds a character that TREC's files cannot; "
-            "export as beir or jsonl, or rename the id in the source"
-        )
+        ends = "begins or ends with white space, or holds a tab or a line end"
+        why = f"{ends}, which part BEIR's judgements"
+    if why:
+        remedy = f"export as {others}, or rename the id in the source"
+        raise DataFormatError(f"{what} id {quoted(identifier, 80)} {why}; {remedy}")
 
 
 @dataclass(frozen=True)

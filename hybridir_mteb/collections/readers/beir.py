@@ -16,12 +16,7 @@ from hybridir_mteb.collections.collection import CollectionPart
 from hybridir_mteb.collections.download import in_order
 from hybridir_mteb.collections.languages import language as check_language
 from hybridir_mteb.collections.readers.qrels import COLUMNS, read_judgements
-from hybridir_mteb.collections.readers.rows import (
-    FileSource,
-    add_judgement,
-    as_passage,
-    read_rows,
-)
+from hybridir_mteb.collections.readers.rows import FileSource, add_judgement, as_passage, read_rows
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, SettingError, quoted
 
 __all__ = [

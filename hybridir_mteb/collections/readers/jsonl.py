@@ -65,19 +65,16 @@ def _read_part(language: str, folder: Path) -> LanguagePart:
 
 
 def _check(item: Mapping[str, Any], where: str) -> None:
-    if not isinstance(item.get("id"), str):
-        raise DataFormatError(f'{where}: expected an object with a string "id"')
-    sentences = item.get("sentences")
-    if (
-        not isinstance(sentences, list)
-        or not sentences
-        or not all(isinstance(sentence, str) for sentence in sentences)
+    given = item.get("sentences")
+    listed = isinstance(given, list) and given and all(isinstance(one, str) for one in given)
+    for sound, expected in (
+        (isinstance(item.get("id"), str), 'expected an object with a string "id"'),
+        (listed, '"sentences" must be a non-empty list of strings'),
+        (isinstance(item.get("query", ""), str), '"query" must be a string'),
+        (isinstance(item.get("answer"), str | None), '"answer" must be a string'),
     ):
-        raise DataFormatError(f'{where}: "sentences" must be a non-empty list of strings')
-    if "query" in item and not isinstance(item["query"], str):
-        raise DataFormatError(f'{where}: "query" must be a string')
-    if not isinstance(item.get("answer"), str | None):
-        raise DataFormatError(f'{where}: "answer" must be a string')
+        if not sound:
+            raise DataFormatError(f"{where}: {expected}")
 
 
 def _relevant(item: Mapping[str, Any], where: str) -> list[int]:

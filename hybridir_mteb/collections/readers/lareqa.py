@@ -21,11 +21,7 @@ KINDS = {str: "a string", int: "a whole number", list: "a list", dict: "an objec
 
 
 def read_lareqa(name: str, files: Mapping[str, Path]) -> ParallelCollection:
-    """A collection from one JSON file for each language.
-
-    Args:
-        name: Name of the collection.
-        files: Language code -> file.
+    """A collection from one JSON file for each language code.
 
     Raises:
         DataFormatError: A file is not JSON of this layout; the message names file and paragraph.

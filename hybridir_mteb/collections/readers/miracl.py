@@ -14,13 +14,7 @@ from hybridir_mteb.files.reading import numbered_lines
 
 
 def miracl_passages(language: str, corpus: HubFolder, expected: int) -> FileSource:
-    """The passages of one language; the files are looked for, or fetched, at first use.
-
-    Args:
-        language: ISO 639-1 code.
-        corpus: Where the files are.
-        expected: How many passages the official corpus has.
-    """
+    """The passages of a language (ISO 639-1); files are looked for, or fetched, at first use."""
     return FileSource(f"MIRACL {language}", partial(fetch_folder, corpus), expected)
 
 
@@ -58,12 +52,6 @@ def read_miracl(language: str, topics: Path, qrels: Path, passages: FileSource) 
     """One language; passages are not read yet.
 
     Passages that were judged and are not relevant stay in the qrels, with grade 0.
-
-    Args:
-        language: ISO 639-1 code.
-        topics: Ids and queries, for :func:`read_topics`.
-        qrels: Judgements in TREC's format.
-        passages: Where the passages are read from.
 
     Raises:
         DataFormatError: A file is malformed, a query has no judgement, or judgements are of an

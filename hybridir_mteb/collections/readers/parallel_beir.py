@@ -12,12 +12,7 @@ from pathlib import Path
 
 from hybridir_mteb.collections.collection import Collection, CollectionPart, ListedPassages
 from hybridir_mteb.collections.languages import language as check_language
-from hybridir_mteb.collections.readers.beir import (
-    BeirFiles,
-    beir_files,
-    check_texts,
-    read_queries,
-)
+from hybridir_mteb.collections.readers.beir import BeirFiles, beir_files, check_texts, read_queries
 from hybridir_mteb.collections.readers.qrels import read_judgements
 from hybridir_mteb.collections.readers.rows import FileSource
 from hybridir_mteb.errors import DataFormatError, quoted
@@ -77,9 +72,6 @@ class ParallelFolders:
 
     def check_judged(self, collection: Collection) -> None:
         """Refuse judgements of passages that are in none of the languages; they would not count.
-
-        Args:
-            collection: What was read, of all languages.
 
         Raises:
             DataFormatError: There is one.

@@ -77,8 +77,7 @@ def _of_lines(path: Path) -> Iterator[Judgement]:
             if heads:
                 continue
         query, passage, written = (columns[at] for at in places)
-        value = grade(written)
-        if value is None:
+        if (value := grade(written)) is None:
             raise wrong_grade(where, written, COLUMNS)
         if not query or not passage:
             raise DataFormatError(f"{where}: an empty id; fill it in, or remove the line")
@@ -105,11 +104,7 @@ def _columns(line: str, where: str) -> list[str]:
 
 
 def _heads(columns: list[str], where: str) -> tuple[int, ...] | None:
-    """Places of query, passage and grade in a line of heads; None if it is none.
-
-    Raises:
-        DataFormatError: It has heads, but not each of the three once.
-    """
+    """Places of query, passage and grade in a line of heads; None if it is none."""
     kinds = [HEADS.get(re.sub(r"[-_ ]", "", column.lower())) for column in columns]
     if None in kinds:
         return None
@@ -124,8 +119,7 @@ def _heads(columns: list[str], where: str) -> tuple[int, ...] | None:
 def _of_rows(path: Path) -> Iterator[Judgement]:
     for number, row in read_rows(path):
         where = f"{path}:{number}"
-        value = grade(row.get("score"))
-        if value is None:
+        if (value := grade(row.get("score"))) is None:
             raise wrong_grade(where, row.get("score"), COLUMNS)
         yield Judgement(where, _id(row, "query-id", where), _id(row, "corpus-id", where), value)
 

@@ -94,9 +94,7 @@ class FileSource:
             logger.warning(
                 "%s: this corpus has %d passages, the official one %d: scores do not compare with "
                 "published ones",
-                self.name,
-                at,
-                self.expected,
+                *(self.name, at, self.expected),
             )
 
 
@@ -135,11 +133,6 @@ def read_rows(path: Path, start: int = 0, stop: int | None = None) -> Generator[
 def json_rows(path: Path, start: int = 0, stop: int | None = None) -> Generator[Row, None, int]:
     """As :func:`read_rows`, of a file of JSON lines that exists and may be empty.
 
-    Args:
-        path: The file.
-        start: Number of rows to pass over.
-        stop: Number of rows after which to end; by default all.
-
     Raises:
         DataFormatError: The file is damaged, or a line is no JSON object in UTF-8.
     """
@@ -152,15 +145,12 @@ def json_rows(path: Path, start: int = 0, stop: int | None = None) -> Generator[
                 break
             at += 1
             if at > start:
-                yield number, _parse(line, f"{name}:{number}")
+                row = parse_json(line, where := f"{name}:{number}")
+                if not isinstance(row, dict):
+                    wrong = "expected a JSON object, mend or remove the line"
+                    raise DataFormatError(f"{where}: {wrong}")
+                yield number, row
     return at
-
-
-def _parse(line: bytes, where: str) -> Mapping[str, Any]:
-    row = parse_json(line, where)
-    if not isinstance(row, dict):
-        raise DataFormatError(f"{where}: expected a JSON object, mend or remove the line")
-    return row
 
 
 def _parquet_rows(path: Path, start: int, stop: int | None) -> Generator[Row, None, int]:
@@ -169,7 +159,8 @@ def _parquet_rows(path: Path, start: int, stop: int | None) -> Generator[Row, No
 
     try:
         with ParquetFile(path, pre_buffer=False) as file:  # else all that was read is kept
-            ends = _group_ends(file)
+            sizes = (file.metadata.row_group(at).num_rows for at in range(file.num_row_groups))
+            ends = list(accumulate(sizes))  # of each row group
             total = ends[-1] if ends else 0
             stop = total if stop is None else min(stop, total)
             wanted = [
@@ -189,20 +180,13 @@ def _parquet_rows(path: Path, start: int, stop: int | None) -> Generator[Row, No
         ) from error
 
 
-def _group_ends(file: Any) -> list[int]:
-    """Number of rows up to the end of each row group."""
-    sizes = (file.metadata.row_group(at).num_rows for at in range(file.num_row_groups))
-    return list(accumulate(sizes))
-
-
 def as_passage(path: Path, number: int, row: Mapping[str, Any]) -> StreamedPassage:
     """A row as a passage.
 
     Raises:
         DataFormatError: A field is missing or of the wrong type.
     """
-    title, text = row.get("title"), row.get("text")
-    identifier = row.get("_id")
+    title, text, identifier = row.get("title"), row.get("text"), row.get("_id")
     if identifier is None:
         identifier = row.get("docid", row.get("id"))
     if type(identifier) is int:  # some BEIR folders have numbers

@@ -59,15 +59,12 @@ def read_run(
         if len(columns) != 6:
             raise wrong_columns(f"{path}:{number}", columns, RUN_COLUMNS)
         query, _, document, _, written, _ = columns
-        score = written_number(written)
-        if score is None:
+        if (score := written_number(written)) is None:
             raise DataFormatError(
                 f"{path}:{number}: score {quoted(written, 80)} is not a finite number; the columns "
                 f"are {RUN_COLUMNS}"
             )
-        results = run.get(query)
-        if results is None:
-            results = run.setdefault(query, {})
+        results = run.setdefault(query, {})
         if document in results:
             raise DataFormatError(
                 f"{path}:{number}: document {quoted(document, 80)} is a result of query "
@@ -100,8 +97,7 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
         if len(columns) != 4:
             raise wrong_columns(where, columns, QRELS_COLUMNS)
         query, _, document, written = columns
-        value = grade(written)
-        if value is None:
+        if (value := grade(written)) is None:
             raise wrong_grade(where, written, QRELS_COLUMNS)
         add_judgement(qrels, where, query, document, value, "document")
     return qrels
@@ -142,18 +138,16 @@ def read_language_map(path: Path) -> LanguageMap:
 
 
 def _tab_map(path: Path) -> Iterator[tuple[str, str, str, str | None]]:
-    first = True
-    for number, line in _lines(path):
+    for at, (number, line) in enumerate(_lines(path)):
         columns = [column.strip(ASCII_BLANKS) for column in line.split("\t")]
         if len(columns) not in {2, 3}:
             expected = "id, language and perhaps item, with tabs"
             raise wrong_columns(f"{path}:{number}", columns, expected)
-        if first and _HEAD.fullmatch(columns[1]):
+        if not at and _HEAD.fullmatch(columns[1]):
             raise DataFormatError(
                 f"{path}:{number}: {quoted(columns[1], 80)} is no language but the head of a "
                 "column; remove the line"
             )
-        first = False
         yield f"{path}:{number}", columns[0], columns[1], columns[2] if columns[2:] else None
 
 
@@ -182,12 +176,7 @@ def _fields(value: Any, where: str) -> dict[str, Any]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbers, from 1, and text of the lines that are not blank.
-
-    Raises:
-        DataUnavailableError: There is no such file.
-        DataFormatError: There are none, or the file is not UTF-8 or not what its suffix says.
-    """
+    """Numbers, from 1, and text of the lines that are not blank, of which there must be some."""
     at = 0
     for number, line in numbered_lines(path):
         if line.strip(ASCII_BLANKS):

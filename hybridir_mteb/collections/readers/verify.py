@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from hybridir_mteb.collections.collection import CollectionPart, PassageSource, StreamedPassage
+from hybridir_mteb.collections.collection import CollectionPart, PassageSource, expected_passages
 from hybridir_mteb.files import tie_key
 from hybridir_mteb.files.progress import progress
 
@@ -65,7 +64,8 @@ def read_through(part: CollectionPart) -> PartSummary:
     absent = {passage for _, passage, _ in pairs}
     hashes = array("Q")
     empty = 0
-    for passage in _progress(part):
+    source, total = part.passages, expected_passages(part.passages)
+    for passage in progress(source.passages(), desc=source.name, total=total, unit=" passages"):
         hashes.append(hash_of(passage.id))
         absent.discard(passage.id)
         empty += not passage.content
@@ -83,12 +83,6 @@ def read_through(part: CollectionPart) -> PartSummary:
         missing_relevant=sum(grade > 0 for _, _, grade in missing),
         missing_example=missing[0][:2] if missing else None,
     )
-
-
-def _progress(part: CollectionPart) -> Iterator[StreamedPassage]:
-    source = part.passages
-    total = getattr(source, "expected", None)
-    yield from progress(source.passages(), desc=source.name, total=total, unit=" passages")
 
 
 def hash_of(identifier: str) -> int:

@@ -32,8 +32,13 @@ Results = dict[str, dict[str, float]]
 
 
 @pytest.fixture
-def toy() -> Any:
-    return toy_set()
+def corpus() -> Any:
+    return toy_set()[0]
+
+
+@pytest.fixture
+def queries() -> Any:
+    return toy_set()[1]
 
 
 @pytest.fixture
@@ -185,8 +190,8 @@ def test_several_processes_give_the_same_vectors():
 
 
 @pytest.mark.parametrize("score_function", ["cos_sim", "dot"])
-def test_exact_search_finds_what_beir_finds(encoder, toy, score_function):
-    corpus, queries, qrels = toy
+def test_exact_search_finds_what_beir_finds(encoder, corpus, queries, score_function):
+    qrels = toy_set()[2]
     theirs = EvaluateRetrieval(
         dense.DenseRetrievalExactSearch(encoder, show_progress_bar=False),
         score_function=score_function,
@@ -201,16 +206,14 @@ def test_exact_search_finds_what_beir_finds(encoder, toy, score_function):
     assert mine.evaluate(qrels, found, [10]) == theirs.evaluate(qrels, expected, [10])
 
 
-def test_results_do_not_depend_on_chunks(encoder, toy):
-    corpus, queries, _ = toy
+def test_results_do_not_depend_on_chunks(encoder, corpus, queries):
     wanted = ExactSearch(encoder).search(corpus, queries, 10, "cos_sim")
     for size in (7, 50):
         found = ExactSearch(encoder, corpus_chunk_size=size).search(corpus, queries, 10, "cos_sim")
         assert [list(hits) for hits in found.values()] == [list(h) for h in wanted.values()]
 
 
-def test_one_query_works_and_identical_ids_may_stay(encoder, toy):
-    corpus, queries, _ = toy
+def test_one_query_works_and_identical_ids_may_stay(encoder, corpus, queries):
     one = {"0": queries["0"]}
     dropping, keeping = (
         ExactSearch(encoder, ignore_identical_ids=drop).search(corpus, one, len(corpus), "dot")
@@ -231,8 +234,7 @@ class Broken(HashEncoder):
         return np.full_like(super().encode(inputs, **kwargs), np.nan)
 
 
-def test_what_cannot_be_ranked_is_an_error(encoder, toy):
-    corpus, queries, _ = toy
+def test_what_cannot_be_ranked_is_an_error(encoder, corpus, queries):
     with pytest.raises(EmbeddingError, match="NaN"):
         ExactSearch(BeirEncoder(Broken(""))).search(corpus, queries, 5, "dot")
     with pytest.raises(EmbeddingError, match="no passage"):
@@ -258,8 +260,7 @@ def test_what_cannot_be_ranked_is_an_error(encoder, toy):
         ExactSearch(encoder, score_function="euclid")
 
 
-def test_saved_embeddings_are_searched_and_not_made_twice(encoder, toy, tmp_path):
-    corpus, queries, _ = toy
+def test_saved_embeddings_are_searched_and_not_made_twice(encoder, corpus, queries, tmp_path):
     search = ExactSearch(encoder, corpus_chunk_size=50)
     wanted = search.search(corpus, queries, 20, "cos_sim")
     retriever = EvaluateRetrieval(search, k_values=[20])
@@ -279,8 +280,7 @@ def test_saved_embeddings_are_searched_and_not_made_twice(encoder, toy, tmp_path
     assert {path: path.stat().st_mtime_ns for path in Path(folder).iterdir()} == times
 
 
-def test_saved_embeddings_of_something_else_are_not_used(encoder, toy, tmp_path):
-    corpus, queries, _ = toy
+def test_saved_embeddings_of_something_else_are_not_used(encoder, corpus, queries, tmp_path):
     search = ExactSearch(encoder, corpus_chunk_size=50)
     search.encode(corpus, queries, str(tmp_path))
     with pytest.raises(SettingError, match=r"queries\.pkl holds embeddings of other texts"):
@@ -297,8 +297,7 @@ def test_saved_embeddings_of_something_else_are_not_used(encoder, toy, tmp_path)
         search.encode(corpus, queries, str(tmp_path), corpus_filename="corpus.npz")
 
 
-def test_a_pickle_is_never_opened(encoder, toy, tmp_path):
-    corpus, queries, _ = toy
+def test_a_pickle_is_never_opened(encoder, corpus, queries, tmp_path):
     search = ExactSearch(encoder)
     (tmp_path / "queries.pkl").write_bytes(pickle.dumps((np.zeros((1, 2)), ["0"])))
     for overwrite in (False, True):
@@ -311,8 +310,7 @@ def test_a_pickle_is_never_opened(encoder, toy, tmp_path):
         search.search_from_files(str(tmp_path / "absent"), [], 5)
 
 
-def test_files_of_two_corpora_are_not_mixed(encoder, toy, tmp_path):
-    corpus, queries, _ = toy
+def test_files_of_two_corpora_are_not_mixed(encoder, corpus, queries, tmp_path):
     search = ExactSearch(encoder)
     search.encode(corpus, queries, str(tmp_path))
     twice = [str(tmp_path / "corpus.0.pkl")] * 2
@@ -323,8 +321,7 @@ def test_files_of_two_corpora_are_not_mixed(encoder, toy, tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9, 0.99])
-def test_a_damaged_file_of_embeddings_is_named(encoder, toy, tmp_path, share):
-    corpus, queries, _ = toy
+def test_a_damaged_file_of_embeddings_is_named(encoder, corpus, queries, tmp_path, share):
     search = ExactSearch(encoder)
     search.encode(corpus, queries, str(tmp_path))
     path = tmp_path / "corpus.0.pkl"
@@ -346,8 +343,7 @@ def test_a_damaged_file_of_embeddings_is_named(encoder, toy, tmp_path, share):
         np.testing.assert_array_equal(found.vectors, wanted.vectors)
 
 
-def test_files_of_version_0_1_are_searched(encoder, toy, tmp_path):
-    corpus, queries, _ = toy
+def test_files_of_version_0_1_are_searched(encoder, corpus, queries, tmp_path):
     search = ExactSearch(encoder, corpus_chunk_size=60)
     search.encode(corpus, queries, str(tmp_path))
     files = sorted(map(str, tmp_path.glob("corpus.*")))
@@ -369,8 +365,9 @@ def test_files_of_version_0_1_are_searched(encoder, toy, tmp_path):
         ("PQFaissSearch", {"num_of_centroids": 16, "code_size": 4}, False),
     ],
 )
-def test_the_faiss_searches_of_beir_run_again(encoder, toy, tmp_path, name, options, exact):
-    corpus, queries, _ = toy
+def test_the_faiss_searches_of_beir_run_again(
+    encoder, corpus, queries, tmp_path, name, options, exact
+):
     with pytest.raises(TypeError, match="abstract"):  # if this fails, BEIR has mended it
         getattr(dense, name)(encoder)
     make = getattr(ours, name)
@@ -394,8 +391,9 @@ def test_the_faiss_searches_of_beir_run_again(encoder, toy, tmp_path, name, opti
         search.search({"x": {"text": "w1"}}, queries, 5, "dot")
 
 
-def test_beirs_own_search_with_saved_embeddings_takes_our_encoder(encoder, toy, tmp_path):
-    corpus, queries, _ = toy
+def test_beirs_own_search_with_saved_embeddings_takes_our_encoder(
+    encoder, corpus, queries, tmp_path
+):
     search = dense.DenseRetrievalExactSearch(encoder, show_progress_bar=False)
     found = EvaluateRetrieval(search, k_values=[20]).encode_and_retrieve(
         corpus, queries, encode_output_path=str(tmp_path)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from toys.encoders import HashEncoder
 from toys.mteb import evaluate, measures, scores_of
-from toys.streamed import MONO, MULTI, ListSource, task_of, toy_part, toy_spec
+from toys.streamed import MONO, MULTI, ListSource, loaded_task_of, task_of, toy_part, toy_spec
 
 from hybridir_mteb.adapters.mteb import facts
 from hybridir_mteb.adapters.mteb import run as mteb_search
@@ -38,10 +38,10 @@ class Unused(HashEncoder):
         pytest.fail("a text is encoded")
 
 
-def with_rows(change: Any) -> Any:
-    """The toy collection with other passages in Swahili."""
+def with_id(identifier: str) -> Any:
+    """The toy collection with one more passage in Swahili."""
     part = toy_part("sw")
-    rows = tuple(change(list(part.passages.rows)))
+    rows = (*part.passages.rows, StreamedPassage(identifier, "text"))
     return toy_spec({"sw": replace(part, passages=ListSource("Toy sw", rows))})
 
 
@@ -52,36 +52,20 @@ def use(monkeypatch: pytest.MonkeyPatch, spec: Any, model: Any, more: Any = ()) 
     monkeypatch.setattr(mteb_search, "load_base", lambda name, **options: model)
 
 
-def twice(rows: list[StreamedPassage]) -> list[StreamedPassage]:
-    return [*rows, rows[4]]
-
-
-def blank(rows: list[StreamedPassage]) -> list[StreamedPassage]:
-    return [*rows, StreamedPassage("a b", "text")]
-
-
-def empty(rows: list[StreamedPassage]) -> list[StreamedPassage]:
-    return [*rows, StreamedPassage("", "text")]
-
-
-def surrogate(rows: list[StreamedPassage]) -> list[StreamedPassage]:
-    return [*rows, StreamedPassage("\ud800", "text")]
-
-
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("identifier", "message"),
     [
-        (twice, r"Toy sw: the passage id '1#1' occurs twice"),
-        (empty, r"Toy sw: the passage id '' is no text"),
-        (surrogate, r"not valid Unicode"),
+        ("1#1", r"Toy sw: the passage id '1#1' occurs twice"),
+        ("", r"Toy sw: the passage id '' is no text"),
+        ("\ud800", r"not valid Unicode"),
     ],
+    ids=["twice", "empty", "surrogate"],
 )
 def test_passage_ids_are_checked_before_encoding_in_every_way_in(
-    change, message, tmp_path, monkeypatch
+    identifier, message, tmp_path, monkeypatch
 ):
-    spec = with_rows(change)
-    task = task_of(MONO, spec)
-    task.load_data()
+    spec = with_id(identifier)
+    task = loaded_task_of(MONO, spec)
     encoder = HashEncoder()
     with pytest.raises(DataFormatError, match=message):
         task.search_subset(encoder, "sw", 10, {})
@@ -95,7 +79,7 @@ def test_passage_ids_are_checked_before_encoding_in_every_way_in(
 def test_ids_that_trec_files_cannot_hold_are_said_before_a_search_and_no_matter_to_mteb(
     tmp_path, monkeypatch
 ):
-    spec = with_rows(blank)
+    spec = with_id("a b")
     use(monkeypatch, spec, Unused())
     with pytest.raises(DataFormatError, match="'a b' cannot be in a TREC file"):
         next(search("test/hash", MONO, tmp_path / "out"))
@@ -117,7 +101,7 @@ def test_ids_that_were_found_sound_are_not_read_again():
     for trec, reads in [(False, 1), (False, 1), (True, 2), (True, 2), (False, 2)]:
         check_passage_ids(source, trec=trec)
         assert source.reads == reads
-    other = ListSource("Toy sw", tuple(twice(list(source.rows))))
+    other = ListSource("Toy sw", (*source.rows, source.rows[4]))
     with pytest.raises(DataFormatError, match="occurs twice"):
         check_passage_ids(other)
 
@@ -146,8 +130,7 @@ def test_all_languages_of_a_pool_must_fit_before_the_first_is_encoded(monkeypatc
     parts = {code: toy_part(code) for code in ("sw", "yo")}
     for part in parts.values():
         part.passages.expected = 1000  # type: ignore[attr-defined]
-    task = task_of(MULTI, toy_spec(parts))
-    task.load_data()
+    task = loaded_task_of(MULTI, toy_spec(parts))
     model = HashEncoder()
     monkeypatch.setattr(mteb_shards, "disk_free", lambda _: 1500 * 16 * 4)  # one would fit
     with pytest.raises(SettingError, match="2000 passages of Toy sw, Toy yo in 16 dimensions"):
@@ -158,8 +141,7 @@ def test_all_languages_of_a_pool_must_fit_before_the_first_is_encoded(monkeypatc
 def test_a_dimension_that_is_known_is_used_before_queries_are_encoded(monkeypatch):
     part = toy_part("sw")
     part.passages.expected = 10**15  # type: ignore[attr-defined]
-    task = task_of(MONO, toy_spec({"sw": part}))
-    task.load_data()
+    task = loaded_task_of(MONO, toy_spec({"sw": part}))
     monkeypatch.setattr("hybridir_mteb.adapters.mteb.subset.known_dimension", lambda _: 16)
     with pytest.raises(SettingError, match="in 16 dimensions need"):
         task.search_subset(Unused(), "sw", 10, {})
@@ -247,8 +229,7 @@ def test_the_part_on_bias_that_fails_costs_no_measure(monkeypatch):
         raise MemoryError("too much")
 
     monkeypatch.setattr(facts, "_facts", fails)
-    task = task_of(MULTI)
-    task.load_data()
+    task = loaded_task_of(MULTI)
     scores = task.search_subset(HashEncoder(), "sw", 10, {}).scores
     assert scores["map"] > 0
     assert scores["not_applicable"]["language_probe_accuracy"].startswith("it failed: MemoryError")

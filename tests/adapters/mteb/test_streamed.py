@@ -16,6 +16,7 @@ from toys.streamed import (
     MULTI,
     WORDS,
     in_memory,
+    loaded_task_of,
     plain,
     task_of,
     toy_part,
@@ -146,8 +147,7 @@ def test_shards_of_weights_that_have_changed_are_deleted(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("model", [HashEncoder(), WordSearch()], ids=["encoder", "search"])
 def test_queries_that_are_taken_out_of_the_dataset_are_not_asked(model, tmp_path):
-    task = task_of(MULTI)
-    task.load_data()
+    task = loaded_task_of(MULTI)
     data = task.dataset["sw"]["dev"]
     data["queries"] = data["queries"].select(range(3))
     score = scores_of(evaluate(model, [task], tmp_path))
@@ -193,8 +193,7 @@ def test_stock_mteb_gives_the_same_scores_on_the_same_data(tmp_path):
         parts[code] = replace(part, passages=replace(part.passages, rows=rows))  # type: ignore[type-var]
     for name in (MONO, MULTI):
         ours = scores_of(evaluate(HashEncoder(), [task_of(name, toy_spec(parts))], tmp_path / name))
-        task = task_of(name, toy_spec(parts))
-        task.load_data()
+        task = loaded_task_of(name, toy_spec(parts))
         for code in parts:
             stock = AbsTaskRetrieval._evaluate_subset(
                 task,
@@ -238,8 +237,7 @@ def test_a_search_model_is_scored_on_a_corpus_from_disk(name, tmp_path):
 
 def test_the_corpus_is_built_once_and_read_from_disk():
     parts = {code: toy_part(code) for code in WORDS}
-    first = task_of(MULTI, toy_spec(parts))
-    first.load_data()
+    first = loaded_task_of(MULTI, toy_spec(parts))
     split = first.dataset["sw"]["dev"]
     assert "corpus" not in split
     corpus = split["corpus"]
@@ -248,8 +246,7 @@ def test_the_corpus_is_built_once_and_read_from_disk():
     assert len(corpus) == 60
     assert {i.split(":")[1] for i in corpus["id"]} == {"sw", "yo"}
     reads = parts["sw"].passages.reads  # type: ignore[attr-defined]
-    again = task_of(MULTI, toy_spec(parts))
-    again.load_data()
+    again = loaded_task_of(MULTI, toy_spec(parts))
     assert again.dataset["yo"]["dev"]["corpus"][:] == corpus[:]
     assert parts["sw"].passages.reads == reads  # type: ignore[attr-defined]
     with pytest.raises(KeyError):
