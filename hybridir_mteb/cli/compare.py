@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hybridir_mteb.cli.console import UNBOUNDED, print_table, say
+from hybridir_mteb.cli.console import UNBOUNDED, print_table, room, say
 from hybridir_mteb.errors import DataUnavailableError
 from hybridir_mteb.paths import with_home
 
@@ -91,12 +91,14 @@ def compare(
 
 
 def _print(found: Sequence[Comparison]) -> None:
+    from hybridir_mteb.bias.present import fitting
     from hybridir_mteb.comparison.present import means, pairs, words
 
     for one in found:
         for sheet in (means(one), pairs(one)):
             say(sheet.title)  # a title would be as narrow as its table
-            print_table("", sheet.columns, sheet.rows, piped=UNBOUNDED)
+            for part in fitting(sheet, room()):
+                print_table("", part.columns, part.rows, numbers=True, piped=UNBOUNDED)
     for line in words(found):
         say(line, wrap=True)
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg", ".pdf")
-LONGEST = 40  # characters of a name
+LONGEST = 32  # characters of a name
 # Okabe and Ito's blue and vermilion; filled and hollow besides, for grey prints.
 DIFFER, ALIKE = "#0072b2", "#d55e00"
 BAND = "0.88"
-_WIDTH, _ROW, _FRAME = 11.0, 0.3, 1.25  # inches
+_WIDTH, _ROW, _FRAME = 13.0, 0.3, 1.25  # inches
 _METADATA = {
     ".png": {"Software": None},
     ".svg": dict.fromkeys(("Creator", "Date", "Format", "Type")),

@@ -12,7 +12,15 @@ from hybridir_mteb.comparison.pairs import IN_RANKS, Comparison, Pair
 from hybridir_mteb.errors import printable
 
 MEANS = ("system", "seeds", "mean", "group")
-PAIRS = ("better", "than", "by", "95% interval", "effect d", "p", "p (Holm)", "could be seen")
+PAIRS = (
+    "pair, better first",
+    "difference",
+    "95% interval",
+    "effect d",
+    "p",
+    "p (Holm)",
+    "could be seen",
+)
 FORMAT, VERSION = "hybridir-comparison", 1
 _SMALLEST = 0.001  # of the p-values that are shown
 
@@ -63,8 +71,7 @@ def _pair(pair: Pair, one: Comparison) -> tuple[str, ...]:
     low, high = (_number(end, one, sign=True) for end in found.interval)
     effect = found.in_spreads(found.mean)
     return (
-        printable(pair.one),
-        printable(pair.other),
+        f"{printable(pair.one)} vs. {printable(pair.other)}",
         _number(found.mean, one, sign=True),
         f"[{low}, {high}]",
         "-" if effect is None else f"{effect:+.2f}",

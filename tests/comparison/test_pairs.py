@@ -101,9 +101,9 @@ def test_tables_say_what_was_found():
     best = next(iter(one.means))
     assert means(one).rows[0] == (best, "1", f"{100 * one.means[best]:.2f}", "a")
     row = pairs(one).rows[-1]
-    assert row[1] == "low"
-    assert row[2].startswith("+")
-    assert row[5:7] == ("<0.001", "<0.001")
+    assert row[0].endswith(" vs. low")
+    assert row[1].startswith("+")
+    assert row[4:6] == ("<0.001", "<0.001")
     text = " ".join(words([one]))
     assert "correction for 3 tests" in text
     assert "points could have been seen, in 80% of repetitions" in text
@@ -127,7 +127,7 @@ def test_systems_without_any_difference_are_one_group():
     same = {"one": TABLES["good"], "two": TABLES["good"]}
     one = corrected([compare(("Task", "map"), same, 60)])
     assert one[0].letters == {"one": "a", "two": "a"}
-    assert pairs(one[0]).rows[0][4] == "-"  # no effect size where nothing spreads
+    assert pairs(one[0]).rows[0][3] == "-"  # no effect size where nothing spreads
     json.loads(as_json(one))
 
 
