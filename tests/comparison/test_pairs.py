@@ -132,7 +132,6 @@ def test_systems_without_any_difference_are_one_group():
 
 
 def test_the_same_comparison_gives_the_same_picture(tmp_path):
-    for name in ("a.svg", "b.svg", "a.png"):
+    for name in ("a.svg", "b.svg"):
         write_picture(found(), tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
