@@ -21,6 +21,7 @@ _KEPT = {
     "debias": "the embeddings are kept where a store has them; the same command goes on",
     "bias": "nothing was written",
     "export": "nothing was written",
+    "submit": "nothing was written",
     "models": "nothing was changed, or all of it; run the command again",
     "data": "what was downloaded is kept; run the command again",
 }

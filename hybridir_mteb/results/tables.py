@@ -181,7 +181,7 @@ def parallel_rows(folder: Path, collection: str | None = None) -> list[ResultRow
         if named is None or (collection is not None and named[0] != collection):
             continue
         name, setting = named
-        scores = [score for split in _read_splits(path).values() for score in split]
+        scores = [score for split in read_splits(path).values() for score in split]
         if _judged_in_files(scores) or not any("n_passages" in score for score in scores):
             continue  # in the other table, or mteb's own, as VDRMultilingualRetrieval
         row = rows.setdefault((name, path.parent), ResultRow(name, _encoder_of(path.parent)))
@@ -234,7 +234,7 @@ def _ndcg_scores(path: Path) -> Scores:
     task = path.stem
     known = _BENCHMARK_OF.get(task) or _BENCHMARK_OF.get(_FORUMS.get(task, ""))
     try:
-        splits = _read_splits(path)
+        splits = read_splits(path)
     except DataFormatError:
         if known is None and _collection_and_setting(task) is None:
             return []  # some other file
@@ -302,7 +302,7 @@ def _result_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _read_splits(path: Path) -> dict[str, Scores]:
+def read_splits(path: Path) -> dict[str, Scores]:
     """Split -> the scores of its subsets.
 
     Raises:
