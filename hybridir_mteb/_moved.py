@@ -37,7 +37,9 @@ PLACES = {
     "adapters.mteb_evaluation": "adapters.mteb.evaluation",
     "adapters.mteb_export": "adapters.mteb.export",
     "adapters.mteb_names": "adapters.mteb.register",
-    "adapters.mteb_ranked_task": "adapters.mteb.task adapters.mteb.evaluation",
+    "adapters.mteb_ranked_task": (
+        "adapters.mteb.task adapters.mteb.metadata adapters.mteb.evaluation"
+    ),
     "adapters.mteb_registry": "adapters.mteb.register",
     "adapters.mteb_search": "adapters.mteb.run",
     "adapters.mteb_streamed": "adapters.mteb.task plugins.settings",

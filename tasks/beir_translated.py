@@ -18,11 +18,15 @@ from hybridir_mteb.plugins.specs import CollectionCard, CollectionSpec
 
 BEIR = r"""
 @inproceedings{thakur2021beir,
-  author = {Thakur, Nandan and Reimers, Nils and R{\"u}ckl{\'e}, Andreas and Srivastava, Abhishek
-            and Gurevych, Iryna},
-  booktitle = {NeurIPS Datasets and Benchmarks Track},
+  archiveprefix = {arXiv},
+  author = {Nandan Thakur and Nils Reimers and Andreas R{\"u}ckl{\'e} and Abhishek Srivastava and
+            Iryna Gurevych},
+  booktitle = {Thirty-fifth Conference on Neural Information Processing Systems Datasets and
+               Benchmarks Track (Round 2)},
+  eprint = {2104.08663},
   title = {{BEIR}: A Heterogeneous Benchmark for Zero-shot Evaluation of Information Retrieval
            Models},
+  url = {https://openreview.net/forum?id=wCu6T5xFjeJ},
   year = {2021},
 }
 """
@@ -32,12 +36,14 @@ TRANSLATIONS = {
         "BEIR-PL",
         "https://arxiv.org/abs/2305.19840",
         r"""
-@article{wojtasik2023beirpl,
-  author = {Wojtasik, Konrad and Shishkin, Vadim and Wo{\l}owiec, Kacper and Janz, Arkadiusz and
-            Piasecki, Maciej},
-  journal = {arXiv preprint arXiv:2305.19840},
-  title = {{BEIR-PL}: Zero Shot Information Retrieval Benchmark for the Polish Language},
-  year = {2023},
+@misc{wojtasik2024beirpl,
+  archiveprefix = {arXiv},
+  author = {Konrad Wojtasik and Vadim Shishkin and Kacper Wołowiec and Arkadiusz Janz and
+            Maciej Piasecki},
+  eprint = {2305.19840},
+  primaryclass = {cs.IR},
+  title = {BEIR-PL: Zero Shot Information Retrieval Benchmark for the Polish Language},
+  year = {2024},
 }
 """,
     ),
@@ -45,10 +51,13 @@ TRANSLATIONS = {
         "BEIR-NL",
         "https://arxiv.org/abs/2412.08329",
         r"""
-@article{banar2024beirnl,
-  author = {Banar, Nikolay and Lotfi, Ehsan and Daelemans, Walter},
-  journal = {arXiv preprint arXiv:2412.08329},
-  title = {{BEIR-NL}: Zero-shot Information Retrieval Benchmark for the Dutch Language},
+@misc{banar2024beirnlzeroshotinformationretrieval,
+  archiveprefix = {arXiv},
+  author = {Nikolay Banar and Ehsan Lotfi and Walter Daelemans},
+  eprint = {2412.08329},
+  primaryclass = {cs.CL},
+  title = {BEIR-NL: Zero-shot Information Retrieval Benchmark for the Dutch Language},
+  url = {https://arxiv.org/abs/2412.08329},
   year = {2024},
 }
 """,

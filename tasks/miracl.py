@@ -15,14 +15,18 @@ TOPICS_URL = f"https://raw.githubusercontent.com/castorini/anserini-tools/{TOPIC
 CORPUS = "miracl/miracl-corpus"
 CORPUS_COMMIT = "d921ec7e349ce0d28daf30b2da9da5ee698bef0d"
 CITATION = r"""
-@article{zhang-etal-2023-miracl,
+@article{10.1162/tacl_a_00595,
   author = {Zhang, Xinyu and Thakur, Nandan and Ogundepo, Odunayo and Kamalloo, Ehsan and
             Alfonso-Hermelo, David and Li, Xiaoguang and Liu, Qun and Rezagholizadeh, Mehdi and
             Lin, Jimmy},
   doi = {10.1162/tacl_a_00595},
+  eprint = {https://direct.mit.edu/tacl/article-pdf/doi/10.1162/tacl\_a\_00595/2157340/tacl\_a\_00595.pdf},
+  issn = {2307-387X},
   journal = {Transactions of the Association for Computational Linguistics},
-  pages = {1114--1131},
-  title = {{MIRACL}: A Multilingual Retrieval Dataset Covering 18 Diverse Languages},
+  month = {09},
+  pages = {1114-1131},
+  title = {{MIRACL: A Multilingual Retrieval Dataset Covering 18 Diverse Languages}},
+  url = {https://doi.org/10.1162/tacl\_a\_00595},
   volume = {11},
   year = {2023},
 }

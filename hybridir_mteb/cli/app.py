@@ -19,6 +19,7 @@ from hybridir_mteb.cli.plan import plan
 from hybridir_mteb.cli.report import report
 from hybridir_mteb.cli.scaling import scaling
 from hybridir_mteb.cli.search import search
+from hybridir_mteb.cli.submit import submit_app
 from hybridir_mteb.cli.train import train
 
 SHOWN = 5  # problems that the doctor names beside the first
@@ -32,6 +33,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(debias_app, name="debias")
 app.add_typer(data_app, name="data")
 app.add_typer(cache_app, name="cache")
+app.add_typer(submit_app, name="submit")
 app.command()(train)
 app.command()(plan)
 app.command()(bias)

@@ -22,6 +22,7 @@ _KEPT = {
     "bias": "nothing was written",
     "compare": "nothing was written",
     "export": "nothing was written",
+    "submit": "nothing was written",
     "models": "nothing was changed, or all of it; run the command again",
     "data": "what was downloaded is kept; run the command again",
 }

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hybridir_mteb.errors import SettingError, UnknownNameError, quoted, suggest
@@ -110,6 +111,8 @@ class CollectionSpec:
             collection that is not parallel.
         corpora: Language code -> where its passages are, for ``hybridir data``; empty if they are
             not on the hub.
+        statistics: Folder with MTEB's descriptive statistics, a ``<task>.json`` for each task;
+            ``hybridir submit task`` makes them. None: those of this package, if it has any.
     """
 
     name: str
@@ -125,6 +128,7 @@ class CollectionSpec:
     query_languages: tuple[str, ...] = ()
     main_score: str = ""
     corpora: Mapping[str, HubFolder] = field(default_factory=dict, repr=False)
+    statistics: Path | None = None
 
     def __post_init__(self) -> None:
         usual = tuple(Setting) if self.parallel else (Setting.MONOLINGUAL,)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+from hybridir_mteb.adapters.mteb.metadata import bibtex
 from hybridir_mteb.plugins.settings import Setting, task_name
 from hybridir_mteb.results.benchmarks import BENCHMARKS, HYBRIDIR, PARALLEL, BenchmarkTasks
 
@@ -40,7 +41,7 @@ def build_benchmark() -> Any:
             "over the full ranking. The means of the three settings are reported apart."
         ),
         reference="https://arxiv.org/abs/2408.10536",
-        citation=CITATION,
+        citation=bibtex(CITATION),
         aggregations=_by_setting(groups),
     )
 

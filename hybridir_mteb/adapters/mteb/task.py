@@ -12,11 +12,10 @@ from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.timing import TimingStack
 
-from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.corpus import Corpora
 from hybridir_mteb.adapters.mteb.ids import check_passage_ids
+from hybridir_mteb.adapters.mteb.metadata import STREAMED_TEXT, task_metadata
 from hybridir_mteb.collections.collection import Collection, ListedPassages, passage_id, query_id
-from hybridir_mteb.collections.languages import language
 from hybridir_mteb.encoders.memory import PerModel
 from hybridir_mteb.errors import (
     DataFormatError,
@@ -36,73 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STATISTICS_DIR = paths.DATA / "descriptive_stats"
 PREDICTION_DEPTH = 100
-_SETTING_TEXT = {
-    Setting.MONOLINGUAL: "Queries and candidate passages are in the same language.",
-    Setting.CROSS_LINGUAL: "Queries are in one language, all candidate passages in another.",
-    Setting.MULTILINGUAL: (
-        "One pool holds the candidate passages of all languages, and a query's relevant passages "
-        "are those in every language; language bias is measured beside effectiveness."
-    ),
-}
-_CONTEXT_TEXT = {
-    Context.SENTENCE: " A candidate is one sentence.",
-    Context.SENTENCE_AND_PARAGRAPH: " A candidate is one sentence followed by its paragraph.",
-}
-# Of collections that are not parallel, which have no other settings.
-_STREAMED_TEXT = {
-    Setting.MONOLINGUAL: _SETTING_TEXT[Setting.MONOLINGUAL],
-    Setting.MULTILINGUAL: (
-        "One pool holds the candidate passages of all languages; language bias is measured beside "
-        "effectiveness. Relevant passages are known in the query's language only."
-    ),
-}
-
-
-class CollectionTaskMetadata(TaskMetadata):
-    """MTEB's metadata, with descriptive statistics that ship in this package."""
-
-    @property
-    def descriptive_stat_path(self) -> Path:
-        """Where the descriptive statistics are."""
-        return STATISTICS_DIR / f"{self.name}.json"
-
-
-def task_metadata(spec: CollectionSpec, setting: Setting, context: Context) -> TaskMetadata:
-    """The metadata of one task."""
-    card = spec.card
-    text = _SETTING_TEXT[setting] + (_CONTEXT_TEXT[context] if spec.has_paragraphs else "")
-    return CollectionTaskMetadata(
-        name=spec.task_name(setting, context),
-        description=f"{card.description} {text if spec.parallel else _STREAMED_TEXT[setting]}",
-        reference=card.reference,
-        dataset={"path": card.dataset, "revision": card.revision},
-        type="Retrieval",
-        category="t2t",
-        modalities=["text"],
-        eval_splits=[spec.split],
-        eval_langs=cast("Any", _language_codes(spec, setting)),
-        main_score=spec.main_score,
-        date=card.date,
-        domains=list(cast("Any", card.domains)),
-        task_subtypes=cast("Any", ["Question answering"] if spec.contexts[1:] else []),
-        license=cast("Any", card.license),
-        annotations_creators=cast("Any", card.annotations_creators),
-        dialect=[],
-        sample_creation=cast("Any", card.sample_creation),
-        bibtex_citation=card.citation,
-        adapted_from=list(card.adapted_from) or None,
-    )
-
-
-def _language_codes(spec: CollectionSpec, setting: Setting) -> dict[str, list[str]] | list[str]:
-    """Subset -> MTEB's language codes, the query's first; a list if the task names its subset."""
-    codes = {}
-    for subset in spec.subsets(setting):
-        spoken = (*spec.query_languages, *subset.languages)
-        codes[subset.name] = list(dict.fromkeys(language(code).mteb_code for code in spoken))
-    return next(iter(codes.values())) if spec.task else codes
 
 
 class LazySplit(dict[str, Any]):
@@ -356,10 +289,10 @@ def make_tasks(spec: CollectionSpec, measures: Sequence[Measure]) -> list[type[C
 
 
 def _check(spec: CollectionSpec, setting: Setting, measures: Sequence[Measure]) -> None:
-    if not spec.parallel and setting not in _STREAMED_TEXT:
+    if not spec.parallel and setting not in STREAMED_TEXT:
         raise PluginError(
             f"{spec.name} is not parallel, so it has no {setting} setting; choose from "
-            f"{', '.join(_STREAMED_TEXT)}"
+            f"{', '.join(STREAMED_TEXT)}"
         )
     if spec.task and (len(spec.languages) != 1 or spec.settings != (Setting.MONOLINGUAL,)):
         raise PluginError(

@@ -8,8 +8,8 @@ from typing import Any
 import mteb
 import pytest
 
+from hybridir_mteb.adapters.mteb.metadata import STATISTICS_DIR
 from hybridir_mteb.adapters.mteb.register import check_task, register
-from hybridir_mteb.adapters.mteb.task import STATISTICS_DIR
 from hybridir_mteb.collections.hub import HubDataset
 from hybridir_mteb.debias.detect import iso_639
 from hybridir_mteb.errors import PluginError
@@ -106,7 +106,7 @@ def test_metadata_passes_mtebs_own_checks(task):
     assert metadata.is_filled()
     assert " " not in metadata.intext_citation()
     assert metadata.prompt is None
-    if not task.spec.parallel or of_hub(task):  # statistics would need the real passages
+    if of_hub(task):  # statistics would need the real passages
         assert metadata.descriptive_stats is None
         return
     assert metadata.descriptive_stats is not None
@@ -118,7 +118,7 @@ def test_metadata_passes_mtebs_own_checks(task):
 def test_the_package_has_statistics_of_its_own_tasks_alone():
     """MTEB writes what a user calculates into the package; nothing of that is committed."""
     files = {path.stem for path in STATISTICS_DIR.glob("*.json")}
-    assert files == {t.metadata.name for t in TASKS if t.spec.parallel and not of_hub(t)}
+    assert files == {t.metadata.name for t in TASKS if not of_hub(t)}
 
 
 def test_descriptive_statistics_are_those_of_the_data(data_dir):
