@@ -232,7 +232,9 @@ def _means_of(by_language: Mapping[str, Mapping[str, float | None]]) -> dict[str
 
 def _nan_mean(values: Values) -> Values:
     """Means of columns without what is undefined; NaN where nothing is defined."""
-    return _ratio(np.nansum(values, axis=0), (~np.isnan(values)).sum(axis=0))
+    defined = ~np.isnan(values)
+    # Not nansum, which adds in another order: the last digits would be others than in version 0.1.
+    return _ratio(np.where(defined, values, 0.0).sum(axis=0), defined.sum(axis=0))
 
 
 def _number(value: float) -> float | None:

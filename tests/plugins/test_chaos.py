@@ -129,6 +129,8 @@ def test_names_of_distributions_and_points_are_text(capsys):
 
 def test_a_damaged_distribution_takes_no_plugin_away(tmp_path: Path, monkeypatch, capsys):
     """Python's own listing fails as a whole if one file of any distribution is not UTF-8."""
+    import mteb  # noqa: F401 -- a part of it asks for entry points when it is imported
+
     info = tmp_path / "damaged-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: damaged\nVersion: 1.0\n")
