@@ -303,3 +303,17 @@ def test_no_table_is_wider_than_its_page_and_no_page_than_a_phone(site, browser,
     done = opened(browser, page, tmp_path, *options, "--window-size=1400,1000")
     page.unlink()
     assert f"{len(pages)} pages<br></body>" in done.stdout, done.stdout[-2000:]
+
+
+@pytest.mark.slow
+def test_the_search_box_of_a_page_opened_as_a_file_finds_rank_distance(site, browser, tmp_path):
+    typing = (DOCS.parent / "tests/docs/type.html").read_text(encoding="utf-8")
+    typing = typing.replace("QUERY", '"rank distance"')
+    text = (site / "index.html").read_text(encoding="utf-8")
+    page = site / "typed.html"
+    page.write_text(text.replace("</body>", f"{typing}</body>"), encoding="utf-8")
+    done = opened(browser, page, tmp_path, "--virtual-time-budget=20000", "--dump-dom")
+    page.unlink()
+    found = re.search(r"<title>found (.*?)</title>", done.stdout)
+    assert found, done.stderr[-2000:]
+    assert {"measures.html", "hybrid-vs-adversarial.html"} <= set(found[1].split())
