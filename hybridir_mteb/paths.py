@@ -22,6 +22,7 @@ STORE_LIMIT_VARIABLE = "HYBRIDIR_EMBEDDING_STORE_GB"
 DEFAULT_STORE_LIMIT_GB = 10.0
 SHARD_DIR_VARIABLE = "HYBRIDIR_SHARD_DIR"
 SHARD_DTYPE_VARIABLE = "HYBRIDIR_SHARD_DTYPE"
+BY_QUERY_VARIABLE = "HYBRIDIR_SCORES_BY_QUERY"
 SWITCH = dict.fromkeys(("1", "true", "on", "yes"), True)
 SWITCH |= dict.fromkeys(("0", "false", "off", "no"), False)
 SHARD_DTYPES = ("float32", "float16")
@@ -53,6 +54,14 @@ def _named(variable: str) -> Path | None:
     """The folder that an environment variable names."""
     value = os.environ.get(variable)
     return with_home(value, variable) if value else None
+
+
+def _switch(variable: str) -> bool:
+    """Whether a variable switches on; so it is if it is not set."""
+    raw = os.environ.get(variable) or "1"
+    if raw.lower() not in SWITCH:
+        raise SettingError(f"{variable}={quoted(raw, 80)}: expected 0 or 1")
+    return SWITCH[raw.lower()]
 
 
 def _data_dir() -> Path:
@@ -110,10 +119,7 @@ def embedding_store_enabled() -> bool:
     Raises:
         SettingError: The variable holds neither 0 nor 1, nor a word for them.
     """
-    raw = os.environ.get(STORE_VARIABLE) or "1"
-    if raw.lower() not in SWITCH:
-        raise SettingError(f"{STORE_VARIABLE}={quoted(raw, 80)}: expected 0 or 1")
-    return SWITCH[raw.lower()]
+    return _switch(STORE_VARIABLE)
 
 
 def embedding_store_limit() -> int:
@@ -164,3 +170,12 @@ def engine(asked: str | None = None) -> str:
         named = "engine" if asked else ENGINE_VARIABLE
         raise SettingError(f"{named}={quoted(value, 80)}: expected one of {', '.join(ENGINES)}")
     return value
+
+
+def by_query_enabled() -> bool:
+    """Whether tasks keep scores by query; ``HYBRIDIR_SCORES_BY_QUERY=0`` switches it off.
+
+    Raises:
+        SettingError: The variable holds neither 0 nor 1, nor a word for them.
+    """
+    return _switch(BY_QUERY_VARIABLE)

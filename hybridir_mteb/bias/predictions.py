@@ -92,7 +92,7 @@ def read_predictions(
     maps = maps or CallerMaps()
     file = _file(path)
     task = file.name.removesuffix(".gz").removesuffix(SUFFIX)
-    found = _read(file)
+    found = rankings_of(file)
     run: Rankings = {}
     for subset, results in found.items():
         for query, ranking in results.items():
@@ -130,7 +130,7 @@ def _file(path: Path) -> Path:
     return files[0] if len(files) == 1 else multilingual[0]
 
 
-def _read(file: Path) -> dict[str, Rankings]:
+def rankings_of(file: Path) -> dict[str, Rankings]:
     """The rankings of each subset in its only split."""
     content = _object(parse_json(read_bytes(file), str(file), nan=True), file)
     content.pop(MODEL_KEY, None)

@@ -176,15 +176,15 @@ def nothing_found(folder: Path, benchmark: str = HYBRIDIR) -> DataUnavailableErr
 def parallel_rows(folder: Path, collection: str | None = None) -> list[ResultRow]:
     """As :func:`summarise`, but empty where there is no result."""
     rows: dict[tuple[str, Path], ResultRow] = {}
-    for path in _result_files(folder):
+    for path in result_files(folder):
         named = _collection_and_setting(path.stem)
         if named is None or (collection is not None and named[0] != collection):
             continue
         name, setting = named
-        scores = [score for split in _read_splits(path).values() for score in split]
+        scores = [score for split in read_splits(path).values() for score in split]
         if _judged_in_files(scores) or not any("n_passages" in score for score in scores):
             continue  # in the other table, or mteb's own, as VDRMultilingualRetrieval
-        row = rows.setdefault((name, path.parent), ResultRow(name, _encoder_of(path.parent)))
+        row = rows.setdefault((name, path.parent), ResultRow(name, encoder_of(path.parent)))
         row.scores[setting] = scores
         row.means[setting] = _means_of(scores)
     return _told_apart(rows)
@@ -213,14 +213,14 @@ def summarise_ndcg(
             f"{suggest(benchmark, BENCHMARKS)}"
         )
     found: dict[Path, dict[str, Scores]] = defaultdict(dict)
-    for path in _result_files(folder):
+    for path in result_files(folder):
         if scores := _ndcg_scores(path):
             found[path.parent][path.stem] = scores
     chosen = list(BENCHMARKS.values()) if benchmark is None else [BENCHMARKS[benchmark]]
     rows: dict[tuple[str, Path], NdcgRow] = {}
     for place, tasks in found.items():
-        by_task = _rows_of(tasks, _encoder_of(place))
-        of_benchmarks = [row for one in chosen for row in _taken(one, by_task, _encoder_of(place))]
+        by_task = _rows_of(tasks, encoder_of(place))
+        of_benchmarks = [row for one in chosen for row in _taken(one, by_task, encoder_of(place))]
         others = by_task.values() if benchmark is None else ()
         for row in (*others, *of_benchmarks):
             named = _collection_and_setting(row.collection) or (row.collection, "")
@@ -234,7 +234,7 @@ def _ndcg_scores(path: Path) -> Scores:
     task = path.stem
     known = _BENCHMARK_OF.get(task) or _BENCHMARK_OF.get(_FORUMS.get(task, ""))
     try:
-        splits = _read_splits(path)
+        splits = read_splits(path)
     except DataFormatError:
         if known is None and _collection_and_setting(task) is None:
             return []  # some other file
@@ -292,7 +292,7 @@ def _with_mean(
     return [*here, mean]
 
 
-def _result_files(folder: Path) -> Iterator[Path]:
+def result_files(folder: Path) -> Iterator[Path]:
     """Files below a folder that may be results, sorted; without mteb's clone of the public ones."""
     folder = folder.absolute()
     for path in sorted(folder.rglob("*.json")):
@@ -302,7 +302,7 @@ def _result_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _read_splits(path: Path) -> dict[str, Scores]:
+def read_splits(path: Path) -> dict[str, Scores]:
     """Split -> the scores of its subsets.
 
     Raises:
@@ -352,7 +352,7 @@ def _collection_and_setting(task: str) -> tuple[str, str] | None:
     return None
 
 
-def _encoder_of(folder: Path) -> str:
+def encoder_of(folder: Path) -> str:
     """Model name from a folder ``<org>__<name>/<revision>[/experiments/<experiment>]``."""
     parts = folder.parts
     experiment = f" ({parts[-1]})" if "experiments" in parts[-2:] else ""

@@ -11,6 +11,7 @@ import numpy as np
 from mteb.models import EncoderProtocol, SearchProtocol
 from mteb.timing import TimingStack
 
+from hybridir_mteb.adapters.mteb.by_query import keep
 from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
 from hybridir_mteb.adapters.mteb.facts import pool_facts
 from hybridir_mteb.adapters.mteb.models import odd_arguments
@@ -102,6 +103,7 @@ def evaluate_subset(task: CollectionTask, model: Any, data: Any, asked: Asked) -
     judged, ranking, pool, known = found
     with _timed(asked, "Scoring"):
         scores = _scores(task, judged, ranking, pool, known)
+        keep(task, asked, subset, (judged, ranking), scores)
     named = _named(judged, ranking, pool, asked.depth) if asked.depth else {}
     return SubsetRun(scores, named, data["relevant_docs"])
 

@@ -1,0 +1,1 @@
+"""Paired comparisons of systems by question, over seeds, corrected for their number."""
