@@ -15,7 +15,8 @@ const DIVERGING = ["#b35900", "#e69f4d", "#f7f7f7", "#6fa8d6", "#00528a"];  // o
 const names = DATA.encoders.map(encoder => encoder.name);
 const prefix = names.length && names.every(name => name.startsWith("hybridir/")) ? "hybridir/" : "";
 const short = at => names[at].slice(prefix.length);
-const shown = new Set(names.keys());
+const MANY = 12, FEW = 8;  // of more encoders, pictures show a few until more are chosen
+const shown = new Set([...names.keys()].slice(0, names.length > MANY ? FEW : MANY));
 
 function node(tag, attributes = {}, ...children) {
   const made = tag.startsWith("svg:")
@@ -102,8 +103,10 @@ const MAIN = [["mono", "map"], ["cross", "map"], ["multi", "map"], ["multi", "ra
 
 function summary() {
   const words = byId("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const rows = DATA.rows.filter(row => words.every(word =>
-    `${row.collection} ${names[row.encoder]}`.toLowerCase().includes(word)));
+  const rows = DATA.rows.filter(row => words.every(word => {  // "hybrid" does not mean all of hybridir/…
+    const name = names[row.encoder].slice(names[row.encoder].startsWith("hybridir/") && !word.includes("/") ? 9 : 0);
+    return `${row.collection} ${name}`.toLowerCase().includes(word);
+  }));
   const all = Object.keys(SETTINGS).flatMap(setting => measuresOf(DATA.rows, setting).map(name => [setting, name]));
   const columns = byId("all-measures").checked ? all
     : MAIN.filter(([setting, name]) => DATA.rows.some(row => row.means[setting]?.[name] !== undefined));
@@ -121,7 +124,7 @@ function summary() {
       const others = collection => rows.filter(row => row.collection === collection).length > 1;
       return {head: (setting === "multi" && name !== "map" ? "" : `${setting} `) + label(name), lower, value,
         show: row => text(value(row), name),
-        best: row => others(row.collection) && value(row) === best.get(row.collection)};
+        best: row => others(row.collection) && best.has(row.collection) && value(row) === best.get(row.collection)};
     }),
     ...(sized ? [{head: "parameters", value: row => DATA.encoders[row.encoder].parameters,
       show: row => millions(DATA.encoders[row.encoder].parameters)}] : []),
@@ -491,6 +494,10 @@ function asked(told) {
 function draw() {
   const collection = byId("collection").value;
   const rows = DATA.rows.filter(row => row.collection === collection && shown.has(row.encoder));
+  if (!rows.length) {
+    for (const card of document.querySelectorAll(".card")) say(card, "No encoder with results on this collection is shown.");
+    return;
+  }
   for (const part of [plane, pairs, first, languages]) part(rows);
   sizes(rows, collection);
   distances(rows, collection);
@@ -502,10 +509,16 @@ function begin() {
   fill(byId("collection"), collections.map(name => [name, name]));
   byId("summary").hidden = !collections.length;
   byId("encoders").querySelector(".legend").append(...names.map((name, at) => node("label", {},
-    node("input", {type: "checkbox", checked: true, onchange: event => {
+    node("input", {type: "checkbox", checked: shown.has(at), onchange: event => {
       shown[event.target.checked ? "add" : "delete"](at);
       draw();
     }}), key(at), name)));
+  byId("encoders").append(...[["all", true], ["none", false]].map(([words, on]) => node("button", {type: "button", onclick: () => {
+    for (const box of byId("encoders").querySelectorAll("input")) box.checked = on;
+    shown.clear();
+    if (on) names.forEach((_, at) => shown.add(at));
+    draw();
+  }}, words)));
   byId("filter").addEventListener("input", summary);
   byId("all-measures").addEventListener("change", summary);
   for (const select of document.querySelectorAll("select")) select.addEventListener("change", draw);

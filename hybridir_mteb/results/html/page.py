@@ -22,17 +22,21 @@ from hybridir_mteb.errors import printable
 TITLE = "Effectiveness and language bias"
 _HERE = Path(__file__).parent
 _PLACE = re.compile(r"@@([A-Z]+)@@")
+_MADE = "<details><summary>How the numbers were made</summary>%s</details>"
 # What would end the element, or a line of a script; in JSON it only occurs within texts.
 _UNSAFE = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
 
-def page(content: Mapping[str, Any], title: str, notes: Sequence[str] = ()) -> str:
+def page(
+    content: Mapping[str, Any], title: str, notes: Sequence[str] = (), made: Sequence[str] = ()
+) -> str:
     """The page of some content; the same content gives the same page.
 
     Args:
         content: As :func:`hybridir_mteb.results.html.content.content_of` makes it.
         title: Stands above, as text.
         notes: Paragraphs below the title, as text.
+        made: How the numbers were made, folded away.
     """
     style, script = _part("page.css"), _part("page.js")
     policy = (  # nothing is loaded, and no script runs but this one, whatever a name may hold
@@ -42,7 +46,7 @@ def page(content: Mapping[str, Any], title: str, notes: Sequence[str] = ()) -> s
     parts = {
         "POLICY": policy,
         "TITLE": _safe(title),
-        "NOTES": "\n".join(f'<p class="note">{_safe(note)}</p>' for note in notes),
+        "NOTES": _paragraphs(notes) + (_MADE % _paragraphs(made) if made else ""),
         "STYLE": style,
         "SCRIPT": script,
         "DATA": embedded(content),
@@ -68,6 +72,10 @@ def _part(name: str) -> str:
 def _hash(text: str) -> str:
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"'sha256-{digest}'"
+
+
+def _paragraphs(texts: Sequence[str]) -> str:
+    return "\n".join(f'<p class="note">{_safe(text)}</p>' for text in texts)
 
 
 def _safe(text: str) -> str:
