@@ -25,6 +25,7 @@ PERMITTED = {
     "adapters/mteb/task.py:_evaluate_subset",
     "adapters/sentence_transformers.py:__init__",
     "cli/bias.py:bias",
+    "cli/compare.py:compare",
     "cli/data.py:add",
     "cli/debias.py:fit",
     "cli/plan.py:plan",

@@ -22,7 +22,7 @@ LAYERS = (
     ("encoders",),
     ("measures",),
     ("training", "bias"),
-    ("planning", "debias", "scaling"),
+    ("planning", "debias", "scaling", "comparison"),
     ("adapters",),
     ("export", "language_bias", "_bootstrap"),
     ("cli",),

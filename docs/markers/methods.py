@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from markers.compare import CLAIMS, DISTANCE, MAP, SIGNIFICANT, Claim, scale, signed, verdict
 from markers import results
+from markers.compare import CLAIMS, DISTANCE, MAP, SIGNIFICANT, Claim, scale, signed, verdict
 from markers.registry import marker
 from markers.results import load, made_table, markdown_table, number, pick
 
@@ -65,7 +65,8 @@ def answered_on() -> str:
     there = [name for name in BACKBONES if (results.RESULTS / f"{_file(name)}.json").is_file()]
     if there:
         return f"`{there[0]}`"
-    return "`pocket` (its hybrid batches are [not yet the paper's](backbones.md#the-papers-batches-and-ours))"
+    why = "[not yet the paper's](backbones.md#the-papers-batches-and-ours)"
+    return f"`pocket` (its hybrid batches are {why})"
 
 
 @marker("contenders")

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from markers.compare import TITLES
-from markers.results import load, made_on
-
 from hybridir_mteb.encoders.backbones import BACKBONES
 from hybridir_mteb.results.html.content import Known, content_of
 from hybridir_mteb.results.html.page import page
 from hybridir_mteb.results.tables import ResultRow
+from markers.compare import TITLES
+from markers.results import load, made_on
 
 NAME = "report.html"
 TITLE = "Hybrid batches and adversarial training, side by side"
@@ -25,8 +24,8 @@ WITH_SUBSETS = (  # and with the scores of each subset
 )
 PLAIN = "none"  # what the file calls no debiaser
 WHY_NO_QUESTIONS = (
-    "The committed results hold no scores by query. The page of your own results shows the questions: "
-    "hybridir report results --html report.html"
+    "The committed results hold no scores by query. The page of your own results shows the "
+    "questions: hybridir report results --html report.html"
 )
 
 

@@ -215,14 +215,15 @@ def as_latex(report: BiasReport, matrix: str | None = None) -> str:
         UnknownNameError: There is no such matrix.
     """
     names = _applicable(report)
-    parts = [_tabular(_of_measures(report, names))] if names else []
+    parts = [tabular(_of_measures(report, names))] if names else []
     if matrix is not None:
-        parts.append(_tabular(_of_matrix(report, matrix)))
+        parts.append(tabular(_of_matrix(report, matrix)))
     parts += [f"% {printable(line, None)}" for line in words(report)]
     return "\n".join(parts)
 
 
-def _tabular(sheet: Sheet) -> str:
+def tabular(sheet: Sheet) -> str:
+    """A table in LaTeX, with the rules of ``booktabs``."""
     lines = [
         f"\\begin{{tabular}}{{l{'r' * (len(sheet.columns) - 1)}}}",
         r"\toprule",

@@ -9,6 +9,7 @@ import typer
 import hybridir_mteb
 from hybridir_mteb.cli.bias import bias
 from hybridir_mteb.cli.cache import cache_app
+from hybridir_mteb.cli.compare import compare
 from hybridir_mteb.cli.console import PIPED, UNBOUNDED, print_table, say
 from hybridir_mteb.cli.data import data_app, export
 from hybridir_mteb.cli.debias import debias_app
@@ -34,6 +35,7 @@ app.add_typer(cache_app, name="cache")
 app.command()(train)
 app.command()(plan)
 app.command()(bias)
+app.command()(compare)
 app.command()(export)
 app.command()(report)
 app.command()(scaling)

@@ -20,6 +20,7 @@ _KEPT = {
     "train": "its checkpoints are kept; the same command goes on from the last one",
     "debias": "the embeddings are kept where a store has them; the same command goes on",
     "bias": "nothing was written",
+    "compare": "nothing was written",
     "export": "nothing was written",
     "models": "nothing was changed, or all of it; run the command again",
     "data": "what was downloaded is kept; run the command again",

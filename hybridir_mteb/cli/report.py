@@ -47,16 +47,14 @@ def report(
         if html is None:
             return
     rows, ranked = _rows(folder, collection, benchmark)
-    if html is not None:
-        _write_page(folder, rows, ranked, html)
-    if show_bias:
-        return
-    if rows:
+    if rows and not show_bias:
         title = "mAP in percent by setting; language bias as rank distance (lower is better)"
         print_table(title, COLUMNS, (row.cells() for row in rows), grouped=True)
-    if ranked:
+    if ranked and not show_bias:
         title = "nDCG@10 and others in percent; mAP of MTEB's own tasks to rank 1000"
         print_table(title, NDCG_COLUMNS, (row.cells() for row in ranked), grouped=True)
+    if html is not None:
+        _write_page(folder, rows, ranked, html)
 
 
 def _rows(

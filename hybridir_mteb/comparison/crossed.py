@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+from scipy.optimize import brentq
 
 LEVEL = 0.95  # of intervals
 POWER = 0.8  # how often a difference that can be seen is seen
@@ -53,8 +54,12 @@ class Crossed(NamedTuple):
         Args:
             tests: The level of 5 % is divided by so many, as in the first step of Holm's method.
         """
-        threshold = stats.t.isf((1 - LEVEL) / 2 / tests, self.freedom)
-        return float((threshold + stats.t.ppf(POWER, self.freedom)) * self.error)
+        threshold = float(stats.t.isf((1 - LEVEL) / 2 / tests, self.freedom))
+
+        def missed(errors: float) -> float:
+            return float(stats.nct.cdf(threshold, self.freedom, errors)) - (1 - POWER)
+
+        return float(brentq(missed, 0, 2 * threshold + 10)) * self.error
 
 
 def crossed(differences: Table) -> Crossed:

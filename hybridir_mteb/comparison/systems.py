@@ -208,8 +208,7 @@ def compare_all(
     for task in _tasks(systems, tasks):
         read = {name: [seed.read(task) for seed in seeds] for name, seeds in systems.items()}
         main = next(iter(read.values()))[0].main
-        for measure in dict.fromkeys(measures or [main]):
-            found.append(_compare(task, measure, read))
+        found += [_compare(task, measure, read) for measure in dict.fromkeys(measures or [main])]
     return corrected(found)
 
 
@@ -260,8 +259,8 @@ def _compare(task: str, measure: str, read: Mapping[str, Sequence[Scores]]) -> C
     questions = {units[entry] for entry in common}
     if len(questions) < 2:
         raise DataUnavailableError(
-            f"{task}: {len(questions)} questions have {measure} of all systems, and tests need two; "
-            "run them on the same subsets"
+            f"{task}: {len(questions)} questions have {measure} of all systems, and tests need "
+            "two: run them on the same subsets"
         )
     tables = {
         name: by_question([seed.values[measure] for seed in seeds], units, common)

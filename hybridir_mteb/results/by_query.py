@@ -23,7 +23,8 @@ from hybridir_mteb.files.record import SEAL, seal_of
 logger = plain_logger(__name__)
 
 SUFFIX = ".by-query.jsonl.gz"  # mteb takes what ends in .json for a result
-FORMAT, VERSION = "hybridir-scores-by-query", 1
+FORMAT = "hybridir-scores-by-query"
+VERSION = 1
 LIMIT = 32 << 20  # bytes of a file
 TEXT_LIMIT = 64 << 20  # bytes of a subset's line
 DIGITS = 6  # as MTEB rounds means
@@ -150,7 +151,7 @@ def _members(path: Path) -> Iterator[tuple[bytes, QueryScores]]:
 
 
 def _of_line(text: bytes, where: str) -> QueryScores:
-    content = parse_json(text, where)
+    content: Any = parse_json(text, where)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataFormatError(f"{where}: no scores by query; {_REMEDY}")
     if content.get("version") != VERSION:
@@ -161,7 +162,8 @@ def _of_line(text: bytes, where: str) -> QueryScores:
     seal = content.pop(SEAL, None)
     if seal != seal_of(content):
         raise DataFormatError(f"{where} differs from its checksum; {_REMEDY}")
-    scores, queries, units = (content.get(name) for name in ("scores", "queries", "units"))
+    parts: tuple[Any, ...] = tuple(content.get(one) for one in ("scores", "queries", "units"))
+    scores, queries, units = parts
     sound = all(isinstance(content.get(name), str) for name in _TEXTS)
     sound = sound and _strings(queries) and _strings(units) and len(queries) == len(units)
     sound = (

@@ -2,17 +2,12 @@
 
 import json
 
-import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from markers import compare as tables
 from measured import Job
 from per_query import BIAS, MEASURES, by_question, means
-from scipy.stats import ttest_1samp, ttest_rel
-from significance import against, crossed, pairwise_tests
-from statsmodels.formula.api import mixedlm
+from scipy.stats import ttest_rel
+from significance import against, pairwise_tests
 from toys import REPOSITORY
 
 from hybridir_mteb.encoders.token_budget import Precision
@@ -34,65 +29,6 @@ def test_questions_are_paired_seeds_averaged_and_p_values_corrected():
     smallest = min(found, key=lambda row: row["p"])
     assert smallest["p_holm"] == pytest.approx(3 * smallest["p"])  # the smallest of three
     assert all(row["p_holm"] >= row["p"] for row in found)
-
-
-def table(seeds: int, questions: int, of_seed: float, of_question: float) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    noise = rng.normal(0, 0.7, (seeds, questions))
-    return (
-        0.3
-        + rng.normal(0, of_seed, (seeds, 1))
-        + rng.normal(0, of_question, (1, questions))
-        + noise
-    )
-
-
-def test_seeds_and_questions_are_both_drawn_at_random():
-    """Against the REML estimate of the mixed-effects model with both as crossed random effects."""
-    differences = table(5, 20, 0.5, 1.0)
-    rows = [(d, s, q, 1) for s, of in enumerate(differences) for q, d in enumerate(of)]
-    frame = pd.DataFrame(rows, columns=["d", "seed", "question", "all"])
-    components = {"seed": "0 + C(seed)", "question": "0 + C(question)"}
-    model = mixedlm("d ~ 1", frame, groups="all", re_formula="0", vc_formula=components).fit()
-    found = crossed(differences)
-    assert found.mean == pytest.approx(differences.mean())
-    assert found.error == pytest.approx(model.bse["Intercept"], rel=1e-4)
-    assert found.spread**2 == pytest.approx(model.vcomp.sum() + model.scale, rel=1e-4)
-    low, high = found.interval
-    assert (low < 0 < high) == (found.p > 0.05)
-
-
-def test_one_seed_is_the_paired_t_test():
-    differences = table(1, 30, 0.0, 1.0)
-    reference = ttest_1samp(differences[0], 0)
-    found = crossed(differences)
-    assert found.p == pytest.approx(reference.pvalue)
-    assert found.interval == pytest.approx(tuple(reference.confidence_interval(0.95)))
-
-
-def test_by_hand():
-    """Seeds (1, 3) and (2, 6): mean 3, mean squares 4 of seeds, 9 of questions, 1 of the rest."""
-    found = crossed(np.array([[1.0, 3.0], [2.0, 6.0]]))
-    assert found.mean == 3
-    assert found.error == pytest.approx(((4 + 9 - 1) / 4) ** 0.5)
-    assert found.freedom == pytest.approx(12**2 / (4**2 + 9**2 + 1**2))
-    assert found.spread**2 == pytest.approx((4 - 1) / 2 + (9 - 1) / 2 + 1)
-
-
-@given(st.integers(1, 6), st.integers(2, 6), st.integers(0, 1000))
-def test_a_factor_without_variance_counts_for_nothing(seeds, questions, seed):
-    """The error is never smaller than that of as many independent differences."""
-    differences = np.random.default_rng(seed).normal(1, 1, (seeds, questions))
-    found = crossed(differences)
-    assert found.error >= 0.999 * found.spread / (seeds * questions) ** 0.5
-    assert 0 < found.freedom < seeds * questions
-    assert 0 <= found.p <= 1
-    assert crossed(-differences).p == pytest.approx(found.p)
-
-
-def test_constant_differences_have_no_error():
-    assert crossed(np.ones((3, 4))).p == 0
-    assert crossed(np.zeros((3, 4))).p == 1
 
 
 def test_a_reference_stands_against_each_other_method():

@@ -23,6 +23,7 @@ from toys.cli import HYBRIDIR, MTEB, Workplace, copied, succeed
 
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.cache import store_files
+from hybridir_mteb.results.by_query import SUFFIX, read_by_query
 from hybridir_mteb.results.tables import summarise
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("pocket_weights")]
@@ -114,6 +115,16 @@ def test_python_m_does_the_same_where_startup_files_are_ignored(pocket_run):
     last = log.rstrip().rpartition("\n")[2]
     assert last.startswith(f"hybridir/pocket-base: {POCKET_TASKS[0]} map 0.")
     assert last.endswith(f"{POCKET_TASKS[0]}.json; all measures: hybridir report {third}")
+
+
+def test_scores_by_query_lie_beside_each_result(pocket_run):
+    for task in POCKET_TASKS:
+        (file,) = pocket_run.output.rglob(f"{task}{SUFFIX}")
+        kept = {one.subset: one for one in read_by_query(file)}
+        found = scores(pocket_run.output, task)
+        assert set(kept) == set(found)
+        for subset, score in found.items():
+            assert fmean(kept[subset].scores["map"]) == pytest.approx(score["map"], abs=2e-6)
 
 
 def test_results_keep_the_rules_of_the_results_repository(pocket_run):

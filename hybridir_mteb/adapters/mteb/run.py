@@ -11,12 +11,14 @@ import mteb
 from mteb.models import SearchProtocol
 
 from hybridir_mteb import paths
+from hybridir_mteb.adapters.mteb.by_query import units_of
 from hybridir_mteb.adapters.mteb.evaluation import SubsetRun
 from hybridir_mteb.adapters.mteb.ids import check_ids, check_passage_ids
 from hybridir_mteb.adapters.mteb.load import load_base
 from hybridir_mteb.adapters.mteb.models import check_encoder, torch_device
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.adapters.mteb.task import CollectionTask, check_subsets
+from hybridir_mteb.comparison.runs import Judged
 from hybridir_mteb.errors import (
     DataFormatError,
     HybridIRError,
@@ -291,12 +293,47 @@ def judgements_of_task(name: str, subsets: Sequence[str]) -> Qrels:
         SettingError: MTEB knows no such task, or the task no such subset.
         DataUnavailableError: The task's data cannot be had.
     """
+    task = _loaded_task(name, subsets)
+    return {q: grades for one in subsets for q, grades in _relevant(task, one).items()}
+
+
+def judged_of_task(name: str, subsets: Sequence[str]) -> tuple[str, dict[str, Judged]]:
+    """The main measure of a task, and what it holds relevant in subsets; as the function above.
+
+    Args:
+        name: Name of a task of MTEB, or of ours.
+        subsets: Those whose judgements are wanted.
+    """
+    task = _loaded_task(name, subsets)
+    judged = {one: Judged(_relevant(task, one), _units(task, one)) for one in subsets}
+    return task.metadata.main_score, judged
+
+
+def _relevant(task: Any, subset: str) -> dict[str, dict[str, int]]:
+    splits = task.dataset[subset].values()
+    return {query: grades for of in splits for query, grades in of["relevant_docs"].items()}
+
+
+def _units(task: Any, subset: str) -> dict[str, str]:
+    """Query -> what it asks, for collections whose structure is known."""
+    if not isinstance(task, CollectionTask):
+        return {}
+    of = task.subset(subset)
+    prefix, judged = task.prefixes(of.query_language)[0], task.collection.judged(of)
+    units = units_of(task, of.query_language, judged)
+    return {prefix + query: unit for query, unit in zip(judged, units, strict=True)}
+
+
+def _loaded_task(name: str, subsets: Sequence[str]) -> Any:
     try:
         task: Any = mteb.get_task(name)
     except KeyError as error:
         raise SettingError(
             f"mteb knows no task {name}: give its judgements too, qrels (QRELS)"
         ) from error
+    if isinstance(task, CollectionTask):
+        check_subsets(task.metadata, subsets)
+        task.hf_subsets = list(subsets)
     with reached(f"mteb cannot load the data of {name}", "give its judgements, qrels (QRELS)"):
         task.load_data()
     unknown = sorted(set(subsets) - set(task.dataset))
@@ -305,9 +342,4 @@ def judgements_of_task(name: str, subsets: Sequence[str]) -> Qrels:
             f"{name} of mteb has no subset {', '.join(unknown)}: give the judgements that belong "
             "to the predictions, qrels (QRELS)"
         )
-    return {
-        query: grades
-        for subset in subsets
-        for split in task.dataset[subset].values()
-        for query, grades in split["relevant_docs"].items()
-    }
+    return task
