@@ -224,6 +224,7 @@ def test_a_browser_sorts_filters_compares_and_runs_nothing_of_others(browser, co
     lost = re.findall(r"\t-([\d.]+)$", seen["turned"], re.M)
     assert len(gained) == TOP
     assert {f"+{value}" for value in lost} == set(gained)
+    assert (seen["none"], seen["again"]) == (0, 3)
     assert seen["tried"] > 40
     assert (seen["empty"], seen["hacked"], seen["strange"]) == (0, False, 2)
     assert seen["widest"] <= 390

@@ -22,6 +22,7 @@ from hybridir_mteb.errors import printable
 TITLE = "Effectiveness and language bias"
 _HERE = Path(__file__).parent
 _PLACE = re.compile(r"@@([A-Z]+)@@")
+_SCRIPTS = ("tables.js", "pictures.js", "page.js")  # of the page's only script, in order
 _MADE = "<details><summary>How the numbers were made</summary>%s</details>"
 # What would end the element, or a line of a script; in JSON it only occurs within texts.
 _UNSAFE = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
@@ -38,7 +39,7 @@ def page(
         notes: Paragraphs below the title, as text.
         made: How the numbers were made, folded away.
     """
-    style, script = _part("page.css"), _part("page.js")
+    style, script = _part("page.css"), "\n".join(map(_part, _SCRIPTS))
     policy = (  # nothing is loaded, and no script runs but this one, whatever a name may hold
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
         "base-uri 'none'; form-action 'none'"
