@@ -43,7 +43,8 @@ def content_of(
         known: What else there is.
     """
     known = known or Known()
-    found = dict.fromkeys(row.encoder for row in (*rows, *others))
+    every: list[ResultRow | NdcgRow] = [*rows, *others]
+    found = dict.fromkeys(row.encoder for row in every)
     at = {name: place for place, name in enumerate(found)}
     return {
         "encoders": [{"name": _name(name), "parameters": known.sizes.get(name)} for name in at],

@@ -43,7 +43,8 @@ def known_of(
         DataFormatError: A file of scores by query is damaged.
     """
     found: dict[str, int] = {}
-    for row in (*rows, *others):
+    every: list[ResultRow | NdcgRow] = [*rows, *others]
+    for row in every:
         size = None if row.place is None else _size(row.place)
         size = size or (sizes or {}).get(row.encoder.split(" ")[0])
         if size:
