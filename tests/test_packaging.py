@@ -197,6 +197,8 @@ def test_wheel_content(wheel):
         "mteb-results/scores.csv.gz",
     ):
         assert f"hybridir_mteb/data/{file}" in names
+    for part in ("page.html", "page.css", "page.js", "pictures.js", "tables.js"):
+        assert f"hybridir_mteb/results/html/{part}" in names
     for recipe in ("pocket-ntrex", "muse", "muse-ntrex"):
         assert f"hybridir_mteb/recipes/{recipe}.yaml" in names
     for method in ("mono", "cross", "hybrid", "mixed", "adversarial"):

@@ -13,6 +13,7 @@ import numpy as np
 
 mpl.use("Agg")
 
+import plot_answer
 import plot_methods
 from matplotlib import pyplot as plt
 from plot_methods import DEBIASER_SHAPES, LOOKS, distance_axis
@@ -43,6 +44,13 @@ def compared() -> dict[str, Any]:
     """Collection -> method -> scores of every seed and their mean."""
     found = json.loads((RESULTS / "compare-pocket.json").read_text())["collections"]
     return {name: found[name]["methods"] for name in COMPARED}
+
+
+def answered() -> dict[str, Any]:
+    """What the first page's picture shows: the first backbone that has the paper's batches."""
+    there = [name for name in plot_answer.BACKBONES if name in plot_methods.backbones()]
+    found = plot_methods.compared(there[0]) if there else compared()
+    return plot_answer.drawn({name: found[name] for name in COMPARED})
 
 
 def debiased() -> dict[str, Any]:
@@ -90,6 +98,7 @@ def scaling() -> dict[str, Any]:
 def digest(picture: str) -> str:
     """Checksum of what a picture shows; a test compares it with that in the file."""
     drawn: Any = {
+        "answer": answered,
         "hybrid-vs-adversarial": compared,
         "debiasing": debiased,
         "scale": scale,
@@ -204,6 +213,11 @@ def effectiveness_against_bias(folder: Path) -> Path:
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return save(figure, "hybrid-vs-adversarial", folder)
+
+
+def answer(folder: Path) -> Path:
+    """Draw the answer to the project's question, for the first page."""
+    return save(plot_answer.draw(answered(), COMPARED), "answer", folder)
 
 
 def debiasing_plane(folder: Path) -> Path:
@@ -340,6 +354,7 @@ def main() -> None:
 PICTURES = (
     heat_map,
     language_bars,
+    answer,
     effectiveness_against_bias,
     debiasing_plane,
     large_pools,

@@ -11,6 +11,7 @@ from markers import (  # noqa: F401 -- importing them registers markers
     gpu,
     methods,
     planning,
+    report,
     results,
     rooms,
     scale,

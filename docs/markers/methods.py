@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from markers import results
 from markers.compare import CLAIMS, DISTANCE, MAP, SIGNIFICANT, Claim, scale, signed, verdict
 from markers.registry import marker
 from markers.results import load, made_table, markdown_table, number, pick
@@ -56,6 +57,16 @@ def _collection(backbone: str, name: str) -> dict[str, Any]:
 def _cell(value: float | None, key: str) -> str:
     factor, digits = scale(key)
     return number(value, digits, factor)
+
+
+@marker("answered-on")
+def answered_on() -> str:
+    """The backbone that the first page's picture shows, and what to know of its batches."""
+    there = [name for name in BACKBONES if (results.RESULTS / f"{_file(name)}.json").is_file()]
+    if there:
+        return f"`{there[0]}`"
+    why = "[not yet the paper's](backbones.md#the-papers-batches-and-ours)"
+    return f"`pocket` (its hybrid batches are {why})"
 
 
 @marker("contenders")

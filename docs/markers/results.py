@@ -64,13 +64,21 @@ def markdown_table(columns: Sequence[str], rows: Rows, *, left: int = 1) -> str:
 def made_by(content: Mapping[str, Any]) -> str:
     """How a file was made: the command, and folded away the rest."""
     made = content["made_by"]
+    return (
+        f'<details class="made"><summary>Made by <code>{made["command"]}</code></summary>'
+        f"{made_on(content)}</details>"
+    )
+
+
+def made_on(content: Mapping[str, Any]) -> str:
+    """When, from what, where and with what a file was made."""
+    made = content["made_by"]
     machine = made["machine"]
     versions = ", ".join(f"{package} {number}" for package, number in made["versions"].items())
     return (
-        f'<details class="made"><summary>Made by <code>{made["command"]}</code></summary>'
         f"on {made['date']}, commit {made['commit']}: "
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
-        f"{machine['platform']}, Python {machine['python']}; {versions}</details>"
+        f"{machine['platform']}, Python {machine['python']}; {versions}"
     )
 
 

@@ -29,21 +29,46 @@ def report(
     show_bias: Annotated[
         bool, typer.Option("--bias", help="Show the measures of language bias instead.")
     ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Also write a page with pictures, to sort, filter and compare."),
+    ] = None,
 ) -> None:
     """Show the results of a folder: settings and language bias, and nDCG@10 of other tasks."""
-    from hybridir_mteb.results.benchmarks import HYBRIDIR, PARALLEL
-    from hybridir_mteb.results.tables import (
-        COLUMNS,
-        NDCG_COLUMNS,
-        nothing_found,
-        parallel_rows,
-        summarise_ndcg,
-    )
+    from hybridir_mteb.files.room import check_file
+    from hybridir_mteb.results.tables import COLUMNS, NDCG_COLUMNS
 
     folder = with_home(folder)
+    if html is not None:
+        html = with_home(html, "--html")
+        check_file(html, "--html")
     if show_bias:
         _show_bias(folder, collection)
-        return
+        if html is None:
+            return
+    rows, ranked = _rows(folder, collection, benchmark)
+    if rows and not show_bias:
+        title = "mAP in percent by setting; language bias as rank distance (lower is better)"
+        print_table(title, COLUMNS, (row.cells() for row in rows), grouped=True)
+    if ranked and not show_bias:
+        title = "nDCG@10 and others in percent; mAP of MTEB's own tasks to rank 1000"
+        print_table(title, NDCG_COLUMNS, (row.cells() for row in ranked), grouped=True)
+    if html is not None:
+        _write_page(folder, rows, ranked, html)
+
+
+def _rows(
+    folder: Path, collection: str | None, benchmark: str | None
+) -> tuple[list[ResultRow], list[NdcgRow]]:
+    """What is asked for, the encoders of a collection together.
+
+    Raises:
+        DataUnavailableError: There is nothing of it.
+        UnknownNameError: No such collection, but others.
+    """
+    from hybridir_mteb.results.benchmarks import HYBRIDIR, PARALLEL
+    from hybridir_mteb.results.tables import nothing_found, parallel_rows, summarise_ndcg
+
     ranked = [] if benchmark == HYBRIDIR else summarise_ndcg(folder, collection, benchmark)
     rows = parallel_rows(folder, collection) if benchmark in {None, HYBRIDIR} else []
     if benchmark == HYBRIDIR:
@@ -52,12 +77,23 @@ def report(
         if collection is not None and benchmark is None:
             _check(collection, [*parallel_rows(folder), *summarise_ndcg(folder)], folder)
         raise nothing_found(folder, benchmark or HYBRIDIR)
-    if rows:
-        title = "mAP in percent by setting; language bias as rank distance (lower is better)"
-        print_table(title, COLUMNS, (row.cells() for row in _grouped(rows)), grouped=True)
-    if ranked:
-        title = "nDCG@10 and others in percent; mAP of MTEB's own tasks to rank 1000"
-        print_table(title, NDCG_COLUMNS, (row.cells() for row in _grouped(ranked)), grouped=True)
+    return _grouped(rows), _grouped(ranked)
+
+
+def _write_page(folder: Path, rows: list[ResultRow], ranked: list[NdcgRow], path: Path) -> None:
+    from hybridir_mteb.cli.texts import texts_of
+    from hybridir_mteb.files import write_text
+    from hybridir_mteb.results.html.content import content_of
+    from hybridir_mteb.results.html.gather import known_of
+    from hybridir_mteb.results.html.page import TITLE, page
+    from hybridir_mteb.scaling.snapshot import read_snapshot
+
+    facts = read_snapshot().facts
+    sizes = {name: of.parameters for name, of in facts.items() if of.parameters}
+    known = known_of(rows, ranked, sizes, texts_of)
+    notes = [f"Made by hybridir report of the results in the folder {folder.absolute().name}."]
+    write_text(path, page(content_of(rows, ranked, known), TITLE, notes))
+    say(f"written to {path}: open it in a browser")
 
 
 def _show_bias(folder: Path, collection: str | None) -> None:

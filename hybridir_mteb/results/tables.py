@@ -82,12 +82,14 @@ class ResultRow:
         encoder: Model name, with the experiment if there is one.
         means: Setting -> measure -> mean over its subsets.
         scores: Setting -> the scores of its subsets.
+        place: Folder of the result files, if they are files.
     """
 
     collection: str
     encoder: str
     means: dict[str, dict[str, float]] = field(default_factory=dict)
     scores: dict[str, Scores] = field(default_factory=dict)
+    place: Path | None = None
 
     @property
     def subsets(self) -> dict[str, int]:
@@ -126,12 +128,14 @@ class NdcgRow:
         encoder: Model name, with the experiment if there is one.
         means: Measure -> mean over the subsets; unrounded.
         subsets: How many there are; of a benchmark ``k of n`` tasks.
+        place: Folder of the result files, if they are files.
     """
 
     collection: str
     encoder: str
     means: dict[str, float] = field(default_factory=dict)
     subsets: str = ""
+    place: Path | None = None
 
     def value(self, heading: str) -> float | None:
         """The measure of a column; None if the result file does not have it."""
@@ -158,10 +162,9 @@ def summarise(folder: Path, collection: str | None = None) -> list[ResultRow]:
         DataUnavailableError: There is no result of our tasks below the folder.
         DataFormatError: A result file cannot be read.
     """
-    rows = parallel_rows(folder, collection)
-    if not rows:
-        raise nothing_found(folder)
-    return rows
+    if rows := parallel_rows(folder, collection):
+        return rows
+    raise nothing_found(folder)
 
 
 def nothing_found(folder: Path, benchmark: str = HYBRIDIR) -> DataUnavailableError:
@@ -364,6 +367,7 @@ def _told_apart(rows: Mapping[tuple[str, Path], Row]) -> list[Row]:
     """Rows whose encoders name the revision's start where there are results of several."""
     seen = Counter((row.collection, row.encoder) for row in rows.values())
     for (_, folder), row in rows.items():
+        row.place = folder
         if seen[row.collection, row.encoder] > 1:
             revision = folder.parts[-3] if "experiments" in folder.parts[-2:] else folder.name
             row.encoder += f" @{revision[:8]}"

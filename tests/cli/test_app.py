@@ -304,6 +304,23 @@ def test_a_report_has_the_encoders_of_a_collection_together(tmp_path):
     assert [line[0] for line in shown.splitlines()[-6:]] == list("││├││└")
 
 
+def test_a_report_writes_a_page_with_sizes_from_the_models_record(tmp_path):
+    path = put_result(tmp_path)
+    (path.parent / "model_meta.json").write_text('{"n_parameters": 12345678}')
+    page = tmp_path / "report.html"
+    shown = run("report", str(tmp_path), "--html", str(page))
+    assert shown.splitlines()[-1] == f"written to {page}: open it in a browser"
+    assert rows(shown)[1][:3] == ["XQuADR", "org/model", "87.7"]
+    text = page.read_text(encoding="utf-8")
+    assert '"name":"org/model","parameters":12345678' in text
+    assert '"mono":{"map":0.8766}' in text
+
+
+def test_a_page_is_not_written_over_a_folder(failure, tmp_path):
+    put_result(tmp_path)
+    assert "is a folder" in failure("report", str(tmp_path), "--html", str(tmp_path))
+
+
 def test_a_report_shows_square_brackets_in_an_experiments_name(tmp_path):
     path = put_result(tmp_path)
     target = path.parent / "experiments" / "dims_[small]" / path.name

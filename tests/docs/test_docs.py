@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import readme
 import yaml
-from markers import MarkerError, bench, render, results
+from markers import MarkerError, bench, render, report, results
 from markers.code import command_group, walk
 from toys import REPOSITORY
 from toys.browser import opened
@@ -303,3 +303,37 @@ def test_no_table_is_wider_than_its_page_and_no_page_than_a_phone(site, browser,
     done = opened(browser, page, tmp_path, *options, "--window-size=1400,1000")
     page.unlink()
     assert f"{len(pages)} pages<br></body>" in done.stdout, done.stdout[-2000:]
+
+
+def test_the_report_of_the_site_shows_every_committed_row():
+    rows = report.rows()
+    compared = json.loads((DOCS / "results/compare-debiasing.json").read_text(encoding="utf-8"))
+    encoders = {
+        "hybridir/pocket-base (bf16)",
+        "hybridir/pocket-adversarial",
+        "hybridir/pocket-base",
+    }
+    assert encoders <= {row.encoder for row in rows}
+    by = {(row.collection, row.encoder): row for row in rows}
+    assert len(by) == len(rows)
+    of = compared["collections"]["MLQAR"]["encoders"]["pocket-hybrid"]["lir"]
+    means = by["MLQA-R", "hybridir/pocket-hybrid+lir (bf16)"].means
+    assert means["cross"]["map"] == of["means"]["cross.map"]
+    assert means["multi"]["lpr"] == of["bias"]["lpr"]
+    text = report.report_page()
+    assert "make compare-debiasing on 20" in text
+    assert MACHINE_PATH.search(text) is None
+
+
+@pytest.mark.slow
+def test_the_search_box_of_a_page_opened_as_a_file_finds_rank_distance(site, browser, tmp_path):
+    typing = (DOCS.parent / "tests/docs/type.html").read_text(encoding="utf-8")
+    typing = typing.replace("QUERY", '"rank distance"')
+    text = (site / "index.html").read_text(encoding="utf-8")
+    page = site / "typed.html"
+    page.write_text(text.replace("</body>", f"{typing}</body>"), encoding="utf-8")
+    done = opened(browser, page, tmp_path, "--virtual-time-budget=20000", "--dump-dom")
+    page.unlink()
+    found = re.search(r"<title>found (.*?)</title>", done.stdout)
+    assert found, done.stderr[-2000:]
+    assert {"measures.html", "hybrid-vs-adversarial.html"} <= set(found[1].split())

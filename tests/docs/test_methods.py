@@ -4,6 +4,7 @@ import json
 
 import compare_methods
 import numpy as np
+import plot_answer
 import pytest
 import tune
 from compare_methods import BASE, CAMPAIGNS, DEBIASERS, METHODS, REFERENCE, TESTED, summary
@@ -129,3 +130,15 @@ def test_every_run_of_the_comparison_has_a_recipe(backbone):
     rooms = list(compare_methods.rooms(backbone, languages))
     assert (backbone == "muse") == any(title == compare_methods.UNSEEN for title, *_ in rooms)
     assert set(METHODS) >= set(runs)
+
+
+def test_the_first_picture_is_of_the_backbone_that_its_caption_names(tables):
+    assert plot_answer.BACKBONES == methods.BACKBONES
+    assert render("{{ answered-on }}") == "`pocket`"
+
+
+def test_the_first_picture_s_caption_says_if_the_batches_are_not_yet_the_paper_s(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    assert "not yet the paper's" in render("{{ answered-on }}")

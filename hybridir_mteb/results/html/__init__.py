@@ -1,0 +1,1 @@
+"""Results as one web page, to sort, filter and compare in any browser."""
