@@ -295,10 +295,18 @@ def remarks(circumstances: Circumstances, names: Iterable[str]) -> dict[str, str
     return found
 
 
+_OF, _NOT_COUNTED = "of the ", "do not count"
+
+
+def leaves_out(remark: str) -> bool:
+    """Whether a remark says that a measure is not of all queries: it belongs in captions."""
+    return remark.startswith(_OF) or remark.endswith(_NOT_COUNTED)
+
+
 def _incomplete(n: int, lacking: int) -> str:
     complete = n - lacking
     return (
-        f"of the {complete} of {n} queries ({complete / n:.1%}) that have all their relevant "
+        f"{_OF}{complete} of {n} queries ({complete / n:.1%}) that have all their relevant "
         "passages in the run"
     )
 
@@ -318,8 +326,8 @@ def _nothing_found(c: Circumstances) -> str:
     if not none:
         return ""
     return (
-        f"{none} of {len(c.preferring)} queries have no relevant passage in the run, and do not "
-        "count"
+        f"{none} of {len(c.preferring)} queries have no relevant passage in the run, and "
+        f"{_NOT_COUNTED}"
     )
 
 
