@@ -17,7 +17,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats faults clean
+.PHONY: dist demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats faults clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -163,6 +163,18 @@ gpu-rehearsal: $(VENV)/.dev
 ## stats: recompute the descriptive statistics of our tasks
 stats: $(VENV)/.dev
 	$(BIN)/python docs/experiments/descriptive_stats.py
+
+## dist: wheel and sdist, checked and installed from a folder as the only index; SBOM; into dist/
+dist: $(VENV)/.dev
+	$(INSTALL) --editable ".[release]"
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	for kind in --only-binary --no-binary; do $(BIN)/python -m pip download --quiet --no-deps --no-index \
+		--no-build-isolation --find-links dist $$kind :all: --dest dist/.tried hybridir-mteb; done
+	rm -r dist/.tried
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON \
+		-o dist/hybridir-mteb.cdx.json $(BIN)/python
 
 ## faults: kills, damage, fuzzing, full disks, processes, plugins, names; twenty minutes; faults.json
 faults: $(VENV)/.dev

@@ -10,11 +10,20 @@ from hybridir_mteb.tasks.mlqa_r import MLQA_R
 from hybridir_mteb.tasks.pocketqa_r import POCKETQA_R
 from hybridir_mteb.tasks.xquad_r import XQUAD_R
 
-__all__ = ["BEIR_TRANSLATED", "MIRACL", "MLQA_R", "POCKETQA_R", "XQUAD_R", "register_collections"]
+COLLECTIONS = (POCKETQA_R, XQUAD_R, MLQA_R, MIRACL, *BEIR_TRANSLATED)
+__all__ = [
+    "BEIR_TRANSLATED",
+    "COLLECTIONS",
+    "MIRACL",
+    "MLQA_R",
+    "POCKETQA_R",
+    "XQUAD_R",
+    "register_collections",
+]
 
 
 @hookimpl
 def register_collections(register: Register) -> None:
     """Register the built-in collections."""
-    for spec in (POCKETQA_R, XQUAD_R, MLQA_R, MIRACL, *BEIR_TRANSLATED):
+    for spec in COLLECTIONS:
         register(spec)

@@ -105,6 +105,25 @@ def beir_pairs() -> str:
     return markdown_table(["collections", "English", "Polish", "Dutch"], rows, left=4)
 
 
+@marker("zero-shot")
+def zero_shot() -> str:
+    """MTEB's verdict on the backbones of this package, untrained, by collection."""
+    import mteb
+
+    from hybridir_mteb.adapters.mteb.register import register
+    from hybridir_mteb.tasks import MIRACL, MLQA_R, POCKETQA_R, XQUAD_R
+
+    register()
+    specs = (XQUAD_R, MLQA_R, MIRACL, POCKETQA_R)
+    verdict = {True: "yes", False: "no", None: "unknown"}
+    rows = []
+    for backbone in ("pocket", "xlmr", "labse", "muse", "gemma3-270m"):
+        meta = mteb.get_model_meta(f"hybridir/{backbone}-base")
+        names = [[spec.task_name(spec.settings[0])] for spec in specs]
+        rows.append([f"`{backbone}`", *(verdict[meta.is_zero_shot_on(one)] for one in names)])
+    return markdown_table(["encoders of", *(spec.name for spec in specs)], rows, left=5)
+
+
 def command_group() -> Any:
     """The command ``hybridir`` without the boxes that rich draws around help texts."""
     from typer.main import get_command

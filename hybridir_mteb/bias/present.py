@@ -10,6 +10,7 @@ from operator import itemgetter
 from rich.cells import cell_len
 
 from hybridir_mteb.errors import UnknownNameError, printable, quoted, suggest
+from hybridir_mteb.measures.applicable import leaves_out
 from hybridir_mteb.measures.language_bias import SAME_AS
 from hybridir_mteb.measures.report import MATRICES, BiasReport, Interval
 
@@ -155,7 +156,8 @@ def _of_measures(report: BiasReport, names: Sequence[str]) -> Sheet:
     rows.append((MEAN, *(number(report.means[name], name) for name in names)))
     if any(report.intervals.get(name) for name in names):
         rows.append((INTERVAL, *(interval(report.intervals.get(name), name) for name in names)))
-    return Sheet("Language bias by query language", ("query", *names), tuple(rows))
+    title = "; ".join(["Language bias by query language", *_left_out(report, names)])
+    return Sheet(title, ("query", *names), tuple(rows))
 
 
 def _of_matrix(report: BiasReport, name: str) -> Sheet:
@@ -168,11 +170,26 @@ def _of_matrix(report: BiasReport, name: str) -> Sheet:
     return Sheet(title, ("query", *map(printable, report.passage_languages)), tuple(rows))
 
 
+def _left_out(report: BiasReport, names: Iterable[str]) -> list[str]:
+    """Which queries measures are of, where they are not of all; for the caption of their table."""
+    said = {name: text for name in names if leaves_out(text := report.remarks.get(name, ""))}
+    return [f"{shared}: {text}" for text, shared in _by_text(said)]
+
+
 def words(report: BiasReport) -> list[str]:
-    """Measures that do not apply, then remarks on those that do; one line for each reason."""
+    """Measures that do not apply, then remarks on those that do; one line for each reason.
+
+    What captions say already is left out.
+    """
+    shown = set(_applicable(report))
+    others = {
+        name: text
+        for name, text in report.remarks.items()
+        if name not in shown or not leaves_out(text)
+    }
     return [
         *(f"{names}: not applicable, {why}." for why, names in _by_text(report.not_applicable)),
-        *(f"{names}: {text}." for text, names in _by_text(report.remarks)),
+        *(f"{names}: {text}." for text, names in _by_text(others)),
     ]
 
 
@@ -203,7 +220,7 @@ def as_latex(report: BiasReport, matrix: str | None = None) -> str:
     parts = [tabular(_of_measures(report, names))] if names else []
     if matrix is not None:
         parts.append(tabular(_of_matrix(report, matrix)))
-    parts += [f"% {printable(line, None)}" for line in words(report)]
+    parts += [f"% {printable(line, None)}" for line in [*_left_out(report, names), *words(report)]]
     return "\n".join(parts)
 
 

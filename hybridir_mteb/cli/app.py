@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-import hybridir_mteb
 from hybridir_mteb.cli.bias import bias
 from hybridir_mteb.cli.cache import cache_app
 from hybridir_mteb.cli.compare import compare
@@ -25,7 +24,7 @@ from hybridir_mteb.cli.train import train
 SHOWN = 5  # problems that the doctor names beside the first
 app = typer.Typer(
     cls=Commands,
-    help="Zero-shot multilingual retrieval inside MTEB.",
+    help="Multilingual retrieval inside MTEB.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -46,17 +45,22 @@ app.command()(search)
 
 def _version(show: bool) -> None:
     if show:
-        say(f"hybridir-mteb {hybridir_mteb.__version__}")
+        from hybridir_mteb.cli.version import version_line
+
+        say(version_line())
         raise typer.Exit
 
 
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show version and commit."
+        ),
     ] = False,
 ) -> None:
-    """Zero-shot multilingual retrieval inside MTEB."""
+    """Multilingual retrieval inside MTEB."""
 
 
 @app.command()

@@ -6,6 +6,8 @@ Typer's own types.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hybridir_mteb.errors import quoted
 from hybridir_mteb.files.numbers import written_number, written_whole
 
@@ -41,3 +43,17 @@ def float_(text: str) -> float:
 
 
 float_.__name__ = "float"
+
+
+def measures_of_plugins(names: Iterable[str]) -> list[str]:
+    """Those of the numbers in a result that are measures of plugins, sorted.
+
+    Args:
+        names: Keys of a subset's scores.
+    """
+    from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
+    from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
+    from hybridir_mteb.plugins.specs import RESERVED
+
+    built_in = {measure.name for measure in (*EFFECTIVENESS, *LANGUAGE_BIAS)}
+    return sorted(set(names) - built_in - RESERVED)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from hybridir_mteb.cli.console import print_table, say
+from hybridir_mteb.cli.numbers import measures_of_plugins
 from hybridir_mteb.errors import UnknownNameError, quoted, suggest
 from hybridir_mteb.paths import with_home
 
@@ -53,6 +54,8 @@ def report(
     if ranked and not show_bias:
         title = "nDCG@10 and others in percent; mAP of MTEB's own tasks to rank 1000"
         print_table(title, NDCG_COLUMNS, (row.cells() for row in ranked), grouped=True)
+    if not show_bias:
+        _say_what_is_not_zero_shot(folder, [*rows, *ranked])
     if html is not None:
         _write_page(folder, rows, ranked, html)
 
@@ -96,6 +99,21 @@ def _write_page(folder: Path, rows: list[ResultRow], ranked: list[NdcgRow], path
     say(f"written to {path}: open it in a browser")
 
 
+def _say_what_is_not_zero_shot(folder: Path, rows: Sequence[ResultRow | NdcgRow]) -> None:
+    from hybridir_mteb.results.zero_shot import not_zero_shot
+    from hybridir_mteb.tasks import COLLECTIONS
+
+    known: dict[str, frozenset[str]] = {}
+    for spec in COLLECTIONS:
+        names = {spec.task_name(setting) for setting in spec.settings}
+        same = frozenset({spec.name, *names, *spec.card.adapted_from})
+        known |= dict.fromkeys((spec.name, f"{spec.name}InContext", *names), same)
+    pairs = [(row.collection, row.encoder) for row in rows]
+    for collection, encoders in not_zero_shot(folder, pairs, known).items():
+        line = f"{collection}: {', '.join(encoders)} (trained on its data, the backbone included)"
+        say(line, wrap=True, label="not zero-shot:")
+
+
 def _show_bias(folder: Path, collection: str | None) -> None:
     from hybridir_mteb.results.tables import BIAS_COLUMNS, FOUND, FOUND_COLUMNS, summarise
 
@@ -112,6 +130,21 @@ def _show_bias(folder: Path, collection: str | None) -> None:
         title = "What is found of the relevant passages in the query's language and in others"
         cells = (row.bias_cells(FOUND) for row in newer)
         print_table(title, FOUND_COLUMNS, cells, grouped=True)
+    _show_others(found)
+
+
+def _show_others(found: Sequence[ResultRow]) -> None:
+    """The measures of plugins, if there are any."""
+    means = [row.means.get("multi", {}) for row in found]
+    others = measures_of_plugins(name for one in means for name in one)
+    if others:
+        columns = ("collection", "encoder", *others)
+        values = [[one.get(name) for name in others] for one in means]
+        cells = (
+            (row.collection, row.encoder, *("-" if v is None else f"{v:.4g}" for v in value))
+            for row, value in zip(found, values, strict=True)
+        )
+        print_table("Measures of plugins, means over query languages", columns, cells, grouped=True)
 
 
 def _grouped(rows: Sequence[Row]) -> list[Row]:

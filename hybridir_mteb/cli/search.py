@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from hybridir_mteb.cli.console import print_table, say
-from hybridir_mteb.cli.numbers import integer
+from hybridir_mteb.cli.numbers import integer, measures_of_plugins
+from hybridir_mteb.files.numbers import number
 from hybridir_mteb.paths import with_home
 
 MEASURES = ("ndcg_at_10", "recall_at_100", "mrr_at_10", "map")
@@ -56,15 +57,21 @@ def search(
         "device": device,
         "precision": precision,
     }
-    rows = []
+    rows, scores = [], []
     use_free_cores()
     try:
         for name, found in search_task(encoder, task, output, **options):
             counts = (str(found.scores["n_queries"]), str(found.scores["n_passages"]))
-            values = (found.scores.get(measure) for measure in MEASURES)
-            rows.append((name, *counts, *("" if v is None else f"{v:.4f}" for v in values)))
+            rows.append((name, *counts))
+            scores.append(found.scores)
     finally:  # what was measured is shown before what failed
         if rows:
-            columns = ("subset", "queries", "passages", *MEASURES)
-            print_table(f"{encoder} on {task}", columns, rows, numbers=True)
+            numbers = {key for one in scores for key, v in one.items() if number(v) is not None}
+            shown = (*MEASURES, *measures_of_plugins(numbers))
+            cells = (
+                (*row, *("" if (v := one.get(name)) is None else f"{v:.4f}" for name in shown))
+                for row, one in zip(rows, scores, strict=True)
+            )
+            columns = ("subset", "queries", "passages", *shown)
+            print_table(f"{encoder} on {task}", columns, cells, numbers=True)
     say(f"runs and measures: {output}")

@@ -124,7 +124,10 @@ def _zero_shot(checks: dict[str, Any], *, unknown_data: bool) -> list[str]:
     if leaks or checks["leaked_sets"]:
         lines = [f"- NOT zero-shot: {len(leaks)} lines occur in evaluation sets, which was allowed"]
     elif checked and not missing:
-        lines = [f"- Zero-shot: compared with {compared}"]
+        lines = [
+            f"- No text that it was fitted on occurs in {compared}; what its base was trained on "
+            "is its makers' to say"
+        ]
     else:
         lines = [f"- No evaluation data found in the text, compared with {compared}"]
     if missing:

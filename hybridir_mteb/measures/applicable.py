@@ -276,10 +276,18 @@ def remarks(circumstances: Circumstances, names: Iterable[str]) -> dict[str, str
     return found
 
 
+_OF, _NOT_COUNTED = "of the ", "do not count"
+
+
+def leaves_out(remark: str) -> bool:
+    """Whether a remark says that a measure is not of all queries: it belongs in captions."""
+    return remark.startswith(_OF) or remark.endswith(_NOT_COUNTED)
+
+
 def _incomplete(n: int, lacking: int) -> str:
     complete = n - lacking
     return (
-        f"of the {complete} of {n} queries ({complete / n:.1%}) that have all their relevant "
+        f"{_OF}{complete} of {n} queries ({complete / n:.1%}) that have all their relevant "
         "passages in the run"
     )
 
@@ -293,7 +301,7 @@ def _too_many(c: Circumstances, depth: int) -> str:
 def _nothing_found(c: Circumstances) -> str:
     n = int((c.retrieved[c.preferring] == 0).sum())
     lost = f"{n} of {len(c.preferring)} queries have no relevant passage in the run"
-    return f"{lost}, and do not count" if n else ""
+    return f"{lost}, and {_NOT_COUNTED}" if n else ""
 
 
 def _constant_peer(c: Circumstances) -> str:

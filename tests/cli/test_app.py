@@ -16,6 +16,7 @@ import hybridir_mteb
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.cli import doctor
 from hybridir_mteb.cli.app import app
+from hybridir_mteb.cli.version import commit_of, version_line
 from hybridir_mteb.encoders.cache import EmbeddingStore, Namespace, text_key
 from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.paths import embedding_store_dir
@@ -44,12 +45,25 @@ def test_a_place_that_cannot_be_written_is_one_message(tmp_path, monkeypatch, mi
 
 
 def test_the_version_is_shown():
-    assert run("--version") == f"hybridir-mteb {hybridir_mteb.__version__}\n"
+    said = run("--version")
+    assert re.fullmatch(
+        rf"hybridir-mteb {hybridir_mteb.__version__} \(commit [0-9a-f]{{7,}}(-dirty)?\)\n", said
+    )
+
+
+def test_the_commit_of_a_built_package_is_in_a_file_and_else_unknown(tmp_path):
+    package = tmp_path / "hybridir_mteb"
+    package.mkdir()
+    assert commit_of(package) == ""
+    (tmp_path / ".git").mkdir()  # git knows nothing of it
+    assert commit_of(package) == ""
+    (package / "_commit.txt").write_text("0123abc\n")
+    assert commit_of(package) == "0123abc"
 
 
 def test_the_package_runs_as_a_module():
     done = succeed(sys.executable, "-m", "hybridir_mteb", "--version")
-    assert (done.stdout, done.stderr) == (f"hybridir-mteb {hybridir_mteb.__version__}\n", "")
+    assert (done.stdout, done.stderr) == (f"{version_line()}\n", "")
 
 
 def test_help_names_every_command():

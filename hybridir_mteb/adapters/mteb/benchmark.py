@@ -37,7 +37,7 @@ def build_benchmark() -> Any:
         display_name=HYBRIDIR,
         tasks=[task for tasks in groups.values() for task in tasks],
         description=(
-            "Zero-shot multilingual answer retrieval on XQuAD-R and MLQA-R in three settings, mAP "
+            "Multilingual answer retrieval on XQuAD-R and MLQA-R in three settings, mAP "
             "over the full ranking. The means of the three settings are reported apart."
         ),
         reference="https://arxiv.org/abs/2408.10536",
