@@ -95,12 +95,12 @@ def search(
         TypeError: There is no option of a name.
     """
     depth = _checked(options)
-    searched = _searched(task, options)
+    searched = chosen_task(task, options)
     folder, named = Path(output), {"encoder": encoder, "task": task}
     former = check_folder(folder, named)
     searched.load_data()
     _check_files(searched, folder, depth)
-    model = _loaded(encoder, options.get("device"), options.get("precision"))
+    model = finder(encoder, options.get("device"), options.get("precision"))
     record = {**named, **_record(searched, model), "depth": depth}
     found = _of_before(former, record)
     for name in searched.hf_subsets:
@@ -155,7 +155,7 @@ def _tell_failures(found: Mapping[str, Mapping[str, Any]]) -> None:
         raise PluginError(f"all but this was measured: {'; '.join(broken)}")
 
 
-def _loaded(encoder: str, device: str | None, precision: str | None) -> Any:
+def finder(encoder: str, device: str | None, precision: str | None) -> Any:
     """A model that finds passages: an encoder, or one that searches by itself."""
     model = load_base(encoder, device=device, **({"precision": precision} if precision else {}))
     if not isinstance(model, SearchProtocol):
@@ -182,7 +182,7 @@ def _check_files(task: CollectionTask, folder: Path, depth: int) -> None:
     check_room(folder, LINE * lines, "the runs of the search")
 
 
-def _searched(name: str, options: RunOptions) -> CollectionTask:
+def chosen_task(name: str, options: RunOptions) -> CollectionTask:
     """A task of ours with the subsets that are asked for, in the task's order."""
     dtype = options.get("dtype")
     if dtype is not None and dtype not in paths.SHARD_DTYPES:
