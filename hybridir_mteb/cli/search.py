@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hybridir_mteb.cli.console import print_table, say
+from hybridir_mteb.cli.encode import Ray, Threads, Workers, crew_of
 from hybridir_mteb.cli.numbers import integer
 from hybridir_mteb.paths import with_home
 
@@ -39,6 +40,9 @@ def search(
     precision: Annotated[
         str | None, typer.Option(help="fp32 or bf16, for encoders of this package.")
     ] = None,
+    ray: Ray = None,
+    workers: Workers = None,
+    threads: Threads = None,
 ) -> None:
     """Search a task and write each subset as a TREC run, with judgements and measures.
 
@@ -46,7 +50,6 @@ def search(
     """
     from hybridir_mteb.adapters.mteb.run import RunOptions
     from hybridir_mteb.adapters.mteb.run import search as search_task
-    from hybridir_mteb.encoders.threads import use_free_cores
 
     output = with_home(output, "--output")
     options: RunOptions = {
@@ -57,12 +60,16 @@ def search(
         "precision": precision,
     }
     rows = []
-    use_free_cores()
     try:
-        for name, found in search_task(encoder, task, output, **options):
-            counts = (str(found.scores["n_queries"]), str(found.scores["n_passages"]))
-            values = (found.scores.get(measure) for measure in MEASURES)
-            rows.append((name, *counts, *("" if v is None else f"{v:.4f}" for v in values)))
+        with crew_of(ray, workers, threads) as crew:
+            if crew is not None:
+                from hybridir_mteb.adapters.ray.search import encode_and_search_by
+
+                options = encode_and_search_by(crew, encoder, task, options)
+            for name, found in search_task(encoder, task, output, **options):
+                counts = (str(found.scores["n_queries"]), str(found.scores["n_passages"]))
+                values = (found.scores.get(measure) for measure in MEASURES)
+                rows.append((name, *counts, *("" if v is None else f"{v:.4f}" for v in values)))
     finally:  # what was measured is shown before what failed
         if rows:
             columns = ("subset", "queries", "passages", *MEASURES)

@@ -57,6 +57,7 @@ class RunOptions(TypedDict, total=False):
         dtype: ``float32`` or ``float16``, of the shards; by default what the environment says.
         device: Torch device of encoder and search; by default a GPU if there is one.
         precision: ``fp32`` or ``bf16``, for encoders of this package.
+        search: As :func:`hybridir_mteb.ranking.shards.search.search`, on a cluster.
     """
 
     subsets: Sequence[str]
@@ -64,6 +65,7 @@ class RunOptions(TypedDict, total=False):
     dtype: str | None
     device: str | None
     precision: str | None
+    search: Any
 
 
 def search(
@@ -192,6 +194,7 @@ def chosen_task(name: str, options: RunOptions) -> CollectionTask:
     task = _task(name)
     if not task.spec.parallel:
         task.shard_dtype, task.device = dtype, options.get("device")
+        task.search = options.get("search")
     elif dtype is not None:
         raise SettingError(f"{name} is small and is searched in memory: leave out dtype (--dtype)")
     chosen = options.get("subsets", ())

@@ -3,13 +3,18 @@
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toys.ray import FakeRay
+from toys.shards import folder_of
 
+from hybridir_mteb.adapters.ray.search import search_with
 from hybridir_mteb.adapters.ray.workers import ATTEMPTS, LOST_AT_START, Crew, Size
 from hybridir_mteb.errors import ClusterError, ShardError
+from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.shards import search
 
 SIZE = Size(workers=3, threads=1, gpus=0)
 
@@ -108,3 +113,27 @@ def test_tasks_are_asked_for_as_they_are_needed(monkeypatch):
         if number >= 6:
             break
     assert len(asked) <= 7 + SIZE.workers
+
+
+def test_search_by_workers_of_which_some_are_lost_finds_what_one_process_finds(
+    monkeypatch, tmp_path
+):
+    chance, rng = random.Random(1), np.random.default_rng(1)
+    lost_with: set[Any] = set()
+
+    def lost(method: str, arguments: tuple[Any, ...]) -> bool:
+        if method == "where" or arguments[1:] in lost_with or chance.random() < 0.5:
+            return False
+        lost_with.add(arguments[1:])
+        return True
+
+    FakeRay(monkeypatch, lost)
+    vectors = rng.integers(-1, 2, (95, 6)).astype(np.float32)
+    pools = [folder_of(tmp_path, vectors, [f"d{at}" for at in range(95)])]
+    queries = rng.integers(-1, 2, (7, 6)).astype(np.float32)
+    relevance = Relevance.from_lists([[at, at + 50] for at in range(7)])
+    found = search_with(Crew(SIZE), queries, pools, 12, relevance=relevance)
+    whole = search(queries, pools, 12, relevance=relevance)
+    for name in ("rows", "scores", "ranks"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+    assert len(lost_with) > 3
