@@ -37,53 +37,55 @@ logger = plain_logger(__name__)
 PARTS = 4  # of a worker: what a lost one costs, and how evenly they end
 
 
-def search_with(
-    crew: Crew,
-    queries: FloatMatrix,
-    pools: Sequence[ShardFolder],
-    depth: int,
-    *,
-    relevance: Relevance | None = None,
-    similarity: Similarity | ScoreFunction = Similarity.COSINE,
-    options: SearchOptions = DEFAULTS,
-) -> Hits:
-    """Search on all workers; each reads its own shards and returns its best passages and counts.
-
-    Scores of a function depend on which passages it sees together, so such a search is made here.
+class ClusterSearch:
+    """Searches on all workers; each reads its own shards and returns its best passages and counts.
 
     Args:
         crew: The workers of a connected cluster.
-        queries: As of :func:`~hybridir_mteb.ranking.shards.search.search`, as all that follow.
-        pools: Complete folders, on a file system that all workers share.
-        depth: How many passages of each query to return.
-        relevance: Relevant rows, to get their ranks over the whole pool.
-        similarity: Cosine, dot product, or a function.
-        options: Device, memory and progress bar.
-
-    Raises:
-        ClusterError: Workers are lost again and again.
-        EmbeddingError: As there.
-        ShardError: As there.
     """
-    here = partial(search, relevance=relevance, similarity=similarity, options=options)
-    if not isinstance(similarity, Similarity):
-        logger.warning("a similarity function of the model's own is computed in one process")
-        return here(queries, pools, depth)
-    if depth < 0 or not len(queries) or not pools:
-        return here(queries, pools, depth)
-    queries = np.ascontiguousarray(queries, np.float32)
-    check_embeddings(queries, "query")
-    if relevance is None:
-        none = np.zeros(len(queries) + 1, np.int64)
-        relevance = Relevance(none, none[:0])
-    folders = [ShardFolder(folder.path.parent, folder.key) for folder in pools]  # nothing read yet
-    asked = Asked(queries, folders, depth, relevance, similarity, options)
-    parts = split(folders, PARTS * crew.size.workers)
-    asked.request(parts[0])  # sizes that do not fit are refused before anybody starts
-    found = crew.run(partial(partial, known_in, asked), parts)
-    known = merge_known((one for _, one in found), asked)
-    hits = crew.run(partial(partial, search_part, asked, known), parts)
-    return merge((one for _, one in hits), asked)
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+
+    def __call__(
+        self,
+        queries: FloatMatrix,
+        pools: Sequence[ShardFolder],
+        depth: int,
+        *,
+        relevance: Relevance | None = None,
+        similarity: Similarity | ScoreFunction = Similarity.COSINE,
+        options: SearchOptions = DEFAULTS,
+    ) -> Hits:
+        """Search; see :func:`~hybridir_mteb.ranking.shards.search.search` for arguments and errors.
+
+        Scores of a function depend on which passages it sees together: it is computed here. Folders
+        must lie on a file system that all workers share.
+
+        Raises:
+            ClusterError: Workers are lost again and again.
+        """
+        if not isinstance(similarity, Similarity) or depth < 0 or not len(queries) or not pools:
+            if not isinstance(similarity, Similarity):
+                logger.warning(
+                    "a similarity function of the model's own is computed in one process"
+                )
+            return search(
+                queries, pools, depth, relevance=relevance, similarity=similarity, options=options
+            )
+        queries = np.ascontiguousarray(queries, np.float32)
+        check_embeddings(queries, "query")
+        if relevance is None:
+            none = np.zeros(len(queries) + 1, np.int64)
+            relevance = Relevance(none, none[:0])
+        folders = [ShardFolder(pool.path.parent, pool.key) for pool in pools]  # nothing read yet
+        asked = Asked(queries, folders, depth, relevance, similarity, options)
+        parts = split(folders, PARTS * self._crew.size.workers)
+        asked.request(parts[0])  # sizes that do not fit are refused before anybody starts
+        found = self._crew.run(partial(partial, known_in, asked), parts)
+        known = merge_known((one for _, one in found), asked)
+        hits = self._crew.run(partial(partial, search_part, asked, known), parts)
+        return merge((one for _, one in hits), asked)
 
 
 def encode_and_search_by(crew: Crew, encoder: str, task: str, options: RunOptions) -> RunOptions:
@@ -102,4 +104,4 @@ def encode_and_search_by(crew: Crew, encoder: str, task: str, options: RunOption
 
     for _ in encode(encoder, task, options, fill_by(crew)):
         pass
-    return {**options, "search": partial(search_with, crew)}
+    return {**options, "search": ClusterSearch(crew)}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from toys.ray import FakeRay
 from toys.shards import folder_of
 
-from hybridir_mteb.adapters.ray.search import search_with
+from hybridir_mteb.adapters.ray.search import ClusterSearch
 from hybridir_mteb.adapters.ray.workers import ATTEMPTS, LOST_AT_START, Crew, Size
 from hybridir_mteb.errors import ClusterError, ShardError
 from hybridir_mteb.ranking.arrays import Relevance
@@ -132,7 +132,7 @@ def test_search_by_workers_of_which_some_are_lost_finds_what_one_process_finds(
     pools = [folder_of(tmp_path, vectors, [f"d{at}" for at in range(95)])]
     queries = rng.integers(-1, 2, (7, 6)).astype(np.float32)
     relevance = Relevance.from_lists([[at, at + 50] for at in range(7)])
-    found = search_with(Crew(SIZE), queries, pools, 12, relevance=relevance)
+    found = ClusterSearch(Crew(SIZE))(queries, pools, 12, relevance=relevance)
     whole = search(queries, pools, 12, relevance=relevance)
     for name in ("rows", "scores", "ranks"):
         np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))

@@ -1,4 +1,4 @@
-"""Search by parts: equal to one search to the last bit, for any split and any order of the parts."""
+"""Search by parts: equal to one search to the last bit, for any split and any order."""
 
 from itertools import pairwise
 from pathlib import Path
