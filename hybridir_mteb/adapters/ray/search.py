@@ -67,9 +67,7 @@ class ClusterSearch:
         """
         if not isinstance(similarity, Similarity) or depth < 0 or not len(queries) or not pools:
             if not isinstance(similarity, Similarity):
-                logger.warning(
-                    "a similarity function of the model's own is computed in one process"
-                )
+                logger.warning("the model has a similarity of its own: one process searches")
             return search(
                 queries, pools, depth, relevance=relevance, similarity=similarity, options=options
             )

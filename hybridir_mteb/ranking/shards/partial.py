@@ -141,12 +141,17 @@ def merge(parts: Iterable[PartHits], asked: Asked) -> Hits:
     """
     shape = len(asked.queries), asked.depth
     better = np.zeros(len(asked.relevance.passages), np.int64)
-    best = np.full(shape, -1), np.zeros(shape, np.uint64), np.full(shape, -np.inf)
+    rows, hashes = np.full(shape, -1), np.zeros(shape, np.uint64)
+    scores = np.full(shape, -np.inf)
     for part in parts:
         better += part.better
-        own = part.rows, part.hashes, part.scores
-        both = [np.concatenate(pair, axis=1) for pair in zip(best, own, strict=True)]
-        order = best_first(*both)[:, : asked.depth]
-        best = tuple(np.take_along_axis(values, order, axis=1) for values in both)
-    rows, _, scores = best
+        rows = np.concatenate([rows, part.rows], axis=1)
+        hashes = np.concatenate([hashes, part.hashes], axis=1)
+        scores = np.concatenate([scores, part.scores], axis=1)
+        order = best_first(rows, hashes, scores)[:, : asked.depth]
+        rows, hashes, scores = (
+            np.take_along_axis(rows, order, axis=1),
+            np.take_along_axis(hashes, order, axis=1),
+            np.take_along_axis(scores, order, axis=1),
+        )
     return Hits(rows, scores, better + 1)

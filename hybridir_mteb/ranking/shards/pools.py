@@ -60,7 +60,8 @@ class Pools:
         at = np.searchsorted(self._starts, rows, side="right") - 1
         sizes = np.array([folder.key.rows for folder in self._folders])
         number = firsts[at] + (rows - self._starts[at]) // sizes[at]
-        return (number >= self._part.start) & (number < self._part.stop)
+        inside: npt.NDArray[np.bool_] = (number >= self._part.start) & (number < self._part.stop)
+        return inside
 
     def vectors(self, rows: IntArray) -> FloatMatrix:
         """(n, dimension) float32 embeddings of any rows."""
