@@ -24,6 +24,15 @@ RAY_HELP = (
 WORKERS_HELP = "Workers of Ray. Default: one for each GPU, or for each four cores."
 THREADS_HELP = "Cores of a worker. Default: those that there are, shared out."
 
+Subsets = Annotated[
+    list[str] | None, typer.Option(help="Name of a subset, repeatable. Default: all.")
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(help="float32 or float16: number format of the encoded passages on disk."),
+]
+Device = Annotated[str | None, typer.Option(help="Torch device. Default: a GPU if there is one.")]
+Precision = Annotated[str | None, typer.Option(help="fp32 or bf16, for encoders of this package.")]
 Ray = Annotated[str | None, typer.Option(RAY, metavar="[ADDRESS]", help=RAY_HELP)]
 Workers = Annotated[int | None, typer.Option(parser=integer, help=WORKERS_HELP)]
 Threads = Annotated[int | None, typer.Option(parser=integer, help=THREADS_HELP)]
@@ -69,19 +78,10 @@ def encode(
             help="Name that mteb knows, folder of a sentence-transformers model, or hub id."
         ),
     ],
-    subset: Annotated[
-        list[str] | None, typer.Option(help="Name of a subset, repeatable. Default: all.")
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        typer.Option(help="float32 or float16: number format of the encoded passages on disk."),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Torch device. Default: a GPU if there is one.")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="fp32 or bf16, for encoders of this package.")
-    ] = None,
+    subset: Subsets = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    precision: Precision = None,
     ray: Ray = None,
     workers: Workers = None,
     threads: Threads = None,

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from hybridir_mteb.cli.console import print_table, say
-from hybridir_mteb.cli.encode import Ray, Threads, Workers, crew_of
+from hybridir_mteb.cli.encode import (
+    Device,
+    Dtype,
+    Precision,
+    Ray,
+    Subsets,
+    Threads,
+    Workers,
+    crew_of,
+)
 from hybridir_mteb.cli.numbers import integer
 from hybridir_mteb.paths import with_home
 
@@ -24,22 +33,13 @@ def search(
     ],
     task: Annotated[str, typer.Argument(help="A task, as 'hybridir tasks' shows.")],
     output: Annotated[Path, typer.Option(help="Folder for runs, judgements and measures.")],
-    subset: Annotated[
-        list[str] | None, typer.Option(help="Name of a subset, repeatable. Default: all.")
-    ] = None,
+    subset: Subsets = None,
     depth: Annotated[
         int, typer.Option(parser=integer, help="Passages for each query in the run.")
     ] = 1000,
-    dtype: Annotated[
-        str | None,
-        typer.Option(help="float32 or float16: number format of the encoded passages on disk."),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Torch device. Default: a GPU if there is one.")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="fp32 or bf16, for encoders of this package.")
-    ] = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    precision: Precision = None,
     ray: Ray = None,
     workers: Workers = None,
     threads: Threads = None,
