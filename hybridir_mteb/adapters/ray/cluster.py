@@ -94,6 +94,7 @@ def _arguments(options: ClusterOptions) -> dict[str, Any]:
     cores = max(1, int(allowed_cores()))
     if options.workers is not None:
         cores = max(cores, options.workers * (options.threads or 1))
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray of ours tells nobody
     return {
         **quiet,
         "address": LOCAL,

@@ -131,9 +131,11 @@ class Crew:
 
     def end(self) -> None:
         """Let all workers go."""
-        for worker in (*self._starting.values(), *self._idle):
+        busy = [worker for worker, _ in self._working.values()]
+        for worker in (*self._starting.values(), *busy, *self._idle):
             self._ray.kill(worker)
         self._starting.clear()
+        self._working.clear()
         self._idle.clear()
 
     def _start(self) -> None:
