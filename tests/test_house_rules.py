@@ -27,6 +27,7 @@ PERMITTED = {
     "cli/bias.py:bias",
     "cli/data.py:add",
     "cli/debias.py:fit",
+    "cli/encode.py:encode",
     "cli/plan.py:plan",
     "cli/scaling.py:scaling",
     "cli/search.py:search",
