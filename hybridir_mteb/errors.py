@@ -71,6 +71,10 @@ class ShardError(HybridIRError):
     """Shards that are damaged, not complete or cannot be written; the message says what to do."""
 
 
+class ClusterError(HybridIRError):
+    """A cluster that cannot be reached, or whose workers are lost again and again."""
+
+
 class MissingExtraError(HybridIRError, ImportError):
     """An optional package is not installed; the message is the command that installs it."""
 

@@ -28,6 +28,7 @@ PERMITTED = {
     "cli/compare.py:compare",
     "cli/data.py:add",
     "cli/debias.py:fit",
+    "cli/encode.py:encode",
     "cli/plan.py:plan",
     "cli/scaling.py:scaling",
     "cli/search.py:search",

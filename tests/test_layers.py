@@ -33,6 +33,7 @@ HOSTS = {
     "mteb": "adapters.mteb",
     "beir": "adapters.beir",
     "ir_measures": "adapters.ir_measures",
+    "ray": "adapters.ray",
 }
 
 

@@ -260,7 +260,7 @@ def loaded(environment: Environment, code: str, *packages: str) -> list[str]:
 def test_how_little_is_loaded(environment):
     ours = ["hybridir_mteb", "hybridir_mteb._bootstrap"]
     assert loaded(environment, "pass", "hybridir_mteb") == ours
-    heavy = ("torch", "mteb", "datasets", "transformers", "numpy", "requests")
+    heavy = ("torch", "mteb", "datasets", "transformers", "numpy", "requests", "ray")
     assert loaded(environment, "import hybridir_mteb", *heavy) == []
     # mteb itself loads neither at import; torch alone would add half of its time.
     assert loaded(environment, "import mteb", "torch", "transformers") == []

@@ -12,6 +12,7 @@ from hybridir_mteb.cli.compare import compare
 from hybridir_mteb.cli.console import PIPED, UNBOUNDED, print_table, say
 from hybridir_mteb.cli.data import data_app, export
 from hybridir_mteb.cli.debias import debias_app
+from hybridir_mteb.cli.encode import encode
 from hybridir_mteb.cli.ending import Commands
 from hybridir_mteb.cli.models import models_app
 from hybridir_mteb.cli.plan import plan
@@ -41,6 +42,7 @@ app.command()(export)
 app.command()(report)
 app.command()(scaling)
 app.command()(search)
+app.command()(encode)
 
 
 def _version(show: bool) -> None:

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from hybridir_mteb.cli.console import PlainGroup, fail
+from hybridir_mteb.cli.encode import with_address
 from hybridir_mteb.errors import HybridIRError, one_line, printable
 from hybridir_mteb.files.room import no_room
 
 # Command -> what is left of it once it was stopped.
 _KEPT = {
+    "encode": "finished shards are kept; the same command goes on",
     "search": "what was encoded and the subsets that are done are kept; the same command goes on",
     "train": "its checkpoints are kept; the same command goes on from the last one",
     "debias": "the embeddings are kept where a store has them; the same command goes on",
@@ -35,6 +37,10 @@ class Stopped(KeyboardInterrupt):
 
 class Commands(PlainGroup):
     """The commands; click would say 'Aborted' of one that is interrupted."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See :class:`typer.core.TyperGroup`; ``--ray`` may have an address."""
+        return super().parse_args(ctx, with_address(args))
 
     def invoke(self, ctx: Any) -> Any:
         """See :class:`typer.core.TyperGroup`."""

@@ -8,6 +8,16 @@ from typing import Annotated
 import typer
 
 from hybridir_mteb.cli.console import print_table, say
+from hybridir_mteb.cli.encode import (
+    Device,
+    Dtype,
+    Precision,
+    Ray,
+    Subsets,
+    Threads,
+    Workers,
+    crew_of,
+)
 from hybridir_mteb.cli.numbers import integer, measures_of_plugins
 from hybridir_mteb.files.numbers import number
 from hybridir_mteb.paths import with_home
@@ -24,22 +34,16 @@ def search(
     ],
     task: Annotated[str, typer.Argument(help="A task, as 'hybridir tasks' shows.")],
     output: Annotated[Path, typer.Option(help="Folder for runs, judgements and measures.")],
-    subset: Annotated[
-        list[str] | None, typer.Option(help="Name of a subset, repeatable. Default: all.")
-    ] = None,
+    subset: Subsets = None,
     depth: Annotated[
         int, typer.Option(parser=integer, help="Passages for each query in the run.")
     ] = 1000,
-    dtype: Annotated[
-        str | None,
-        typer.Option(help="float32 or float16: number format of the encoded passages on disk."),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Torch device. Default: a GPU if there is one.")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="fp32 or bf16, for encoders of this package.")
-    ] = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    precision: Precision = None,
+    ray: Ray = None,
+    workers: Workers = None,
+    threads: Threads = None,
 ) -> None:
     """Search a task and write each subset as a TREC run, with judgements and measures.
 
@@ -47,7 +51,6 @@ def search(
     """
     from hybridir_mteb.adapters.mteb.run import RunOptions
     from hybridir_mteb.adapters.mteb.run import search as search_task
-    from hybridir_mteb.encoders.threads import use_free_cores
 
     output = with_home(output, "--output")
     options: RunOptions = {
@@ -58,12 +61,16 @@ def search(
         "precision": precision,
     }
     rows, scores = [], []
-    use_free_cores()
     try:
-        for name, found in search_task(encoder, task, output, **options):
-            counts = (str(found.scores["n_queries"]), str(found.scores["n_passages"]))
-            rows.append((name, *counts))
-            scores.append(found.scores)
+        with crew_of(ray, workers, threads) as crew:
+            if crew is not None:
+                from hybridir_mteb.adapters.ray.search import encode_and_search_by
+
+                options = encode_and_search_by(crew, encoder, task, options)
+            for name, found in search_task(encoder, task, output, **options):
+                counts = (str(found.scores["n_queries"]), str(found.scores["n_passages"]))
+                rows.append((name, *counts))
+                scores.append(found.scores)
     finally:  # what was measured is shown before what failed
         if rows:
             numbers = {key for one in scores for key, v in one.items() if number(v) is not None}

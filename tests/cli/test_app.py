@@ -377,7 +377,8 @@ import sys
 from hybridir_mteb.cli.app import app
 for command in (["tasks"], ["models", "list"], ["data", "list"]):
     app(command, standalone_mode=False)
-heavy = {"torch", "transformers", "sentence_transformers", "mteb", "datasets", "scipy", "pandas"}
+heavy = {"torch", "transformers", "sentence_transformers", "mteb", "datasets", "scipy", "ray"}
+heavy |= {"pandas"}
 print("loaded:", sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
 """
 

@@ -28,7 +28,7 @@ PARALLEL = [f"PinsParallel{setting}Retrieval" for setting in SETTINGS]
 STREAMED = [f"PinsStreamed{setting}Retrieval" for setting in ("Monolingual", "Multilingual")]
 BASE, DEBIASED = "hybridir/pocket-base", "hybridir/pocket-hybrid+centre"
 COMMANDS = """models list show export import rm push|debias fit methods|data list fetch verify add \
-pool remove|cache info clear|train|bias|export|report|scaling|search|tasks|doctor"""
+pool remove|cache info clear|train|bias|export|report|scaling|search|encode|tasks|doctor"""
 # Of the run, not of what it computes.
 PASSING = {
     *("mteb_version", "date", "evaluation_time", "evaluation_phases", "kg_co2_emissions"),

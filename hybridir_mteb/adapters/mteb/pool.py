@@ -135,6 +135,7 @@ class ShardPool:
 
     Attributes:
         device: Where to search; None takes a GPU if there is one.
+        search: Finds the best passages and the ranks, here or on a cluster.
 
     Raises:
         SettingError: The disk has no room for the embeddings.
@@ -151,6 +152,7 @@ class ShardPool:
         self.codes, self.dtype = tuple(parts), dtype or paths.shard_dtype()
         self._prefixes, self._encoder = prefixes, encoder
         self.device: str | None = None
+        self.search = search
         self.label = " ".join(parts)
         check_room(encoder, list(parts.values()), self.dtype, dimension)
         self._folders: dict[str, ShardFolder] = {
@@ -179,7 +181,7 @@ class ShardPool:
 
     def rank(self, queries: Embedded, judged: Judgements, depth: int) -> Ranking:
         """Exact ranks, and the best-ranked passages of each query."""
-        hits = search(
+        hits = self.search(
             queries.matrix,
             list(self._folders.values()),
             depth,

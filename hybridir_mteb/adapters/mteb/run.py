@@ -59,6 +59,7 @@ class RunOptions(TypedDict, total=False):
         dtype: ``float32`` or ``float16``, of the shards; by default what the environment says.
         device: Torch device of encoder and search; by default a GPU if there is one.
         precision: ``fp32`` or ``bf16``, for encoders of this package.
+        search: As :func:`hybridir_mteb.ranking.shards.search.search`, on a cluster.
     """
 
     subsets: Sequence[str]
@@ -66,6 +67,7 @@ class RunOptions(TypedDict, total=False):
     dtype: str | None
     device: str | None
     precision: str | None
+    search: Any
 
 
 def search(
@@ -97,12 +99,12 @@ def search(
         TypeError: There is no option of a name.
     """
     depth = _checked(options)
-    searched = _searched(task, options)
+    searched = chosen_task(task, options)
     folder, named = Path(output), {"encoder": encoder, "task": task}
     former = check_folder(folder, named)
     searched.load_data()
     _check_files(searched, folder, depth)
-    model = _loaded(encoder, options.get("device"), options.get("precision"))
+    model = finder(encoder, options.get("device"), options.get("precision"))
     record = {**named, **_record(searched, model), "depth": depth}
     before = former.pop("subsets", {})  # kept if it was searched in the same way
     found = before if former == record and isinstance(before, dict) else {}
@@ -148,7 +150,7 @@ def _tell_failures(found: Mapping[str, Mapping[str, Any]]) -> None:
         raise PluginError(f"all but this was measured: {'; '.join(broken)}")
 
 
-def _loaded(encoder: str, device: str | None, precision: str | None) -> Any:
+def finder(encoder: str, device: str | None, precision: str | None) -> Any:
     """A model that finds passages: an encoder, or one that searches by itself."""
     model = load_base(encoder, device=device, **({"precision": precision} if precision else {}))
     if not isinstance(model, SearchProtocol):
@@ -170,7 +172,7 @@ def _check_files(task: CollectionTask, folder: Path, depth: int) -> None:
     check_room(folder, LINE * lines, "the runs of the search")
 
 
-def _searched(name: str, options: RunOptions) -> CollectionTask:
+def chosen_task(name: str, options: RunOptions) -> CollectionTask:
     """A task of ours with the subsets that are asked for, in the task's order."""
     dtype = options.get("dtype")
     if dtype is not None and dtype not in paths.SHARD_DTYPES:
@@ -180,6 +182,7 @@ def _searched(name: str, options: RunOptions) -> CollectionTask:
     task = _task(name)
     if not task.spec.parallel:
         task.shard_dtype, task.device = dtype, options.get("device")
+        task.search = options.get("search")
     elif dtype is not None:
         raise SettingError(f"{name} is small and is searched in memory: leave out dtype (--dtype)")
     chosen = options.get("subsets", ())

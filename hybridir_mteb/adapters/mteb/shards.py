@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -25,7 +25,9 @@ from hybridir_mteb.files.room import check_folder, disk_free
 from hybridir_mteb.files.temporary import TemporaryFolder
 from hybridir_mteb.ranking.arrays import FloatMatrix
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill, fill_rows
+from hybridir_mteb.ranking.shards.fill import of_rows, of_texts
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
+from hybridir_mteb.ranking.shards.maker import ShardMaker
 
 logger = plain_logger(__name__)
 
@@ -172,11 +174,55 @@ def _fill(folder: ShardFolder, encoder: Encoder, part: CollectionPart, dimension
     source, expected = part.passages, expected_passages(part.passages)
     label = f"{source.name} {folder.key.encoder}"
     if isinstance(encoder, Debiased):
-        below, fitted = encoded(encoder.base, part, folder.key.dtype, dimension), encoder.fitted
-
-        def debias(rows: Sequence[int]) -> FloatMatrix:
-            return fitted(below.vectors(list(rows)), part.language, ROLE)
-
-        fill_rows(folder, below.n_passages, below.ids, debias, label=label)
+        below = encoded(encoder.base, part, folder.key.dtype, dimension)
+        vectors = _debiased(encoder, part, below)
+        fill_rows(folder, below.n_passages, below.ids, vectors, label=label)
         return
     fill(folder, source, lambda texts: encoder.batches(texts, ROLE), label=label, expected=expected)
+
+
+def _debiased(
+    encoder: Debiased, part: CollectionPart, below: ShardFolder
+) -> Callable[[Sequence[int]], FloatMatrix]:
+    """Gives the vectors of rows, from those of the encoder that is debiased."""
+    return lambda rows: encoder.fitted(below.vectors(list(rows)), part.language, ROLE)
+
+
+def layers(encoder: Encoder) -> list[Encoder]:
+    """The encoders whose shards are needed, each made from those of the one before."""
+    if not isinstance(encoder, Debiased):
+        return [encoder]
+    below = layers(encoder.base)
+    return [*below, encoder] if encoder.changes(ROLE) else below
+
+
+def folder_of(encoder: Encoder, part: CollectionPart, dtype: str) -> ShardFolder:
+    """Where the shards of one language are, or will be; they are for all processes.
+
+    Raises:
+        SettingError: Nothing is known of the encoder's weights, so its shards are no others'.
+    """
+    shards = _shards_of(encoder)
+    if shards.identity is None:
+        raise SettingError(
+            f"{encoder.name} has no fingerprint, so its shards are of use in one process only: "
+            "leave out --ray, or use 'mteb run'"
+        )
+    return _folder(shards, encoder, part, dtype)
+
+
+def maker_of(encoder: Encoder, part: CollectionPart, dtype: str) -> tuple[ShardFolder, ShardMaker]:
+    """What makes single shards of one language, beside other workers.
+
+    Args:
+        encoder: One of :func:`layers`; the shards of those before it are complete.
+        part: The language.
+        dtype: ``float32`` or ``float16``, of the vectors on disk.
+    """
+    folder, source = folder_of(encoder, part, dtype), part.passages
+    if not isinstance(encoder, Debiased):
+        inputs = of_texts(source, lambda texts: encoder.batches(texts, ROLE))
+        return folder, ShardMaker(folder, inputs)
+    below = folder_of(layers(encoder)[-2], part, dtype)
+    vectors = _debiased(encoder, part, below)
+    return folder, ShardMaker(folder, of_rows(source.name, below.n_passages, below.ids, vectors))

@@ -75,6 +75,7 @@ class SubsetView:
             return MemoryPool(self._parts, self._prefixes, encoder)
         pool = ShardPool(self._parts, self._prefixes, encoder, dimension, self._task.shard_dtype)
         pool.device, pool.label = self._task.device, self._label
+        pool.search = self._task.search or pool.search
         return pool
 
     def check(self, encoder: Encoder, *, plain: bool) -> None:

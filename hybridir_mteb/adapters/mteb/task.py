@@ -77,6 +77,7 @@ class CollectionTask(AbsTaskRetrieval):
     measures: ClassVar[Sequence[Measure]] = ()
     default_context: ClassVar[Context] = Context.SENTENCE
     k_values: Sequence[int] = (1, 5, 10, 20, 100)
+    search: Any = None  # finds passages in shards on a cluster; None: in this process
 
     def __init__(
         self,

@@ -44,6 +44,30 @@ class Entries:
         return replace(self, query=query)
 
 
+@dataclass(frozen=True)
+class Known:
+    """Scores and hashes of relevant passages, as far as they are known.
+
+    Attributes:
+        there: (n,) whether they are.
+        score: (n,) float64 exact score of each.
+        hash: (n,) hash of each for the tie rule.
+    """
+
+    there: npt.NDArray[np.bool_]
+    score: Values
+    hash: HashArray
+
+    @classmethod
+    def nothing(cls, n: int) -> Known:
+        """Of n passages nothing yet."""
+        return cls(np.zeros(n, bool), np.zeros(n), np.zeros(n, np.uint64))
+
+    def take(self, at: npt.NDArray[np.bool_], score: Values, hashes: HashArray) -> None:
+        """Note what was found out of some."""
+        self.there[at], self.score[at], self.hash[at] = True, score, hashes
+
+
 class RankCounter(ABC):
     """Counts the passages that are better than some relevant ones.
 

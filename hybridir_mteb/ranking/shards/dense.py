@@ -23,6 +23,7 @@ from hybridir_mteb.ranking.shards.pairs import (
     slack,
     torch_threads,
 )
+from hybridir_mteb.ranking.shards.pools import Pools
 from hybridir_mteb.ranking.shards.request import Hits, SearchRequest, deal
 from hybridir_mteb.ranking.shards.tiles import NumpyTiles, Tiles, TorchTiles
 from hybridir_mteb.ranking.shards.top import Top
@@ -110,13 +111,7 @@ class DenseSearch:
 
     def _rescore(self, query: IntArray, row: IntArray) -> Values:
         """Float64 scores of pairs whose vectors have to be read."""
-        found = np.empty(len(query))
-        for start in range(0, len(query), PAIRS_AT_ONCE):
-            part = slice(start, start + PAIRS_AT_ONCE)
-            rows, inverse = np.unique(row[part], return_inverse=True)
-            vectors = self._request.pools.vectors(rows)
-            found[part] = self._pairs.scores(query[part], vectors[inverse])
-        return found
+        return rescored(self._pairs, self._request.pools, query, row)
 
     def _prepare(self, block: Block, start: int) -> None:
         """Norms and float32 vectors for products, of a few rows; not for scores that decide."""
@@ -155,6 +150,16 @@ class DenseSearch:
                 off = member.slack(columns, longest)
                 group.see(tile, block.start + at, columns, off, block)
         group.end_block(block)
+
+
+def rescored(pairs: PairScorer, pools: Pools, query: IntArray, row: IntArray) -> Values:
+    """Float64 scores of (query, row) pairs whose vectors have to be read."""
+    found = np.empty(len(query))
+    for start in range(0, len(query), PAIRS_AT_ONCE):
+        part = slice(start, start + PAIRS_AT_ONCE)
+        rows, inverse = np.unique(row[part], return_inverse=True)
+        found[part] = pairs.scores(query[part], pools.vectors(rows)[inverse])
+    return found
 
 
 class _Member:

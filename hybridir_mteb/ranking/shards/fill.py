@@ -47,14 +47,7 @@ def fill(
             another dimension; the message names the passage.
         ShardError: The disk is full; finished shards are kept.
     """
-    texts = _Source(
-        source.name,
-        source.passages,
-        lambda passages: [passage.id for passage in passages],
-        lambda passages: [passage.content for passage in passages],
-        encode,
-    )
-    _fill(folder, texts, label, expected, shards)
+    _fill(folder, of_texts(source, encode), label, expected, shards)
 
 
 def fill_rows(
@@ -80,19 +73,13 @@ def fill_rows(
         EmbeddingError: As of :func:`fill`.
         ShardError: The disk is full; finished shards are kept.
     """
-
-    def rows(start: int, stop: int | None) -> Iterable[int]:
-        return range(start, n_passages if stop is None else min(stop, n_passages))
-
-    def encode(some: Sequence[int]) -> Iterator[tuple[Sequence[int], FloatMatrix]]:
-        yield range(len(some)), vectors_of(some)
-
-    numbers = _Source(folder.key.source, rows, ids_of, list, encode)
-    _fill(folder, numbers, label, n_passages, None)
+    _fill(
+        folder, of_rows(folder.key.source, n_passages, ids_of, vectors_of), label, n_passages, None
+    )
 
 
 @dataclass(frozen=True)
-class _Source:
+class Inputs:
     """Where ids and vectors come from.
 
     Attributes:
@@ -108,6 +95,34 @@ class _Source:
     ids_of: Callable[[Sequence[Any]], Sequence[str]]
     inputs_of: Callable[[Sequence[Any]], Sequence[Any]]
     encode: Callable[[Sequence[Any]], Iterator[tuple[Sequence[int], FloatMatrix]]]
+
+
+def of_texts(source: PassageSource, encode: BatchEncoder) -> Inputs:
+    """Passages that are read and encoded; arguments as of :func:`fill`."""
+    return Inputs(
+        source.name,
+        source.passages,
+        lambda passages: [passage.id for passage in passages],
+        lambda passages: [passage.content for passage in passages],
+        encode,
+    )
+
+
+def of_rows(
+    name: str,
+    n_passages: int,
+    ids_of: Callable[[Sequence[int]], Sequence[str]],
+    vectors_of: Callable[[Sequence[int]], FloatMatrix],
+) -> Inputs:
+    """Rows whose vectors need no text; arguments as of :func:`fill_rows`."""
+
+    def rows(start: int, stop: int | None) -> Iterable[int]:
+        return range(start, n_passages if stop is None else min(stop, n_passages))
+
+    def encode(some: Sequence[int]) -> Iterator[tuple[Sequence[int], FloatMatrix]]:
+        yield range(len(some)), vectors_of(some)
+
+    return Inputs(name, rows, ids_of, list, encode)
 
 
 @dataclass(frozen=True)
@@ -151,7 +166,7 @@ def _plan(folder: ShardFolder, shards: range | None) -> _Plan:
 
 
 def _fill(
-    folder: ShardFolder, source: _Source, label: str, expected: int | None, shards: range | None
+    folder: ShardFolder, source: Inputs, label: str, expected: int | None, shards: range | None
 ) -> None:
     """One pass over the source; the end is marked if all shards are to be filled."""
     sweep(folder.path)
@@ -173,7 +188,7 @@ def _fill(
             some = list(islice(stream, rows))
             seen += len(some)
             if some and number not in plan.skipped:
-                ids, vectors = _encoded(source, some, folder.key, dimension, bar.update)
+                ids, vectors = encoded(source, some, folder.key, dimension, bar.update)
                 dimension = vectors.shape[1]
                 folder.write(number, ids, vectors)
             if len(some) < rows:
@@ -187,8 +202,8 @@ def _fill(
         folder.finish(seen if plan.end is None else plan.end)
 
 
-def _encoded(
-    source: _Source,
+def encoded(
+    source: Inputs,
     some: Sequence[Any],
     key: ShardKey,
     dimension: int | None,

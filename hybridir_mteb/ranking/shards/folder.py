@@ -129,6 +129,10 @@ class ShardFolder:
             if _NUMBER.fullmatch(path.name) and path.is_dir()
         )
 
+    def is_there(self, number: int) -> bool:
+        """Whether there is a shard of a number, sound or not."""
+        return self._place(number).is_dir()
+
     def shard(self, number: int) -> Shard:
         """One sound shard.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
@@ -17,6 +18,7 @@ class Pools:
 
     Args:
         folders: Complete ones, of one dimension.
+        part: Numbers of the shards to search, counted through all folders; by default all.
 
     Attributes:
         n_passages: Number of passages of all folders together.
@@ -27,10 +29,10 @@ class Pools:
         ShardError: A folder is not complete, or a shard is damaged.
     """
 
-    def __init__(self, folders: Sequence[ShardFolder]) -> None:
+    def __init__(self, folders: Sequence[ShardFolder], part: range | None = None) -> None:
         if not folders:
             raise EmbeddingError("the pool of passages is empty: there is nothing to search")
-        self._folders = tuple(folders)
+        self._folders, self._part = tuple(folders), part
         sizes = [folder.n_passages for folder in folders]
         self._starts: IntArray = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.n_passages = int(self._starts[-1])
@@ -40,11 +42,26 @@ class Pools:
         self.dimension = dimensions[0]
 
     def shards(self) -> Iterator[tuple[int, Shard]]:
-        """Each shard with its first row in the pool."""
+        """Each shard of the part with its first row in the pool."""
+        first = 0  # number of the folder's first shard
         for folder, start in zip(self._folders, self._starts, strict=False):
             for number in range(folder.n_shards):
-                shard = folder.shard(number)
-                yield int(start) + shard.start, shard
+                if self._part is None or first + number in self._part:
+                    shard = folder.shard(number)
+                    yield int(start) + shard.start, shard
+            first += folder.n_shards
+
+    def holds(self, rows: IntArray) -> npt.NDArray[np.bool_]:
+        """(n,) whether rows lie in the part."""
+        if self._part is None:
+            return np.ones(len(rows), bool)
+        shards = [folder.n_shards for folder in self._folders]
+        firsts = np.concatenate([[0], np.cumsum(shards)])
+        at = np.searchsorted(self._starts, rows, side="right") - 1
+        sizes = np.array([folder.key.rows for folder in self._folders])
+        number = firsts[at] + (rows - self._starts[at]) // sizes[at]
+        inside: npt.NDArray[np.bool_] = (number >= self._part.start) & (number < self._part.stop)
+        return inside
 
     def vectors(self, rows: IntArray) -> FloatMatrix:
         """(n, dimension) float32 embeddings of any rows."""

@@ -11,7 +11,7 @@ import numpy as np
 from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.files.progress import progress
 from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Relevance, Values
-from hybridir_mteb.ranking.shards.counts import Entries
+from hybridir_mteb.ranking.shards.counts import Entries, Known
 from hybridir_mteb.ranking.shards.group import QueryGroup
 from hybridir_mteb.ranking.shards.pools import Pools
 
@@ -57,6 +57,7 @@ class SearchRequest:
         depth: How many passages of each query to return.
         relevance: The passages whose ranks to return.
         options: How to search.
+        known: Of the passages of ``relevance``, where they may lie outside a part of the pools.
 
     Raises:
         EmbeddingError: Sizes do not fit together.
@@ -67,6 +68,7 @@ class SearchRequest:
     depth: int
     relevance: Relevance
     options: SearchOptions
+    known: Known | None = None
 
     def __post_init__(self) -> None:
         if self.queries.shape[1] != self.pools.dimension:
@@ -113,6 +115,8 @@ class SearchRequest:
         rows = self.relevance.passages.astype(np.int64)
         query = self.relevance.query_of_entry
         place = np.arange(len(rows))
+        if self.known is not None:
+            return Entries(place, query, rows, self.known.score, self.known.hash)
         return Entries(place, query, rows, score(query, rows), self.pools.hashes(rows))
 
     def hits(self, groups: Sequence[QueryGroup], best: Iterable[tuple[IntArray, Values]]) -> Hits:

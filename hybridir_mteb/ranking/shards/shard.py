@@ -87,7 +87,8 @@ class Shard:
         return [raw[ends[at] : ends[at + 1]].decode() for at in places]
 
 
-_SOUND: dict[Path, tuple[Shard, list[Stamp]]] = {}  # what this process has checked
+Checked = tuple[Shard, list[Stamp]]  # a shard, and its files as they were when they were checked
+_SOUND: dict[Path, Checked] = {}  # what this process has checked
 
 
 def by_number(numbers: IntArray) -> Iterator[tuple[int, IntArray]]:
@@ -238,6 +239,16 @@ def check_contents(shard: Shard) -> None:
             raise DataFormatError(f"shard {shard.folder}: {RECORD} is not that of {name}")
     if stamps == _stamps(shard.folder) and all(map(is_settled, stamps)):
         _SOUND[place] = shard, stamps
+
+
+def checked(shard: Shard) -> Checked | None:
+    """What this process knows of a shard that it has checked or written, for another process."""
+    return _SOUND.get(shard.folder.absolute())
+
+
+def trust(known: Checked) -> None:
+    """Take over what another process has checked; it is of no use once a file has changed."""
+    _SOUND[known[0].folder.absolute()] = known
 
 
 def discard(folder: Path) -> None:

@@ -135,4 +135,19 @@ class Top:
         tied[1:] |= equal
         hashes = np.zeros(len(order), np.uint64)
         hashes[order[tied]] = self._hashes(row[order[tied]])
-        return np.lexsort((row, hashes, -score, query))
+        return best_first(row, hashes, score, query)
+
+
+def best_first(
+    row: IntArray, hashes: HashArray, score: Values, *before: IntArray
+) -> npt.NDArray[np.intp]:
+    """The order of passages along the last axis: score descending, hash, row.
+
+    Args:
+        row: (…, n) rows of the pool.
+        hashes: (…, n) of the tie rule.
+        score: (…, n) float64.
+        before: (…, n) each; what decides before the score.
+    """
+    order: npt.NDArray[np.intp] = np.lexsort((row, hashes, -score, *before), axis=-1)
+    return order

@@ -41,7 +41,20 @@ def is_here(address):
         ip = ip_address(host.partition("%")[0])
     except ValueError:  # a name: asking for its address is a connection already
         return False
-    return ip.is_loopback or ip.is_unspecified
+    return ip.is_loopback or ip.is_unspecified or _is_own(ip)
+
+
+def _is_own(ip):
+    """Whether an address is one of this machine's: Ray's processes meet at it."""
+    import socket
+
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family) as tried:
+            tried.bind((str(ip), 0))
+    except OSError:
+        return False
+    return not (ip.is_multicast or str(ip) == "255.255.255.255")
 
 
 def refuse(event, arguments):

@@ -1,0 +1,78 @@
+"""Ray itself, once: two workers on this machine, of which one is killed; what options say."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from toys import TESTS
+from toys.cluster import ToyShards, contents
+from toys.shards import Encoder, numbered
+
+from hybridir_mteb.adapters.ray.cluster import ClusterOptions, connected
+from hybridir_mteb.adapters.ray.encode import fill_with
+from hybridir_mteb.cli.encode import with_address
+from hybridir_mteb.errors import EmbeddingError, MissingExtraError, SettingError
+from hybridir_mteb.ranking.shards import fill
+from hybridir_mteb.ranking.shards.folder import ShardFolder
+
+N = 118  # the last of twelve shards is not full
+
+
+@pytest.mark.slow
+def test_workers_of_which_one_is_killed_make_the_shards_of_one_process(tmp_path, monkeypatch):
+    path = f"{os.environ['PYTHONPATH']}{os.pathsep}{TESTS}"
+    monkeypatch.setenv("PYTHONPATH", path)  # of the workers, who know the toys from there
+    toy = ToyShards(tmp_path / "shards", N, tmp_path / "log", pause=0.05)
+
+    def kill() -> None:
+        while len(toy.begun()) < 4:
+            time.sleep(0.01)
+        os.kill(toy.begun()[-1][1], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    with connected(ClusterOptions(workers=2, threads=1)) as crew:
+        fill_with(crew, toy, toy.folder)
+        poisoned = replace(toy, parent=tmp_path / "poisoned", poison="text 7")
+        with pytest.raises(EmbeddingError, match=r"^passage 'd7' of Toy sw: .* NaN"):
+            fill_with(crew, poisoned, poisoned.folder)
+    killer.join()
+    begun = [text for text, _ in toy.begun()]
+    assert begun.count("text 0") == 1 + 1  # once poisoned, which is not tried again
+    assert N // 10 + 1 + 1 <= len(begun) <= N // 10 + 1 + 1 + 2
+    fill(ShardFolder(tmp_path / "one", toy.folder.key), numbered(N), Encoder())
+    assert contents(toy.parent) == contents(tmp_path / "one")
+
+
+@pytest.mark.parametrize(
+    ("given", "whole"),
+    [
+        ("encode T --ray", "encode T --ray local"),
+        ("encode --ray T --encoder e", "encode --ray local T --encoder e"),
+        ("encode T --ray auto --workers 2", "encode T --ray auto --workers 2"),
+        ("encode T --ray ray://head:10001", "encode T --ray ray://head:10001"),
+        ("search e T --ray 10.0.0.1:6379", "search e T --ray 10.0.0.1:6379"),
+        ("search e T --ray=auto", "search e T --ray=auto"),
+    ],
+)
+def test_an_address_may_be_left_out(given, whole):
+    assert " ".join(with_address(given.split())) == whole
+
+
+@pytest.mark.parametrize("address", ["", "head", "http://head:1", "head:x", "a b:1"])
+def test_no_address_is_refused_with_those_that_there_are(address):
+    with pytest.raises(SettingError, match="give local, auto, host:port or ray://host:port"):
+        ClusterOptions(address)
+
+
+def test_where_ray_is_not_installed_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with (
+        pytest.raises(MissingExtraError, match=r'pip install "hybridir-mteb\[cluster\]"'),
+        connected(ClusterOptions()),
+    ):
+        pass
