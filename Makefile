@@ -170,8 +170,10 @@ dist: $(VENV)/.dev
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*
-	for kind in --only-binary --no-binary; do $(BIN)/python -m pip download --quiet --no-deps --no-index \
-		--no-build-isolation --find-links dist $$kind :all: --dest dist/.tried hybridir-mteb; done
+	set -e; for kind in --only-binary --no-binary; do \
+		$(BIN)/python -m pip install --quiet --no-deps --no-index --no-build-isolation --find-links dist \
+			$$kind hybridir-mteb --upgrade --target dist/.tried hybridir-mteb; done
+	cat dist/.tried/hybridir_mteb/_commit.txt
 	rm -r dist/.tried
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON \
 		-o dist/hybridir-mteb.cdx.json $(BIN)/python
