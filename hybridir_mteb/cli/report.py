@@ -100,11 +100,12 @@ def _write_page(folder: Path, rows: list[ResultRow], ranked: list[NdcgRow], path
 
 
 def _say_what_is_not_zero_shot(folder: Path, rows: Sequence[ResultRow | NdcgRow]) -> None:
+    from hybridir_mteb.installed import installed_plugins
     from hybridir_mteb.results.zero_shot import not_zero_shot
-    from hybridir_mteb.tasks import COLLECTIONS
 
+    registry = installed_plugins().collections
     known: dict[str, frozenset[str]] = {}
-    for spec in COLLECTIONS:
+    for spec in (registry[name] for name in registry):
         names = {spec.task_name(setting) for setting in spec.settings}
         same = frozenset({spec.name, *names, *spec.card.adapted_from})
         known |= dict.fromkeys((spec.name, f"{spec.name}InContext", *names), same)
