@@ -94,7 +94,7 @@ def _arguments(options: ClusterOptions) -> dict[str, Any]:
     cores = max(1, int(allowed_cores()))
     if options.workers is not None:
         cores = max(cores, options.workers * (options.threads or 1))
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray of ours tells nobody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody was asked
     os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own 15 is starved by other work
     return {
         **quiet,

@@ -26,6 +26,10 @@ N = 118  # the last of twelve shards is not full
 def test_workers_of_which_one_is_killed_make_the_shards_of_one_process(tmp_path, monkeypatch):
     path = f"{os.environ['PYTHONPATH']}{os.pathsep}{TESTS}"
     monkeypatch.setenv("PYTHONPATH", path)  # of the workers, who know the toys from there
+    # Else Ray asks which cloud it is in, and tells its makers that it may not report.
+    (tmp_path / "ray_bootstrap_config.yaml").write_text("provider: {type: local}\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_USAGE_STATS_REPORT_URL", "http://127.0.0.1:9")
     toy = ToyShards(tmp_path / "shards", N, tmp_path / "log", pause=0.05)
 
     def kill() -> None:
