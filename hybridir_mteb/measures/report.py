@@ -162,8 +162,8 @@ def _shares(top: npt.NDArray[np.int64], n_languages: int) -> Values:
 
 
 def _ratio(values: npt.NDArray[Any], numbers: npt.NDArray[Any]) -> Values:
-    """NaN where there is nothing to divide by."""
-    out = np.full(values.shape, np.nan)
+    """NaN where there is nothing to divide by; laid out as the values, for last digits of sums."""
+    out = np.full_like(values, np.nan, np.float64)
     return np.asarray(np.divide(values, numbers, out=out, where=numbers > 0))
 
 
@@ -233,7 +233,6 @@ def _means_of(by_language: Mapping[str, Mapping[str, float | None]]) -> dict[str
 def _nan_mean(values: Values) -> Values:
     """Means of columns without what is undefined; NaN where nothing is defined."""
     defined = ~np.isnan(values)
-    # Not nansum, which adds in another order: the last digits would be others than in version 0.1.
     return _ratio(np.where(defined, values, 0.0).sum(axis=0), defined.sum(axis=0))
 
 
