@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -57,7 +58,8 @@ def search(
         "device": device,
         "precision": precision,
     }
-    rows, scores = [], []
+    rows: list[tuple[str, ...]] = []
+    scores: list[Mapping[str, Any]] = []
     use_free_cores()
     try:
         for name, found in search_task(encoder, task, output, **options):
