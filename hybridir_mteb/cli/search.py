@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,7 +61,8 @@ def search(
         "device": device,
         "precision": precision,
     }
-    rows, scores = [], []
+    rows: list[tuple[str, ...]] = []
+    scores: list[Mapping[str, Any]] = []
     try:
         with crew_of(ray, workers, threads) as crew:
             if crew is not None:
