@@ -104,6 +104,7 @@ def named(monkeypatch: pytest.MonkeyPatch, name: str, loader: Callable[..., Any]
     return name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_an_object_gives_its_own_vectors_in_every_way_in(name, shapes, monkeypatch):
     model = shapes.made[name]()
@@ -126,6 +127,7 @@ def test_an_object_gives_its_own_vectors_in_every_way_in(name, shapes, monkeypat
         equal(found, own(model), f"{way}: {name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in OBJECTS_ONLY])
 def test_a_folder_gives_its_own_vectors_in_every_way_in(name, shapes, monkeypatch, tmp_path):
     folder = str(tmp_path / "saved")
@@ -146,6 +148,7 @@ def test_a_folder_gives_its_own_vectors_in_every_way_in(name, shapes, monkeypatc
         equal(vectors(), wanted, f"{way}: {name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_debiased_vectors_are_the_models_own_debiased(name, shapes, monkeypatch):
     model = shapes.made[name]()

@@ -75,6 +75,7 @@ def pipeline() -> Iterator[None]:
         registry.update(before)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000))
 def test_every_measure_agrees_with_the_library(seed):
     run = TOY.run(TOY.random_scores(seed))
@@ -84,6 +85,7 @@ def test_every_measure_agrees_with_the_library(seed):
         assert found[measure] == pytest.approx(report.means[name]), name
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.lists(st.integers(0, 27), min_size=15, max_size=15))
 def test_runs_of_uneven_depth_agree_with_the_library_too(seed, lengths):
     """Means over queries here, over query languages there: they can have other numbers defined."""
@@ -266,6 +268,7 @@ def test_the_provider_knows_its_own_measures_only(pipeline):
     assert measure.calc_aggregate(TOY.qrels, run) == pytest.approx(0.3679, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_importing_changes_nothing_in_ir_measures():
     code = (
         "import sys, ir_measures as i\n"

@@ -305,6 +305,7 @@ def test_remarks_stand_on_the_page_and_under_the_pictures_concerned(reports, pag
     assert note_on_top1(report) == f"top1: {REMARKS['top1_relevant_same']}."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["eleven", "one"])
 def test_notes_make_a_picture_higher_and_change_nothing_above(name, tmp_path, reports):
     shapes = []
@@ -328,6 +329,7 @@ WIDE_REMARKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remarks", [REMARKS, WIDE_REMARKS])
 def test_notes_and_titles_stay_within_their_room(remarks, tmp_path, reports):
     for name, title in (("short", TITLE), ("long", "Language bias of WU-HANT " * 12)):
@@ -373,6 +375,7 @@ def test_the_same_report_gives_the_same_file(suffix, tmp_path, reports):
     assert sorted(tmp_path.iterdir()) == [first, second]  # no temporary file stays
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REPORTS)
 @pytest.mark.parametrize("matrix", ["mean_rank", "share_at_100"])
 def test_every_report_becomes_a_picture(name, matrix, tmp_path, reports):
@@ -399,6 +402,7 @@ def test_a_pair_without_any_relevant_passage_is_drawn(tmp_path):
         assert len(re.findall(r"fill: url\(#pairs-h", page.text)) == 4  # cells that are hatched
 
 
+@pytest.mark.slow
 def test_drawing_leaves_no_trace_in_matplotlib(tmp_path):
     """A user's own figures, style and backend stay as they are; pyplot is not even loaded."""
     code = """
@@ -417,6 +421,7 @@ assert "matplotlib.pyplot" not in sys.modules
     succeed(*command, tmp_path / "out.html", cwd=TESTS, HYBRIDIR_AUTOLOAD="0")
 
 
+@pytest.mark.slow
 def test_threads_draw_the_same_file_and_leave_the_settings(tmp_path, reports):
     before = mpl.rcParams.copy()
     paths = [tmp_path / f"{at}{SUFFIXES[at % 3]}" for at in range(12)]
@@ -590,6 +595,7 @@ def look(browser: str, page: Path, folder: Path, width: int = 1200) -> Seen:
     return Seen(picture_of(shot, "RGB"), done.stderr)
 
 
+@pytest.mark.slow
 def test_a_browser_shows_all_three_pictures(browser, pages, reports, tmp_path):
     shares = np.sqrt(reports["eleven"].matrices["share_at_10"])
     cells = [to_hex(colormaps["cividis"](share)) for share in (shares.min(), shares.max())]

@@ -66,6 +66,7 @@ def test_json_is_the_report(files):
     )
 
 
+@pytest.mark.slow
 def test_the_module_runs_as_a_process_and_prints_json_alone(files):
     command = (sys.executable, "-m", "hybridir_mteb", "bias", *files, "--format", "json")
     done = succeed(*command)

@@ -49,6 +49,7 @@ def command(*arguments: str, shell: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_output_that_cannot_be_written_is_no_traceback():
     closed = command("cache", "info", shell=">&-")
     assert (closed.returncode, closed.stderr) == (0, "")

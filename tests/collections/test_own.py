@@ -96,6 +96,7 @@ def test_an_added_folder_is_registered_as_a_plugins_collection(folder):
     assert again.card.license == "not specified"
 
 
+@pytest.mark.slow
 def test_mteb_knows_the_task_in_the_next_process(folder):
     add_folder("Mine", folder, language="sv")
     add_pool("MIRACL", ("yo", "sw"))

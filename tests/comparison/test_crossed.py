@@ -72,6 +72,7 @@ def test_constant_differences_have_no_error():
     assert crossed(np.zeros((3, 4))).p == 1
 
 
+@pytest.mark.slow
 def test_holms_correction_is_that_of_statsmodels():
     rng = np.random.default_rng(0)
     for n in (1, 2, 7, 30):

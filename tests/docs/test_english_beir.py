@@ -30,6 +30,7 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setattr(english_beir, "data", lambda: tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small", "pocket_weights")
 def test_an_encoder_is_scored_on_both_and_kept():
     pytest.importorskip("beir")

@@ -198,6 +198,7 @@ def sound_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return stored(tmp_path_factory.mktemp("sound"), rows(0, 30, dimension=64)).read_bytes()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(position=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255))
 def test_no_single_damaged_byte_ends_the_run_or_gives_a_wrong_vector(

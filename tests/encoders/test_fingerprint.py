@@ -122,6 +122,7 @@ def test_the_size_of_the_pieces_does_not_count(monkeypatch, size):
     assert module_fingerprint(build()) == expected
 
 
+@pytest.mark.slow
 def test_another_process_computes_the_same_fingerprint():
     script = (
         f"{BUILD}\nfrom hybridir_mteb.encoders.fingerprint import module_fingerprint\n"

@@ -75,6 +75,7 @@ def test_whatever_the_hub_answers_is_one_line_with_the_remedy(way, fault, monkey
     assert capfd.readouterr().err.count("thrown while requesting") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_no_server_is_one_line_with_the_remedy(way, monkeypatch):
     with bad_hub(BAD["500"]) as address:

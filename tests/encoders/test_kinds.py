@@ -107,6 +107,7 @@ def test_a_published_backbone_is_trained_for_cosine_and_starts_with_one_transfor
         load_backbone(backbone, weights=str(tmp_path / "router"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_commands_say_it_in_one_line(kind, saved, failure, tmp_path):
     folder = str(saved[kind])

@@ -49,6 +49,7 @@ def sample(data_dir) -> list[str]:
     return texts
 
 
+@pytest.mark.slow
 def test_every_embedding_agrees_with_the_engine_of_the_package(muse, engine, sample):
     theirs = engine.encode(sample)
     ours = TokenBudgetEncoder(muse).encode(sample)

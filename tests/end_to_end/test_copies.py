@@ -21,6 +21,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["-c", "-m", "script"])
 def test_a_copy_sees_what_a_new_process_sees(kind, tmp_path):
     (tmp_path / "show.py").write_text(SHOW)
@@ -36,6 +37,7 @@ def test_a_copy_sees_what_a_new_process_sees(kind, tmp_path):
     assert copy == new
 
 
+@pytest.mark.slow
 def test_a_copy_ends_as_a_new_process_does(tmp_path):
     for code, said in (("import sys; sys.exit('no')", "no\n"), ("0 / 0", "ZeroDivisionError")):
         done = copies.run([sys.executable, "-c", code], tmp_path, dict(os.environ), 60)
@@ -52,6 +54,7 @@ def test_what_packages_read_at_their_start_asks_for_a_new_process():
     assert not copies.fits(["git", "init"], environment)
 
 
+@pytest.mark.slow
 def test_a_command_that_takes_too_long_is_ended(tmp_path):
     with pytest.raises(TimeoutError, match="more than 1 s"):
         copies.run(

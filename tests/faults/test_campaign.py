@@ -38,6 +38,7 @@ def check(report: dict[str, dict], kinds: tuple[str, ...], at_least: int) -> Non
     assert sum(found["tried"] for found in report.values()) >= at_least
 
 
+@pytest.mark.slow
 def test_kills_inputs_and_plugins_do_no_harm(tmp_path):
     check(campaign(tmp_path, QUICK, 0.02), QUICK, 700)
 

@@ -37,6 +37,7 @@ def every_fault(whole: bytes):
             yield whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :]
 
 
+@pytest.mark.slow
 def test_no_byte_can_change_what_is_read(path):
     messages = []
     for damaged in every_fault(path.read_bytes()):

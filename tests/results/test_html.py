@@ -189,6 +189,7 @@ def test_scores_by_query_of_another_result_are_not_shown(tmp_path):
     assert "no scores by query" in known.why_no_questions["Toy"]
 
 
+@pytest.mark.slow
 def test_a_browser_sorts_filters_compares_and_runs_nothing_of_others(browser, content, tmp_path):
     place = tmp_path / "report.html"
     place.write_text(page(content, TITLE), encoding="utf-8")

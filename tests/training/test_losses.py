@@ -101,6 +101,7 @@ def train_toy(terms: list[LossTerm]) -> tuple[float, float]:
     return language_probe_accuracy(flat, languages, items), float(hits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "term",
     [
@@ -325,6 +326,7 @@ def test_the_cached_loss_keeps_the_digits_under_autocast(tiny):
     assert values[1] == pytest.approx(values[0], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_teacher_stays_the_backbone_with_and_without_lora(tmp_path, tiny):
     features = columns(tiny)[0]
     expected = tiny(dict(features))["sentence_embedding"].detach()
@@ -365,6 +367,7 @@ def test_chunks_by_length_give_the_same_embeddings_and_gradients(tiny, side):
     assert widths[0] == whole > widths[-1]
 
 
+@pytest.mark.slow
 def test_dropout_is_changed_in_every_layer_and_in_attention(tmp_path):
     decoder = loaded("llama3.1-8b", write_tiny_decoder(tmp_path / "llama", "llama"))
     for model in (decoder, loaded("xlmr", write_tiny_xlmr(tmp_path / "xlmr"))):

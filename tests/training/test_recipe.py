@@ -114,6 +114,7 @@ def test_recipes_of_a_backbone_differ_in_the_method_alone(family, n_recipes):
     assert all(recipe == recipes[0] for recipe in recipes)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("data_dir")
 def test_questions_of_the_package_are_on_the_right_side_of_the_split():
     plan = make_plan(read_recipe(Path("pocket-mono")), leak_check=False)
@@ -136,6 +137,7 @@ def test_questions_of_the_package_are_on_the_right_side_of_the_split():
         assert set(item.examples) == set(plan.languages)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("data_dir")
 @pytest.mark.parametrize("backbone", ["pocket", "muse"])
 def test_more_questions_do_not_take_more_of_the_batches(backbone):

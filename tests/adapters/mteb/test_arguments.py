@@ -64,6 +64,7 @@ def same(found: tuple[np.ndarray, ...], wanted: tuple[np.ndarray, ...]) -> None:
         np.testing.assert_allclose(one, other, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=str)
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_an_experiment_and_an_ordinary_run_do_not_meet(wrapper, arguments, model):

@@ -121,6 +121,7 @@ def test_the_package_has_statistics_of_its_own_tasks_alone():
     assert files == {t.metadata.name for t in TASKS if not of_hub(t)}
 
 
+@pytest.mark.slow
 def test_descriptive_statistics_are_those_of_the_data(data_dir):
     """The committed file equals what mteb computes now."""
     for name, expected in [

@@ -235,6 +235,7 @@ def test_a_shard_without_its_record_does_not_exist(tmp_path, monkeypatch):
     assert not left.exists(), "it is this process's, which does not write it any more"
 
 
+@pytest.mark.slow
 def test_two_processes_fill_one_folder(tmp_path):
     arguments = f"ShardFolder(Path({str(tmp_path)!r}), key(rows=4)), numbered(203), Encoder()"
     for run in [filling(arguments) for _ in range(2)]:

@@ -39,6 +39,7 @@ def pool(parent, rng, sizes, rows, dimension, kind):
     return folders
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(data=st.data())
 def test_any_split_gives_what_one_search_gives(data):

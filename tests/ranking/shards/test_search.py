@@ -96,6 +96,7 @@ def values(rng, kind, n, dimension):
     return (rng.standard_normal((n, dimension)) * lengths).astype(np.float32)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(data=st.data())
 def test_search_equals_the_float64_reference(data):
@@ -129,6 +130,7 @@ def test_search_equals_the_float64_reference(data):
     assert_equal(found, reference(scores, relevance, ids, depth))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("kind", ["random", "ties", "identical", "near"])
 def test_many_passages_in_several_tiles_and_blocks(tmp_path, kind, device):
