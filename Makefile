@@ -17,7 +17,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats faults cluster-faults dist clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches unseen-languages sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats faults cluster-faults dist clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -109,6 +109,10 @@ compare-data: $(VENV)/.dev
 ## compare-batches: the paper's kinds of batches beside those of version 0.1; compare-batches.json
 compare-batches: $(VENV)/.dev
 	$(BIN)/python docs/experiments/compare_batches.py $(BACKBONES)
+
+## unseen-languages: a backbone in languages of XQuAD-R that it does not know; unseen-languages.json
+unseen-languages: $(VENV)/.dev
+	$(BIN)/python docs/experiments/unseen_languages.py $(BACKBONES)
 
 ## sweep-alpha: hybrid batches from none to all monolingual, an hour; sweep-alpha.json, picture
 sweep-alpha: $(VENV)/.dev

@@ -99,8 +99,9 @@ def _measured(found: dict[str, Any], head: str, by_name: dict[str, Any]) -> str:
     rows = []
     for name, of in by_name.items():
         cells = [_interval(of[key], 1, 100) for key in SETTINGS]
-        rows.append([name, *cells, _interval(of[DISTANCE], 0, 1)])
-    return made_table(found, [head, *SETTINGS.values(), "rank distance"], rows)
+        rows.append([*name.split("\t"), *cells, _interval(of[DISTANCE], 0, 1)])
+    heads = head.split("\t")
+    return made_table(found, [*heads, *SETTINGS.values(), "rank distance"], rows, left=len(heads))
 
 
 def _interval(of: dict[str, Any], digits: int, factor: float) -> str:
@@ -113,6 +114,19 @@ def batches(backbone: str) -> str:
     """``batches:muse``: kinds of batches with intervals over seeds and questions."""
     found = pick(load("compare-batches"), backbone, "compare-batches")
     return _measured(found, "batches", {f"`{name}`": of for name, of in found["kinds"].items()})
+
+
+@marker("unseen")
+def unseen(backbone: str) -> str:
+    """``unseen:muse``: trained and untrained in the languages that it knows, and in others."""
+    found = pick(load("unseen-languages"), backbone, "unseen-languages")
+    rows = {
+        f"{group} ({', '.join(of['languages'])})\t`{name}`": of[name]
+        for group, of in found["groups"].items()
+        for name in of
+        if name != "languages"
+    }
+    return _measured(found, "languages\tencoder", rows)
 
 
 @marker("batches-against")
