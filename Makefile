@@ -46,7 +46,7 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(PYTEST) --durations 25
 
-## test-fast: the tests that take less than a few seconds each, about five minutes on two cores
+## test-fast: the tests that take less than a second or two each, under three minutes on two cores
 test-fast: $(VENV)/.dev
 	$(PYTEST) -m "not slow and not venv"
 

@@ -91,17 +91,19 @@ def _held_out(scores: dict[str, Any]) -> list[str]:
 def alpha(backbone: str) -> str:
     """``alpha:muse``: measures with intervals for each share of monolingual batches."""
     found = pick(load("sweep-alpha"), backbone, "sweep-alpha")
-    return _measured(found, "alpha", found["alphas"])
+    return _measured(found, ["alpha"], {(name,): of for name, of in found["alphas"].items()})
 
 
-def _measured(found: dict[str, Any], head: str, by_name: dict[str, Any]) -> str:
-    """A row of measures with intervals for each name."""
+def _measured(
+    found: dict[str, Any], heads: list[str], by_name: Mapping[tuple[str, ...], Any]
+) -> str:
+    """A row of measures with intervals for each name, which has a part for each head."""
     rows = []
     for name, of in by_name.items():
         cells = [_interval(of[key], 1, 100) for key in SETTINGS]
-        rows.append([*name.split("\t"), *cells, _interval(of[DISTANCE], 0, 1)])
-    heads = head.split("\t")
-    return made_table(found, [*heads, *SETTINGS.values(), "rank distance"], rows, left=len(heads))
+        rows.append([*name, *cells, _interval(of[DISTANCE], 0, 1)])
+    columns = [*heads, *SETTINGS.values(), "rank distance"]
+    return made_table(found, columns, rows, left=len(heads))
 
 
 def _interval(of: dict[str, Any], digits: int, factor: float) -> str:
@@ -113,7 +115,8 @@ def _interval(of: dict[str, Any], digits: int, factor: float) -> str:
 def batches(backbone: str) -> str:
     """``batches:muse``: kinds of batches with intervals over seeds and questions."""
     found = pick(load("compare-batches"), backbone, "compare-batches")
-    return _measured(found, "batches", {f"`{name}`": of for name, of in found["kinds"].items()})
+    kinds = found["kinds"].items()
+    return _measured(found, ["batches"], {(f"`{name}`",): of for name, of in kinds})
 
 
 @marker("unseen")
@@ -121,12 +124,12 @@ def unseen(backbone: str) -> str:
     """``unseen:muse``: trained and untrained in the languages that it knows, and in others."""
     found = pick(load("unseen-languages"), backbone, "unseen-languages")
     rows = {
-        f"{group} ({', '.join(of['languages'])})\t`{name}`": of[name]
+        (f"{group}: {', '.join(of['languages'])}", f"`{name}`"): of[name]
         for group, of in found["groups"].items()
         for name in of
         if name != "languages"
     }
-    return _measured(found, "languages\tencoder", rows)
+    return _measured(found, ["languages", "encoder"], rows)
 
 
 @marker("batches-against")
