@@ -19,6 +19,7 @@ from hybridir_mteb.files import check_regular, replacing
 from hybridir_mteb.files.json_text import parse_json
 from hybridir_mteb.files.numbers import number
 from hybridir_mteb.files.record import SEAL, seal_of
+from hybridir_mteb.files.stamp import Stamp, stamp_of
 
 logger = plain_logger(__name__)
 
@@ -33,6 +34,8 @@ _GZIP = 31  # zlib's number for it
 _REMEDY = "remove it and run the task again"
 
 Key = tuple[str, str]  # split and subset
+# The file that was written last: a run adds many subsets to it, and need not read them each time.
+_last: dict[Path, tuple[Stamp, dict[Key, bytes]]] = {}
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,7 @@ def add_beside(result: Path, one: QueryScores, kept: Collection[Key]) -> None:
     path = beside(result)
     members: dict[Key, bytes] = {}
     try:
-        if path.exists():
-            members = {of.key: raw for raw, of in _members(path) if of.key in kept}
+        members = {key: raw for key, raw in _there(path).items() if key in kept}
     except DataFormatError as error:
         logger.warning("%s; it is begun anew, so its other subsets are no longer there", error)
     members[one.key] = gzip.compress(one.line(), mtime=0)
@@ -113,6 +115,18 @@ def add_beside(result: Path, one: QueryScores, kept: Collection[Key]) -> None:
         )
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+    _last.clear()
+    _last[path] = stamp_of(path), members
+
+
+def _there(path: Path) -> dict[Key, bytes]:
+    """The members of a file; whoever else writes it puts another file in its place."""
+    if not path.exists():
+        return {}
+    stamp, members = _last.get(path, (None, {}))
+    if stamp == stamp_of(path):
+        return members
+    return {of.key: raw for raw, of in _members(path)}
 
 
 def read_by_query(path: Path) -> list[QueryScores]:

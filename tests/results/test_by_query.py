@@ -49,6 +49,22 @@ def test_a_subset_that_the_result_lacks_goes(result):
     assert [one.subset for one in read_by_query(beside(result))] == ["en"]
 
 
+def test_a_run_reads_no_file_that_it_wrote_and_every_one_that_another_wrote(result, monkeypatch):
+    kept = {("test", subset) for subset in ("de", "en", "fr")}
+    read = []
+    members = by_query._members
+    monkeypatch.setattr(by_query, "_members", lambda path: read.append(path) or members(path))
+    for subset in ("de", "en"):
+        add_beside(result, of(subset), kept)
+    assert read == []
+    other = result.with_name("other.json")
+    add_beside(other, of("fr"), kept)
+    beside(other).replace(beside(result))  # as another run would, which has other subsets
+    add_beside(result, of("de"), kept)
+    assert read == [beside(result)]
+    assert [one.subset for one in read_by_query(beside(result))] == ["de", "fr"]
+
+
 def test_any_damage_is_found(result):
     add_beside(result, of("de"), {("test", "de")})
     path = beside(result)
