@@ -8,7 +8,8 @@ from functools import lru_cache
 from hybridir_mteb.collections.own import register_added
 from hybridir_mteb.plugins.guard import alone
 from hybridir_mteb.plugins.manager import built_in, load_plugins
-from hybridir_mteb.plugins.registry import Plugins
+from hybridir_mteb.plugins.registry import Plugins, Registry
+from hybridir_mteb.plugins.specs import CollectionSpec
 
 # What waits for the end of the loading that is going on; a plugin may start one inside another.
 _waiting: list[list[Callable[[Plugins], object]]] = []
@@ -49,6 +50,11 @@ def installed_parts(*names: str) -> Plugins | None:
         return None
     points = built_in(names)
     return None if points is None else _with_added(load_plugins(points))
+
+
+def installed_collections() -> Registry[CollectionSpec]:
+    """All collections, the user's too; in no time where the built-in ones are all there is."""
+    return (installed_parts("tasks") or installed_plugins()).collections
 
 
 def when_loaded(callback: Callable[[Plugins], object]) -> None:

@@ -45,9 +45,9 @@ def list_(
 ) -> None:
     """Show the collections, how much of each is here, and which were added."""
     from hybridir_mteb.collections.own import OWNER, added
-    from hybridir_mteb.installed import installed_parts, installed_plugins
+    from hybridir_mteb.installed import installed_collections
 
-    collections = (installed_parts("tasks") or installed_plugins()).collections
+    collections = installed_collections()
     known = [(name, spec) for name, spec in collections.items() if collections.owner(name) != OWNER]
     if files:
         _print_files(known)

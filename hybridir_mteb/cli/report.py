@@ -100,15 +100,16 @@ def _write_page(folder: Path, rows: list[ResultRow], ranked: list[NdcgRow], path
 
 
 def _say_what_is_not_zero_shot(folder: Path, rows: Sequence[ResultRow | NdcgRow]) -> None:
-    from hybridir_mteb.installed import installed_plugins
+    from hybridir_mteb.installed import installed_collections
+    from hybridir_mteb.plugins.settings import IN_CONTEXT
     from hybridir_mteb.results.zero_shot import not_zero_shot
 
-    registry = installed_plugins().collections
+    registry = installed_collections()
     known: dict[str, frozenset[str]] = {}
     for spec in (registry[name] for name in registry):
         names = {spec.task_name(setting) for setting in spec.settings}
         same = frozenset({spec.name, *names, *spec.card.adapted_from})
-        known |= dict.fromkeys((spec.name, f"{spec.name}InContext", *names), same)
+        known |= dict.fromkeys((spec.name, f"{spec.name}{IN_CONTEXT}", *names), same)
     pairs = [(row.collection, row.encoder) for row in rows]
     for collection, encoders in not_zero_shot(folder, pairs, known).items():
         line = f"{collection}: {', '.join(encoders)} (trained on its data, the backbone included)"

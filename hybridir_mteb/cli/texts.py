@@ -7,7 +7,8 @@ from functools import cache
 
 from hybridir_mteb.collections.download import locate
 from hybridir_mteb.errors import HybridIRError
-from hybridir_mteb.installed import installed_parts, installed_plugins
+from hybridir_mteb.installed import installed_collections
+from hybridir_mteb.plugins.settings import IN_CONTEXT
 from hybridir_mteb.plugins.specs import CollectionSpec
 from hybridir_mteb.results.html.gather import shortened
 from hybridir_mteb.results.html.questions import Texts, TextsOf
@@ -22,8 +23,8 @@ def texts_of(collection: str) -> TextsOf | None:
     Returns:
         None if it is not known here, or a file of it is missing: nothing is downloaded for a page.
     """
-    known = (installed_parts("tasks") or installed_plugins()).collections
-    name = collection.removesuffix("InContext")
+    known = installed_collections()
+    name = collection.removesuffix(IN_CONTEXT)
     if name not in known:
         return None
     spec: CollectionSpec = known[name]

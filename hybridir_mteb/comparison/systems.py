@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from hybridir_mteb.comparison.pairs import Comparison, by_question, compare, corrected
 from hybridir_mteb.errors import (
     DataFormatError,
@@ -20,10 +18,10 @@ from hybridir_mteb.errors import (
     suggest,
 )
 from hybridir_mteb.files.numbers import number
-from hybridir_mteb.results.by_query import beside, read_by_query
-from hybridir_mteb.results.tables import encoder_of, read_splits, result_files
+from hybridir_mteb.results.by_query import beside, is_mean, read_by_query
+from hybridir_mteb.results.naming import encoder_of, result_files, revision_of
+from hybridir_mteb.results.tables import read_splits
 
-TOLERANCE = 2e-6  # of a mean; MTEB and we both round to 6 digits
 Entry = tuple[str, str]  # subset and query
 
 
@@ -99,7 +97,7 @@ class ResultSource:
             for name, column in one.scores.items():
                 known = {e: v for e, v in zip(entries, column, strict=True) if v is not None}
                 mean = number(means[one.key].get(name))
-                if mean is not None and not _is_mean(mean, list(known.values())):
+                if mean is not None and not is_mean(mean, list(known.values())):
                     raise DataFormatError(
                         f"{beside(result)}: {name} of {quoted(one.subset, 80)} is not what the "
                         f"result beside it has; {self._again(task)}"
@@ -121,10 +119,6 @@ class ResultSource:
         )
 
 
-def _is_mean(mean: float, values: Sequence[float]) -> bool:
-    return bool(values) and abs(float(np.mean(values)) - mean) <= TOLERANCE * max(1, abs(mean))
-
-
 def encoders(folder: Path) -> dict[str, ResultSource]:
     """Name -> results of every model below a folder; revisions of one name are told apart."""
     places = sorted({path.parent for path in result_files(folder) if len(path.parts) > 3})
@@ -133,8 +127,7 @@ def encoders(folder: Path) -> dict[str, ResultSource]:
     for place in places:
         name = full = encoder_of(place)
         if seen[name] > 1:
-            revision = place.parts[-3] if "experiments" in place.parts[-2:] else place.name
-            full = f"{name} @{revision[:8]}"
+            full = f"{name} @{revision_of(place)}"
         found[full] = ResultSource(name, place, folder)
     return found
 

@@ -63,7 +63,10 @@ def subsets(languages: Sequence[str], setting: Setting) -> list[Subset]:
     return [Subset(f"{a}-{b}", a, (b,)) for a in ordered for b in ordered if a != b]
 
 
+IN_CONTEXT = "InContext"  # of a task's name
+
+
 def task_name(collection: str, setting: Setting, context: Context = Context.SENTENCE) -> str:
     """Name of a task; the context is part of it, since MTEB keys results by task name."""
-    infix = "" if context is Context.SENTENCE else "InContext"
+    infix = "" if context is Context.SENTENCE else IN_CONTEXT
     return f"{collection}{setting.in_task_name}{infix}Retrieval"

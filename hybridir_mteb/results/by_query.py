@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from hybridir_mteb.errors import DataFormatError, NoSpaceError, plain_logger, quoted
@@ -29,6 +30,7 @@ VERSION = 1
 LIMIT = 32 << 20  # bytes of a file
 TEXT_LIMIT = 64 << 20  # bytes of a subset's line
 DIGITS = 6  # as MTEB rounds means
+_TOLERANCE = 2e-6  # of a mean: it and its values are rounded
 _TEXTS = ("task", "dataset_revision", "split", "subset", "language", "main_score")
 _GZIP = 31  # zlib's number for it
 _REMEDY = "remove it and run the task again"
@@ -127,6 +129,12 @@ def _there(path: Path) -> dict[Key, bytes]:
     if stamp == stamp_of(path):
         return members
     return {of.key: raw for raw, of in _members(path)}
+
+
+def is_mean(mean: object, values: Sequence[float]) -> bool:
+    """Whether a result's mean is that of scores by query: a copied or older file has others."""
+    found = number(mean)
+    return found is not None and bool(values) and abs(fmean(values) - found) <= _TOLERANCE
 
 
 def read_by_query(path: Path) -> list[QueryScores]:

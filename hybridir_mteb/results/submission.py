@@ -16,9 +16,10 @@ from hybridir_mteb.errors import DataFormatError, quoted
 from hybridir_mteb.files.json_text import parse_json, read_json_object
 from hybridir_mteb.files.numbers import number
 from hybridir_mteb.files.reading import naming, numbered_lines
+from hybridir_mteb.results.naming import META
 from hybridir_mteb.results.tables import read_splits
 
-META, SETTINGS = "model_meta.json", "run_settings.jsonl"
+SETTINGS = "run_settings.jsonl"
 LARGEST_FILE = 10 << 20  # bytes
 TOLERANCE = 0.001
 OLDEST_MTEB = (2, 14)

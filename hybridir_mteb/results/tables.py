@@ -8,7 +8,7 @@ translated BEIR folders are in both.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -26,6 +26,12 @@ from hybridir_mteb.files.numbers import number
 from hybridir_mteb.files.reading import naming
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.results.benchmarks import AGGREGATES, BENCHMARKS, HYBRIDIR, BenchmarkTasks
+from hybridir_mteb.results.naming import (
+    collection_and_setting,
+    encoder_of,
+    result_files,
+    revision_of,
+)
 
 COLUMNS = (
     "collection",
@@ -180,7 +186,7 @@ def parallel_rows(folder: Path, collection: str | None = None) -> list[ResultRow
     """As :func:`summarise`, but empty where there is no result."""
     rows: dict[tuple[str, Path], ResultRow] = {}
     for path in result_files(folder):
-        named = _collection_and_setting(path.stem)
+        named = collection_and_setting(path.stem)
         if named is None or (collection is not None and named[0] != collection):
             continue
         name, setting = named
@@ -226,7 +232,7 @@ def summarise_ndcg(
         of_benchmarks = [row for one in chosen for row in _taken(one, by_task, encoder_of(place))]
         others = by_task.values() if benchmark is None else ()
         for row in (*others, *of_benchmarks):
-            named = _collection_and_setting(row.collection) or (row.collection, "")
+            named = collection_and_setting(row.collection) or (row.collection, "")
             if collection in {None, row.collection, named[0]}:
                 rows[row.collection, place] = row
     return _told_apart(rows)
@@ -239,7 +245,7 @@ def _ndcg_scores(path: Path) -> Scores:
     try:
         splits = read_splits(path)
     except DataFormatError:
-        if known is None and _collection_and_setting(task) is None:
+        if known is None and collection_and_setting(task) is None:
             return []  # some other file
         raise
     if known is not None:
@@ -295,16 +301,6 @@ def _with_mean(
     return [*here, mean]
 
 
-def result_files(folder: Path) -> Iterator[Path]:
-    """Files below a folder that may be results, sorted; without mteb's clone of the public ones."""
-    folder = folder.absolute()
-    for path in sorted(folder.rglob("*.json")):
-        other = path.name == "model_meta.json" or path.stem.endswith("_predictions")
-        other = other or path.is_dir()
-        if not other and path.relative_to(folder).parts[0] != "remote":
-            yield path
-
-
 def read_splits(path: Path) -> dict[str, Scores]:
     """Split -> the scores of its subsets.
 
@@ -345,32 +341,13 @@ def _judged_in_files(scores: Scores) -> bool:
     return any("n_missing_passages" in score for score in scores)
 
 
-def _collection_and_setting(task: str) -> tuple[str, str] | None:
-    """What a task name of ours tells; None for other people's tasks."""
-    for infix in ("InContext", ""):
-        for setting in Setting:
-            suffix = f"{setting.in_task_name}{infix}Retrieval"
-            if task.endswith(suffix) and task != suffix:
-                return task.removesuffix(suffix) + infix, setting.short
-    return None
-
-
-def encoder_of(folder: Path) -> str:
-    """Model name from a folder ``<org>__<name>/<revision>[/experiments/<experiment>]``."""
-    parts = folder.parts
-    experiment = f" ({parts[-1]})" if "experiments" in parts[-2:] else ""
-    model = parts[-4] if experiment else parts[-2]
-    return model.replace("__", "/", 1) + experiment
-
-
 def _told_apart(rows: Mapping[tuple[str, Path], Row]) -> list[Row]:
     """Rows whose encoders name the revision's start where there are results of several."""
     seen = Counter((row.collection, row.encoder) for row in rows.values())
     for (_, folder), row in rows.items():
         row.place = folder
         if seen[row.collection, row.encoder] > 1:
-            revision = folder.parts[-3] if "experiments" in folder.parts[-2:] else folder.name
-            row.encoder += f" @{revision[:8]}"
+            row.encoder += f" @{revision_of(folder)}"
     return list(rows.values())
 
 

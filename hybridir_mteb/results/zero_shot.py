@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hybridir_mteb.errors import DataFormatError
 from hybridir_mteb.files.json_text import read_json_object
-from hybridir_mteb.results.submission import META
+from hybridir_mteb.results.naming import META
 
 Pair = tuple[str, str]  # collection and encoder
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hybridir_mteb.bias.plot.draw import inline_svg
-from hybridir_mteb.bias.plot.html import Section, document, reasons, safe_text, section_of
+from hybridir_mteb.bias.plot.html import Section, document, reasons, section_of
 from hybridir_mteb.bias.plot.style import drawing
+from hybridir_mteb.results.html.page import safe_text
 from hybridir_mteb.scaling.plot import figure_of, looks_of
 from hybridir_mteb.scaling.present import broken_rows, sheet, words
 from hybridir_mteb.scaling.scores import MEASURES

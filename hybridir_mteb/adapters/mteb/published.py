@@ -12,11 +12,11 @@ from mteb.results import TaskResult
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, one_line
 from hybridir_mteb.files.json_text import read_json_object
 from hybridir_mteb.files.numbers import number, whole
+from hybridir_mteb.results.naming import META
 from hybridir_mteb.scaling.scores import Cell, Facts, Scores
 from hybridir_mteb.scaling.settings import TASKS
 
 NAN = float("nan")
-META = "model_meta.json"
 
 
 def registered_facts(names: Iterable[str]) -> dict[str, Facts]:

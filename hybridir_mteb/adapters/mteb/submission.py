@@ -18,7 +18,8 @@ from hybridir_mteb.adapters.mteb.register import owner_of, register
 from hybridir_mteb.errors import DataUnavailableError, SettingError, quoted, suggest
 from hybridir_mteb.files import folder_beside, move_in, write_text
 from hybridir_mteb.files.room import check_folder
-from hybridir_mteb.results.submission import META, SETTINGS, faults, folder_of, results_in
+from hybridir_mteb.results.naming import META, encoder_of
+from hybridir_mteb.results.submission import SETTINGS, faults, folder_of, results_in
 
 MOCK_RUN = "mteb_mock_run_results.md"  # the name that ``mteb mock-run`` gives it
 
@@ -80,9 +81,7 @@ def find_results(name: str, results: Path, revision: str | None = None) -> Bundl
     found = [path for path in sorted(root.glob(f"{folder_of(name)}/*")) if path.is_dir()]
     found = [path for path in found if results_in(path)]
     if not found:
-        known = {
-            path.parent.name.replace("__", "/", 1) for path in root.glob("*/*") if path.is_dir()
-        }
+        known = {encoder_of(path) for path in root.glob("*/*") if path.is_dir()}
         raise DataUnavailableError(
             f"{results}: no results of {quoted(name)}; make some: mteb run -m {name} "
             f"-t XQuADRMultilingualRetrieval --output-folder {results}{suggest(name, known)}"

@@ -6,18 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hybridir_mteb.adapters.ray.encode import fill_by
 from hybridir_mteb.adapters.ray.workers import Crew
 from hybridir_mteb.errors import plain_logger
-from hybridir_mteb.ranking.arrays import (
-    FloatMatrix,
-    Relevance,
-    ScoreFunction,
-    Similarity,
-    check_embeddings,
-)
+from hybridir_mteb.ranking.arrays import FloatMatrix, Relevance, ScoreFunction, Similarity
 from hybridir_mteb.ranking.shards import Hits, SearchOptions, ShardFolder, search
 from hybridir_mteb.ranking.shards.partial import (
     Asked,
@@ -27,7 +19,7 @@ from hybridir_mteb.ranking.shards.partial import (
     search_part,
     split,
 )
-from hybridir_mteb.ranking.shards.search import DEFAULTS
+from hybridir_mteb.ranking.shards.search import DEFAULTS, prepared
 
 if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb.run import RunOptions
@@ -71,11 +63,7 @@ class ClusterSearch:
             return search(
                 queries, pools, depth, relevance=relevance, similarity=similarity, options=options
             )
-        queries = np.ascontiguousarray(queries, np.float32)
-        check_embeddings(queries, "query")
-        if relevance is None:
-            none = np.zeros(len(queries) + 1, np.int64)
-            relevance = Relevance(none, none[:0])
+        queries, relevance = prepared(queries, relevance)
         folders = [ShardFolder(pool.path.parent, pool.key) for pool in pools]  # nothing read yet
         asked = Asked(queries, folders, depth, relevance, similarity, options)
         parts = split(folders, PARTS * self._crew.size.workers)

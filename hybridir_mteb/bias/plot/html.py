@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hybridir_mteb.bias.plot.numbers import NOTHING
-from hybridir_mteb.errors import printable
 from hybridir_mteb.measures.report import BiasReport, Interval
+from hybridir_mteb.results.html.page import safe_text
 
 # The page cannot load anything, and the browser sees to that.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -96,11 +95,6 @@ def document(title: str, parts: Iterable[str]) -> str:
         "</main>\n</body>\n</html>\n",
     ]
     return "\n".join(part for part in whole if part)
-
-
-def safe_text(text: str) -> str:
-    """Text for a page, in which control characters are seen as escapes."""
-    return html.escape(printable(text, None))
 
 
 def section_of(section: Section) -> str:

@@ -59,11 +59,7 @@ def search(
         EmbeddingError: NaN, infinity, widths or numbers of queries that differ, an empty pool.
         ShardError: A folder is not complete, or a shard is damaged.
     """
-    queries = np.ascontiguousarray(queries, np.float32)
-    check_embeddings(queries, "query")
-    if relevance is None:
-        none = np.zeros(len(queries) + 1, np.int64)
-        relevance = Relevance(none, none[:0])
+    queries, relevance = prepared(queries, relevance)
     if depth < 0:
         raise EmbeddingError(f"depth {depth}: expected 0 or more passages")
     if not len(queries):
@@ -73,3 +69,15 @@ def search(
     if isinstance(similarity, Similarity):
         return DenseSearch(request, similarity).run()
     return FunctionSearch(request, similarity).run()
+
+
+def prepared(queries: FloatMatrix, relevance: Relevance | None) -> tuple[FloatMatrix, Relevance]:
+    """Queries as searches take them, and nothing relevant where nothing is known.
+
+    Raises:
+        EmbeddingError: NaN or infinity.
+    """
+    queries = np.ascontiguousarray(queries, np.float32)
+    check_embeddings(queries, "query")
+    none = np.zeros(len(queries) + 1, np.int64)
+    return queries, Relevance(none, none[:0]) if relevance is None else relevance

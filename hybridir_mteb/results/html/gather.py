@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
-from typing import Any
 
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError
 from hybridir_mteb.files.json_text import read_json_object
 from hybridir_mteb.files.numbers import number
 from hybridir_mteb.files.reading import naming
-from hybridir_mteb.plugins.settings import Setting, task_name
-from hybridir_mteb.results.by_query import QueryScores, beside, read_by_query
+from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.results.by_query import beside, is_mean, read_by_query
 from hybridir_mteb.results.html.content import Known
 from hybridir_mteb.results.html.questions import Key, OfCollection, TextsOf
+from hybridir_mteb.results.naming import META, task_of
 from hybridir_mteb.results.tables import NdcgRow, ResultRow
 
-RECORD = "model_meta.json"
 _NO_TEXTS = "The collection's texts are not at hand, so ids stand for them."
 _SHORT = 300  # characters of a passage
-_TOLERANCE = 2e-6  # of a mean: it and its values are rounded to 6 digits
 AskTexts = Callable[[str], TextsOf | None]
 
 
@@ -69,8 +66,8 @@ def known_of(
 def _size(folder: Path) -> int | None:
     """The number of parameters that MTEB's record of a model names; None if it has none."""
     try:
-        with naming(folder / RECORD):
-            size = number(read_json_object(folder / RECORD, nan=True).get("n_parameters"))
+        with naming(folder / META):
+            size = number(read_json_object(folder / META, nan=True).get("n_parameters"))
     except (DataFormatError, DataUnavailableError, OSError):
         return None  # results are read without it, too
     return int(size) if size and size > 0 else None
@@ -80,31 +77,20 @@ def _by_query(row: ResultRow) -> dict[str, dict[Key, float]]:
     """Measure -> query -> value in the multilingual setting; empty where there is no such file."""
     if row.place is None:
         return {}
-    infix = "InContext"
-    stem = row.collection.removesuffix(infix)
-    task = task_name(stem, Setting.MULTILINGUAL)
-    if stem != row.collection:
-        task = task.removesuffix("Retrieval") + f"{infix}Retrieval"
-    path = beside(row.place / f"{task}.json")
+    path = beside(row.place / f"{task_of(row.collection, Setting.MULTILINGUAL)}.json")
     if not path.exists():
         return {}
     found: dict[str, dict[Key, float]] = defaultdict(dict)
     means = {score.get("hf_subset"): score for score in row.scores.get("multi", ())}
     for subset in read_by_query(path):
-        if not _is_of(subset, means.get(subset.subset, {})):
+        main, mean = subset.main_score, means.get(subset.subset, {}).get(subset.main_score)
+        if not is_mean(mean, [v for v in subset.scores.get(main, ()) if v is not None]):
             continue
         keys = [(subset.language, query) for query in subset.queries]
         for measure, values in subset.scores.items():
             pairs = zip(keys, values, strict=True)
             found[measure].update({key: value for key, value in pairs if value is not None})
     return dict(found)
-
-
-def _is_of(subset: QueryScores, means: Mapping[str, Any]) -> bool:
-    """Whether scores by query are those of the result: a copied or older file may have others."""
-    values = [v for v in subset.scores.get(subset.main_score, ()) if v is not None]
-    mean = number(means.get(subset.main_score))
-    return bool(values) and mean is not None and abs(fmean(values) - mean) <= _TOLERANCE
 
 
 def shortened(passage: str) -> str:

@@ -46,7 +46,7 @@ def page(
     )
     parts = {
         "POLICY": policy,
-        "TITLE": _safe(title),
+        "TITLE": safe_text(title),
         "NOTES": _paragraphs(notes) + (_MADE % _paragraphs(made) if made else ""),
         "STYLE": style,
         "SCRIPT": script,
@@ -76,8 +76,9 @@ def _hash(text: str) -> str:
 
 
 def _paragraphs(texts: Sequence[str]) -> str:
-    return "\n".join(f'<p class="note">{_safe(text)}</p>' for text in texts)
+    return "\n".join(f'<p class="note">{safe_text(text)}</p>' for text in texts)
 
 
-def _safe(text: str) -> str:
+def safe_text(text: str) -> str:
+    """Text for a page, in which control characters are seen as escapes."""
     return html.escape(printable(text, None))
