@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb.submission import Bundled
 
 MADE = f"Drafted by `hybridir submit` of hybridir-mteb {__version__}."
+MOCK_RUN = "mteb_mock_run_results.md"  # the name that ``mteb mock-run`` gives it
 TICKS = "A tick stands where the record says so; all else a person has to confirm."
 _VERDICT = {True: "yes", False: "no", None: "unknown"}
 
@@ -60,10 +61,7 @@ def _record(found: Bundled) -> list[str]:
     seen = None if meta is None else meta.training_datasets
     told = "unknown" if seen is None else ", ".join(sorted(seen)) or "none of MTEB's"
     lines = [f"- Trained on the data of these tasks, its backbone included: {told}"]
-    try:
-        encoder = trained.find(found.name)
-    except HybridIRError:
-        encoder = None
+    encoder = _trained(found.name)
     if encoder is not None:
         check = encoder.record["leak_check"]
         compared = ", ".join(check.get("checked", ())) or "nothing"
@@ -113,12 +111,17 @@ def model_file(meta: ModelMeta) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _trained(name: str) -> trained.StoredEncoder | None:
+    """The stored encoder of a name, if it is one."""
+    try:
+        return trained.find(name)
+    except HybridIRError:
+        return None
+
+
 def _prompts(name: str) -> dict[str, str]:
     """What the encoder's backbone puts before texts; empty if it is none of ours."""
-    try:
-        encoder = trained.find(name)
-    except HybridIRError:
-        encoder = None
+    encoder = _trained(name)
     backbones = installed_plugins().backbones
     named = name.rpartition("/")[2].rpartition("-")[0]
     backbone = named if encoder is None else encoder.record["backbone"]["name"]
@@ -138,7 +141,7 @@ def model_request(found: Bundled, tested: str) -> str:
         else ["all: ModelMeta.from_hub(NAME).to_python() makes a draft"]
     )
     passed = bool(tested) and "| ✗" not in tested
-    said = "mteb_mock_run_results.md" if tested else "run: mteb mock-run -m " + found.name
+    said = MOCK_RUN if tested else "run: mteb mock-run -m " + found.name
     lines = [
         f"Adds `{found.name}`. {MADE} {TICKS}",
         "",

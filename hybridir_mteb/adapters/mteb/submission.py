@@ -13,15 +13,18 @@ from typing import Any
 
 from mteb.models.model_implementations import MODEL_REGISTRY
 
-from hybridir_mteb.adapters.mteb.drafts import model_file, model_request, results_request
+from hybridir_mteb.adapters.mteb.drafts import (
+    MOCK_RUN,
+    model_file,
+    model_request,
+    results_request,
+)
 from hybridir_mteb.adapters.mteb.register import owner_of, register
 from hybridir_mteb.errors import DataUnavailableError, SettingError, quoted, suggest
 from hybridir_mteb.files import folder_beside, move_in, write_text
 from hybridir_mteb.files.room import check_folder
 from hybridir_mteb.results.naming import META, encoder_of
 from hybridir_mteb.results.submission import SETTINGS, faults, folder_of, results_in
-
-MOCK_RUN = "mteb_mock_run_results.md"  # the name that ``mteb mock-run`` gives it
 
 
 @dataclass(frozen=True)
