@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from toys.browser import opened
+from toys.browser import console, opened
 
 from hybridir_mteb.results.by_query import QueryScores, add_beside
 from hybridir_mteb.results.html.content import Known, content_of
@@ -189,6 +189,13 @@ def test_scores_by_query_of_another_result_are_not_shown(tmp_path):
     assert "no scores by query" in known.why_no_questions["Toy"]
 
 
+def test_the_console_is_that_of_pages_alone(tmp_path):
+    line = '[1:1:1127/1.1:INFO:CONSOLE:3] "words", source: {} (3)'
+    own = line.format("chrome://omnibox-popup.top-chrome/")
+    theirs = line.format((tmp_path / "report.html").as_uri())
+    assert console(f"{own}\n[1:1:ERROR:dbus/bus.cc:405] Failed\n{theirs}\n") == [theirs]
+
+
 @pytest.mark.slow
 def test_a_browser_sorts_filters_compares_and_runs_nothing_of_others(browser, content, tmp_path):
     place = tmp_path / "report.html"
@@ -198,7 +205,7 @@ def test_a_browser_sorts_filters_compares_and_runs_nothing_of_others(browser, co
     outer.write_text(clicks.replace("PAGE;", '"report.html";'), encoding="utf-8")
     options = ("--allow-file-access-from-files", "--virtual-time-budget=20000", "--dump-dom")
     done = opened(browser, outer, tmp_path, *options, "--window-size=1400,1000")
-    assert "CONSOLE" not in done.stderr, done.stderr[-2000:]
+    assert console(done.stderr) == []
     said = re.search(r"seen (\S+) end", done.stdout)
     assert said, done.stdout[-2000:]
     seen = json.loads(unquote(base64.b64decode(said[1]).decode()))

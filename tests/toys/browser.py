@@ -28,3 +28,13 @@ def opened(
     return subprocess.run(
         command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, errors="replace"
     )
+
+
+def console(log: str) -> list[str]:
+    """What pages said on the console; not what the browser says of its own bars and menus.
+
+    Args:
+        log: What the browser wrote.
+    """
+    said = (line for line in log.splitlines() if ":CONSOLE:" in line)
+    return [line for line in said if "source: chrome://" not in line]
