@@ -101,8 +101,7 @@ def _seconds(network: Network, tokens: int, machine: Machine) -> float:
     """Of one text on one device."""
     job = Job(network, 2, tokens, half=machine.gpu)
     moved = FORWARD_PASSES * kept(network.block, job, held(job, machine), machine)
-    peak = machine.bf16 if machine.gpu else machine.fp32
-    computing = forward(network, tokens) / (peak * machine.efficiency)
+    computing = forward(network, tokens) / machine.reached(half=job.half)
     return computing + tokens * network.layers * moved / machine.bandwidth
 
 

@@ -94,8 +94,8 @@ def _calls(job: Job) -> int:
 def of_training(job: Job, machine: Machine, sharding: Sharding, devices: int) -> Cost:
     """Cost of a run; other devices' weights come while a device computes."""
     flops = step_flops(job)
-    peak = machine.bf16 if job.half else machine.fp32
-    computing = flops / (peak * machine.efficiency) + step_bytes(job, machine) / machine.bandwidth
+    moving = step_bytes(job, machine) / machine.bandwidth
+    computing = flops / machine.reached(half=job.half) + moving
     waiting = _moved(job, machine, sharding, devices) / machine.between(devices)
     seconds = max(computing, waiting)
     return Cost(flops, seconds, seconds - computing, job.steps, devices, machine.price)

@@ -36,6 +36,16 @@ def test_without_results_the_page_says_so(results):
     assert "Not measured" in planning.plan_check()
 
 
+def test_committed_predictions_are_near_what_was_measured():
+    found = json.loads((planning.RESULTS / "plan-check.json").read_text())
+    cases = [case for of in found.values() for case in of["cases"].values()]
+    assert {"pocket", "muse", "gemma3-270m"} <= set(found)
+    for case in cases:
+        predicted, measured = case["predicted"], case["measured"]
+        assert predicted["bytes"] == pytest.approx(measured["bytes"], rel=0.2)
+        assert 1 / 1.5 < predicted["seconds"] / measured["seconds"] < 1.5
+
+
 def test_predicted_and_measured_stand_side_by_side(results):
     of_memory = {side: {**CASE[side], "seconds": None} for side in ("predicted", "measured")}
     cases = {"recipe": CASE, "GradCache": {**CASE, **of_memory}}

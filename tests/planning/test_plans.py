@@ -156,6 +156,13 @@ def test_a_machine_that_cannot_be_is_one_line(tmp_path, failure):
     assert "unknown task 'SciFakt'" in failure("plan", "llm-7b", "--tasks", "SciFakt")
 
 
+def test_a_machine_may_reach_another_share_of_its_peak_in_bf16():
+    same = Machine("m", 1e9, bf16=100, fp32=10, bandwidth=1, efficiency=0.5)
+    assert (same.reached(half=True), same.reached(half=False)) == (50, 5)
+    other = replace(same, efficiency_in_bf16=0.25)
+    assert (other.reached(half=True), other.reached(half=False)) == (25, 5)
+
+
 def test_the_processor_at_hand_is_measured():
     found = machine_of(THIS)
     assert isinstance(found, Machine)
