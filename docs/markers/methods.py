@@ -48,6 +48,11 @@ def _file(backbone: str) -> str:
     return f"compare-methods-{backbone}"
 
 
+def _compared() -> list[str]:
+    """The backbones whose comparison has been made."""
+    return [name for name in BACKBONES if (results.RESULTS / f"{_file(name)}.json").is_file()]
+
+
 def _collection(backbone: str, name: str) -> dict[str, Any]:
     found: dict[str, Any] = pick(load(_file(backbone)), "collections", _file(backbone))
     title = name.replace("_", " ")
@@ -62,7 +67,7 @@ def _cell(value: float | None, key: str) -> str:
 @marker("answered-on")
 def answered_on() -> str:
     """The backbone that the first page's picture shows, and what to know of its batches."""
-    there = [name for name in BACKBONES if (results.RESULTS / f"{_file(name)}.json").is_file()]
+    there = _compared()
     if there:
         return f"`{there[0]}`"
     why = "[not yet the paper's](backbones.md#the-papers-batches-and-ours)"
@@ -113,18 +118,18 @@ def _tested(backbone: str, name: str, claim: Claim) -> tuple[float, float]:
 
 @marker("claims-on")
 def claims_on(which: str, name: str) -> str:
-    """``claims-on:paper XQuADR``: each claim on every backbone, with a verdict on each."""
+    """``claims-on:paper XQuADR``: each claim with a verdict on every backbone that was compared."""
     rows = []
     for claim in CLAIMS[which]:
         cells = []
-        for backbone in BACKBONES:
+        for backbone in _compared():
             found, p = _tested(backbone, name, claim)
             better = (found < 0) == (claim.key == DISTANCE)
             sign = 0 if p >= SIGNIFICANT else (1 if better else -1)
             said = verdict([sign], at_least=claim.at_least)
             cells.append(f"{said}: {signed(found, claim.key)} (p = {p:.2g})")
         rows.append([claim.sentence(), *cells])
-    return markdown_table([f"`{REFERENCE}` is", *(f"`{one}`" for one in BACKBONES)], rows)
+    return markdown_table([f"`{REFERENCE}` is", *(f"`{one}`" for one in _compared())], rows)
 
 
 @marker("beside-the-paper")
@@ -134,7 +139,7 @@ def beside_the_paper(name: str) -> str:
     for label, values in PAPER[name].items():
         cells = (_cell(value, key) for value, key in zip(values, TESTED, strict=True))
         rows.append(["paper", label, *cells])
-    for backbone in BACKBONES:
+    for backbone in _compared():
         found = _collection(backbone, name)["contenders"]
         for method in ("mono", "cross", REFERENCE):
             cells = (_cell(found[method]["mean"][key], key) for key in TESTED)

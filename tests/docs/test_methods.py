@@ -84,6 +84,13 @@ def test_the_papers_figures_stand_beside_ours(tables):
     assert len(found) == 6 + 3 * len(methods.BACKBONES)
 
 
+def test_a_backbone_that_is_not_compared_yet_is_left_out(tables):
+    (results.RESULTS / "compare-methods-pocket.json").unlink()
+    assert len(rows(render("{{ claims-on:paper XQuADR }}"))[0]) == len(methods.BACKBONES)
+    assert not any("pocket" in row[1] for row in rows(render("{{ beside-the-paper:XQuADR }}")))
+    assert render("{{ answered-on }}") == "`muse`"
+
+
 def test_every_contender_has_a_mark_of_its_own(tables, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     import plot_methods
