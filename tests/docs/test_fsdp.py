@@ -38,3 +38,17 @@ def test_the_table_says_how_far_the_curves_are_apart_and_whether_a_killed_run_en
     assert "| GradCache | 3 | 1.000000 | 1.000002 | 2.0e-06 | 50 % and 50 % |" in shown
     assert ("gave the same encoder and curve" in shown) == equal
     assert "28 tensors of adapters and 0 of the frozen network, 2.0 MB" in shown
+
+
+def test_the_committed_curves_are_one_in_float32_and_apart_by_rounding_in_bf16():
+    found = json.loads((REPOSITORY / "docs/results/fsdp.json").read_text())
+    variants = found["variants"]
+    exact = [name for name in variants if name != "bf16"]
+    assert {"whole batch", "GradCache"} <= set(exact)
+    assert max(variants[name]["largest_difference"] for name in exact) < 1e-5
+    curves = (variants[name]["losses"]["one"] for name in ("whole batch", "bf16"))
+    rounding = max(abs(one - other) for one, other in zip(*curves, strict=True))
+    assert variants["bf16"]["largest_difference"] < 2 * rounding
+    assert found["killed"]["equal"]
+    assert found["killed"]["curves_equal"]
+    assert found["killed"]["checkpoint"]["frozen"] == 0
