@@ -3,8 +3,9 @@
 python docs/experiments/tune.py [BACKBONE …]
 
 Both methods get the same number of trials on a backbone: learning rates crossed with the values of
-the one option that is each method's own. Held-out questions of the training data judge them, and
-nothing else. Recipes are written by hand from what this finds; a test compares them.
+the one option that is each method's own, and where the best is at an edge of these, what lies
+beyond it. Held-out questions of the training data judge them, and nothing else. Recipes are written
+by hand from what this finds; a test compares them.
 """
 
 from __future__ import annotations
@@ -22,23 +23,38 @@ from hybridir_mteb.files import write_text
 OUTPUT = RESULTS / "tuned.json"
 COMMAND = "make tune"
 OPTIONS = {"hybrid": "alpha", "adversarial": "strength"}
-# Backbone -> learning rates, and values of each method's option. A step of the large ones is dear.
-GRIDS = {
-    "muse": (("1.5e-4", "3e-4", "6e-4", "1.2e-3"), ("0.25", "0.5", "0.75"), ("0.1", "0.3", "1.0")),
-    "pocket": (("2e-4", "4e-4", "8e-4"), ("0.25", "0.5", "0.75"), ("0.1", "0.3", "1.0")),
-    "gemma3-270m": (("3e-4", "1e-3"), ("0.25", "0.5"), ("0.3", "1.0")),
+Grid = tuple[tuple[str, ...], tuple[str, ...]]  # learning rates, and values of the option
+ALPHAS, STRENGTHS = ("0.25", "0.5", "0.75"), ("0.1", "0.3", "1.0")
+# Backbone -> method -> grids. A step of the large ones is dear.
+GRIDS: dict[str, dict[str, tuple[Grid, ...]]] = {
+    "muse": {
+        "hybrid": ((("7.5e-5", "1.5e-4", "3e-4", "6e-4", "1.2e-3"), ALPHAS),),
+        "adversarial": (
+            (("1.5e-4", "3e-4", "6e-4"), STRENGTHS),
+            (("7.5e-5",), ("0.03", "0.1", "0.3")),
+            (("1.5e-4", "3e-4", "6e-4"), ("0.03",)),
+        ),
+    },
+    "pocket": {
+        "hybrid": ((("2e-4", "4e-4", "8e-4"), ALPHAS),),
+        "adversarial": ((("2e-4", "4e-4", "8e-4"), STRENGTHS),),
+    },
+    "gemma3-270m": {
+        "hybrid": ((("3e-4", "1e-3"), ("0.25", "0.5")),),
+        "adversarial": ((("3e-4", "1e-3"), ("0.3", "1.0")),),
+    },
 }
 
 
 def trials(backbone: str) -> dict[str, list[Run]]:
     """Method -> its runs, equally many of each."""
-    rates, *values = GRIDS[backbone]
     return {
         method: [
-            Run(backbone, method, 0, ((option, value),), (("learning_rate", rate),))
-            for rate, value in product(rates, of_option)
+            Run(backbone, method, 0, ((OPTIONS[method], value),), (("learning_rate", rate),))
+            for grid in grids
+            for rate, value in product(*grid)
         ]
-        for (method, option), of_option in zip(OPTIONS.items(), values, strict=True)
+        for method, grids in GRIDS[backbone].items()
     }
 
 

@@ -123,8 +123,16 @@ def test_trials_are_equally_many_and_the_best_is_marked(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     found = rows(render("{{ tuned:muse }}"))
     assert [row[3] for row in found].count("yes") == 2
-    assert found[1] == ["`hybrid`", "alpha 0.5, learning_rate 0.00015", "50.0 ± 2.0", "yes"]
+    assert found[1] == ["`hybrid`", "alpha 0.5, learning_rate 7.5e-05", "50.0 ± 2.0", "yes"]
     assert len([row for row in found if row[0] == "`adversarial`"]) * 2 == len(found)
+
+
+@pytest.mark.parametrize("backbone", tune.GRIDS)
+def test_both_methods_are_tuned_by_as_many_different_trials(backbone):
+    trials = tune.trials(backbone)
+    assert set(trials) == set(tune.OPTIONS)
+    numbers = {len({str(run) for run in runs}) for runs in trials.values()}
+    assert numbers == {len(trials["hybrid"])}
 
 
 @pytest.mark.parametrize("backbone", CAMPAIGNS)
