@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from hybridir_mteb.errors import DataFormatError, ShardError, plain_logger, quoted
 from hybridir_mteb.files.record import read_record, write_record
+from hybridir_mteb.files.repeats import Repeats
 from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray
 from hybridir_mteb.ranking.shards.key import FORMAT, ShardKey, key_of
 from hybridir_mteb.ranking.shards.shard import (
@@ -35,7 +35,6 @@ logger = plain_logger(__name__)
 
 MANIFEST = "manifest.json"
 END = "end.json"
-HASHES_AT_ONCE = 1 << 22  # 32 MiB
 AGAIN = "Encode again: what is sound is kept, the rest is made anew"
 
 OLD_END = ("n_passages",)  # what its record had up to version 0.1
@@ -247,8 +246,8 @@ class ShardFolder:
                 f"{sorted(dimensions)}, the last ends at {shards[-1].stop} of {n_passages}. "
                 "Remove the folder and encode again"
             )
-        _check_unique(shards, self.key.source)
         with self._writing(END):
+            _check_unique(shards, self.key.source, self.path)
             self._describe()
             self._mark(n_passages)
 
@@ -335,27 +334,21 @@ class ShardFolder:
             yield shard, at, wanted[at] - shard.start
 
 
-def _check_unique(shards: Sequence[Shard], source: str) -> None:
+def _check_unique(shards: Sequence[Shard], source: str, place: Path) -> None:
     """Refuse a source in which a passage id occurs twice.
 
-    The hashes are compared range by range, so that memory does not grow with the source; ids are
-    read only where two hashes are equal.
+    Memory does not grow with the source; ids are read only where two hashes are equal.
 
     Raises:
         DataFormatError: The message names source and id.
+        OSError: The folder is on a full disk.
     """
-    total = sum(len(shard) for shard in shards)
-    parts = -(-total // HASHES_AT_ONCE)
-    edges = [(1 << 64) * part // parts for part in range(parts + 1)]
-    for low, high in pairwise(edges):
-        found = []
+    with Repeats(place) as hashes:
         for shard in shards:
-            hashes = shard.hashes()
-            found.append(hashes[(hashes >= np.uint64(low)) & (hashes <= np.uint64(high - 1))])
-        ordered = np.sort(np.concatenate(found))
-        twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-        if len(twice):
-            _compare_ids(shards, twice, source)
+            hashes.add_all(shard.hashes())
+        twice = hashes.found()
+    if len(twice):
+        _compare_ids(shards, twice, source)
 
 
 def _compare_ids(shards: Sequence[Shard], twice: HashArray, source: str) -> None:
