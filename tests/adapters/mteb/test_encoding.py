@@ -3,14 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from toys.cluster import contents
-from toys.encoders import HashEncoder, WordSearch
+from toys.encoders import HashEncoder, WordSearch, hash_embedding
 from toys.mteb import evaluate
 from toys.streamed import MONO, MULTI, task_of
 
 from hybridir_mteb.adapters.mteb import encoding, shards
-from hybridir_mteb.errors import ClusterError, SettingError
+from hybridir_mteb.errors import ClusterError, EmbeddingError, SettingError
 from hybridir_mteb.ranking.shards.maker import Filling
 
 
@@ -56,6 +57,16 @@ def test_a_worker_with_other_passages_or_another_encoder_is_refused(model):
 
     with pytest.raises(ClusterError, match="another e or other passages of Toy sw"):
         list(encoding.encode("e", MONO, {}, other))
+
+
+@pytest.mark.parametrize("fill", [None, elsewhere])
+def test_a_passage_whose_embedding_is_no_number_is_named(model, monkeypatch, fill):
+    bad = task_of(MONO).spec.read(["sw"])["sw"].passages.rows[9]
+    monkeypatch.setattr(
+        model, "embed", lambda text: hash_embedding(text) * (np.nan if text == bad.content else 1)
+    )
+    with pytest.raises(EmbeddingError, match=f"^passage '{bad.id}' of Toy sw: .* NaN or infinity"):
+        list(encoding.encode("e", MONO, {}, fill))
 
 
 def test_an_encoder_that_others_cannot_tell_apart_is_not_shared_out(model):
