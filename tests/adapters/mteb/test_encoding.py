@@ -10,6 +10,7 @@ from toys.encoders import HashEncoder, WordSearch, hash_embedding
 from toys.mteb import evaluate
 from toys.streamed import MONO, MULTI, task_of
 
+from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb import encoding, shards
 from hybridir_mteb.errors import ClusterError, EmbeddingError, SettingError
 from hybridir_mteb.ranking.shards.maker import Filling
@@ -48,6 +49,27 @@ def test_what_is_encoded_ahead_here_or_elsewhere_is_the_same_and_is_found(
     evaluate(run, [task_of(MONO), task_of(MULTI)], tmp_path / "out")
     assert model.passages_seen() == seen + 2  # texts that told the width
     assert run.passages_seen() == 0
+
+
+def test_passages_that_were_encoded_to_a_url_are_found_by_machines_with_other_disks(
+    model, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HYBRIDIR_SHARD_DIR", f"memory://{tmp_path.name}/shards")
+    for place in ("one", "two"):
+        monkeypatch.setenv("HYBRIDIR_CACHE_DIR", str(tmp_path / place))
+        list(encoding.encode("e", MONO, {}))
+        assert model.passages_seen() == 2 * 30 - 4 + 1 + (place == "two")  # that tells the width
+    assert contents(tmp_path / "one" / "shards") == contents(tmp_path / "two" / "shards")
+
+
+def test_a_url_that_is_a_folder_of_this_machine_is_that_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HYBRIDIR_SHARD_DIR", f"file://{tmp_path}/shards")
+    assert (paths.shard_dir(), paths.shard_url()) == (tmp_path / "shards", None)
+    monkeypatch.setenv("HYBRIDIR_SHARD_DIR", "s3://bucket/shards/")
+    assert (paths.shard_dir(), paths.shard_url()) == (
+        paths.cache_dir() / "shards",
+        "s3://bucket/shards",
+    )
 
 
 def test_a_worker_with_other_passages_or_another_encoder_is_refused(model):
