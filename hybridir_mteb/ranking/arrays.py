@@ -63,13 +63,13 @@ def check_embeddings(
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])
-        known = positions is not None and len(positions) == len(vectors)
-        number = positions[row] if known else row
+        whole = positions is not None and len(positions) == len(vectors)
+        at = positions[row] if positions is not None and whole else None
         error = EmbeddingError(
-            f"the embedding of {what} number {number} holds NaN or infinity; "
+            f"the embedding of {what} number {row if at is None else at} holds NaN or infinity; "
             f"{int((~finite).sum())} of {len(vectors)} do"
         )
-        error.position = number if known else None
+        error.position = at
         raise error
 
 
