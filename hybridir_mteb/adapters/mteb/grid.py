@@ -33,6 +33,7 @@ logger = plain_logger(__name__)
 
 REVISION = "@"  # between a name and the fingerprint of one of its seeds
 WAIT_S = 0.05
+DIGITS = 6  # as MTEB's files have them
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,8 @@ class Grid:
                 found, meta = self._run(model, cell, "only-missing"), model.mteb_model_meta
             file = Results(self.folder).get_task_result_path(cell.task, meta)
             seconds = round(time.monotonic() - began, 1)
-            return Outcome(float(found.get_score()), file, known, seconds)
+            score = round(float(found.get_score()), DIGITS)
+            return Outcome(score, file, known, seconds)
         said = failed[0].removeprefix(f"{cell}: ")
         return Outcome(seconds=round(time.monotonic() - began, 1), error=said)
 

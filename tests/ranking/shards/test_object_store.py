@@ -117,7 +117,7 @@ def test_a_protocol_without_its_package_names_what_to_install(tmp_path, monkeypa
     monkeypatch.setitem(known_implementations, "absent", missing)
     for url, said in (("absent://b/c", "Install absentfs to access it"), ("odd://b", "odd")):
         folder = ShardFolder(tmp_path, key(), store=ObjectStore(url))
-        with pytest.raises(SettingError, match=f"HYBRIDIR_SHARD_DIR={url}: .*{said}.* or give a"):
+        with pytest.raises(SettingError, match=f"HYBRIDIR_SHARD_DIR={url}/.*{said}.* or give a"):
             folder.present()
 
 
