@@ -98,26 +98,22 @@ class ObjectStore:
             SettingError: As above.
             DataUnavailableError: As above.
         """
-        with self._reached("read") as (store, place), folder_beside(target) as temporary:
-            home, record = f"{place}/{target.name}", temporary / RECORD
+        with self._reached("read") as (store, place):
+            home = f"{place}/{target.name}"
             try:
-                record.write_bytes(store.cat_file(f"{home}/{RECORD}"))
+                record = store.cat_file(f"{home}/{RECORD}")
             except FileNotFoundError:
                 return False
             try:
-                digests = read_record(record)["digests"]
-                for name in FILES:
-                    far = f"{home}/{_named(name, digests)}"
-                    store.get_file(far, str(temporary / name))
-                    if sha256_of(temporary / name) != digests[name]:
-                        raise DataFormatError(f"the sha256 of {far} differs")
-                    settle(temporary / name)
+                with folder_beside(target) as temporary:
+                    (temporary / RECORD).write_bytes(record)
+                    _fetch(store, home, temporary)
+                    move_in(temporary, target)
             except (DataFormatError, FileNotFoundError, KeyError, TypeError) as error:
                 logger.warning("%s/%s: %s; it is made anew", self.url, target.name, one_line(error))
                 with suppress(FileNotFoundError):
                     store.rm_file(f"{home}/{RECORD}")
                 return False
-            move_in(temporary, target)
         return True
 
     @contextmanager
@@ -142,6 +138,22 @@ class ObjectStore:
             "check the URL, and how its package is to find your credentials",
         ):
             yield store, place.rstrip("/")
+
+
+def _fetch(store: Any, home: str, folder: Path) -> None:
+    """Fetch the files that the record in a folder names.
+
+    Raises:
+        DataFormatError: The record, or one of them, is damaged.
+        FileNotFoundError: One is missing.
+    """
+    digests = read_record(folder / RECORD)["digests"]
+    for name in FILES:
+        far, file = f"{home}/{_named(name, digests)}", folder / name
+        store.get_file(far, str(file))
+        if sha256_of(file) != digests[name]:
+            raise DataFormatError(f"the sha256 of {far} differs")
+        settle(file)
 
 
 def _file(name: str) -> str:
