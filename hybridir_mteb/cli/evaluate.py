@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,6 +51,7 @@ def evaluate(
     found: dict[Cell, Outcome] = {}
     try:
         with crew_of(ray, workers, threads) as crew:
+            outcomes: Iterable[tuple[Cell, Outcome]]
             if crew is None:
                 outcomes = ((cell, grid.evaluate(cell)) for cell in wanted)
             else:

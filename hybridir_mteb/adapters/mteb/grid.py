@@ -211,13 +211,14 @@ class Grid:
             return None, meta
 
     def _run(self, model: Any, cell: Cell, strategy: str) -> Any:
+        arguments: Any = {**ENCODE_KWARGS}
         with no_table_bars():
             result = mteb.evaluate(
                 model,
                 task_of(cell.task),
                 cache=Results(self.folder),
                 overwrite_strategy=strategy,
-                encode_kwargs={**ENCODE_KWARGS},
+                encode_kwargs=arguments,
                 show_progress_bar=False,
             )
         return result.task_results[0]
