@@ -17,7 +17,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches unseen-languages sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats faults cluster-faults dist clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches unseen-languages sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats faults cluster-faults cluster-bench dist clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -186,9 +186,13 @@ dist: $(VENV)/.dev
 faults: $(VENV)/.dev
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python tests/faults/campaign.py
 
-## cluster-faults: a cluster of two nodes loses workers, nodes, drivers; cluster-faults.json
+## cluster-faults: a cluster of two nodes loses workers, nodes, drivers; ten minutes; cluster-faults.json
 cluster-faults: $(VENV)/.dev
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python tests/faults/cluster.py
+
+## cluster-bench: two workers beside one process, memory of the driver; ten minutes; cluster.json
+cluster-bench: $(VENV)/.dev
+	$(BIN)/python docs/experiments/cluster_bench.py
 
 clean:
 	rm -rf $(VENV) $(RESULTS) site build dist

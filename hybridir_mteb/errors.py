@@ -41,7 +41,13 @@ class BusyError(HybridIRError):
 
 
 class EmbeddingError(HybridIRError, ValueError):
-    """Embeddings that cannot be ranked: NaN, infinite, or of the wrong shape."""
+    """Embeddings that cannot be ranked: NaN, infinite, or of the wrong shape.
+
+    Attributes:
+        position: Of the first such text among those that were to be encoded, if it is known.
+    """
+
+    position: int | None = None
 
 
 class UnknownNameError(HybridIRError, KeyError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import platformdirs
@@ -26,6 +27,8 @@ BY_QUERY_VARIABLE = "HYBRIDIR_SCORES_BY_QUERY"
 SWITCH = dict.fromkeys(("1", "true", "on", "yes"), True)
 SWITCH |= dict.fromkeys(("0", "false", "off", "no"), False)
 SHARD_DTYPES = ("float32", "float16")
+_URL = re.compile(r"([a-z][a-z0-9+.-]*)://")
+_FOLDERS = {"file", "local"}  # protocols of URLs that are folders of this machine
 ENGINE_VARIABLE = "HYBRIDIR_ENGINE"
 ENGINES = ("transformers", "vllm")
 
@@ -138,8 +141,23 @@ def embedding_store_limit() -> int:
 
 
 def shard_dir() -> Path:
-    """Encoded passages of large collections: ``HYBRIDIR_SHARD_DIR``, else in the cache."""
+    """Encoded passages of large collections: ``HYBRIDIR_SHARD_DIR``, else in the cache.
+
+    If the variable holds a URL, those in the cache are copies.
+    """
+    value = os.environ.get(SHARD_DIR_VARIABLE) or ""
+    if found := _URL.match(value):
+        if found[1] in _FOLDERS:
+            return with_home(value.removeprefix(found[0]), SHARD_DIR_VARIABLE)
+        return cache_dir() / "shards"
     return _named(SHARD_DIR_VARIABLE) or cache_dir() / "shards"
+
+
+def shard_url() -> str | None:
+    """Where encoded passages are shared, if ``HYBRIDIR_SHARD_DIR`` holds such as ``s3://…``."""
+    value = os.environ.get(SHARD_DIR_VARIABLE) or ""
+    found = _URL.match(value)
+    return value.rstrip("/") if found and found[1] not in _FOLDERS else None
 
 
 def shard_dtype() -> str:

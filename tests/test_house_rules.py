@@ -29,6 +29,7 @@ PERMITTED = {
     "cli/data.py:add",
     "cli/debias.py:fit",
     "cli/encode.py:encode",
+    "cli/evaluate.py:evaluate",
     "cli/plan.py:plan",
     "cli/scaling.py:scaling",
     "cli/search.py:search",

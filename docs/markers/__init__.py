@@ -3,6 +3,7 @@
 from markers import (  # noqa: F401 -- importing them registers markers
     backbones,
     bench,
+    cluster,
     code,
     compare,
     debiasing,

@@ -14,6 +14,7 @@ from hybridir_mteb.cli.data import data_app, export
 from hybridir_mteb.cli.debias import debias_app
 from hybridir_mteb.cli.encode import encode
 from hybridir_mteb.cli.ending import Commands
+from hybridir_mteb.cli.evaluate import evaluate
 from hybridir_mteb.cli.models import models_app
 from hybridir_mteb.cli.plan import plan
 from hybridir_mteb.cli.report import report
@@ -43,6 +44,7 @@ app.command()(report)
 app.command()(scaling)
 app.command()(search)
 app.command()(encode)
+app.command()(evaluate)
 
 
 def _version(show: bool) -> None:

@@ -125,6 +125,9 @@ def _places(report: Report) -> list[tuple[str, str]]:
     mirror = paths.mirror_dir()
     if mirror is not None and not mirror.is_dir():
         report.problems.append(f"{paths.DATA_DIR_VARIABLE} names {mirror}, which is no folder")
+    url, shards = paths.shard_url(), str(paths.shard_dir())
+    if url is not None:
+        shards = f"{url}, copies in {shards}"
     store = "on" if paths.embedding_store_enabled() else f"off ({paths.STORE_VARIABLE})"
     return [
         (paths.DATA_DIR_VARIABLE, str(mirror or "not set")),
@@ -133,7 +136,7 @@ def _places(report: Report) -> list[tuple[str, str]]:
         ("trained encoders", str(paths.model_store_dir())),
         ("runs of training", str(runs_dir())),
         ("embedding store", f"{paths.embedding_store_dir()} ({store})"),
-        ("shards", f"{paths.shard_dir()} ({paths.shard_dtype()})"),
+        ("shards", f"{shards} ({paths.shard_dtype()})"),
         ("passages as tables", str(paths.corpora_dir())),
         ("unpacked networks", str(paths.backbones_dir())),
     ]

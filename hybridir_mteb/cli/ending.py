@@ -18,6 +18,7 @@ from hybridir_mteb.files.room import no_room
 # Command -> what is left of it once it was stopped.
 _KEPT = {
     "encode": "finished shards are kept; the same command goes on",
+    "evaluate": "results of the subsets that are done are kept; the same command goes on",
     "search": "what was encoded and the subsets that are done are kept; the same command goes on",
     "train": "its checkpoints are kept; the same command goes on from the last one",
     "debias": "the embeddings are kept where a store has them; the same command goes on",

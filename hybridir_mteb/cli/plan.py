@@ -161,8 +161,13 @@ def _encoding(
     """Tables of encoding and of all formulas; what they say is put into ``found``."""
     from dataclasses import asdict
 
-    from hybridir_mteb.planning.corpus import DEVICES, encoding
-    from hybridir_mteb.planning.report import FORMULAS, encoding_section, formulas
+    from hybridir_mteb.planning.corpus import DEVICES, encoding, sharing
+    from hybridir_mteb.planning.report import (
+        FORMULAS,
+        encoding_section,
+        formulas,
+        sharing_section,
+    )
 
     numbers = (given["devices"],) if given["devices"] else DEVICES
     rows = [
@@ -171,8 +176,10 @@ def _encoding(
         for count in numbers
     ]
     found["encoding"] = [{"texts": asdict(one), **asdict(of)} for one, of in rows]
+    shared = [(one, sharing(network, one)) for one in texts]
+    found["sharing"] = [{"texts": one.name, **asdict(of)} for one, of in shared]
     found["formulas"] = FORMULAS
-    return [encoding_section(rows, machine), formulas()]
+    return [encoding_section(rows, machine), sharing_section(shared), formulas()]
 
 
 def show(sections: Iterable[Section]) -> None:

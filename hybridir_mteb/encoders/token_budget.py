@@ -121,14 +121,16 @@ class TokenBudgetEncoder:
             chunk = texts[start : start + CHUNK_TEXTS]
             if not plain:
                 vectors = np.asarray(self.by_model(chunk, prompt, role), np.float32)
-                check_embeddings(vectors, "text")
-                yield range(start, start + len(chunk)), vectors
+                everywhere = range(start, start + len(chunk))
+                check_embeddings(vectors, "text", positions=everywhere)
+                yield everywhere, vectors
                 continue
             lengths = self.count_tokens(chunk, prompt)
             for batch in length_batches(lengths, self.token_budget):
                 vectors = self._forward([chunk[at] for at in batch], prompt, role)
-                check_embeddings(vectors, "text")
-                yield [start + at for at in batch], vectors
+                positions = [start + at for at in batch]
+                check_embeddings(vectors, "text", positions=positions)
+                yield positions, vectors
 
     def encode(
         self, texts: Sequence[str], prompt: str | None = "", role: Role | None = None

@@ -87,9 +87,10 @@ class VllmEncoder(TokenBudgetEncoder):
             asked = [{"prompt_token_ids": ids} for ids in self.token_ids(chunk, prompt)]
             given = self._llm.embed(asked, use_tqdm=False)
             vectors = np.asarray([one.outputs.embedding for one in given], np.float32)
-            check_embeddings(vectors, "text")
+            positions = range(start, start + len(chunk))
+            check_embeddings(vectors, "text", positions=positions)
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-            yield range(start, start + len(chunk)), vectors[:, : self.model.truncate_dim]
+            yield positions, vectors[:, : self.model.truncate_dim]
 
     def by_model(
         self, texts: Sequence[str], prompt: str | None, role: Role | None, **arguments: Any

@@ -16,6 +16,13 @@ BUDGET = {True: 32_768, False: 1024}  # tokens of a batch, on a GPU or not: enco
 CHARACTERS = 3.5  # of a token, over many languages; a tokenizer may need fewer or more
 SPECIAL = 2  # tokens that a tokenizer adds to a text
 DEVICES = (1, 8, 64)
+ROWS = 8192  # passages of a shard: adapters/mteb/shards.py
+COPIES = 3  # of the vectors of a shard while it is made: ranking/shards/fill.py
+OF_TEXT = 2 * 2  # bytes of a character, in a text and again with its title: most scripts have 2
+OF_ID = 26  # bytes on disk: the id, its end and its hash
+OF_SHARD = 6000  # bytes that a driver keeps of a finished shard: checksums and dates of its files
+OF_IDS = 6 << 20  # bytes of ids of which it looks at once which occur twice: files/repeats.py
+HASH = 8  # bytes of an id on its disk meanwhile
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,37 @@ class Encoding:
     money: float | None
     memory: float
     disk: float
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What it takes to share out the passages on a cluster, beside the network in each worker.
+
+    Attributes:
+        shards: How many there will be.
+        shard: Bytes of one on disk, in float32.
+        worker: Bytes of texts and vectors in a worker.
+        driver: Bytes in the driver, beside what it has loaded.
+        ids: Bytes on the driver's disk while it looks for ids that occur twice.
+    """
+
+    shards: int
+    shard: float
+    worker: float
+    driver: float
+    ids: float
+
+
+def sharing(network: Network, texts: Texts) -> Sharing:
+    """What it takes to share out some texts; none of it depends on how many workers there are."""
+    shards, vectors = math.ceil(texts.passages / ROWS), ROWS * network.dimension * float(WHOLE)
+    return Sharing(
+        shards,
+        vectors + ROWS * OF_ID,
+        COPIES * vectors + ROWS * OF_TEXT * texts.characters,
+        OF_IDS + shards * OF_SHARD,
+        HASH * texts.passages,
+    )
 
 
 def tokens_of(characters: float) -> int:

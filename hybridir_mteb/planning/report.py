@@ -8,7 +8,7 @@ from typing import Any
 
 from hybridir_mteb.planning import memory
 from hybridir_mteb.planning.choice import ROOM, Way, chosen, fewest, ways
-from hybridir_mteb.planning.corpus import CHARACTERS, Encoding, Texts
+from hybridir_mteb.planning.corpus import CHARACTERS, ROWS, Encoding, Sharing, Texts
 from hybridir_mteb.planning.job import Job
 from hybridir_mteb.planning.machines import NODE, Machine
 from hybridir_mteb.planning.networks import Network
@@ -209,6 +209,29 @@ def encoding_section(found: Sequence[tuple[Texts, Encoding]], machine: Machine) 
             )
         )
     title = f"Encoding on {_kind(machine)}, {CHARACTERS:g} characters a token unless told"
+    return Section(title, columns, tuple(rows))
+
+
+def sharing_section(found: Sequence[tuple[Texts, Sharing]]) -> Section:
+    """A row for each corpus."""
+    columns = (
+        "texts",
+        "shards",
+        "MB a shard",
+        "MB a worker",
+        "MB of the driver",
+        "GB of ids",
+    )
+    rows = [
+        (
+            texts.name,
+            f"{one.shards:,}",
+            *(f"{size / 1e6:,.1f}" for size in (one.shard, one.worker, one.driver)),
+            gb(one.ids),
+        )
+        for texts, one in found
+    ]
+    title = f"On a cluster, shards of {ROWS} passages; memory beside the network and libraries"
     return Section(title, columns, tuple(rows))
 
 

@@ -37,13 +37,19 @@ class Similarity(StrEnum):
         return cls(name) if name in set(cls) else function
 
 
-def check_embeddings(vectors: FloatArray, what: str, dimension: int | None = None) -> None:
+def check_embeddings(
+    vectors: FloatArray,
+    what: str,
+    dimension: int | None = None,
+    positions: Sequence[int] | None = None,
+) -> None:
     """Refuse embeddings that cannot be ranked.
 
     Args:
         vectors: (n, dimension).
         what: What they are embeddings of, for the message.
         dimension: Expected width; any if None.
+        positions: (n,) of the texts among all that are to be encoded, where these are some of them.
 
     Raises:
         EmbeddingError: Not a matrix, wrong width, NaN or infinite.
@@ -57,10 +63,14 @@ def check_embeddings(vectors: FloatArray, what: str, dimension: int | None = Non
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])
-        raise EmbeddingError(
-            f"the embedding of {what} number {row} holds NaN or infinity; "
+        whole = positions is not None and len(positions) == len(vectors)
+        at = positions[row] if positions is not None and whole else None
+        error = EmbeddingError(
+            f"the embedding of {what} number {row if at is None else at} holds NaN or infinity; "
             f"{int((~finite).sum())} of {len(vectors)} do"
         )
+        error.position = at
+        raise error
 
 
 @dataclass(frozen=True)

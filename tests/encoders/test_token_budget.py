@@ -196,8 +196,9 @@ def test_weights_that_are_not_finite_are_an_error(pocket):
     sound = bias[0].item()
     bias[0] = torch.nan
     try:
-        with pytest.raises(EmbeddingError, match="NaN"):
-            TokenBudgetEncoder(pocket).encode(SENTENCES[:2])
+        with pytest.raises(EmbeddingError, match="NaN") as raised:
+            TokenBudgetEncoder(pocket).encode(["short", "a longer one that comes first"])
+        assert raised.value.position == 1  # of all texts, whatever the batches are
     finally:
         bias[0] = sound
     assert np.isfinite(TokenBudgetEncoder(pocket).encode(SENTENCES[:1])).all()

@@ -6,9 +6,7 @@ its rerun gives the result of an unbroken run.
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,10 +28,9 @@ from faults.operations import (
 )
 from faults.result import Outcome, Result
 from faults.sandbox import Breaks, Ran, Sandbox
+from faults.small_disk import PAGE, SmallDisk
 
 NAME = "disk"
-ROOMY = "512m"
-PAGE = 4096
 CAUSES = ("space", "room", "disk", "full", "large")  # words that name it
 
 MORE = (
@@ -47,34 +44,10 @@ MORE = (
 )
 
 
-class SmallDisk:
-    """A file system in memory over the sandbox's folder; None of it where we may not mount."""
-
-    def __init__(self, box: Sandbox) -> None:
-        self.home = box.home
-        self.mounted = os.geteuid() == 0 and self._mount(f"size={ROOMY}")
-
-    def _mount(self, options: str) -> bool:
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.home)]
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-    def leave(self, free: int | None) -> None:
-        """Leave so many bytes, or as many as anybody needs."""
-        stat = os.statvfs(self.home)
-        used = (stat.f_blocks - stat.f_bfree) * stat.f_frsize
-        size = ROOMY if free is None else str(used + max(PAGE, free))
-        assert self._mount(f"remount,size={size}")
-
-    def close(self) -> None:
-        """Take it away."""
-        if self.mounted:
-            subprocess.run(["umount", str(self.home)], capture_output=True, check=True)
-
-
 def run(box: Sandbox, amount: float, wanted: Callable[[str], bool], seed: int) -> Iterator[Result]:
     """Each operation with less room than it needs."""
     box.put_back()
-    disk = SmallDisk(box)
+    disk = SmallDisk(box.home)
     try:
         for operation in (*OPERATIONS, *MORE):
             if wanted(f"{operation.name}:") and not (operation.slow and amount < FEW):

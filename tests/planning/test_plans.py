@@ -7,6 +7,7 @@ import pytest
 from toys.cli import pipe, run
 from toys.planning import TINY, TINY_CONFIG
 
+from hybridir_mteb.adapters.mteb.shards import ROWS
 from hybridir_mteb.errors import DataUnavailableError, SettingError
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.planning import choice, corpus, cost, shapes
@@ -115,6 +116,18 @@ def test_a_corpus_is_encoded_by_all_devices():
     assert (one.fits, eight.fits, eight.together) == (False, True, 3)
     assert eight.seconds == pytest.approx(8 * many.seconds)
     assert many.disk == 106_332_152 * 8192 * 4
+
+
+def test_what_a_cluster_needs_depends_on_passages_and_width_alone():
+    assert corpus.ROWS == ROWS
+    network = shapes.network_of(installed_plugins().backbones["pocket"], None)
+    small, large = (
+        corpus.sharing(network, replace(corpus.MIRACL_TEXTS, passages=n)) for n in (ROWS, 9 * ROWS)
+    )
+    assert (small.shards, large.shards) == (1, 9)
+    assert small.shard == pytest.approx(ROWS * 384 * 4, rel=0.05)
+    assert (small.shard, small.worker) == (large.shard, large.worker)
+    assert large.driver - small.driver == 8 * corpus.OF_SHARD
 
 
 def test_steps_come_from_the_recipe_or_from_what_its_data_say():

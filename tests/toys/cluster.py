@@ -1,7 +1,6 @@
 """Shards of toy passages as a cluster makes them, with accidents."""
 
 import os
-import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ class ToyShards:
         log: A file with a line for each shard that was begun: its first text and the process.
         pause: Seconds for each shard.
         poison: A text whose vector is NaN.
-        largest: Bytes that a file may have, as if the disk were full behind them.
     """
 
     parent: Path
@@ -35,7 +33,6 @@ class ToyShards:
     log: Path
     pause: float = 0.0
     poison: str = ""
-    largest: int | None = None
 
     @property
     def folder(self) -> ShardFolder:
@@ -44,8 +41,6 @@ class ToyShards:
 
     def __call__(self) -> Callable[[int], Made]:
         """What makes a shard."""
-        if self.largest is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (self.largest, -1))
         bad = {self.poison: np.full(8, np.nan, np.float32)} if self.poison else {}
 
         def encode(texts: Sequence[str]) -> Iterator[tuple[Sequence[int], np.ndarray]]:

@@ -302,7 +302,7 @@ class MtebEncoder(TextEncoder):
         size = max(1, len(order)) if whole else CHUNK_TEXTS
         for start in range(0, len(order), size):
             positions = order[start : start + size]
-            yield positions, self._encode([texts[at] for at in positions], role)
+            yield positions, self._encode(texts, positions, role)
 
     def network(self) -> SentenceTransformer:
         """The sentence-transformers model, for encoding in several processes.
@@ -317,9 +317,9 @@ class MtebEncoder(TextEncoder):
             )
         return self._module
 
-    def _encode(self, texts: list[str], role: Role) -> FloatMatrix:
-        """Embeddings by the model's ``encode``, as MTEB calls it."""
-        call, kind = self._call, PromptType(role)
+    def _encode(self, every: Sequence[str], positions: Sequence[int], role: Role) -> FloatMatrix:
+        """Embeddings of some texts by the model's ``encode``, as MTEB calls it."""
+        call, kind, texts = self._call, PromptType(role), [every[at] for at in positions]
         arguments = dict(call.encode_kwargs)
         with no_table_bars():
             loader = create_dataloader(
@@ -339,7 +339,7 @@ class MtebEncoder(TextEncoder):
             **arguments,
         )
         vectors = as_matrix(output, self._model)
-        check_embeddings(vectors, f"{role} text")
+        check_embeddings(vectors, f"{role} text", positions=positions)
         if len(vectors) != len(texts):
             raise EmbeddingError(
                 f"{type(self._model).__name__}.encode returned {len(vectors)} embeddings for "

@@ -7,11 +7,8 @@ first, and remembered of each source that is found sound.
 from __future__ import annotations
 
 import logging
-from array import array
 from collections.abc import Iterable
 from contextlib import suppress
-
-import numpy as np
 
 from hybridir_mteb import paths
 from hybridir_mteb.collections.collection import ListedPassages, PassageSource, expected_passages
@@ -20,6 +17,7 @@ from hybridir_mteb.errors import DataFormatError, quoted
 from hybridir_mteb.files import digest_of
 from hybridir_mteb.files.progress import progress
 from hybridir_mteb.files.record import read_record, write_record
+from hybridir_mteb.files.repeats import Repeats
 from hybridir_mteb.ranking.trec import check_id
 
 logger = logging.getLogger(__name__)
@@ -37,6 +35,7 @@ def check_passage_ids(source: PassageSource, *, trec: bool = False) -> None:
     Raises:
         DataFormatError: There is such an id; the message names it.
         DataUnavailableError: A file is missing.
+        NoSpaceError: The disk of the cache is full.
     """
     if isinstance(source, ListedPassages):
         _read(source, trec)
@@ -63,31 +62,31 @@ def check_ids(ids: Iterable[str]) -> None:
 
 
 def _read(source: PassageSource, trec: bool) -> None:
-    hashes = array("Q")
-    listed = isinstance(source, ListedPassages)
-    for passage in progress(
-        source.passages(),
-        desc=f"reading ids of {source.name}",
-        total=expected_passages(source),
-        unit=" passages",
-        unit_scale=True,
-        leave=False,
-        disable=listed,
-    ):
-        if not isinstance(passage.id, str) or not passage.id:
-            raise DataFormatError(
-                f"{source.name}: the passage id {quoted(passage.id)} is no text: correct the source"
-            )
-        if trec:
-            check_id(passage.id)
-        try:
-            hashes.append(hash_of(passage.id))
-        except UnicodeEncodeError as error:
-            raise DataFormatError(
-                f"{source.name}: passage id {quoted(passage.id)} is not valid Unicode: correct the "
-                "source"
-            ) from error
-    number, first = duplicates(source, np.array(hashes, np.uint64))
+    with Repeats(paths.cache_dir()) as ids:
+        for passage in progress(
+            source.passages(),
+            desc=f"reading ids of {source.name}",
+            total=expected_passages(source),
+            unit=" passages",
+            unit_scale=True,
+            leave=False,
+            disable=isinstance(source, ListedPassages),
+        ):
+            if not isinstance(passage.id, str) or not passage.id:
+                raise DataFormatError(
+                    f"{source.name}: the passage id {quoted(passage.id)} is no text: correct the "
+                    "source"
+                )
+            if trec:
+                check_id(passage.id)
+            try:
+                ids.add(hash_of(passage.id))
+            except UnicodeEncodeError as error:
+                raise DataFormatError(
+                    f"{source.name}: passage id {quoted(passage.id)} is not valid Unicode: correct "
+                    "the source"
+                ) from error
+        number, first = duplicates(source, ids.found().tolist())
     if number:
         raise DataFormatError(
             f"{source.name}: the passage id {quoted(first)} occurs twice, and so in {number} "

@@ -28,6 +28,7 @@ from hybridir_mteb.ranking.shards import ShardFolder, ShardKey, fill, fill_rows
 from hybridir_mteb.ranking.shards.fill import of_rows, of_texts
 from hybridir_mteb.ranking.shards.listing import TEMPORARY
 from hybridir_mteb.ranking.shards.maker import ShardMaker
+from hybridir_mteb.ranking.shards.object_store import ObjectStore
 
 logger = plain_logger(__name__)
 
@@ -102,7 +103,8 @@ def _folder(
         dtype=dtype,
         rows=ROWS,
     )
-    return ShardFolder(shards.parent(encoder.name), key, known_dimension(encoder))
+    store = None if shards.identity is None else ObjectStore.chosen()
+    return ShardFolder(shards.parent(encoder.name), key, known_dimension(encoder), store)
 
 
 def check_room(

@@ -89,7 +89,8 @@ def _arguments(options: ClusterOptions) -> dict[str, Any]:
     if options.address != LOCAL:
         known = {name: value for name, value in os.environ.items() if name.startswith(OURS)}
         # Where shards lie is decided here, and must be the same place on every machine.
-        known[paths.SHARD_DIR_VARIABLE] = str(paths.shard_dir().absolute())
+        place = paths.shard_url() or str(paths.shard_dir().absolute())
+        known[paths.SHARD_DIR_VARIABLE] = place
         return {**quiet, "address": options.address, "runtime_env": {"env_vars": known}}
     cores = max(1, int(allowed_cores()))
     if options.workers is not None:

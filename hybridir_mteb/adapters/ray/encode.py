@@ -71,7 +71,7 @@ def fill_with(
                 raise ShardError(
                     f"a worker has made shard {number}, and it is not in {folder.path}: this folder"
                     " must be the same for all machines (HYBRIDIR_SHARD_DIR), on a file system "
-                    "that they share"
+                    "that they share, or a URL such as s3://bucket/shards"
                 )
             filling.take(number, made)
             bar.initial += made.passages - made.encoded  # what was there is no part of the rate

@@ -64,7 +64,7 @@ class ClusterSearch:
                 queries, pools, depth, relevance=relevance, similarity=similarity, options=options
             )
         queries, relevance = prepared(queries, relevance)
-        folders = [ShardFolder(pool.path.parent, pool.key) for pool in pools]  # nothing read yet
+        folders = [_unread(pool) for pool in pools]
         asked = Asked(queries, folders, depth, relevance, similarity, options)
         parts = split(folders, PARTS * self._crew.size.workers)
         asked.request(parts[0])  # sizes that do not fit are refused before anybody starts
@@ -72,6 +72,11 @@ class ClusterSearch:
         known = merge_known((one for _, one in found), asked)
         hits = self._crew.run(partial(partial, search_part, asked, known), parts)
         return merge((one for _, one in hits), asked)
+
+
+def _unread(pool: ShardFolder) -> ShardFolder:
+    """The same folder, as a worker gets it: nothing is known of its shards."""
+    return ShardFolder(pool.path.parent, pool.key, store=pool.store)
 
 
 def encode_and_search_by(crew: Crew, encoder: str, task: str, options: RunOptions) -> RunOptions:

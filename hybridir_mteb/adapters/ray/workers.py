@@ -87,10 +87,14 @@ class Crew:
         self._idle: list[Any] = []
         self._again: deque[Any] = deque()
         self._lost: Counter[Any] = Counter()
+        self._given_up: Callable[[str], Any] | None = None
         self._runs = self._lost_at_start = 0
 
     def run(
-        self, build: Callable[[], Callable[[Task], Result]], tasks: Iterable[Task]
+        self,
+        build: Callable[[], Callable[[Task], Result]],
+        tasks: Iterable[Task],
+        given_up: Callable[[str], Result] | None = None,
     ) -> Iterator[tuple[Task, Result]]:
         """Do tasks on all workers, each of which has one in hand.
 
@@ -99,6 +103,8 @@ class Crew:
         Args:
             build: Makes in each worker what does a task; must be picklable.
             tasks: The tasks, hashable; asked for one more when a worker is free.
+            given_up: Makes the result of a task that has lost its workers again and again, from
+                what is to be said of it; without it, the run ends.
 
         Yields:
             Each task with its result, in the order in which they end.
@@ -109,6 +115,7 @@ class Crew:
                 worker can be started.
         """
         self._runs += 1
+        self._given_up = given_up
         self._again.clear()
         self._lost.clear()
         there = len(self._starting) + len(self._working) + len(self._idle)
@@ -188,10 +195,14 @@ class Crew:
             self._ray.kill(worker)  # it may be there and only out of reach
             self._lost[task] += 1
             if self._lost[task] >= ATTEMPTS:
-                raise ClusterError(
-                    f"task {task} has lost {ATTEMPTS} workers: {described(error, 200)}. What is "
-                    "done is kept; is there too little memory for the encoder?"
-                ) from error
+                said = f"task {task} has lost {ATTEMPTS} workers: {described(error, 200)}"
+                if self._given_up is None:
+                    raise ClusterError(
+                        f"{said}. What is done is kept; is there too little memory for the encoder?"
+                    ) from error
+                self._start()
+                yield task, self._given_up(said)
+                return
             logger.warning("a worker was lost with task %s, which is done again", task)
             self._again.append(task)
             self._start()

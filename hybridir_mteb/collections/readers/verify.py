@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
+from hybridir_mteb import paths
 from hybridir_mteb.collections.collection import CollectionPart, PassageSource, expected_passages
 from hybridir_mteb.files import tie_key
 from hybridir_mteb.files.progress import progress
+from hybridir_mteb.files.repeats import Repeats
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,12 @@ class PartSummary:
 def read_through(part: CollectionPart) -> PartSummary:
     """Read all passages once, a second time only if an id seems to occur twice.
 
-    Memory: 8 bytes a passage, and the ids of the judged ones.
+    Memory: the ids of the judged passages, and little besides.
 
     Raises:
         DataUnavailableError: A file is missing.
         DataFormatError: A line is malformed.
+        NoSpaceError: The disk of the cache is full.
     """
     pairs = [
         (query, passage, grade)
@@ -62,20 +63,21 @@ def read_through(part: CollectionPart) -> PartSummary:
         for passage, grade in judged.items()
     ]
     absent = {passage for _, passage, _ in pairs}
-    hashes = array("Q")
-    empty = 0
+    passages = empty = 0
     source, total = part.passages, expected_passages(part.passages)
-    for passage in progress(source.passages(), desc=source.name, total=total, unit=" passages"):
-        hashes.append(hash_of(passage.id))
-        absent.discard(passage.id)
-        empty += not passage.content
-    repeated, duplicate = duplicates(part.passages, np.array(hashes, np.uint64))
+    with Repeats(paths.cache_dir()) as ids:
+        for passage in progress(source.passages(), desc=source.name, total=total, unit=" passages"):
+            ids.add(hash_of(passage.id))
+            absent.discard(passage.id)
+            passages += 1
+            empty += not passage.content
+        repeated, duplicate = duplicates(part.passages, ids.found().tolist())
     missing = [pair for pair in pairs if pair[1] in absent]
     return PartSummary(
         queries=len(part.queries),
         judgements=len(pairs),
         relevant=sum(grade > 0 for _, _, grade in pairs),
-        passages=len(hashes),
+        passages=passages,
         empty=empty,
         duplicates=repeated,
         duplicate=duplicate,
@@ -90,21 +92,20 @@ def hash_of(identifier: str) -> int:
     return int.from_bytes(tie_key(identifier), "little")
 
 
-def duplicates(source: PassageSource, hashes: np.ndarray) -> tuple[int, str]:
+def duplicates(source: PassageSource, suspects: Iterable[int]) -> tuple[int, str]:
     """Number of ids that occur before, and the first of them; read again only if some seem to.
 
     Args:
         source: The passages.
-        hashes: (n_passages,) of :func:`hash_of` their ids.
+        suspects: Those of :func:`hash_of` their ids that occur more than once.
     """
-    ordered = np.sort(hashes)
-    suspects = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
-    if not suspects:
+    suspected = set(suspects)
+    if not suspected:
         return 0, ""
     seen: set[str] = set()  # hashes of different ids may be equal
     again: list[str] = []
     for passage in source.passages():
-        if hash_of(passage.id) in suspects:
+        if hash_of(passage.id) in suspected:
             if passage.id in seen:
                 again.append(passage.id)
             seen.add(passage.id)

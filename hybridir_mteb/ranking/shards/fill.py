@@ -220,15 +220,20 @@ def encoded(
 
     vectors: FloatMatrix | None = None
     there = np.zeros(len(place), bool)
-    for positions, batch in source.encode(list(place)):
-        at = np.asarray(positions, np.int64)
-        width = batch.shape[1] if dimension is None else dimension
-        if batch.shape != (len(at), width):
-            refuse(int(at[0]), f"embeddings of shape {batch.shape}, not ({len(at)}, {width})")
-        if vectors is None:
-            dimension, vectors = width, np.empty((len(place), width), np.float32)
-        vectors[at], there[at] = batch, True
-        advance(int(repeats[at].sum()))
+    try:
+        for positions, batch in source.encode(list(place)):
+            at = np.asarray(positions, np.int64)
+            width = batch.shape[1] if dimension is None else dimension
+            if batch.shape != (len(at), width):
+                refuse(int(at[0]), f"embeddings of shape {batch.shape}, not ({len(at)}, {width})")
+            if vectors is None:
+                dimension, vectors = width, np.empty((len(place), width), np.float32)
+            vectors[at], there[at] = batch, True
+            advance(int(repeats[at].sum()))
+    except EmbeddingError as error:
+        if error.position is None:
+            raise
+        refuse(error.position, "its embedding holds NaN or infinity")  # as the encoder has seen
     if vectors is None or not there.all():
         refuse(int(np.argmin(there)), "the model returned no embedding")
     with np.errstate(over="ignore"):

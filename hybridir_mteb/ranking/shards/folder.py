@@ -10,15 +10,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from hybridir_mteb.errors import DataFormatError, ShardError, plain_logger, quoted
 from hybridir_mteb.files.record import read_record, write_record
+from hybridir_mteb.files.repeats import Repeats
 from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray
 from hybridir_mteb.ranking.shards.key import FORMAT, ShardKey, key_of
+from hybridir_mteb.ranking.shards.object_store import ObjectStore
 from hybridir_mteb.ranking.shards.shard import (
     HashArray,
     Shard,
@@ -35,7 +36,6 @@ logger = plain_logger(__name__)
 
 MANIFEST = "manifest.json"
 END = "end.json"
-HASHES_AT_ONCE = 1 << 22  # 32 MiB
 AGAIN = "Encode again: what is sound is kept, the rest is made anew"
 
 OLD_END = ("n_passages",)  # what its record had up to version 0.1
@@ -51,15 +51,24 @@ class ShardFolder:
         parent: The folder that holds the folders of all keys.
         key: Everything that the shards depend on.
         width: Of vectors that are not quantised, where it is known.
+        store: Where finished shards are shared, beside the folder; None if nowhere.
 
     Attributes:
         key: The same key.
         path: The folder of this key.
+        store: The same.
     """
 
-    def __init__(self, parent: Path, key: ShardKey, width: int | None = None) -> None:
-        self.key, self._width = key, width
+    def __init__(
+        self,
+        parent: Path,
+        key: ShardKey,
+        width: int | None = None,
+        store: ObjectStore | None = None,
+    ) -> None:
+        self.key, self._width, self.store = key, width, store
         self.path = Path(parent) / key.folder
+        self._far = None if store is None else store.of(key.folder)
         self._shards: dict[int, Shard] = {}
         self._end: int | None = None  # once it is known
         self._end_is_old = False
@@ -79,6 +88,8 @@ class ShardFolder:
             self._describe()
             if self._end_is_old:
                 self._mark(end)
+        if self._far is not None and not self._far.has(END):
+            self._spread(end)
         return True
 
     @property
@@ -113,6 +124,8 @@ class ShardFolder:
     def known_end(self) -> int | None:
         """Number of passages, if the end is marked."""
         if self._end is None:
+            if self._far is not None and not (self.path / END).exists():
+                self._far.pull_file(self.path / END)
             try:
                 self._end = self._read_end()
             except FileNotFoundError:
@@ -123,15 +136,17 @@ class ShardFolder:
 
     def present(self) -> list[int]:
         """Numbers of the shards that are there, sound or not, in order."""
-        return sorted(
+        here = {
             int(path.name)
             for path in self.path.glob("[0-9]*")
             if _NUMBER.fullmatch(path.name) and path.is_dir()
-        )
+        }
+        return sorted(here if self._far is None else here | self._far.numbers())
 
     def is_there(self, number: int) -> bool:
         """Whether there is a shard of a number, sound or not."""
-        return self._place(number).is_dir()
+        place = self._place(number)
+        return place.is_dir() or (self._far is not None and self._far.has(place.name))
 
     def shard(self, number: int) -> Shard:
         """One sound shard.
@@ -140,6 +155,8 @@ class ShardFolder:
             ShardError: It is missing or damaged.
         """
         if number not in self._shards:
+            if self._far is not None and not self._place(number).is_dir():
+                self._far.pull(self._place(number))
             try:
                 shard = read_shard(self._place(number))
                 if shard is None:
@@ -226,6 +243,21 @@ class ShardFolder:
         with self._writing(f"shard {number}"):
             self._describe()
             write_shard(self._place(number), start, ids, hashes, vectors, self.key.digest)
+        self.share(number)
+
+    def share(self, number: int) -> None:
+        """Put a sound shard where others find it, if that is not this folder alone."""
+        if self._far is not None:
+            self._far.push(self.shard(number))
+
+    def _spread(self, n_passages: int) -> None:
+        """Put all that is complete there."""
+        if self._far is None:
+            return
+        for number in sorted({*range(self._n_shards(n_passages))} - self._far.numbers()):
+            self.share(number)
+        for name in (MANIFEST, END):
+            self._far.push_file(self.path / name)
 
     def finish(self, n_passages: int) -> None:
         """Mark the end, once all shards are there; anybody may.
@@ -247,10 +279,11 @@ class ShardFolder:
                 f"{sorted(dimensions)}, the last ends at {shards[-1].stop} of {n_passages}. "
                 "Remove the folder and encode again"
             )
-        _check_unique(shards, self.key.source)
         with self._writing(END):
+            _check_unique(shards, self.key.source, self.path)
             self._describe()
             self._mark(n_passages)
+        self._spread(n_passages)
 
     @contextmanager
     def _writing(self, what: str) -> Iterator[None]:
@@ -335,27 +368,21 @@ class ShardFolder:
             yield shard, at, wanted[at] - shard.start
 
 
-def _check_unique(shards: Sequence[Shard], source: str) -> None:
+def _check_unique(shards: Sequence[Shard], source: str, place: Path) -> None:
     """Refuse a source in which a passage id occurs twice.
 
-    The hashes are compared range by range, so that memory does not grow with the source; ids are
-    read only where two hashes are equal.
+    Memory does not grow with the source; ids are read only where two hashes are equal.
 
     Raises:
         DataFormatError: The message names source and id.
+        OSError: The folder is on a full disk.
     """
-    total = sum(len(shard) for shard in shards)
-    parts = -(-total // HASHES_AT_ONCE)
-    edges = [(1 << 64) * part // parts for part in range(parts + 1)]
-    for low, high in pairwise(edges):
-        found = []
+    with Repeats(place) as hashes:
         for shard in shards:
-            hashes = shard.hashes()
-            found.append(hashes[(hashes >= np.uint64(low)) & (hashes <= np.uint64(high - 1))])
-        ordered = np.sort(np.concatenate(found))
-        twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-        if len(twice):
-            _compare_ids(shards, twice, source)
+            hashes.add_all(shard.hashes())
+        twice = hashes.found()
+    if len(twice):
+        _compare_ids(shards, twice, source)
 
 
 def _compare_ids(shards: Sequence[Shard], twice: HashArray, source: str) -> None:

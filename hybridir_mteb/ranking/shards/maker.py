@@ -57,6 +57,7 @@ class ShardMaker:
         """
         folder = self._folder
         if folder.has(number, discard_damaged=True):
+            folder.share(number)
             return Made(len(folder.shard(number)), 0, checked(folder.shard(number)))
         some = self._read(number)
         if not some:

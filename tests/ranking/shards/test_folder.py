@@ -353,7 +353,7 @@ def test_a_full_disk_is_one_message_and_finished_shards_are_kept(tmp_path, monke
 @pytest.mark.parametrize(("first", "second"), [(3, 7), (3, 24), (0, 10)])
 @pytest.mark.parametrize("at_once", [4, 1 << 22])
 def test_an_id_that_occurs_twice_is_named(tmp_path, monkeypatch, first, second, at_once):
-    monkeypatch.setattr("hybridir_mteb.ranking.shards.folder.HASHES_AT_ONCE", at_once)
+    monkeypatch.setattr("hybridir_mteb.files.repeats.AT_ONCE", at_once)
     source = numbered(25)
     source.pairs[second] = (f"d{first}", "other text")
     folder = ShardFolder(tmp_path, key())
