@@ -15,6 +15,7 @@ from hybridir_mteb.adapters.mteb.by_query import keep
 from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
 from hybridir_mteb.adapters.mteb.facts import pool_facts
 from hybridir_mteb.adapters.mteb.models import odd_arguments
+from hybridir_mteb.adapters.mteb.passes import share_pass
 from hybridir_mteb.adapters.mteb.pool import Pool, ShardPool
 from hybridir_mteb.adapters.mteb.subset import SubsetView
 from hybridir_mteb.encoders.encoder import Encoder
@@ -141,6 +142,8 @@ def _of_encoder(task: CollectionTask, subset: SubsetView, encoder: Encoder, aske
         pool = subset.embedded(encoder, queries.vectors.shape[1])
     judged = subset.judgements(pool)
     with _timed(asked, "Scoring"):
+        if isinstance(pool, ShardPool):
+            share_pass(task, encoder, pool, asked)
         ranking = pool.rank(queries, judged, _depth(task, asked))
         if task.setting is not Setting.MULTILINGUAL:
             return judged, ranking, pool, None
@@ -183,7 +186,7 @@ def _scores(
             *(pool.label, judged.missing),
         )
     scores["n_missing_passages"] = judged.missing
-    return scores | ({"shard_dtype": pool.dtype} if isinstance(pool, ShardPool) else {})
+    return scores | (pool.notes if isinstance(pool, ShardPool) else {})
 
 
 def _named(judged: Judgements, ranking: Ranking, pool: Pool, depth: int) -> Run:
