@@ -120,13 +120,13 @@ class SharedSearch:
         return found
 
 
-def share_pass(task: CollectionTask, encoder: Encoder, pool: ShardPool, asked: Asked) -> None:
-    """Have the search of a subset's pool serve the subsets that are asked for next, too.
+def shared_search(task: CollectionTask, encoder: Encoder, pool: ShardPool, asked: Asked) -> Search:
+    """The search of a subset's pool, which serves the subsets that are asked for next, too.
 
     Args:
         task: The task, its data loaded.
         encoder: The model, as the subset that is asked for uses it.
-        pool: The subset's pool, whose search is replaced.
+        pool: The subset's pool.
         asked: What is asked of the subset's evaluation.
     """
     following, by = task.turns.take(asked.subset), pool.search
@@ -147,9 +147,8 @@ def share_pass(task: CollectionTask, encoder: Encoder, pool: ShardPool, asked: A
                 yield name, one
 
     if isinstance(by, ApproximateSearch):  # an index is not passed over: what recall is told by is
-        pool.search = replace(by, exact=SharedSearch(asked.subset, passes, others, by.exact))
-    else:
-        pool.search = SharedSearch(asked.subset, passes, others, by)
+        return replace(by, exact=SharedSearch(asked.subset, passes, others, by.exact))
+    return SharedSearch(asked.subset, passes, others, by)
 
 
 def _ways(encoder: Encoder) -> tuple[str, ...]:

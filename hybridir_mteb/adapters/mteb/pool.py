@@ -182,9 +182,11 @@ class ShardPool:
         own: IntArray = rows - self._starts[code]
         return own[(own >= 0) & (own < self._folders[code].n_passages)]
 
-    def rank(self, queries: Embedded, judged: Judgements, depth: int) -> Ranking:
-        """Exact ranks, and the best-ranked passages of each query."""
-        hits = self.search(
+    def rank(
+        self, queries: Embedded, judged: Judgements, depth: int, by: Search | None = None
+    ) -> Ranking:
+        """Ranks, and the best-ranked passages of each query; by default by the pool's search."""
+        hits = (by or self.search)(
             queries.matrix,
             list(self._folders.values()),
             depth,

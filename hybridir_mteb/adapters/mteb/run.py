@@ -110,11 +110,7 @@ def search(
     searched.load_data()
     _check_files(searched, folder, depth)
     model = finder(encoder, options.get("device"), options.get("precision"))
-    kind = options.get("approximate")
-    if kind is not None and isinstance(model, SearchProtocol):
-        raise SettingError(f"{encoder} searches by itself: leave out approximate (--approximate)")
-    record = {**named, **_record(searched, model), "depth": depth}
-    record |= {"approximate": kind} if kind is not None else {}
+    record = {**named, **_record(searched, model), "depth": depth, **_way(options, model)}
     before = former.pop("subsets", {})  # kept if it was searched in the same way
     found = before if former == record and isinstance(before, dict) else {}
     searched.turns.start(searched.hf_subsets)
@@ -240,6 +236,15 @@ def _record(task: CollectionTask, model: Any) -> dict[str, Any]:
         "split": task.eval_splits[0],
         "main_score": task.metadata.main_score,
     }
+
+
+def _way(options: RunOptions, model: Any) -> dict[str, str]:
+    """What the record says of a search that is not exact."""
+    if (kind := options.get("approximate")) is None:
+        return {}
+    if isinstance(model, SearchProtocol):
+        raise SettingError("the model searches by itself: leave out approximate (--approximate)")
+    return {"approximate": kind}
 
 
 def check_folder(folder: Path, record: Mapping[str, str]) -> dict[str, Any]:

@@ -121,7 +121,8 @@ class ApproximateSearch:
             rows = np.concatenate([rows, np.where(found < 0, -1, found + start)], axis=1)
             near = np.concatenate([near, scores], axis=1)
             order = np.argsort(-near, axis=1, kind="stable")[:, :wide]
-            rows, near = (np.take_along_axis(one, order, axis=1) for one in (rows, near))
+            rows = np.take_along_axis(rows, order, axis=1)
+            near = np.take_along_axis(near, order, axis=1)
             start += folder.n_passages
         pairs = PairScorer(queries, similarity)
         top = Top(len(queries), most, partial(rescored, pairs, request.pools), request.pools.hashes)

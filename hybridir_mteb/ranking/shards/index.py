@@ -159,6 +159,7 @@ class Index:
         metric = faiss.METRIC_INNER_PRODUCT
         index = faiss.index_factory(folder.dimension, recipe.factory, metric)
         if not index.is_trained:
+            index.do_polysemous_training = False  # takes most of the time, for a search of its own
             rows = np.unique(np.random.default_rng(0).integers(0, recipe.passages, recipe.sample))
             if recipe.sample >= recipe.passages:
                 rows = np.arange(recipe.passages)
@@ -177,5 +178,5 @@ class Index:
         plain = np.ascontiguousarray(vectors, np.float32)
         if self._recipe.similarity is Similarity.DOT:
             return plain
-        unit: FloatMatrix = plain / np.maximum(lengths(plain), SMALLEST_NORM)[:, None]
-        return unit.astype(np.float32)
+        wide = plain / np.maximum(lengths(plain), SMALLEST_NORM)[:, None]
+        return wide.astype(np.float32)

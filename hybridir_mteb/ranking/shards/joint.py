@@ -57,7 +57,7 @@ class Wanted:
         Args:
             depth: How many passages of each are found.
         """
-        n_queries, dimension = self.queries.shape
+        n_queries, dimension = (int(size) for size in self.queries.shape)
         # Copies of a query in float32 and float64; three lists of candidates, twice while they are
         # put in order, and what is found.
         return n_queries * (40 * dimension + 96 * width_of(depth))
@@ -65,7 +65,7 @@ class Wanted:
     def digest(self, pools: Sequence[ShardFolder], depth: int, similarity: Similarity) -> str:
         """What tells the search from any other that may find something else."""
         arrays = self.queries, self.relevance.indptr, self.relevance.passages
-        contents = [hashlib.sha256(np.ascontiguousarray(one)).hexdigest() for one in arrays]
+        contents = [hashlib.sha256(np.ascontiguousarray(one).data).hexdigest() for one in arrays]
         folders = [str(pool.path.absolute()) for pool in pools]
         return digest_of(*contents, *folders, str(depth), str(similarity), str(self.queries.shape))
 
@@ -109,5 +109,5 @@ def search_jointly(
         np.split(hits.scores, of_query),
         np.split(hits.ranks, of_entry),
         strict=True,
-    )
-    return [Hits(*(array.copy() for array in part)) for part in parts]  # each is let go by itself
+    )  # copied, so that each is let go by itself
+    return [Hits(rows.copy(), scores.copy(), ranks.copy()) for rows, scores, ranks in parts]
