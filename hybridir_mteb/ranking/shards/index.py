@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hybridir_mteb.collections.readers.digests import build_unless_sound
-from hybridir_mteb.errors import SettingError, from_extra, quoted
+from hybridir_mteb.errors import SettingError, ShardError, from_extra, one_line, quoted
 from hybridir_mteb.files import digest_of
 from hybridir_mteb.files.progress import progress
 from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, Similarity
@@ -119,7 +119,7 @@ class Index:
 
     Raises:
         MissingExtraError: FAISS is not installed.
-        ShardError: A shard is damaged.
+        ShardError: A shard is damaged, or the index is of another version of FAISS.
         NoSpaceError: The disk is full.
     """
 
@@ -128,7 +128,13 @@ class Index:
         self._recipe = Recipe.of(folder, kind, similarity)
         place = self._recipe.place(folder)
         build_unless_sound(place, self._recipe.identity, self._write)
-        self._index = self._faiss.read_index(str(place))
+        try:
+            self._index = self._faiss.read_index(str(place))
+        except RuntimeError as error:
+            raise ShardError(
+                f"FAISS {self._faiss.__version__} cannot read {place}: {one_line(error, 200)}. "
+                "Remove it: it is built again"
+            ) from error
 
     def best(self, queries: FloatMatrix, wide: int) -> tuple[IntArray, FloatArray]:
         """Rows and approximate scores of what may be the best passages.

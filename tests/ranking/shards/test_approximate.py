@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from toys.shards import folder_of, key
 
-from hybridir_mteb.errors import EmbeddingError, MissingExtraError, SettingError
+from hybridir_mteb.errors import EmbeddingError, MissingExtraError, SettingError, ShardError
 from hybridir_mteb.ranking.arrays import Relevance, Similarity
 from hybridir_mteb.ranking.ranking import NOT_RETRIEVED
 from hybridir_mteb.ranking.shards import index, search
@@ -175,6 +175,14 @@ def test_an_index_that_is_not_finished_leaves_nothing(tmp_path, queries, monkeyp
             ApproximateSearch("hnsw", 0)(queries, [folder], 10)
     assert sorted(folder.path.rglob("*")) == before
     assert (ApproximateSearch("hnsw", 0)(queries, [folder], 10).rows >= 0).all()
+
+
+def test_an_index_that_faiss_does_not_read_is_named(tmp_path, queries, monkeypatch):
+    vectors = np.random.default_rng(6).standard_normal((50, 16)).astype(np.float32)
+    folder = folder_of(tmp_path, vectors, [f"d{at}" for at in range(50)], name=key(50))
+    monkeypatch.setattr(index.Index, "_write", lambda one, place: place.write_bytes(b"Ix99" * 9))
+    with pytest.raises(ShardError, match=r"cannot read .*hnsw-.*faiss: .* Remove it: it is built"):
+        ApproximateSearch("hnsw")(queries, [folder], 10)
 
 
 def test_what_cannot_be_searched_in_this_way_is_said(pools, queries, monkeypatch):

@@ -11,8 +11,6 @@ from hybridir_mteb.ranking.shards import dense, search
 from hybridir_mteb.ranking.shards.joint import Wanted, search_jointly
 from hybridir_mteb.ranking.shards.request import SearchOptions
 
-ON_CPU = {"options": SearchOptions("cpu", 3000)}
-
 
 def searches(rng, n_passages: int, sizes=(3, 1, 40), dimension: int = 6) -> list[Wanted]:
     """With relevant passages for some of the queries, of which the middle one has none at all."""
@@ -32,11 +30,12 @@ def searches(rng, n_passages: int, sizes=(3, 1, 40), dimension: int = 6) -> list
     ]
 
 
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])  # the latter takes the path of a GPU
 @pytest.mark.parametrize("similarity", list(Similarity))
 @pytest.mark.parametrize("depth", [0, 3, 300])
 @pytest.mark.parametrize("kind", ["ties", "near"])
 def test_each_finds_what_it_finds_alone_and_the_shards_are_read_once(
-    tmp_path, monkeypatch, kind, depth, similarity
+    tmp_path, monkeypatch, kind, depth, similarity, device
 ):
     rng = np.random.default_rng(depth)
     passages = rng.integers(-1, 2, (95, 6))
@@ -44,14 +43,12 @@ def test_each_finds_what_it_finds_alone_and_the_shards_are_read_once(
         passages = 1 + 1e-7 * rng.integers(-2, 3, (95, 6))
     pools = [folder_of(tmp_path, passages.astype(np.float32), [f"d{at}" for at in range(95)])]
     wanted = searches(rng, 95)
-    alone = [
-        search(one.queries, pools, depth, relevance=one.relevance, similarity=similarity, **ON_CPU)
-        for one in wanted
-    ]
+    how = {"similarity": similarity, "options": SearchOptions(device, 3000)}
+    alone = [search(one.queries, pools, depth, relevance=one.relevance, **how) for one in wanted]
     reads = []
     theirs = dense.read_blocks
     monkeypatch.setattr(dense, "read_blocks", lambda *a: reads.append(a) or theirs(*a))
-    found = search_jointly(wanted, pools, depth, similarity=similarity, **ON_CPU)
+    found = search_jointly(wanted, pools, depth, **how)
     assert len(reads) == 1
     for ours, expected in zip(found, alone, strict=True):
         for field in ("rows", "scores", "ranks"):
