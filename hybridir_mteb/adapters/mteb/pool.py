@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from hybridir_mteb.ranking.judgements import Judgements
 from hybridir_mteb.ranking.ranking import Ranking, tie_order
 from hybridir_mteb.ranking.scorers import scorer_of
 from hybridir_mteb.ranking.shards import ShardFolder, search
+from hybridir_mteb.ranking.shards.joint import Search
 from hybridir_mteb.ranking.shards.request import SearchOptions
 
 
@@ -135,7 +136,8 @@ class ShardPool:
 
     Attributes:
         device: Where to search; None takes a GPU if there is one.
-        search: Finds the best passages and the ranks, here or on a cluster.
+        search: Finds the best passages and the ranks: here, on a cluster, or approximately.
+        notes: What scores say of how they were found.
 
     Raises:
         SettingError: The disk has no room for the embeddings.
@@ -152,7 +154,8 @@ class ShardPool:
         self.codes, self.dtype = tuple(parts), dtype or paths.shard_dtype()
         self._prefixes, self._encoder = prefixes, encoder
         self.device: str | None = None
-        self.search = search
+        self.search: Search = search
+        self.notes: dict[str, Any] = {"shard_dtype": self.dtype}
         self.label = " ".join(parts)
         check_room(encoder, list(parts.values()), self.dtype, dimension)
         self._folders: dict[str, ShardFolder] = {
@@ -179,9 +182,11 @@ class ShardPool:
         own: IntArray = rows - self._starts[code]
         return own[(own >= 0) & (own < self._folders[code].n_passages)]
 
-    def rank(self, queries: Embedded, judged: Judgements, depth: int) -> Ranking:
-        """Exact ranks, and the best-ranked passages of each query."""
-        hits = self.search(
+    def rank(
+        self, queries: Embedded, judged: Judgements, depth: int, by: Search | None = None
+    ) -> Ranking:
+        """Ranks, and the best-ranked passages of each query; by default by the pool's search."""
+        hits = (by or self.search)(
             queries.matrix,
             list(self._folders.values()),
             depth,
@@ -189,6 +194,7 @@ class ShardPool:
             similarity=self._encoder.similarity,
             options=SearchOptions(self.device, label=self.label),
         )
+        self.notes |= hits.notes
         return Ranking(hits.ranks, hits.rows, hits.scores).of_judged(judged)
 
     def vectors(self, rows: IntArray) -> FloatMatrix:

@@ -36,6 +36,7 @@ from hybridir_mteb.files.room import check_folder as check_writable
 from hybridir_mteb.files.room import check_room
 from hybridir_mteb.measures.measure import FAILED
 from hybridir_mteb.ranking.arrays import Qrels
+from hybridir_mteb.ranking.shards.approximate import SAMPLE, ApproximateSearch
 from hybridir_mteb.ranking.trec import write_qrels, write_run
 
 logger = plain_logger(__name__)
@@ -60,6 +61,8 @@ class RunOptions(TypedDict, total=False):
         device: Torch device of encoder and search; by default a GPU if there is one.
         precision: ``fp32`` or ``bf16``, for encoders of this package.
         search: As :func:`hybridir_mteb.ranking.shards.search.search`, on a cluster.
+        approximate: ``hnsw`` or ``ivfpq``, to search an index of streamed passages in this process.
+        recall_queries: Queries of each subset that are then searched exactly, too.
     """
 
     subsets: Sequence[str]
@@ -68,6 +71,8 @@ class RunOptions(TypedDict, total=False):
     device: str | None
     precision: str | None
     search: Any
+    approximate: str | None
+    recall_queries: int
 
 
 def search(
@@ -105,9 +110,10 @@ def search(
     searched.load_data()
     _check_files(searched, folder, depth)
     model = finder(encoder, options.get("device"), options.get("precision"))
-    record = {**named, **_record(searched, model), "depth": depth}
+    record = {**named, **_record(searched, model), "depth": depth, **_way(options, model)}
     before = former.pop("subsets", {})  # kept if it was searched in the same way
     found = before if former == record and isinstance(before, dict) else {}
+    searched.turns.start(searched.hf_subsets)
     for name in searched.hf_subsets:
         result = searched.search_subset(model, name, depth, ENCODE_KWARGS)
         found[name] = result.scores
@@ -127,6 +133,11 @@ def _checked(options: RunOptions) -> int:
     depth = options.get("depth", DEPTH)
     if isinstance(depth, float) or (whole(depth) or 0) < 1:
         raise SettingError(f"depth={quoted(depth, 80)} (--depth): give 1 or more")
+    sample = options.get("recall_queries", SAMPLE)
+    if isinstance(sample, float) or (whole(sample) is None) or sample < 0:
+        raise SettingError(
+            f"recall_queries={quoted(sample, 80)} (--recall-queries): give 0 or more"
+        )
     torch_device(options.get("device"))
     return depth
 
@@ -183,8 +194,14 @@ def chosen_task(name: str, options: RunOptions) -> CollectionTask:
     if not task.spec.parallel:
         task.shard_dtype, task.device = dtype, options.get("device")
         task.search = options.get("search")
-    elif dtype is not None:
-        raise SettingError(f"{name} is small and is searched in memory: leave out dtype (--dtype)")
+        if (kind := options.get("approximate")) is not None:
+            task.search = ApproximateSearch(kind, options.get("recall_queries", SAMPLE))
+    else:
+        for option in ("dtype", "approximate"):
+            if options.get(option) is not None:
+                raise SettingError(
+                    f"{name} is small and is searched in memory: leave out {option} (--{option})"
+                )
     chosen = options.get("subsets", ())
     check_subsets(task.metadata, chosen)
     task.hf_subsets = [s for s in task.metadata.hf_subsets if not chosen or s in chosen]
@@ -219,6 +236,15 @@ def _record(task: CollectionTask, model: Any) -> dict[str, Any]:
         "split": task.eval_splits[0],
         "main_score": task.metadata.main_score,
     }
+
+
+def _way(options: RunOptions, model: Any) -> dict[str, str]:
+    """What the record says of a search that is not exact."""
+    if (kind := options.get("approximate")) is None:
+        return {}
+    if isinstance(model, SearchProtocol):
+        raise SettingError("the model searches by itself: leave out approximate (--approximate)")
+    return {"approximate": kind}
 
 
 def check_folder(folder: Path, record: Mapping[str, str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from mteb.timing import TimingStack
 from hybridir_mteb.adapters.mteb.corpus import Corpora
 from hybridir_mteb.adapters.mteb.ids import check_passage_ids
 from hybridir_mteb.adapters.mteb.metadata import STREAMED_TEXT, task_metadata
+from hybridir_mteb.adapters.mteb.turns import Turns, follow_results
 from hybridir_mteb.collections.collection import Collection, ListedPassages, passage_id, query_id
 from hybridir_mteb.encoders.memory import PerModel
 from hybridir_mteb.errors import (
@@ -90,6 +91,7 @@ class CollectionTask(AbsTaskRetrieval):
         if self.context is not self.default_context:
             self.metadata = task_metadata(self.spec, self.setting, self.context)
         super().__init__(**kwargs)
+        follow_results()
         self.shard_dtype, self.device = shard_dtype, device
         self._forget()
 
@@ -97,6 +99,7 @@ class CollectionTask(AbsTaskRetrieval):
         self.collection = Collection({}, self.spec.parallel)
         self.corpora = Corpora({}, {})
         self.memory: PerModel[Any] = PerModel()  # what concerns all subsets
+        self.turns = Turns()
 
     def _context(self, context: str | None) -> Context:
         """The context asked for, if the collection offers it."""
@@ -192,12 +195,22 @@ class CollectionTask(AbsTaskRetrieval):
 
         return evaluate_subset(self, model, data, asked)
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+    def check_if_dataset_is_superseded(self) -> None:
+        """MTEB's, which it calls before it asks for the subsets of a run."""
+        super().check_if_dataset_is_superseded()
+        self.turns.start(self.hf_subsets)
+
+    def evaluate(
+        self, model: Any, split: str = "test", subsets_to_run: Any = None, **kwargs: Any
+    ) -> Any:
         """MTEB's, which evaluates one subset after the other; the model stays as it is."""
         from hybridir_mteb.adapters.mteb.encoder import unchanged
 
+        if subsets_to_run is None or len(subsets_to_run) > 1:  # else a run has called
+            chosen = self.hf_subsets if subsets_to_run is None else subsets_to_run
+            self.turns.start([name for name in self.hf_subsets if name in chosen])
         with unchanged():
-            return super().evaluate(*args, **kwargs)
+            return super().evaluate(model, split, subsets_to_run, **kwargs)
 
     def _evaluate_subset(  # noqa: PLR0913 -- mteb's signature
         self,
@@ -234,11 +247,13 @@ class CollectionTask(AbsTaskRetrieval):
 
     def search_subset(self, model: Any, subset: str, depth: int, encode_kwargs: Any) -> SubsetRun:
         """Scores and the first ``depth`` passages of each query, of one subset that is loaded."""
+        from hybridir_mteb.adapters.mteb.encoder import unchanged
         from hybridir_mteb.adapters.mteb.evaluation import Asked
 
         split = self.eval_splits[0]
         asked = Asked(split, subset, encode_kwargs, depth, None, TimingStack())
-        return self.rank(model, self.dataset[subset][split], asked)
+        with unchanged():
+            return self.rank(model, self.dataset[subset][split], asked)
 
 
 def check_subsets(metadata: TaskMetadata, chosen: Iterable[str]) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from hybridir_mteb import paths
 from hybridir_mteb.errors import DataFormatError, DataUnavailableError, plain_logger
-from hybridir_mteb.files import sha256_of
+from hybridir_mteb.files import replacing, sha256_of
 from hybridir_mteb.files.record import read_record, write_record
-from hybridir_mteb.files.stamp import is_settled, stamp_of
+from hybridir_mteb.files.stamp import is_settled, settle, stamp_of
 
 logger = plain_logger(__name__)
 
@@ -61,6 +62,42 @@ def joint_digest(digests: Iterable[tuple[str, str]]) -> str:
     for name, digest in digests:
         total.update(f"{name.rpartition('/')[2]}\0{digest}\n".encode())
     return total.hexdigest()
+
+
+def build_unless_sound(path: Path, identity: str, build: Callable[[Path], None]) -> None:
+    """Have a file built, unless it is there as it was built, and of this identity.
+
+    A record beside it, of its name and ``.json``, holds identity and digest.
+
+    Args:
+        path: The file.
+        identity: All that its content depends on.
+        build: Writes it to the path that it is given, from which it is renamed.
+    """
+    record = path.with_name(f"{path.name}.json")
+    if _is_sound(path, record, identity):
+        return
+    for place in (path, record):
+        if place.is_dir():
+            shutil.rmtree(place)
+    with replacing(path) as temporary:
+        build(temporary)
+    settle(path)
+    write_record(record, {"identity": identity, "digest": digests_of([path])[0]})
+
+
+def _is_sound(path: Path, record: Path, identity: str) -> bool:
+    try:
+        held = read_record(record)
+        right = {"identity": identity, "digest": digests_of([path])[0]}
+    except FileNotFoundError:  # of either; version 0.1 wrote no records
+        return False
+    except (DataFormatError, OSError) as error:
+        logger.warning("%s. What it is of is built again", error)
+        return False
+    if held != right:
+        logger.warning("%s is not what its record says: it is built again", path)
+    return held == right
 
 
 def _remembered() -> dict[str, Any]:

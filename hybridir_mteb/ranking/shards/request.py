@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,13 @@ class Hits:
         scores: (n_queries, depth) float64; -inf where the pool is smaller.
         ranks: (n_entries,) exact 1-based ranks over the whole pool, in the order of
             ``relevance.passages``; empty without relevance.
+        notes: What the search says of itself, as JSON values; an exact one says nothing.
     """
 
     rows: IntArray
     scores: Values
     ranks: IntArray
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,11 @@ PAIRS_AT_ONCE = 1 << 15  # whose vectors are read together
 Rescore = Callable[[IntArray, IntArray], Values]  # queries, rows -> float64 scores
 
 
+def width_of(depth: int) -> int:
+    """How many candidates of a query are held to find its best ``depth``."""
+    return depth + max(depth // 2, SLACK)
+
+
 class Top:
     """Candidates of a group of queries: whatever may still be among the best ``depth``.
 
@@ -40,7 +45,7 @@ class Top:
         hashes: Callable[[IntArray], HashArray],
     ) -> None:
         self._depth, self._rescore, self._hashes = depth, rescore, hashes
-        self._width = depth + max(depth // 2, SLACK)
+        self._width = width_of(depth)
         shape = (n_queries, self._width)
         self._low = np.full(shape, -np.inf)
         self._high = np.full(shape, -np.inf)

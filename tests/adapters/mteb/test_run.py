@@ -22,6 +22,7 @@ from hybridir_mteb.adapters.mteb.run import check_folder, search
 from hybridir_mteb.adapters.mteb.task import make_tasks
 from hybridir_mteb.collections.readers.trec import read_qrels, read_run
 from hybridir_mteb.errors import DataFormatError, SettingError, UnknownNameError
+from hybridir_mteb.ranking.shards import dense
 from hybridir_mteb.ranking.shards.listing import clear_shards, shard_files
 from hybridir_mteb.ranking.trec import trec_scores, write_run
 
@@ -130,6 +131,17 @@ def test_an_id_with_white_space_is_refused_and_nothing_is_written(tmp_path):
             SettingError,
             "is small and is searched in memory: leave out dtype",
         ),
+        (
+            {"task": "PocketQARMonolingualRetrieval", "approximate": "hnsw"},
+            SettingError,
+            "is small and is searched in memory: leave out approximate",
+        ),
+        (
+            {"approximate": "flat"},
+            SettingError,
+            r"approximate='flat' \(--approximate\): give hnsw or",
+        ),
+        ({"recall_queries": -1}, SettingError, r"recall_queries=-1 \(--recall-queries\): give 0"),
     ],
 )
 def test_mistakes_are_one_clear_message(options, error, message, tmp_path):
@@ -229,3 +241,41 @@ def test_an_option_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(TypeError, match="no option depht"):
         next(search("test/hash", MONO, tmp_path, depht=3))
     assert not list(tmp_path.iterdir())
+
+
+def test_an_approximate_search_says_so_and_what_it_finds(tmp_path):
+    exact, quick = (
+        dict(search("test/hash", MULTI, tmp_path / name, depth=20, **options))
+        for name, options in (("a", {}), ("b", {"approximate": "hnsw", "recall_queries": 3}))
+    )
+    for code, found in quick.items():  # all of so few passages are looked at
+        said = {"approximate": "hnsw", "approximate_recall_at_100": 1.0}
+        assert found.scores == {**exact[code].scores, **said}
+        assert found.run == exact[code].run
+    held = json.loads((tmp_path / "b" / "measures.json").read_text())
+    assert held["approximate"] == "hnsw"
+    out = run(
+        "search", "test/hash", MULTI, "--output", str(tmp_path / "b"), "--approximate", "ivfpq"
+    )
+    assert "approximate_recall_at_100" in "".join(out.split())
+    with pytest.raises(SettingError, match="--approximate searches on this machine"):
+        run("search", "e", MULTI, "--output", "o", "--approximate", "hnsw", "--ray", "local")
+    dict(search("test/hash", MULTI, tmp_path / "b", subsets=["yo"], depth=20))
+    held = json.loads((tmp_path / "b" / "measures.json").read_text())
+    assert list(held["subsets"]) == ["yo"], "an exact search is not mixed with others"
+    assert "approximate" not in held
+
+
+def test_the_sample_of_an_approximate_search_takes_one_pass(tmp_path, monkeypatch):
+    searched: list[int] = []
+    theirs = dense.DenseSearch.run
+
+    def spy(one: Any) -> Any:
+        searched.append(len(one._request.queries))
+        return theirs(one)
+
+    monkeypatch.setattr(dense.DenseSearch, "run", spy)
+    dict(search("test/hash", MULTI, tmp_path, approximate="hnsw", recall_queries=3))
+    assert searched == [2 * 3]
+    dict(search("test/hash", MULTI, tmp_path, approximate="hnsw", recall_queries=0))
+    assert searched == [2 * 3]

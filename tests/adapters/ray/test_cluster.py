@@ -7,19 +7,27 @@ import threading
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from toys import TESTS
 from toys.cluster import ToyShards, contents
-from toys.shards import Encoder, numbered
+from toys.shards import Encoder, numbered, vector_of
 
 from hybridir_mteb.adapters.ray.cluster import ClusterOptions, connected
 from hybridir_mteb.adapters.ray.encode import fill_with
+from hybridir_mteb.adapters.ray.search import ClusterSearch
 from hybridir_mteb.cli.encode import with_address
 from hybridir_mteb.errors import EmbeddingError, MissingExtraError, SettingError
-from hybridir_mteb.ranking.shards import fill
+from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.shards import fill, search
 from hybridir_mteb.ranking.shards.folder import ShardFolder
+from hybridir_mteb.ranking.shards.joint import Wanted, search_jointly
 
 N = 118  # the last of twelve shards is not full
+WANTED = [
+    Wanted(np.stack([vector_of(f"query {at}") for at in of]), Relevance.from_lists([of, [7]]))
+    for of in ([1, 2], [30, 117])
+]
 
 
 @pytest.mark.slow
@@ -45,7 +53,16 @@ def test_workers_of_which_one_is_killed_make_the_shards_of_one_process(tmp_path,
         poisoned = replace(toy, poison="text 7", **again)
         with pytest.raises(EmbeddingError, match=r"^passage 'd7' of Toy sw: .* NaN"):
             fill_with(crew, poisoned, poisoned.folder)
+        handed: list[int] = []
+        run = crew.run
+        monkeypatch.setattr(crew, "run", lambda do, of: handed.append(len(of)) or run(do, of))
+        found = search_jointly(WANTED, [toy.folder], 5, ClusterSearch(crew))
     killer.join()
+    assert handed == [8, 8]  # parts of the pool, once for all queries: their relevant passages, top
+    for one, ours in zip(WANTED, found, strict=True):
+        alone = search(one.queries, [toy.folder], 5, relevance=one.relevance)
+        for name in ("rows", "scores", "ranks"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(alone, name))
     begun = [text for text, _ in toy.begun()]
     assert begun.count("text 0") == 1
     assert N // 10 + 1 <= len(begun) <= N // 10 + 1 + 2

@@ -14,7 +14,8 @@ from hybridir_mteb.adapters.ray.search import ClusterSearch
 from hybridir_mteb.adapters.ray.workers import ATTEMPTS, LOST_AT_START, Crew, Size
 from hybridir_mteb.errors import ClusterError, ShardError
 from hybridir_mteb.ranking.arrays import Relevance
-from hybridir_mteb.ranking.shards import search
+from hybridir_mteb.ranking.shards import dense, search
+from hybridir_mteb.ranking.shards.joint import Wanted, search_jointly
 
 SIZE = Size(workers=3, threads=1, gpus=0)
 
@@ -137,3 +138,25 @@ def test_search_by_workers_of_which_some_are_lost_finds_what_one_process_finds(
     for name in ("rows", "scores", "ranks"):
         np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
     assert len(lost_with) > 3
+
+
+def test_workers_read_a_pool_once_for_all_that_is_searched_in_it(monkeypatch, tmp_path):
+    FakeRay(monkeypatch, lambda method, arguments: False)
+    rng = np.random.default_rng(2)
+    vectors = rng.integers(-1, 2, (95, 6)).astype(np.float32)
+    pools = [folder_of(tmp_path, vectors, [f"d{at}" for at in range(95)])]
+    wanted = [
+        Wanted(
+            rng.integers(-1, 2, (n, 6)).astype(np.float32),
+            Relevance.from_lists([[at, at + 50] for at in range(n)]),
+        )
+        for n in (7, 2, 5)
+    ]
+    alone = [search(one.queries, pools, 12, relevance=one.relevance) for one in wanted]
+    reads, theirs = [], dense.read_blocks
+    monkeypatch.setattr(dense, "read_blocks", lambda *of: reads.append(of) or theirs(*of))
+    found = search_jointly(wanted, pools, 12, ClusterSearch(Crew(SIZE)))
+    assert len(reads) == pools[0].n_shards  # here each part is one shard
+    for ours, expected in zip(found, alone, strict=True):
+        for name in ("rows", "scores", "ranks"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(expected, name))
