@@ -168,19 +168,26 @@ gpu-rehearsal: $(VENV)/.dev
 stats: $(VENV)/.dev
 	$(BIN)/python docs/experiments/descriptive_stats.py
 
-## dist: wheel and sdist, checked and installed from a folder as the only index; SBOM; into dist/
+## dist: wheel and sdist, checked, each installed into an empty environment and used; SBOM; into dist/
 dist: $(VENV)/.dev
 	$(INSTALL) --editable ".[release]"
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*
-	set -e; for kind in --only-binary --no-binary; do \
-		$(BIN)/python -m pip install --quiet --no-deps --no-index --no-build-isolation --find-links dist \
-			$$kind hybridir-mteb --upgrade --target dist/.tried hybridir-mteb; done
-	cat dist/.tried/hybridir_mteb/_commit.txt
-	rm -r dist/.tried
+	$(BIN)/python -m pip download --quiet --constraint constraints.txt --dest dist/.index \
+		"$$(echo dist/*.whl)[embedded]" hatchling
+	cp dist/*.tar.gz dist/.index
+	set -e; export HYBRIDIR_EMBEDDING_STORE=0; for kind in --no-binary --only-binary; do \
+		rm -rf dist/.tried; $(PYTHON) -m venv dist/.tried; \
+		dist/.tried/bin/pip install --quiet --no-compile --no-index --find-links dist/.index \
+			$$kind hybridir-mteb "hybridir-mteb[embedded]"; \
+		dist/.tried/bin/pip check; \
+		dist/.tried/bin/hybridir --version; \
+		$(PACKAGED_ONLY) dist/.tried/bin/mteb run -v 1 -m hybridir/pocket-hybrid -l eng \
+			-t PocketQARMonolingualRetrieval --output-folder dist/.tried/results; done
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON \
-		-o dist/hybridir-mteb.cdx.json $(BIN)/python
+		-o dist/hybridir-mteb.cdx.json dist/.tried/bin/python
+	rm -r dist/.index dist/.tried
 
 ## faults: kills, damage, fuzzing, full disks, processes, plugins, names; twenty minutes; faults.json
 faults: $(VENV)/.dev
