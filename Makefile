@@ -17,7 +17,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches unseen-languages sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats faults cluster-faults dist clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches unseen-languages sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats stats-hub faults cluster-faults dist clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -164,9 +164,13 @@ gpu-check: $(VENV)/.dev
 gpu-rehearsal: $(VENV)/.dev
 	$(BIN)/python docs/experiments/gpu_check.py --rehearse
 
-## stats: recompute the descriptive statistics of our tasks
+## stats: recompute the descriptive statistics of our tasks, but for those on the hub
 stats: $(VENV)/.dev
 	$(BIN)/python docs/experiments/descriptive_stats.py
+
+## stats-hub: those of the 36 tasks whose data are on the hub; downloads them, some GB
+stats-hub: $(VENV)/.dev
+	$(BIN)/python docs/experiments/descriptive_stats.py --hub
 
 ## dist: wheel and sdist, checked, each installed into an empty environment and used; SBOM; into dist/
 dist: $(VENV)/.dev
