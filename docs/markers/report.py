@@ -88,6 +88,5 @@ def report_page() -> str:
     (pocket,) = (one for one in BACKBONES if one.name == "pocket")
     sizes = {row.encoder: pocket.parameters for row in found if pocket.parameters}
     why: Mapping[str, Any] = {row.collection: WHY_NO_QUESTIONS for row in found}
-    return page(
-        content_of(found, known=Known(sizes, why_no_questions=why)), TITLE, [note()], made()
-    )
+    content = content_of(found, known=Known(sizes, why_no_questions=why))
+    return page(content, TITLE, [note()], made(), ("index.html", "← Documentation"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -89,14 +90,28 @@ def _write_page(folder: Path, rows: list[ResultRow], ranked: list[NdcgRow], path
     from hybridir_mteb.results.html.content import content_of
     from hybridir_mteb.results.html.gather import known_of
     from hybridir_mteb.results.html.page import TITLE, page
+    from hybridir_mteb.scaling.beside import public_beside
     from hybridir_mteb.scaling.snapshot import read_snapshot
 
-    facts = read_snapshot().facts
-    sizes = {name: of.parameters for name, of in facts.items() if of.parameters}
-    known = known_of(rows, ranked, sizes, texts_of)
+    snapshot = read_snapshot()
+    sizes = {name: of.parameters for name, of in snapshot.facts.items() if of.parameters}
+    known = replace(
+        known_of(rows, ranked, sizes, texts_of),
+        public=public_beside((row.collection for row in ranked), snapshot),
+        lower=_lower_of_plugins(rows),
+    )
     notes = [f"Made by hybridir report of the results in the folder {folder.absolute().name}."]
     write_text(path, page(content_of(rows, ranked, known), TITLE, notes))
     say(f"written to {path}: open it in a browser")
+
+
+def _lower_of_plugins(rows: Sequence[ResultRow]) -> frozenset[str]:
+    """Measures of installed plugins of which less is better."""
+    from hybridir_mteb.installed import installed_plugins
+
+    names = measures_of_plugins(name for row in rows for of in row.means.values() for name in of)
+    known = installed_plugins().measures if names else {}
+    return frozenset(name for name in names if name in known and known[name].lower_is_better)
 
 
 def _say_what_is_not_zero_shot(folder: Path, rows: Sequence[ResultRow | NdcgRow]) -> None:
