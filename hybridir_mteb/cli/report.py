@@ -55,10 +55,12 @@ def report(
     if ranked and not show_bias:
         title = "nDCG@10 and others in percent; mAP of MTEB's own tasks to rank 1000"
         print_table(title, NDCG_COLUMNS, (row.cells() for row in ranked), grouped=True)
-    if not show_bias:
-        _say_what_is_not_zero_shot(folder, [*rows, *ranked])
+    trained = _not_zero_shot(folder, [*rows, *ranked])
+    for line in [] if show_bias else trained:
+        say(line, wrap=True, label="not zero-shot:")
     if html is not None:
-        _write_page(folder, rows, ranked, html)
+        notes = [f"Not zero-shot: {line}." for line in trained]
+        _write_page(folder, (rows, ranked), notes, html)
 
 
 def _rows(
@@ -84,7 +86,9 @@ def _rows(
     return _grouped(rows), _grouped(ranked)
 
 
-def _write_page(folder: Path, rows: list[ResultRow], ranked: list[NdcgRow], path: Path) -> None:
+def _write_page(
+    folder: Path, found: tuple[list[ResultRow], list[NdcgRow]], notes: list[str], path: Path
+) -> None:
     from hybridir_mteb.cli.texts import texts_of
     from hybridir_mteb.files import write_text
     from hybridir_mteb.results.html.content import content_of
@@ -93,6 +97,7 @@ def _write_page(folder: Path, rows: list[ResultRow], ranked: list[NdcgRow], path
     from hybridir_mteb.scaling.beside import public_beside
     from hybridir_mteb.scaling.snapshot import read_snapshot
 
+    rows, ranked = found
     snapshot = read_snapshot()
     sizes = {name: of.parameters for name, of in snapshot.facts.items() if of.parameters}
     known = replace(
@@ -100,8 +105,8 @@ def _write_page(folder: Path, rows: list[ResultRow], ranked: list[NdcgRow], path
         public=public_beside((row.collection for row in ranked), snapshot),
         lower=_lower_of_plugins(rows),
     )
-    notes = [f"Made by hybridir report of the results in the folder {folder.absolute().name}."]
-    write_text(path, page(content_of(rows, ranked, known), TITLE, notes))
+    made = f"Made by hybridir report of the results in the folder {folder.absolute().name}."
+    write_text(path, page(content_of(rows, ranked, known), TITLE, [made, *notes]))
     say(f"written to {path}: open it in a browser")
 
 
@@ -114,7 +119,8 @@ def _lower_of_plugins(rows: Sequence[ResultRow]) -> frozenset[str]:
     return frozenset(name for name in names if name in known and known[name].lower_is_better)
 
 
-def _say_what_is_not_zero_shot(folder: Path, rows: Sequence[ResultRow | NdcgRow]) -> None:
+def _not_zero_shot(folder: Path, rows: Sequence[ResultRow | NdcgRow]) -> list[str]:
+    """Which encoders are not zero-shot on which collection, a line for each collection."""
     from hybridir_mteb.installed import installed_collections
     from hybridir_mteb.plugins.settings import IN_CONTEXT
     from hybridir_mteb.results.zero_shot import not_zero_shot
@@ -126,9 +132,10 @@ def _say_what_is_not_zero_shot(folder: Path, rows: Sequence[ResultRow | NdcgRow]
         same = frozenset({spec.name, *names, *spec.card.adapted_from})
         known |= dict.fromkeys((spec.name, f"{spec.name}{IN_CONTEXT}", *names), same)
     pairs = [(row.collection, row.encoder) for row in rows]
-    for collection, encoders in not_zero_shot(folder, pairs, known).items():
-        line = f"{collection}: {', '.join(encoders)} (trained on its data, the backbone included)"
-        say(line, wrap=True, label="not zero-shot:")
+    return [
+        f"{collection}: {', '.join(encoders)} (trained on its data, the backbone included)"
+        for collection, encoders in not_zero_shot(folder, pairs, known).items()
+    ]
 
 
 def _show_bias(folder: Path, collection: str | None) -> None:
