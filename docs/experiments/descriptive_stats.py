@@ -2,8 +2,8 @@
 
 ``AbsTask.calculate_descriptive_statistics`` would write into the installed mteb; this writes what
 it computes into our package. Passages of streamed collections are not read: what mteb counted in
-its own task on them is taken over. Collections from the hub are left out, and with ``--hub``, which
-downloads them, all others are: ``make stats-hub``. What such a run has written it does not do again.
+its own task on them is taken over. Collections from the hub are left out, and all others with
+``--hub``, which downloads them: ``make stats-hub``. What such a run has written stays.
 """
 
 from __future__ import annotations

@@ -71,7 +71,8 @@ def note() -> str:
     return (
         "Encoders of this package, trained from one backbone, with and without a debiaser (after "
         f"the +). Those marked {load(COMPARED)['precision']} ran in that precision, the others in "
-        "fp32. None is zero-shot on XQuAD-R: their backbone saw SQuAD. A page like this of your own results: hybridir report results --html report.html"
+        "fp32. None is zero-shot on XQuAD-R: their backbone saw SQuAD. A page like this of your "
+        "own results: hybridir report results --html report.html"
     )
 
 

@@ -99,8 +99,10 @@ def _of_plugin(name: str) -> Measure | None:
     from hybridir_mteb.installed import installed_plugins
     from hybridir_mteb.measures.builtin import BUILT_IN
 
-    known = installed_plugins().measures if name not in BUILT_IN else {}
-    return known[name] if name in known else None
+    if name in BUILT_IN:
+        return None
+    known = installed_plugins().measures.items()
+    return next((one for other, one in known if other == name), None)
 
 
 def _lower(name: str) -> bool | None:

@@ -203,8 +203,8 @@ def compare_all(
     for task in _tasks(systems, tasks):
         read = {name: [seed.read(task) for seed in seeds] for name, seeds in systems.items()}
         main = next(iter(read.values()))[0].main
-        for measure in dict.fromkeys(measures or [main]):
-            found.append(_compare(task, measure, read, lower))
+        asked = dict.fromkeys(measures or [main])
+        found += [_compare(task, measure, read, lower) for measure in asked]
     return corrected(found)
 
 

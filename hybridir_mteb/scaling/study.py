@@ -176,7 +176,9 @@ def study(scores: Scores, families: Families, options: Options | None = None) ->
     return Study(tuple(results), tuple(broken), scores.origins, options)
 
 
-def points_in(scores: Scores, families: Families, parts: Mapping[str, Part]) -> dict[str, list[Point]]:
+def points_in(
+    scores: Scores, families: Families, parts: Mapping[str, Part]
+) -> dict[str, list[Point]]:
     """Name -> nDCG@10 of the models that have it and a size; what is broken is left out.
 
     Args:

@@ -79,7 +79,9 @@ def content() -> dict[str, Any]:
         {names[0]: 118_000_000, names[1]: 7_000_000_000},
         {"Toy": OfCollection(scores, texts)},
         {HOSTILE: f"no scores {HOSTILE}"},
-        Public({HOSTILE: [(HOSTILE, 10**8, 0.5, "zero-shot"), ("a/b", 10**9, 0.75, "trained")]}, "X"),
+        Public(
+            {HOSTILE: [(HOSTILE, 10**8, 0.5, "zero-shot"), ("a/b", 10**9, 0.75, "trained")]}, "X"
+        ),
     )
     others = [NdcgRow(HOSTILE, names[1], {"ndcg_at_10": 0.25}, "1")]
     return content_of(rows, others, known)

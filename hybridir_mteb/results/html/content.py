@@ -22,8 +22,8 @@ class Public:
     """Scores that others published, of tasks that are the same there and here.
 
     Attributes:
-        tasks: Task -> model, number of parameters, nDCG@10 from 0 to 1, and whether it is zero-shot,
-            in a word.
+        tasks: Task -> model, number of parameters, nDCG@10 from 0 to 1, and in a word whether it is
+            zero-shot.
         origin: Where they are from.
     """
 
