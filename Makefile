@@ -173,8 +173,8 @@ stats-hub: $(VENV)/.dev
 	$(BIN)/python docs/experiments/descriptive_stats.py --hub
 
 ## dist: wheel and sdist, checked, each installed into an empty environment and used; SBOM; into dist/
-dist: $(VENV)/.dev
-	$(INSTALL) --editable ".[release]"
+dist: | $(BIN)/python
+	$(INSTALL) build cyclonedx-bom twine
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*
