@@ -92,7 +92,7 @@ function scatter(card, title, points, x, y, behind = []) {
       && one.t > 0 && one.b < box.bottom && !placed.some(other => meet(one, other)));
     if (!free) continue;
     placed.push(free);
-    picture.append(node("svg:text", {x: (free.l + free.r) / 2, y: free.b - 2.5, "text-anchor": "middle", "aria-hidden": "true"}, name));
+    picture.append(node("svg:text", {x: (free.l + free.r) / 2, y: free.b - 2.5, class: "name", "text-anchor": "middle", "aria-hidden": "true"}, name));
   }
   card.replaceChildren(picture, told,
     folded(["encoder", x.label, y.label], [...points.map(([encoder, a, b]) => [names[encoder], x.show(a), y.show(b)]),
