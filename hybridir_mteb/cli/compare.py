@@ -72,7 +72,7 @@ def compare(
     if "--picture" in places:
         check_suffix(places["--picture"])
         check_drawing()
-    more = [found for name in measure or () if (found := _of_plugin(name))]
+    more = [one for name in measure or () if (one := _of_plugin(name))]
     judges = replace(_judges(qrels, query_lang), more=more)
     folder = with_home(results)
     if not folder.is_dir():

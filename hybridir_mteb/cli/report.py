@@ -115,8 +115,10 @@ def _lower_of_plugins(rows: Sequence[ResultRow]) -> frozenset[str]:
     from hybridir_mteb.installed import installed_plugins
 
     names = measures_of_plugins(name for row in rows for of in row.means.values() for name in of)
-    known = installed_plugins().measures if names else {}
-    return frozenset(name for name in names if name in known and known[name].lower_is_better)
+    if not names:  # plugins bring mteb
+        return frozenset()
+    known = installed_plugins().measures.items()
+    return frozenset(name for name, one in known if name in names and one.lower_is_better)
 
 
 def _not_zero_shot(folder: Path, rows: Sequence[ResultRow | NdcgRow]) -> list[str]:
