@@ -189,8 +189,10 @@ dist: | $(BIN)/python
 		dist/.tried/bin/hybridir --version; \
 		$(PACKAGED_ONLY) dist/.tried/bin/mteb run -v 1 -m hybridir/pocket-hybrid -l eng \
 			-t PocketQARMonolingualRetrieval --output-folder dist/.tried/results; done
-	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON \
-		-o dist/hybridir-mteb.cdx.json dist/.tried/bin/python
+	sed "s/^dynamic = .*/version = \"$$(dist/.tried/bin/hybridir --version | cut -d ' ' -f 2)\"/" \
+		pyproject.toml >dist/.tried/pyproject.toml
+	$(BIN)/cyclonedx-py environment --pyproject dist/.tried/pyproject.toml --output-reproducible \
+		--of JSON -o dist/hybridir-mteb.cdx.json dist/.tried/bin/python
 	rm -r dist/.index dist/.tried
 
 ## faults: kills, damage, fuzzing, full disks, processes, plugins, names; twenty minutes; faults.json
