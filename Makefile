@@ -17,7 +17,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches unseen-languages sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats faults cluster-faults cluster-bench dist clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches unseen-languages sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats stats-hub faults cluster-faults cluster-bench dist clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,7 +32,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 
 ## demo: set up, then base, hybrid and adversarial encoder on PocketQA-R, three settings, offline
 demo: $(VENV)/.demo
-	@set -e; started=$$(date +%s); export PYTHONWARNINGS=ignore::FutureWarning; for method in base $(DEMO_METHODS); do \
+	@set -e; started=$$(date +%s); for method in base $(DEMO_METHODS); do \
 		$(BIN)/mteb run -v 1 -m hybridir/pocket-$$method -t $(POCKET_TASKS) \
 			--output-folder $(RESULTS); done; \
 	$(BIN)/hybridir report $(RESULTS) --collection PocketQAR; \
@@ -164,23 +164,36 @@ gpu-check: $(VENV)/.dev
 gpu-rehearsal: $(VENV)/.dev
 	$(BIN)/python docs/experiments/gpu_check.py --rehearse
 
-## stats: recompute the descriptive statistics of our tasks
+## stats: recompute the descriptive statistics of our tasks, but for those on the hub
 stats: $(VENV)/.dev
 	$(BIN)/python docs/experiments/descriptive_stats.py
 
-## dist: wheel and sdist, checked and installed from a folder as the only index; SBOM; into dist/
-dist: $(VENV)/.dev
-	$(INSTALL) --editable ".[release]"
+## stats-hub: those of the 36 tasks whose data are on the hub; downloads them, some GB
+stats-hub: $(VENV)/.dev
+	$(BIN)/python docs/experiments/descriptive_stats.py --hub
+
+## dist: wheel and sdist, checked, each installed into an empty environment and used; SBOM; into dist/
+dist: | $(BIN)/python
+	$(INSTALL) build cyclonedx-bom twine
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/twine check --strict dist/*
-	set -e; for kind in --only-binary --no-binary; do \
-		$(BIN)/python -m pip install --quiet --no-deps --no-index --no-build-isolation --find-links dist \
-			$$kind hybridir-mteb --upgrade --target dist/.tried hybridir-mteb; done
-	cat dist/.tried/hybridir_mteb/_commit.txt
-	rm -r dist/.tried
-	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON \
-		-o dist/hybridir-mteb.cdx.json $(BIN)/python
+	$(BIN)/python -m pip download --quiet --constraint constraints.txt --dest dist/.index \
+		"$$(echo dist/*.whl)[embedded]" hatchling
+	cp dist/*.tar.gz dist/.index
+	set -e; export HYBRIDIR_EMBEDDING_STORE=0; for kind in --no-binary --only-binary; do \
+		rm -rf dist/.tried; $(PYTHON) -m venv dist/.tried; \
+		dist/.tried/bin/pip install --quiet --no-compile --no-index --find-links dist/.index \
+			$$kind hybridir-mteb "hybridir-mteb[embedded]"; \
+		dist/.tried/bin/pip check; \
+		dist/.tried/bin/hybridir --version; \
+		$(PACKAGED_ONLY) dist/.tried/bin/mteb run -v 1 -m hybridir/pocket-hybrid -l eng \
+			-t PocketQARMonolingualRetrieval --output-folder dist/.tried/results; done
+	sed "s/^dynamic = .*/version = \"$$(dist/.tried/bin/hybridir --version | cut -d ' ' -f 2)\"/" \
+		pyproject.toml >dist/.tried/pyproject.toml
+	$(BIN)/cyclonedx-py environment --pyproject dist/.tried/pyproject.toml --output-reproducible \
+		--of JSON -o dist/hybridir-mteb.cdx.json dist/.tried/bin/python
+	rm -r dist/.index dist/.tried
 
 ## faults: kills, damage, fuzzing, full disks, processes, plugins, names; twenty minutes; faults.json
 faults: $(VENV)/.dev

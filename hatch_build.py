@@ -1,5 +1,6 @@
 """Puts the commit that a wheel or an sdist is built from into it, for ``hybridir --version``."""
 
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -20,7 +21,9 @@ class CommitHook(BuildHookInterface):
         if not (Path(self.root) / ".git").exists():
             return
         command = ["git", "-C", self.root, "describe", "--always", "--dirty", "--abbrev=12"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        # Within a hook of git these name the repository of the hook.
+        env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             self.folder = tempfile.TemporaryDirectory()
             file = Path(self.folder.name) / "commit.txt"

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from hybridir_mteb.plugins.specs import StreamedSpec as StreamedSpec
     from hybridir_mteb.plugins.specs import TrainingMethod as TrainingMethod
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PUBLIC = {
     "Backbone": "hybridir_mteb.plugins.specs",

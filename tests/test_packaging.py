@@ -21,6 +21,8 @@ from typing import Any
 import pytest
 from toys.offline import HERE
 
+import hybridir_mteb
+
 pytestmark = pytest.mark.venv
 
 REPOSITORY = Path(__file__).parent.parent
@@ -82,13 +84,16 @@ def run(*command: str | Path, cwd: Path, **variables: str) -> Output:
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of all files of the checkout that git does not ignore."""
+    """A copy of all files of the checkout that git does not ignore, as a repository."""
     copy = tmp_path_factory.mktemp("source")
     listing = run("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=REPOSITORY).stdout
     for name in filter(None, listing.split("\0")):
         if (REPOSITORY / name).is_file():  # not one that was just deleted
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, copy / name)
+    author = ("-c", "user.name=tests", "-c", "user.email=tests@localhost", "-c", "gc.auto=0")
+    for words in (("init", "-q"), ("add", "-A"), (*author, "commit", "-q", "-m", "All files")):
+        run("git", *words, cwd=copy)
     return copy
 
 
@@ -212,6 +217,12 @@ def test_wheel_content(wheel):
     base = [line for line in lines if line.startswith("Requires-Dist") and "extra ==" not in line]
     assert not [line for line in base if "peft" in line or "accelerate" in line]
     assert {"Provides-Extra: train", "Provides-Extra: embedded"} < set(lines)
+
+
+def test_the_commit_is_known_in_an_installation(environment, source):
+    commit = run("git", "rev-parse", "--short=12", "HEAD", cwd=source).stdout.strip()
+    said = environment.run("hybridir", "--version").stdout
+    assert said == f"hybridir-mteb {hybridir_mteb.__version__} (commit {commit})\n"
 
 
 def test_stock_mteb_commands(environment):

@@ -2,11 +2,13 @@
 
 ``AbsTask.calculate_descriptive_statistics`` would write into the installed mteb; this writes what
 it computes into our package. Passages of streamed collections are not read: what mteb counted in
-its own task on them is taken over. Collections from the hub are left out.
+its own task on them is taken over. Collections from the hub are left out, and all others with
+``--hub``, which downloads them: ``make stats-hub``. What such a run has written stays.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -61,15 +63,27 @@ def with_passages(counts: Counts, known: Mapping[str, Any], times: int) -> None:
     counts["documents_text_statistics"] = passages
 
 
+def chosen(*, hub: bool) -> dict[str, Any]:
+    """Name -> class of the tasks whose data come from the hub, or of all others."""
+    return {
+        name: task
+        for name, task in register().tasks.items()
+        if any(isinstance(file, HubDataset) for file in task.spec.files) is hub
+    }
+
+
 def main() -> None:
     """Write one file for each task."""
-    for _, task_class in tqdm(register().tasks.items()):
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--hub", action="store_true", help="the tasks whose data are on the hub")
+    hub = parser.parse_args().hub
+    for task_class in tqdm(chosen(hub=hub).values()):
         task = task_class()
-        if any(isinstance(file, HubDataset) for file in task.spec.files):
+        path = task.metadata.descriptive_stat_path
+        if hub and path.exists():
             continue
         found = statistics(task) if task.spec.parallel else streamed_statistics(task)
-        text = json.dumps(found, separators=(",", ":"))
-        write_text(task.metadata.descriptive_stat_path, text + "\n")
+        write_text(path, json.dumps(found, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

@@ -105,6 +105,17 @@ def beir_pairs() -> str:
     return markdown_table(["collections", "English", "Polish", "Dutch"], rows, left=4)
 
 
+@marker("moved")
+def moved() -> str:
+    """Every path of a module or name up to version 0.1, and its place now."""
+    from hybridir_mteb._moved import PACKAGES, PLACES, RENAMED
+
+    paths = {**PACKAGES, **PLACES}
+    places = {old: new.replace(" ", ", ") for old, new in paths.items()} | RENAMED
+    width = max(map(len, places))
+    return "\n".join(f"{old:{width}}  {new}" for old, new in sorted(places.items()))
+
+
 @marker("zero-shot")
 def zero_shot() -> str:
     """MTEB's verdict on the backbones of this package, untrained, by collection."""

@@ -71,7 +71,8 @@ def note() -> str:
     return (
         "Encoders of this package, trained from one backbone, with and without a debiaser (after "
         f"the +). Those marked {load(COMPARED)['precision']} ran in that precision, the others in "
-        "fp32. A page like this of your own results: hybridir report results --html report.html"
+        "fp32. None is zero-shot on XQuAD-R: their backbone saw SQuAD. A page like this of your "
+        "own results: hybridir report results --html report.html"
     )
 
 
@@ -88,6 +89,5 @@ def report_page() -> str:
     (pocket,) = (one for one in BACKBONES if one.name == "pocket")
     sizes = {row.encoder: pocket.parameters for row in found if pocket.parameters}
     why: Mapping[str, Any] = {row.collection: WHY_NO_QUESTIONS for row in found}
-    return page(
-        content_of(found, known=Known(sizes, why_no_questions=why)), TITLE, [note()], made()
-    )
+    content = content_of(found, known=Known(sizes, why_no_questions=why))
+    return page(content, TITLE, [note()], made(), ("index.html", "← Documentation"))

@@ -33,7 +33,7 @@ from hybridir_mteb.ranking.scorers import scorer_of
 
 logger = plain_logger(__name__)
 
-LOWER_IS_BETTER = ("rank_distance", "rank_distance_norm", "max_rank", PROBE)
+LOWER_IS_BETTER = tuple(measure.name for measure in LANGUAGE_BIAS if measure.lower_is_better)
 NO_DIRECTION = ("lpr", "top1_", "same_language_share_")  # best at a value in between
 _NAMES = MapNames("corpus and corpus_languages", "query_languages", "query_items")
 
@@ -100,7 +100,8 @@ class LanguageBiasEvaluator(BaseEvaluator):
                 f"select_by={quoted(select_by)}: neither higher nor lower is better; select by "
                 "map, rank_distance_norm or peer_at_20"
             )
-        self.greater_is_better = select_by not in LOWER_IS_BETTER
+        (selecting,) = choose_measures([select_by])
+        self.greater_is_better = not selecting.lower_is_better
         self.primary_metric = f"{name}_{select_by}" if name else select_by
         self.name, self.batch_size, self.write_csv = name, batch_size, write_csv
         self.show_progress_bar = show_progress_bar

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from hybridir_mteb.comparison.pairs import Comparison
     from hybridir_mteb.comparison.runs import Judged, Judges
     from hybridir_mteb.comparison.systems import Source
+    from hybridir_mteb.plugins.specs import Measure
 
 
 def compare(
@@ -69,7 +72,8 @@ def compare(
     if "--picture" in places:
         check_suffix(places["--picture"])
         check_drawing()
-    judges = _judges(qrels, query_lang)
+    more = [one for name in measure or () if (one := _of_plugin(name))]
+    judges = replace(_judges(qrels, query_lang), more=more)
     folder = with_home(results)
     if not folder.is_dir():
         raise DataUnavailableError(
@@ -79,7 +83,7 @@ def compare(
     def run(path: Path) -> Source:
         return RunSource(path, judges)
 
-    found = compare_all(sources_of(folder, systems, run), task or (), measure or ())
+    found = compare_all(sources_of(folder, systems, run), task or (), measure or (), cache(_lower))
     _print(found)
     writers: Mapping[str, Callable[[Path], None]] = {
         "--json": lambda path: write_text(path, as_json(found)),
@@ -88,6 +92,27 @@ def compare(
     }
     for option, path in places.items():
         writers[option](path)
+
+
+def _of_plugin(name: str) -> Measure | None:
+    """A measure that is not built in; None where no installed plugin has it."""
+    from hybridir_mteb.installed import installed_plugins
+    from hybridir_mteb.measures.builtin import BUILT_IN
+
+    if name in BUILT_IN:
+        return None
+    known = installed_plugins().measures.items()
+    return next((one for other, one in known if other == name), None)
+
+
+def _lower(name: str) -> bool | None:
+    """Whether less of a measure is better; None for one that is built in."""
+    from hybridir_mteb.measures.builtin import BUILT_IN
+
+    found = _of_plugin(name)
+    if found is None and name not in BUILT_IN:
+        say(f"{name}: no installed plugin has this measure, so more is taken as better", wrap=True)
+    return None if found is None else found.lower_is_better
 
 
 def _print(found: Sequence[Comparison]) -> None:

@@ -51,9 +51,7 @@ def measures_of_plugins(names: Iterable[str]) -> list[str]:
     Args:
         names: Keys of a subset's scores.
     """
-    from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
-    from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
+    from hybridir_mteb.measures.builtin import BUILT_IN
     from hybridir_mteb.plugins.specs import RESERVED
 
-    built_in = {measure.name for measure in (*EFFECTIVENESS, *LANGUAGE_BIAS)}
-    return sorted(set(names) - built_in - RESERVED)
+    return sorted(set(names) - BUILT_IN.keys() - RESERVED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -54,10 +55,12 @@ def report(
     if ranked and not show_bias:
         title = "nDCG@10 and others in percent; mAP of MTEB's own tasks to rank 1000"
         print_table(title, NDCG_COLUMNS, (row.cells() for row in ranked), grouped=True)
-    if not show_bias:
-        _say_what_is_not_zero_shot(folder, [*rows, *ranked])
+    trained = _not_zero_shot(folder, [*rows, *ranked])
+    for line in [] if show_bias else trained:
+        say(line, wrap=True, label="not zero-shot:")
     if html is not None:
-        _write_page(folder, rows, ranked, html)
+        notes = [f"Not zero-shot: {line}." for line in trained]
+        _write_page(folder, (rows, ranked), notes, html)
 
 
 def _rows(
@@ -83,23 +86,43 @@ def _rows(
     return _grouped(rows), _grouped(ranked)
 
 
-def _write_page(folder: Path, rows: list[ResultRow], ranked: list[NdcgRow], path: Path) -> None:
+def _write_page(
+    folder: Path, found: tuple[list[ResultRow], list[NdcgRow]], notes: list[str], path: Path
+) -> None:
     from hybridir_mteb.cli.texts import texts_of
     from hybridir_mteb.files import write_text
     from hybridir_mteb.results.html.content import content_of
     from hybridir_mteb.results.html.gather import known_of
     from hybridir_mteb.results.html.page import TITLE, page
+    from hybridir_mteb.scaling.beside import public_beside
     from hybridir_mteb.scaling.snapshot import read_snapshot
 
-    facts = read_snapshot().facts
-    sizes = {name: of.parameters for name, of in facts.items() if of.parameters}
-    known = known_of(rows, ranked, sizes, texts_of)
-    notes = [f"Made by hybridir report of the results in the folder {folder.absolute().name}."]
-    write_text(path, page(content_of(rows, ranked, known), TITLE, notes))
+    rows, ranked = found
+    snapshot = read_snapshot()
+    sizes = {name: of.parameters for name, of in snapshot.facts.items() if of.parameters}
+    known = replace(
+        known_of(rows, ranked, sizes, texts_of),
+        public=public_beside((row.collection for row in ranked), snapshot),
+        lower=_lower_of_plugins(rows),
+    )
+    made = f"Made by hybridir report of the results in the folder {folder.absolute().name}."
+    write_text(path, page(content_of(rows, ranked, known), TITLE, [made, *notes]))
     say(f"written to {path}: open it in a browser")
 
 
-def _say_what_is_not_zero_shot(folder: Path, rows: Sequence[ResultRow | NdcgRow]) -> None:
+def _lower_of_plugins(rows: Sequence[ResultRow]) -> frozenset[str]:
+    """Measures of installed plugins of which less is better."""
+    from hybridir_mteb.installed import installed_plugins
+
+    names = measures_of_plugins(name for row in rows for of in row.means.values() for name in of)
+    if not names:  # plugins bring mteb
+        return frozenset()
+    known = installed_plugins().measures.items()
+    return frozenset(name for name, one in known if name in names and one.lower_is_better)
+
+
+def _not_zero_shot(folder: Path, rows: Sequence[ResultRow | NdcgRow]) -> list[str]:
+    """Which encoders are not zero-shot on which collection, a line for each collection."""
     from hybridir_mteb.installed import installed_collections
     from hybridir_mteb.plugins.settings import IN_CONTEXT
     from hybridir_mteb.results.zero_shot import not_zero_shot
@@ -111,9 +134,10 @@ def _say_what_is_not_zero_shot(folder: Path, rows: Sequence[ResultRow | NdcgRow]
         same = frozenset({spec.name, *names, *spec.card.adapted_from})
         known |= dict.fromkeys((spec.name, f"{spec.name}{IN_CONTEXT}", *names), same)
     pairs = [(row.collection, row.encoder) for row in rows]
-    for collection, encoders in not_zero_shot(folder, pairs, known).items():
-        line = f"{collection}: {', '.join(encoders)} (trained on its data, the backbone included)"
-        say(line, wrap=True, label="not zero-shot:")
+    return [
+        f"{collection}: {', '.join(encoders)} (trained on its data, the backbone included)"
+        for collection, encoders in not_zero_shot(folder, pairs, known).items()
+    ]
 
 
 def _show_bias(folder: Path, collection: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -33,9 +34,11 @@ def commit_of(package: Path) -> str:
     if not (package.parent / ".git").exists():
         return ""
     command = ["git", "-C", str(package.parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    # Within a hook of git these name the repository of the hook.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(  # noqa: S603 -- a fixed command
-            command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
+            command, env=env, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):  # no git, or a slow disk
         return ""

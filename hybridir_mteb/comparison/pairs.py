@@ -10,8 +10,8 @@ from string import ascii_lowercase
 import numpy as np
 
 from hybridir_mteb.comparison.crossed import LEVEL, Crossed, Table, crossed, differences, holm
+from hybridir_mteb.measures.builtin import BUILT_IN
 
-LOWER_IS_BETTER = frozenset({"rank_distance", "rank_distance_norm", "max_rank"})
 IN_RANKS = frozenset({"rank_distance", "max_rank"})
 
 
@@ -56,6 +56,7 @@ class Comparison:
         seeds: System -> number of its seeds.
         pairs: Each pair once, the better one first.
         letters: System -> letters; two that share one cannot be told apart.
+        lower: Whether less is better.
     """
 
     task: str
@@ -67,6 +68,7 @@ class Comparison:
     seeds: Mapping[str, int]
     pairs: Sequence[Pair]
     letters: Mapping[str, str]
+    lower: bool = False
 
 
 def compare(
@@ -74,6 +76,8 @@ def compare(
     tables: Mapping[str, Table],
     queries: int,
     left_out: Mapping[str, int] | None = None,
+    *,
+    lower: bool | None = None,
 ) -> Comparison:
     """Tests of all pairs, not corrected yet: see :func:`corrected`.
 
@@ -82,9 +86,12 @@ def compare(
         tables: System -> (seeds, questions) values, of the same questions.
         queries: Number of queries behind the questions.
         left_out: System -> queries that are not compared.
+        lower: Whether less is better; by default as of the built-in measure of that name.
     """
     task, measure = title
-    sign = 1 if measure in LOWER_IS_BETTER else -1
+    if lower is None:
+        lower = measure in BUILT_IN and BUILT_IN[measure].lower_is_better
+    sign = 1 if lower else -1
     means = {name: float(table.mean()) for name, table in tables.items()}
     order = sorted(means, key=lambda name: sign * means[name])
     pairs = []
@@ -102,6 +109,7 @@ def compare(
         {name: len(tables[name]) for name in order},
         pairs,
         {},
+        lower,
     )
 
 

@@ -43,7 +43,8 @@ def _p(value: float) -> str:
 
 def _of_questions(one: Comparison) -> str:
     _, unit = scale(one)
-    shown = {"points": ", in percent", "ranks": ", in ranks (lower is better)"}.get(unit, "")
+    shown = {"points": ", in percent", "ranks": ", in ranks"}.get(unit, "")
+    shown += " (lower is better)" * one.lower
     return f"{one.task}: {one.measure}{shown}, over {one.questions} questions"
 
 
@@ -136,6 +137,7 @@ def _as_dict(one: Comparison) -> dict[str, Any]:
     return {
         "task": one.task,
         "measure": one.measure,
+        "lower_is_better": one.lower,
         "questions": one.questions,
         "queries": one.queries,
         "left_out": dict(one.left_out),

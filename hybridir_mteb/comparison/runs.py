@@ -14,7 +14,7 @@ from hybridir_mteb.comparison.systems import Entry, Scores
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
-from hybridir_mteb.measures.measure import RankTable, measure_values
+from hybridir_mteb.measures.measure import Measure, RankTable, failing, measure_values
 from hybridir_mteb.ranking.arrays import Qrels, Run
 from hybridir_mteb.ranking.judgements import judgements_of
 from hybridir_mteb.ranking.ranking import rank_run
@@ -49,11 +49,13 @@ class Judges:
         ask: Gives those of a task that MTEB knows; may download its data.
         given: Those that the user gave; needed for runs in TREC's format.
         name: Stands for the task of such runs.
+        more: Measures of plugins to compute, too.
     """
 
     ask: AskTask
     given: Judged | None = None
     name: str = ""
+    more: Sequence[Measure] = ()
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,10 @@ class RunSource:
                 main, judged = self.judges.ask(task, list(runs))
             else:
                 main, judged = "", dict.fromkeys(runs, given)
-            return scores_of(runs, judged, main)
+            return scores_of(runs, judged, main, self.judges.more)
         if given is None:
             raise SettingError(f"{path}: a run in TREC's format needs judgements (--qrels QRELS)")
-        return scores_of({ALL: read_run(path)}, {ALL: given})
+        return scores_of({ALL: read_run(path)}, {ALL: given}, more=self.judges.more)
 
 
 def _stem(path: Path) -> str:
@@ -105,15 +107,22 @@ def _stem(path: Path) -> str:
     return name.removesuffix(SUFFIX) if name.endswith(SUFFIX) else ""
 
 
-def scores_of(runs: Mapping[str, Run], judged: Mapping[str, Judged], main: str = "") -> Scores:
+def scores_of(
+    runs: Mapping[str, Run],
+    judged: Mapping[str, Judged],
+    main: str = "",
+    more: Sequence[Measure] = (),
+) -> Scores:
     """Scores of every judged query that has something relevant; what a run lacks is not found.
 
     Args:
         runs: Subset -> query -> document -> score.
         judged: Subset -> what is relevant.
         main: Name of the main measure; by default that of most collections.
+        more: Measures of plugins; one that fails, as without languages, has no values.
     """
-    values: dict[str, dict[Entry, float]] = {measure.name: {} for measure in MEASURES}
+    measures = (*MEASURES, *more)
+    values: dict[str, dict[Entry, float]] = {measure.name: {} for measure in measures}
     units: dict[Entry, str] = {}
     for subset, run in runs.items():
         of = judged[subset]
@@ -121,7 +130,8 @@ def scores_of(runs: Mapping[str, Run], judged: Mapping[str, Judged], main: str =
         table = _table(run, qrels)
         entries = [(subset, query) for query in qrels]
         units |= {entry: of.units.get(entry[1], "\t".join(entry)) for entry in entries}
-        for measure in MEASURES:
+        failed = failing(more, table)
+        for measure in (one for one in measures if one.name not in failed):
             column = measure_values(measure, table)
             known = zip(entries, column.tolist(), strict=True)
             values[measure.name] |= {e: value for e, value in known if not np.isnan(value)}

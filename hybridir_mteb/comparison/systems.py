@@ -184,6 +184,7 @@ def compare_all(
     systems: Mapping[str, Sequence[Source]],
     tasks: Sequence[str] = (),
     measures: Sequence[str] = (),
+    lower: Callable[[str], bool | None] = lambda measure: None,
 ) -> list[Comparison]:
     """Tests of all pairs of systems on each task by each measure, corrected together.
 
@@ -191,6 +192,7 @@ def compare_all(
         systems: System -> its seeds.
         tasks: Names; by default all that every seed has scores by query of.
         measures: Names; by default the main measure of each task.
+        lower: Whether less of a measure is better; None where built-in measures tell.
 
     Raises:
         UnknownNameError: A task or measure that the systems do not have.
@@ -201,7 +203,8 @@ def compare_all(
     for task in _tasks(systems, tasks):
         read = {name: [seed.read(task) for seed in seeds] for name, seeds in systems.items()}
         main = next(iter(read.values()))[0].main
-        found += [_compare(task, measure, read) for measure in dict.fromkeys(measures or [main])]
+        asked = dict.fromkeys(measures or [main])
+        found += [_compare(task, measure, read, lower) for measure in asked]
     return corrected(found)
 
 
@@ -236,7 +239,12 @@ def _tasks(systems: Mapping[str, Sequence[Source]], asked: Sequence[str]) -> lis
     raise DataUnavailableError(f"no task that all have scores by query of ({have}): run the others")
 
 
-def _compare(task: str, measure: str, read: Mapping[str, Sequence[Scores]]) -> Comparison:
+def _compare(
+    task: str,
+    measure: str,
+    read: Mapping[str, Sequence[Scores]],
+    lower: Callable[[str], bool | None],
+) -> Comparison:
     """One task by one measure, on the queries for which all have a value."""
     every = [(name, seed) for name, seeds in read.items() for seed in seeds]
     for name, seed in every:
@@ -263,4 +271,5 @@ def _compare(task: str, measure: str, read: Mapping[str, Sequence[Scores]]) -> C
         name: max(len(seed.values[measure]) for seed in seeds) - len(common)
         for name, seeds in read.items()
     }
-    return compare((task, measure), tables, len(common), {n: k for n, k in left.items() if k})
+    left = {name: count for name, count in left.items() if count}
+    return compare((task, measure), tables, len(common), left, lower=lower(measure))

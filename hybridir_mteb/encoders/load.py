@@ -304,7 +304,7 @@ def merge_adapter(model: SentenceTransformer, folder: Path) -> SentenceTransform
     from peft import PeftModel
 
     holder: Any = model[0]
-    with _loading(f"{folder}: the adapter"):
+    with _loading(f"{folder}: the adapter"), quiet_transformers():
         adapted = PeftModel.from_pretrained(
             holder.model, str(folder), local_files_only=True, use_safetensors=True
         )

@@ -10,7 +10,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from hybridir_mteb.encoders.pocket.model import network_of
+from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.errors import SettingError, from_extra
 
@@ -44,7 +44,8 @@ def add_lora(model: SentenceTransformer, *, rank: int, alpha: float, dropout: fl
         bias="none",
     )
     holder: Any = model[0]
-    holder.model = get_peft_model(holder.model, config)
+    with quiet_transformers():
+        holder.model = get_peft_model(holder.model, config)
 
 
 def freeze_in_bf16(model: SentenceTransformer) -> None:

@@ -13,7 +13,7 @@ from hybridir_mteb.files.numbers import whole
 from hybridir_mteb.installed import installed_plugins
 from hybridir_mteb.measures.applicable import Circumstances, not_applicable, remarks
 from hybridir_mteb.measures.bootstrap import RESAMPLES
-from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
+from hybridir_mteb.measures.builtin import BUILT_IN
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.measure import Measure, RankTable, evaluate_measures, failed, failing
 from hybridir_mteb.measures.probe import probe_by_language, relevant_items, why_no_probe
@@ -98,11 +98,10 @@ def choose_measures(names: Sequence[str] | None) -> list[Measure]:
     Raises:
         UnknownNameError: There is no measure of a name; the message lists close matches.
     """
-    known = {measure.name: measure for measure in (*LANGUAGE_BIAS, *EFFECTIVENESS)}
     if names is None:
         return list(LANGUAGE_BIAS)
     wanted = list(dict.fromkeys(names))
-    registry = known if set(wanted) <= set(known) else installed_plugins().measures
+    registry = BUILT_IN if set(wanted) <= set(BUILT_IN) else installed_plugins().measures
     return [registry[name] for name in wanted]
 
 
@@ -165,7 +164,7 @@ def subset_scores(
 
 def _others(measures: Sequence[Measure]) -> list[Measure]:
     """Measures of plugins: a failure of one of this package's own is a fault of the package."""
-    own = {id(measure) for measure in (*LANGUAGE_BIAS, *EFFECTIVENESS)}
+    own = {id(measure) for measure in BUILT_IN.values()}
     return [measure for measure in measures if id(measure) not in own]
 
 

@@ -166,8 +166,8 @@ def probe_accuracy(table: RankTable) -> Values:
 _MULTILINGUAL = frozenset({Setting.MULTILINGUAL})
 
 
-def _measure(name: str, compute: PerQuery, description: str, *, by_query: bool = True) -> Measure:
-    return Measure(name, compute, description, _MULTILINGUAL, by_query)
+def _measure(name: str, compute: PerQuery, description: str, **more: bool) -> Measure:
+    return Measure(name, compute, description, _MULTILINGUAL, **more)
 
 
 _TOP1 = {
@@ -207,6 +207,7 @@ _FOUND_BY_LANGUAGE = (
         max_rank,
         "Largest rank of a query's relevant passages; lower is better, at best their number (after "
         "Hong et al. 2026)",
+        lower_is_better=True,
     ),
     *(
         _measure(
@@ -237,11 +238,13 @@ LANGUAGE_BIAS: tuple[Measure, ...] = (
         rank_distance,
         "Largest minus smallest rank of a query's relevant passages; lower is better, "
         "at best their number minus 1 (Elmahdy et al. 2024)",
+        lower_is_better=True,
     ),
     _measure(
         "rank_distance_norm",
         rank_distance_norm,
         "Rank distance from 0 (ideal) to 1 (worst), comparable between collections",
+        lower_is_better=True,
     ),
     _measure(
         "lpr",
@@ -293,5 +296,6 @@ LANGUAGE_BIAS: tuple[Measure, ...] = (
         "Accuracy of a linear classifier that reads the language from the embedding; chance is 1 "
         "over the number of languages",
         by_query=False,
+        lower_is_better=True,
     ),
 )

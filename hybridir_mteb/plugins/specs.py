@@ -232,6 +232,7 @@ class Measure:
         settings: Settings in which it is reported.
         by_query: Whether queries of a language can have different values; one number for all of
             them has no interval over queries.
+        lower_is_better: Whether the lesser of two values is the better one.
 
     Raises:
         ValueError: The name is not lower case, or is a key that result files use otherwise.
@@ -242,6 +243,7 @@ class Measure:
     description: str
     settings: frozenset[Setting] = field(default=frozenset(Setting))
     by_query: bool = True
+    lower_is_better: bool = False
 
     def __post_init__(self) -> None:
         if self.name in RESERVED or not _MEASURE_NAME.fullmatch(self.name):

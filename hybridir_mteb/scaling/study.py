@@ -27,6 +27,7 @@ from hybridir_mteb.scaling.fit import (
 from hybridir_mteb.scaling.scores import MEASURES, Cell, Facts, Scores, Size
 from hybridir_mteb.scaling.settings import SETTINGS, Part, Setting, split_of
 
+NDCG = "ndcg_at_10"
 TARGET = 70e9  # what laws are asked for
 FIELD = "all models"
 FIELD_FROM = 10e6  # below are tables of tokens without a network
@@ -173,6 +174,24 @@ def study(scores: Scores, families: Families, options: Options | None = None) ->
         for measure in MEASURES
     ]
     return Study(tuple(results), tuple(broken), scores.origins, options)
+
+
+def points_in(
+    scores: Scores, families: Families, parts: Mapping[str, Part]
+) -> dict[str, list[Point]]:
+    """Name -> nDCG@10 of the models that have it and a size; what is broken is left out.
+
+    Args:
+        scores: All that are known.
+        families: Their smaller members tell what is broken.
+        parts: Name -> what is averaged.
+    """
+    cells = _Cells(without_broken(scores, families)[0])
+    found: dict[str, list[Point]] = {}
+    for name, part in parts.items():
+        made = (_point(m, Setting(name, name, part), NDCG, cells, Options()) for m in cells.models)
+        found[name] = [point for point in made if isinstance(point, Point)]
+    return found
 
 
 class _Cells:

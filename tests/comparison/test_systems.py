@@ -1,6 +1,7 @@
 """What the names of a comparison stand for, which queries count, and what is said of faults."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from hybridir_mteb.errors import (
     SettingError,
     UnknownNameError,
 )
+from hybridir_mteb.plugins.specs import Measure
 from hybridir_mteb.results.by_query import QueryScores, add_beside, beside
 
 TASK = "ToyMonolingualRetrieval"
@@ -170,6 +172,11 @@ def test_a_run_in_trec_format_counts_what_it_lacks(tmp_path):
     assert [found.units["", query] for query in "123"] == ["u", "u", "\t3"]
     with pytest.raises(SettingError, match="--qrels"):
         RunSource(tmp_path / "a.trec", Judges(lambda *_: pytest.fail("asked"))).read("")
+    counted = Measure("relevant", lambda table: table.counts.astype(float), "")
+    spoken = Measure("spoken", lambda table: table.languages.correlation, "")
+    found = RunSource(tmp_path / "a.trec", replace(judges, more=[counted, spoken])).read("qrels")
+    assert found.values["relevant"] == dict.fromkeys(expected, 1.0)
+    assert not found.values["spoken"]
 
 
 def test_scores_of_a_run_are_those_of_pytrec_eval():

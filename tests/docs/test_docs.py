@@ -322,6 +322,7 @@ def test_the_report_of_the_site_shows_every_committed_row():
     assert means["multi"]["lpr"] == of["bias"]["lpr"]
     text = report.report_page()
     assert "make compare-debiasing on 20" in text
+    assert '<a href="index.html">' in text
     assert MACHINE_PATH.search(text) is None
 
 

@@ -11,7 +11,7 @@ import pytest
 from toys.browser import console, opened
 
 from hybridir_mteb.results.by_query import QueryScores, add_beside
-from hybridir_mteb.results.html.content import Known, content_of
+from hybridir_mteb.results.html.content import Known, Public, content_of
 from hybridir_mteb.results.html.gather import known_of
 from hybridir_mteb.results.html.page import TITLE, embedded, page
 from hybridir_mteb.results.html.questions import MOST, TOP, OfCollection, Texts, as_json
@@ -79,6 +79,9 @@ def content() -> dict[str, Any]:
         {names[0]: 118_000_000, names[1]: 7_000_000_000},
         {"Toy": OfCollection(scores, texts)},
         {HOSTILE: f"no scores {HOSTILE}"},
+        Public(
+            {HOSTILE: [(HOSTILE, 10**8, 0.5, "zero-shot"), ("a/b", 10**9, 0.75, "trained")]}, "X"
+        ),
     )
     others = [NdcgRow(HOSTILE, names[1], {"ndcg_at_10": 0.25}, "1")]
     return content_of(rows, others, known)
@@ -106,6 +109,19 @@ def test_the_content_has_measures_but_no_counts(content):
     assert [one["parameters"] for one in content["encoders"]] == [118_000_000, 7_000_000_000, None]
 
 
+def test_public_models_are_named_once_and_stand_beside_no_other_task(content):
+    public = content["public"]
+    assert public["tasks"] == {HOSTILE: [[0, 0.5, "zero-shot"], [1, 0.75, "trained"]]}
+    assert public["models"] == [[HOSTILE, 10**8], ["a/b", 10**9]]
+    assert content_of([])["public"] == {"models": [], "tasks": {}, "origin": ""}
+
+
+def test_a_page_of_a_site_leads_back_and_one_of_its_own_does_not(content):
+    link = '<p class="back"><a href="index.html">Back</a></p>'
+    assert link in page(content, TITLE, back=("index.html", "Back"))
+    assert 'class="back"' not in page(content, TITLE)
+
+
 def test_what_is_no_finite_number_is_null():
     row = ResultRow("Toy", "org/model", {"multi": {"map": float("nan"), "lpr": float("inf")}})
     (found,) = content_of([row])["rows"]
@@ -113,7 +129,7 @@ def test_what_is_no_finite_number_is_null():
 
 
 def test_no_text_can_end_the_element_that_it_is_in(content):
-    text = page(content, f"{TITLE} {HOSTILE}", [HOSTILE])
+    text = page(content, f"{TITLE} {HOSTILE}", [HOSTILE], [HOSTILE], (f'"{HOSTILE}', HOSTILE))
     assert text.count("</script>") == 2
     assert "<img" not in text
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
@@ -233,6 +249,8 @@ def test_a_browser_sorts_filters_compares_and_runs_nothing_of_others(browser, co
     assert len(gained) == TOP
     assert {f"+{value}" for value in lost} == set(gained)
     assert (seen["none"], seen["again"]) == (0, 3)
+    assert (seen["public"], seen["hidden"]) == ([1, 2, False], [2, 0, True])
+    assert "a/b (public, trained)" in seen["named"]
     assert seen["tried"] > 40
     assert (seen["empty"], seen["hacked"], seen["strange"]) == (0, False, 2)
     assert seen["widest"] <= 390

@@ -45,7 +45,10 @@ def test_the_report_says_who_is_not_and_shows_measures_of_plugins(tmp_path, monk
     said = run("report", str(tmp_path))
     assert "not zero-shot: XQuADR: org/seen (trained on its data" in said
     assert said.count("not zero-shot") == 1
-    bias = run("report", str(tmp_path), "--bias")
+    page = tmp_path / "report.html"
+    bias = run("report", str(tmp_path), "--bias", "--html", str(page))
+    assert "not zero-shot" not in bias
+    assert "Not zero-shot: XQuADR: org/seen (trained" in page.read_text(encoding="utf-8")
     assert "Measures of plugins, means" in bias
     assert ["XQuADR", "org/seen", "12.25"] in rows(bias)
     assert ["XQuADR", "org/unseen", "-"] in rows(bias)

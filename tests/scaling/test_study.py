@@ -15,8 +15,10 @@ from hybridir_mteb.errors import DataFormatError, SettingError, UnknownNameError
 from hybridir_mteb.plugins.hookspecs import hookimpl
 from hybridir_mteb.plugins.manager import load_plugins
 from hybridir_mteb.plugins.specs import Family
+from hybridir_mteb.results.benchmarks import BEIR
+from hybridir_mteb.scaling.beside import comparable, public_beside
 from hybridir_mteb.scaling.families import read_families
-from hybridir_mteb.scaling.scores import Facts, Scores, csv_of, read_csv
+from hybridir_mteb.scaling.scores import Cell, Facts, Scores, csv_of, read_csv
 from hybridir_mteb.scaling.settings import SETTINGS, one_language, setting
 from hybridir_mteb.scaling.study import Options, Size, Status, study
 
@@ -30,6 +32,22 @@ KNOWN = {
     "belebele-same": (60.5, 65.1, 71.6, 72.5, 76.8, 80.1, 82.1, 83.0),
     "belebele-other": (56.3, 61.8, 69.1, 72.8, 78.7, 81.6, 84.3, 85.5),
 }
+
+
+def test_public_models_stand_beside_tasks_that_are_the_same_there():
+    cells = [Cell("a/b", "main", "SciFact", "test", "default", 0.5, 0.4)]
+    cells += [Cell("a/c", "main", "SciFact", "test", "default", 0.25, 0.4)]
+    cells += [Cell("a/d", "main", "SciFact", "test", "default", 7.0, 0.4)]  # no score
+    facts = {f"a/{name}": Facts(parameters=10**8, trained_on=frozenset()) for name in "bd"}
+    facts["a/c"] = Facts(parameters=10**9, trained_on=frozenset({"SciFact"}))
+    names = ["SciFact", "XQuADR", "MIRACLMonolingualRetrieval", "HybridIR-BEIR", "NFCorpus"]
+    found = public_beside(names, Scores(tuple(cells), facts, ("here",)))
+    assert found.origin == "here"
+    assert found.tasks == {
+        "SciFact": [("a/b", 10**8, 0.5, "zero-shot"), ("a/c", 10**9, 0.25, "trained")]
+    }
+    assert set(comparable(names)) == {"SciFact", "NFCorpus", "HybridIR-BEIR"}
+    assert comparable(["HybridIR-BEIR"])["HybridIR-BEIR"].tasks == BEIR.tasks
 
 
 def result_of(found, name, measure="ndcg_at_10"):

@@ -19,12 +19,17 @@ def measures() -> list[Measure]:
     return [measure for _, measure in register().measures.items()]
 
 
-def tasks_of(collection: ParallelCollection) -> Callable[..., Any]:
-    """Makes a task of a collection, given its setting and MTEB's own arguments."""
+def tasks_of(collection: ParallelCollection, *more: Measure) -> Callable[..., Any]:
+    """Makes a task of a collection, given its setting and MTEB's own arguments.
+
+    Args:
+        collection: What is read.
+        *more: Measures beside those that are registered.
+    """
     spec = CollectionSpec(collection.name, collection.languages, lambda _: collection, CARD)
 
     def make(setting: Setting = Setting.MULTILINGUAL, **options: Any) -> Any:
-        return make_task(spec, setting, Context.SENTENCE, measures())(**options)
+        return make_task(spec, setting, Context.SENTENCE, [*measures(), *more])(**options)
 
     return make
 

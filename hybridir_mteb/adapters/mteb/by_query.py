@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,14 @@ from mteb.cache import ResultCache
 from hybridir_mteb import paths
 from hybridir_mteb.collections.collection import query_id
 from hybridir_mteb.errors import plain_logger
-from hybridir_mteb.measures.measure import RankTable, measure_values
+from hybridir_mteb.measures.builtin import BUILT_IN
+from hybridir_mteb.measures.measure import Measure, RankTable, measure_values
 from hybridir_mteb.measures.view import TOP_DEPTH, LanguageView
 from hybridir_mteb.plugins.guard import alone
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.ranking.judgements import Judgements
 from hybridir_mteb.ranking.ranking import Ranking
-from hybridir_mteb.results.by_query import QueryScores, add_beside
+from hybridir_mteb.results.by_query import QueryScores, add_beside, is_mean
 
 if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb.evaluation import Asked
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 logger = plain_logger(__name__)
 
-# Beside these, a collection's main measure.
+# Beside these, a collection's main measure, and the measures of plugins.
 KEPT = (
     *("map", "mrr", "mrr_at_10", "ndcg_at_10", "recall_at_10", "recall_at_100"),
     *("rank_distance", "max_rank", "lpr", "tlr_at_20", "complete_at_100", "lang_ndcg_at_10"),
@@ -96,12 +97,34 @@ def _values(
         view = LanguageView.of(judged, ranking.top[:, :TOP_DEPTH])
     sizes = judged.pool_size, judged.gains
     table = RankTable.build(judged.relevance, ranking.ranks, *sizes, view)
-    return {
-        one.name: [None if value != value else value for value in column]  # noqa: PLR0124 -- NaN
-        for one in task.measures
-        if one.name in {*KEPT, task.spec.main_score} and isinstance(scores.get(one.name), float)
-        for column in [measure_values(one, table).tolist()]
-    }
+    found: dict[str, list[float | None]] = {}
+    for one in task.measures:
+        built_in = one.name in BUILT_IN
+        wanted = one.name in {*KEPT, task.spec.main_score} or not built_in
+        if wanted and isinstance(scores.get(one.name), float):
+            values = _by_query(one, table) if built_in else _of_plugin(one, table, scores[one.name])
+            found |= {} if values is None else {one.name: values}
+    return found
+
+
+def _by_query(measure: Measure, table: RankTable) -> list[float | None]:
+    values = measure_values(measure, table).tolist()
+    return [None if value != value else value for value in values]  # noqa: PLR0124 -- NaN
+
+
+def _of_plugin(measure: Measure, table: RankTable, mean: float) -> list[float | None] | None:
+    """The values of a plugin's measure, if they are those of the result.
+
+    They are not where it needs what this table lacks, such as rank correlations, or gives other
+    values each time.
+    """
+    if not measure.by_query:
+        return None
+    with suppress(Exception):
+        values = _by_query(measure, table)
+        if is_mean(mean, [value for value in values if value is not None]):
+            return values
+    return None
 
 
 def _take_over() -> None:

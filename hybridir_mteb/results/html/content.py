@@ -18,6 +18,33 @@ _NO_MEASURES = {"main_score"}
 
 
 @dataclass(frozen=True)
+class Public:
+    """Scores that others published, of tasks that are the same there and here.
+
+    Attributes:
+        tasks: Task -> model, number of parameters, nDCG@10 from 0 to 1, and in a word whether it is
+            zero-shot.
+        origin: Where they are from.
+    """
+
+    tasks: Mapping[str, Sequence[tuple[str, int, float, str]]] = field(default_factory=dict)
+    origin: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """What the page needs; each model is named once."""
+        sizes = {model: size for of in self.tasks.values() for model, size, _, _ in of}
+        at = {model: place for place, model in enumerate(sizes)}
+        return {
+            "models": [[_name(model), size] for model, size in sizes.items()],
+            "tasks": {
+                _name(task): [[at[model], _number(score), word] for model, _, score, word in of]
+                for task, of in self.tasks.items()
+            },
+            "origin": self.origin,
+        }
+
+
+@dataclass(frozen=True)
 class Known:
     """What is known of results beside their scores.
 
@@ -25,11 +52,15 @@ class Known:
         sizes: Encoder, as rows name it -> number of its parameters.
         questions: Collection -> its questions and their scores.
         why_no_questions: Collection -> why there are none, as text.
+        public: What others published of the tasks.
+        lower: Names of plugins' measures of which less is better.
     """
 
     sizes: Mapping[str, int] = field(default_factory=dict)
     questions: Mapping[str, OfCollection] = field(default_factory=dict)
     why_no_questions: Mapping[str, str] = field(default_factory=dict)
+    public: Public = field(default_factory=Public)
+    lower: frozenset[str] = frozenset()
 
 
 def content_of(
@@ -60,6 +91,8 @@ def content_of(
         ],
         "questions": {_name(name): as_json(of, at) for name, of in known.questions.items()},
         "why_no_questions": {_name(name): why for name, why in known.why_no_questions.items()},
+        "public": known.public.as_json(),
+        "lower": sorted(known.lower),
     }
 
 

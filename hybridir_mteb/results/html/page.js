@@ -30,6 +30,7 @@ function begin() {
   }}, words)));
   byId("filter").addEventListener("input", summary);
   byId("all-measures").addEventListener("change", summary);
+  byId("sizes-public").addEventListener("change", draw);
   for (const select of document.querySelectorAll("select")) select.addEventListener("change", draw);
   document.querySelector("nav").append(...[...document.querySelectorAll("section")].filter(part => part.querySelector("h2") && part.id !== "choice"
     && !(part.id === "others" && !DATA.others.length)).map(part => node("a", {href: `#${part.id}`}, part.querySelector("h2").textContent)));

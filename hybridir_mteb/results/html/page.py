@@ -24,12 +24,17 @@ _HERE = Path(__file__).parent
 _PLACE = re.compile(r"@@([A-Z]+)@@")
 _SCRIPTS = ("tables.js", "pictures.js", "page.js")  # of the page's only script, in order
 _MADE = "<details><summary>How the numbers were made</summary>%s</details>"
+_BACK = '<p class="back"><a href="%s">%s</a></p>'
 # What would end the element, or a line of a script; in JSON it only occurs within texts.
 _UNSAFE = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
 
 def page(
-    content: Mapping[str, Any], title: str, notes: Sequence[str] = (), made: Sequence[str] = ()
+    content: Mapping[str, Any],
+    title: str,
+    notes: Sequence[str] = (),
+    made: Sequence[str] = (),
+    back: tuple[str, str] | None = None,
 ) -> str:
     """The page of some content; the same content gives the same page.
 
@@ -38,6 +43,7 @@ def page(
         title: Stands above, as text.
         notes: Paragraphs below the title, as text.
         made: How the numbers were made, folded away.
+        back: Address and words of a link above the title, of a page that is part of a site.
     """
     style, script = _part("page.css"), "\n".join(map(_part, _SCRIPTS))
     policy = (  # nothing is loaded, and no script runs but this one, whatever a name may hold
@@ -48,6 +54,7 @@ def page(
         "POLICY": policy,
         "TITLE": safe_text(title),
         "NOTES": _paragraphs(notes) + (_MADE % _paragraphs(made) if made else ""),
+        "BACK": "" if back is None else _BACK % tuple(map(safe_text, back)),
         "STYLE": style,
         "SCRIPT": script,
         "DATA": embedded(content),

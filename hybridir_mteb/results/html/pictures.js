@@ -54,12 +54,14 @@ function scaleOf(values, log, start, end) {
   return {low, high, at: value => start + part(value) * (end - start)};
 }
 
-function scatter(card, title, points, x, y) {
+function scatter(card, title, points, x, y, behind = []) {
   // points: [encoder, x, y]; x and y: {label, log, show}. Marks are reached with the Tab key.
+  // behind: [name, x, y, status] of others' models, which a folded table names.
+  const every = [...points, ...behind];
   const width = Math.min(roomIn(card), 1100), height = Math.max(300, Math.min(460, width * .5));
   const box = {left: 52, right: width - 14, top: 12, bottom: height - 46};
-  const across = scaleOf(points.map(point => point[1]), x.log, box.left, box.right);
-  const up = scaleOf(points.map(point => point[2]), y.log, box.bottom, box.top);
+  const across = scaleOf(every.map(point => point[1]), x.log, box.left, box.right);
+  const up = scaleOf(every.map(point => point[2]), y.log, box.bottom, box.top);
   const picture = drawing(width, height, title);
   const told = node("p", {class: "note", role: "status"}, "Select a mark to see its numbers.");
   for (const tick of ticksOf(across.low, across.high, x.log, width / 90))
@@ -71,6 +73,9 @@ function scatter(card, title, points, x, y) {
   picture.append(node("svg:path", {class: "axis", fill: "none", d: `M${box.left} ${box.top}V${box.bottom}H${box.right}`}),
     node("svg:text", {x: box.right, y: height - 8, "text-anchor": "end"}, x.label),
     node("svg:text", {x: -box.top, y: 13, "text-anchor": "end", transform: "rotate(-90)"}, y.label));
+  for (const [name, a, b, status] of behind)
+    picture.append(node("svg:circle", {class: status === "zero-shot" ? "public" : "public seen", cx: across.at(a), cy: up.at(b), r: 3.5},
+      node("svg:title", {}, `${name}: ${x.label} ${x.show(a)}, ${y.label} ${y.show(b)}, ${status}`)));
   const placed = points.map(point => spot(across.at(point[1]), up.at(point[2]), 14, 14));
   for (const [encoder, a, b] of points) {
     const words = `${names[encoder]}: ${x.label} ${x.show(a)}, ${y.label} ${y.show(b)}`;
@@ -87,10 +92,11 @@ function scatter(card, title, points, x, y) {
       && one.t > 0 && one.b < box.bottom && !placed.some(other => meet(one, other)));
     if (!free) continue;
     placed.push(free);
-    picture.append(node("svg:text", {x: (free.l + free.r) / 2, y: free.b - 2.5, "text-anchor": "middle", "aria-hidden": "true"}, name));
+    picture.append(node("svg:text", {x: (free.l + free.r) / 2, y: free.b - 2.5, class: "name", "text-anchor": "middle", "aria-hidden": "true"}, name));
   }
   card.replaceChildren(picture, told,
-    folded(["encoder", x.label, y.label], points.map(([encoder, a, b]) => [names[encoder], x.show(a), y.show(b)])));
+    folded(["encoder", x.label, y.label], [...points.map(([encoder, a, b]) => [names[encoder], x.show(a), y.show(b)]),
+      ...behind.map(([name, a, b, status]) => [`${name} (public, ${status})`, x.show(a), y.show(b)])]));
 }
 
 function spot(x, y, width, height) {
@@ -142,7 +148,15 @@ function sizes(rows, collection) {
   const points = from.map(row => [row.encoder, DATA.encoders[row.encoder].parameters, y.value(row)])
     .filter(point => point[1] > 0 && Number.isFinite(point[2]));
   if (!points.length) return say(card, `No encoder that is shown has a known size and this measure${collection ? ` on ${collection}` : ""}.`);
-  scatter(card, "Score against parameters", points, {label: "parameters, logarithmic", log: true, show: millions}, y);
+  const published = (DATA.public.tasks[task] ?? []).map(([at, score, status]) => [...DATA.public.models[at], score, status]);
+  byId("sizes-public").disabled = !published.length;
+  scatter(card, "Score against parameters", points, {label: "parameters, logarithmic", log: true, show: millions}, y,
+    byId("sizes-public").checked ? published : []);
+  card.append(node("p", {class: "note"}, published.length
+    ? `Grey: ${published.length} public models on the same task, hollow where their makers name its data among those of training, `
+      + `or do not say. ${DATA.public.origin}.`
+    : `Nobody has published scores on ${task || collection} that could stand beside these`
+      + (Object.keys(DATA.public.tasks).length ? "; on other tasks of this page somebody has." : ".")));
 }
 
 function shade(part, colours) {

@@ -5,7 +5,8 @@ const byId = id => document.getElementById(id);
 const SETTINGS = {mono: "monolingual", cross: "cross-lingual", multi: "multilingual"};
 const LABELS = {map: "mAP", rank_distance: "rank distance", rank_distance_norm: "rank distance, normalised",
   lpr: "language preference rate", mean_rank: "mean rank", language_probe_accuracy: "language probe"};
-const LOWER = /^(rank_distance|max_rank|mean_rank|lpr|top1_nonrelevant|language_probe)/;
+const LOWER = {test: name => DATA.lower.includes(name)
+  || /^(rank_distance|max_rank|mean_rank|lpr|top1_nonrelevant|language_probe)/.test(name)};
 const PERCENT = /^(map|mrr|ndcg|recall|share_at)(_|$)/;
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c"];
 const SHAPES = ["circle", "square", "triangle", "diamond", "down", "plus"];  // 42 looks: 6 and 7 are coprime

@@ -2,19 +2,23 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mteb
 import numpy as np
 import pytest
+from toys.cli import run
 from toys.collections import toy_collection
 from toys.encoders import HashEncoder
 from toys.mteb import evaluate, scores_of, tasks_of
 from toys.streamed import MONO, MULTI, task_of
 
 from hybridir_mteb.adapters.mteb import by_query
+from hybridir_mteb.cli import compare
 from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.plugins.specs import Measure
 from hybridir_mteb.results.by_query import SUFFIX, read_by_query
 
 TASK = "ToyMultilingualRetrieval"
@@ -61,6 +65,35 @@ def test_the_means_of_what_is_kept_are_the_result(make, tmp_path):
     assert (multi.task, multi.language, multi.main_score) == (TASK, "de", "map")
     assert {"rank_distance", "ndcg_at_10", "recall_at_10"} <= set(multi.scores)
     assert "rank_distance" not in kept(tmp_path / "mono")["de"].scores
+
+
+def test_measures_of_plugins_are_kept_and_compared_where_they_are_those_of_the_result(
+    tmp_path, monkeypatch
+):
+    calls = iter(range(1000))
+    others = {
+        "worst": lambda table: np.log(table.ranks[table.indptr[1:] - 1]),
+        "correlated": lambda table: table.languages.correlation,
+        "moody": lambda table: np.full(table.n_queries, float(next(calls))),
+        "one": lambda table: np.full(table.n_queries, 0.5),
+    }
+    more = [Measure(name, compute, "") for name, compute in others.items()]
+    more[0], more[3] = replace(more[0], lower_is_better=True), replace(more[3], by_query=False)
+    make = tasks_of(toy_collection(), *more)
+    for name, shift in (("one", 0.0), ("two", 1.0)):
+        encoder = HashEncoder(None, shift=shift)
+        encoder.mteb_model_meta = encoder.mteb_model_meta.model_copy(
+            update={"name": f"test/{name}"}
+        )
+        scores = scores_of(evaluate(encoder, [make()], tmp_path))["de"]
+        assert {*others} - {"correlated"} <= scores.keys()
+    for file in files(tmp_path):
+        found = next(one for one in read_by_query(file) if one.subset == "de").scores
+        assert found.keys() & {*others} == {"worst"}
+        assert found["worst"] == pytest.approx(np.log(found["max_rank"]), abs=1e-6)
+    monkeypatch.setattr(compare, "_of_plugin", {"worst": more[0]}.get)
+    said = run("compare", str(tmp_path), "test/one", "test/two", "--measure", "worst")
+    assert "worst (lower is better), over 3 questions" in said
 
 
 def test_queries_of_streamed_collections_have_no_translations(tmp_path):

@@ -10,6 +10,7 @@ import mteb
 import numpy as np
 import pytest
 import torch
+from descriptive_stats import chosen
 from mteb.cli import main as mteb_main
 from mteb.models.model_implementations import MODEL_REGISTRY
 from toys.beir import write
@@ -20,6 +21,7 @@ from toys.translated import Reader, beir_rows, is_translated, qrels_of, read, wr
 
 from hybridir_mteb.adapters.mteb.export import export_subsets
 from hybridir_mteb.adapters.mteb.register import licences, owner_of, register
+from hybridir_mteb.adapters.mteb.statistics import statistics
 from hybridir_mteb.adapters.mteb.task import make_tasks
 from hybridir_mteb.collections.own import FolderOptions, read_record
 from hybridir_mteb.collections.own_parallel import AddedParallel, add_parallel, parallel_spec
@@ -30,6 +32,7 @@ from hybridir_mteb.training.leak import evaluation_texts
 
 SETTINGS = ("Monolingual", "CrossLingual", "Multilingual")
 PASSAGES = 300  # of SciFact
+SUBSETS = "hf_subset_descriptive_stats"
 BIAS = 9.0  # more than two cosines differ by
 Scores = dict[str, dict[str, Any]]
 
@@ -279,3 +282,9 @@ def test_named_tasks_read_folders_of_a_mirror(tmp_path, monkeypatch, failure):
         ("pl", ["q:pl:q1", "q:pl:q2"]),
     ]
     assert found[1].qrels["q:pl:q1"] == {"p:en:d1": 1, "p:en:d2": 2, "p:pl:d1": 1, "p:pl:d2": 2}
+    counts = statistics(chosen(hub=True)["SciFactEnPlMultilingualRetrieval"]())["test"]
+    assert [(c["num_queries"], c["num_documents"]) for c in counts.pop(SUBSETS).values()] == [
+        (2, 6),
+        (2, 6),
+    ]
+    assert (counts["num_queries"], counts["num_documents"]) == (4, 12)  # the pool twice
