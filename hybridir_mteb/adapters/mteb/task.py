@@ -193,10 +193,10 @@ class CollectionTask(AbsTaskRetrieval):
         return evaluate_subset(self, model, data, asked)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """MTEB's, which evaluates one subset after the other; the model stays as it is."""
+        """MTEB's, of one subset in each call; while one timer runs the model stays as it is."""
         from hybridir_mteb.adapters.mteb.encoder import unchanged
 
-        with unchanged():
+        with unchanged(kwargs.get("timer")):
             return super().evaluate(*args, **kwargs)
 
     def _evaluate_subset(  # noqa: PLR0913 -- mteb's signature
