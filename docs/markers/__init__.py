@@ -9,6 +9,7 @@ from markers import (  # noqa: F401 -- importing them registers markers
     faults,
     fsdp,
     gpu,
+    growth,
     methods,
     planning,
     report,
@@ -16,6 +17,7 @@ from markers import (  # noqa: F401 -- importing them registers markers
     rooms,
     scale,
     scaling,
+    training,
     ways,
 )
 from markers.registry import MarkerError, render

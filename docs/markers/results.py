@@ -15,7 +15,7 @@ SETTINGS = {"mono": "monolingual", "cross": "cross-lingual", "multi": "multiling
 # Files with a target of their own in the Makefile; `make xquad` makes the others.
 TARGETS = ("bench", "bench-scale", "compare-debiasing", "compare-pocket", "debias-pocket")
 TARGETS += ("compare-batches", "compare-data", "faults", "scaling", "sweep-alpha", "train-pocket")
-TARGETS += ("gpu-check", "gpu-rehearsal")
+TARGETS += ("gpu-check", "gpu-rehearsal", "bench-growth", "bench-training")
 OTHERS = {"backbones": "bench-backbones", "beir-english": "bench-beir", "tuned": "tune"}
 OTHERS["fsdp"] = "fsdp-check"
 
