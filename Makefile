@@ -17,7 +17,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches unseen-languages sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats stats-hub faults cluster-faults cluster-bench dist clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-growth bench-training bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches unseen-languages sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats stats-hub faults cluster-faults cluster-bench dist clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -77,6 +77,15 @@ xquad: $(VENV)/.dev
 ## bench: speed and memory side by side, docs/results/bench.json
 bench: $(VENV)/.dev
 	$(BIN)/python docs/experiments/bench.py
+
+## bench-training: a training step beside sentence-transformers' own trainer; bench-training.json
+bench-training: $(VENV)/.dev
+	$(BIN)/python docs/experiments/bench_training.py
+
+## bench-growth: time and memory against size, exponents fitted; bench-growth.json and its picture
+bench-growth: $(VENV)/.dev
+	$(BIN)/python docs/experiments/growth.py
+	$(BIN)/python docs/experiments/plots.py
 
 ## bench-scale: corpora beyond memory, a quarter of an hour and 10 GB of disk; bench-scale.json
 bench-scale: $(VENV)/.dev

@@ -9,7 +9,7 @@ from pathlib import Path
 import platformdirs
 
 from hybridir_mteb.errors import SettingError, printable, quoted
-from hybridir_mteb.files.numbers import written_number
+from hybridir_mteb.files.numbers import written_number, written_whole
 
 PACKAGE = Path(__file__).parent
 DATA = PACKAGE / "data"  # what ships with the package
@@ -30,6 +30,8 @@ SHARD_DTYPES = ("float32", "float16")
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://")
 _FOLDERS = {"file", "local"}  # protocols of URLs that are folders of this machine
 ENGINE_VARIABLE = "HYBRIDIR_ENGINE"
+PROBE_VARIABLE = "HYBRIDIR_PROBE"
+BATCH_VARIABLE = "HYBRIDIR_TOKEN_BUDGET"
 ENGINES = ("transformers", "vllm")
 
 
@@ -94,6 +96,11 @@ def corpora_dir() -> Path:
 def backbones_dir() -> Path:
     """Networks that were unpacked from packages."""
     return cache_dir() / "backbones"
+
+
+def probes_dir() -> Path:
+    """What was measured of the processor, by processor and shape of the encoder."""
+    return cache_dir() / "processors"
 
 
 def digests_file() -> Path:
@@ -197,3 +204,29 @@ def by_query_enabled() -> bool:
         SettingError: The variable holds neither 0 nor 1, nor a word for them.
     """
     return _switch(BY_QUERY_VARIABLE)
+
+
+def probe_enabled() -> bool:
+    """Whether the processor is measured; ``HYBRIDIR_PROBE=0`` takes fixed values instead.
+
+    Raises:
+        SettingError: The variable holds neither 0 nor 1, nor a word for them.
+    """
+    return _switch(PROBE_VARIABLE)
+
+
+def token_budget() -> int | None:
+    """Tokens of a batch by ``HYBRIDIR_TOKEN_BUDGET``; None if it is not set.
+
+    Raises:
+        SettingError: The variable does not hold a positive whole number.
+    """
+    raw = os.environ.get(BATCH_VARIABLE)
+    if not raw:
+        return None
+    found = written_whole(raw)
+    if found is None or found < 1:
+        raise SettingError(
+            f"{BATCH_VARIABLE}={quoted(raw, 80)}: expected the number of tokens of a batch"
+        )
+    return found

@@ -125,10 +125,11 @@ def observe(plan: Any, run: Any) -> dict[str, Any]:
 
     def prepared(*arguments: Any) -> Any:
         kept.append(prepare(*arguments))
-        return kept[0]
+        return kept[-1]
 
     def watched(trainer: Any, *rest: Any) -> None:
-        tensors = [*kept[0].parameters(), *kept[0].buffers()]
+        model, _ = kept[0]
+        tensors = [*model.parameters(), *model.buffers()]
         weights = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
         for tensor in tensors:
             tensor.sum()  # pages of a file that was mapped are read

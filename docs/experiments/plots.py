@@ -14,6 +14,7 @@ import numpy as np
 mpl.use("Agg")
 
 import plot_answer
+import plot_growth
 import plot_methods
 from matplotlib import pyplot as plt
 from plot_methods import DEBIASER_SHAPES, LOOKS, distance_axis
@@ -103,6 +104,7 @@ def digest(picture: str) -> str:
         "debiasing": debiased,
         "scale": scale,
         "alpha": swept,
+        "growth": plot_growth.grown,
         "scaling": scaling,
         **{
             f"methods-{name}": partial(plot_methods.compared, name)
@@ -339,6 +341,11 @@ def alpha_sweep(folder: Path) -> Path:
     return save(figure, "alpha", folder)
 
 
+def growth(folder: Path) -> Path:
+    """Draw how time and memory grow."""
+    return save(plot_growth.draw(), "growth", folder)
+
+
 def main() -> None:
     """Draw every picture whose results are there."""
     IMAGES.mkdir(parents=True, exist_ok=True)
@@ -359,7 +366,10 @@ PICTURES = (
     debiasing_plane,
     large_pools,
 )
-CAMPAIGNS = {alpha_sweep: "sweep-alpha"}  # drawn once their results are there
+CAMPAIGNS = {
+    alpha_sweep: "sweep-alpha",
+    growth: "bench-growth",
+}  # drawn once their results are there
 
 if __name__ == "__main__":
     main()

@@ -10,6 +10,7 @@ from markers import (  # noqa: F401 -- importing them registers markers
     faults,
     fsdp,
     gpu,
+    growth,
     methods,
     planning,
     report,
@@ -17,6 +18,7 @@ from markers import (  # noqa: F401 -- importing them registers markers
     rooms,
     scale,
     scaling,
+    training,
     ways,
 )
 from markers.registry import MarkerError, render

@@ -86,6 +86,11 @@ BENCH = {
         "stock_over_ours": "that over the distinct texts",
     },
 }
+WAYS = {
+    "sentence_transformers_batch_32": "`SentenceTransformer.encode`, batches of 32",
+    "ours_fp32": "token budget, fp32",
+    "ours_bf16": "token budget, bf16",
+}
 LIMITS = {
     "startup": {
         "startup_ms_by_importtime": Limit(AT_MOST, "limits_ms.startup"),
@@ -138,6 +143,25 @@ def precision() -> str:
             difference = f"{means['bf16'] - means['fp32']:+.4f}"
             rows.append([f"{SETTINGS[setting]} `{measure}`", *values, difference])
     return made_table(found, ["mean", "fp32", "bf16", "difference"], rows)
+
+
+@marker("bench-ceiling")
+def ceiling() -> str:
+    """Each way of encoding beside what the processor can do at most."""
+    found = _part("encode")
+    bound = pick(found, "limits.share_of_peak", "bench")
+    rows = []
+    for way, label in WAYS.items():
+        rate, share = (
+            pick(found, f"{of}.{way}", "bench") for of in ("tokens_per_second", "share_of_peak")
+        )
+        arithmetic = "bf16" if way.endswith("bf16") else "fp32"
+        peak = pick(found, f"peak_gflops.{arithmetic}", "bench")
+        rows.append([label, f"{rate:,}", f"{peak:.0f} in {arithmetic}", f"{share:.2f}"])
+    best = max(share for share in found["share_of_peak"].values())
+    met = "met" if best >= bound else "**missed**"
+    heads = ["", "tokens/s", "peak, GFLOP/s", f"share of it (goal {bound:g}: {met})"]
+    return made_table(found, heads, rows)
 
 
 def _part(part: str) -> dict[str, Any]:

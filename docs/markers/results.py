@@ -15,7 +15,7 @@ SETTINGS = {"mono": "monolingual", "cross": "cross-lingual", "multi": "multiling
 # Files with a target of their own in the Makefile; `make xquad` makes the others.
 TARGETS = ("bench", "bench-scale", "compare-debiasing", "compare-pocket", "debias-pocket")
 TARGETS += ("compare-batches", "compare-data", "faults", "scaling", "sweep-alpha", "train-pocket")
-TARGETS += ("cluster-faults", "gpu-check", "gpu-rehearsal")
+TARGETS += ("bench-growth", "bench-training", "cluster-faults", "gpu-check", "gpu-rehearsal")
 OTHERS = {"backbones": "bench-backbones", "beir-english": "bench-beir", "tuned": "tune"}
 OTHERS["cluster"] = "cluster-bench"
 OTHERS["fsdp"] = "fsdp-check"

@@ -54,7 +54,8 @@ def fit(
         int, typer.Option(parser=integer, help="Largest number of lines of each language.")
     ] = 1000,
     precision: Annotated[
-        str | None, typer.Option(help="fp32 or bf16, for encoders of this package.")
+        str | None,
+        typer.Option(help="fp32, bf16 or auto, the faster one, for encoders of this package."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="Torch device.")] = None,
     allow_leaks: Annotated[

@@ -145,10 +145,22 @@ def _places(report: Report) -> list[tuple[str, str]]:
 def _machine(_report: Report) -> list[tuple[str, str]]:
     import torch
 
+    from hybridir_mteb.encoders.processor import all_kept, processor_name
+
     gpus = [torch.cuda.get_device_name(at) for at in range(torch.cuda.device_count())]
     return [
         ("platform", platform.platform()),
         ("cores", str(os.cpu_count())),
         ("torch threads", str(torch.get_num_threads())),
         ("GPUs", ", ".join(gpus) or "none"),
+        ("processor", processor_name()),
+        *_measured((of.encoder, f"{of}; {file.name}") for file, of in all_kept()),
     ]
+
+
+def _measured(kept: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Encoders that were measured on this processor, and where that is kept."""
+    if not paths.probe_enabled():
+        return [("encoders measured", f"off ({paths.PROBE_VARIABLE})")]
+    found = [*kept]
+    return [("encoders measured", f"{len(found)}, in {paths.probes_dir()}"), *found]

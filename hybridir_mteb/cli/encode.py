@@ -32,7 +32,10 @@ Dtype = Annotated[
     typer.Option(help="float32 or float16: number format of the encoded passages on disk."),
 ]
 Device = Annotated[str | None, typer.Option(help="Torch device. Default: a GPU if there is one.")]
-Precision = Annotated[str | None, typer.Option(help="fp32 or bf16, for encoders of this package.")]
+Precision = Annotated[
+    str | None,
+    typer.Option(help="fp32, bf16 or auto, the faster one, for encoders of this package."),
+]
 Ray = Annotated[str | None, typer.Option(RAY, metavar="[ADDRESS]", help=RAY_HELP)]
 Workers = Annotated[int | None, typer.Option(parser=integer, help=WORKERS_HELP)]
 Threads = Annotated[int | None, typer.Option(parser=integer, help=THREADS_HELP)]

@@ -344,6 +344,9 @@ class Collection:
 
     parts: Mapping[str, CollectionPart]
     parallel: bool
+    _graded: dict[str, dict[str, list[Grade]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def part(self, language: str) -> CollectionPart:
         """One language; as :meth:`ParallelCollection.part`."""
@@ -355,13 +358,19 @@ class Collection:
         Queries without a relevant passage in the pool are left out.
         """
         pools = subset.passage_languages if self.parallel else (subset.query_language,)
+        graded = [self._grades(code) for code in pools]
         found = {}
         for query in self.parts[subset.query_language].queries:
-            grades = [
-                Grade(code, passage, grade)
-                for code in pools
-                for passage, grade in self.parts[code].qrels.get(query, {}).items()
-            ]
+            grades = [one for by_query in graded for one in by_query.get(query, ())]
             if any(one.grade > 0 for one in grades):
                 found[query] = grades
         return found
+
+    def _grades(self, code: str) -> dict[str, list[Grade]]:
+        """Query id -> its judgements in one language, which many subsets share."""
+        if code not in self._graded:
+            self._graded[code] = {
+                query: [Grade(code, passage, grade) for passage, grade in grades.items()]
+                for query, grades in self.parts[code].qrels.items()
+            }
+        return self._graded[code]

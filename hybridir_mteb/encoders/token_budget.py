@@ -18,14 +18,15 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import batch_to_device
 
 from hybridir_mteb.encoders.encoder import Role
+from hybridir_mteb.encoders.features import Features, Reader, Texts, tokens_of
 from hybridir_mteb.encoders.sentence import is_plain, role_prompt
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.ranking.arrays import FloatMatrix, check_embeddings
+from hybridir_mteb.ranking.shards.pairs import torch_threads
 
 CPU_TOKEN_BUDGET = 1024
 GPU_TOKEN_BUDGET = 32768
 MAX_BATCH = 1024
-NO_LIMIT = 1 << 31
 CHUNK_TEXTS = 4096  # texts tokenised at a time: bounded memory for millions of passages
 
 
@@ -58,6 +59,7 @@ class TokenBudgetEncoder:
 
     Attributes:
         name: Of another engine that computes; empty for the model itself.
+        threads: Of torch in a forward pass; None leaves them as they are.
 
     Args:
         model: The model; its own tokenisation, pooling and prompts are used. One that is not
@@ -68,6 +70,7 @@ class TokenBudgetEncoder:
     """
 
     name = ""
+    threads: int | None = None
     without_gradient: Callable[[], AbstractContextManager[object]] = staticmethod(
         torch.inference_mode
     )
@@ -95,12 +98,7 @@ class TokenBudgetEncoder:
 
     def token_ids(self, texts: Sequence[str], prompt: str | None = "") -> list[list[int]]:
         """Tokens of each text with its prompt, truncated to the model's maximum."""
-        longest = self.model.max_seq_length or 512
-        # Tokenizers that know no limit say 10**30.
-        cut = {"truncation": True, "max_length": longest} if longest < NO_LIMIT else {}
-        encoded = self.model.tokenizer([(prompt or "") + text for text in texts], **cut)
-        ids: list[list[int]] = encoded["input_ids"]
-        return ids
+        return tokens_of(self.model, texts, prompt)["input_ids"]
 
     def batches(
         self, texts: Sequence[str], prompt: str | None = "", role: Role | None = None
@@ -115,19 +113,19 @@ class TokenBudgetEncoder:
         Raises:
             EmbeddingError: An embedding is not finite.
         """
-        plain = self.plain
+        reader = Reader(self.model, prompt, role) if self.plain and len(texts) else None
         self.model.eval()  # as the model's own encode leaves it
         for start in range(0, len(texts), CHUNK_TEXTS):
             chunk = texts[start : start + CHUNK_TEXTS]
-            if not plain:
+            if reader is None:
                 vectors = np.asarray(self.by_model(chunk, prompt, role), np.float32)
                 everywhere = range(start, start + len(chunk))
                 check_embeddings(vectors, "text", positions=everywhere)
                 yield everywhere, vectors
                 continue
-            lengths = self.count_tokens(chunk, prompt)
-            for batch in length_batches(lengths, self.token_budget):
-                vectors = self._forward([chunk[at] for at in batch], prompt, role)
+            read = Texts(reader, chunk)
+            for batch in length_batches(read.lengths, self.token_budget):
+                vectors = self._forward(read.batch(batch), role)
                 positions = [start + at for at in batch]
                 check_embeddings(vectors, "text", positions=positions)
                 yield positions, vectors
@@ -172,13 +170,18 @@ class TokenBudgetEncoder:
         with self._autocast():
             return encode(list(texts), **{"show_progress_bar": False, **arguments})
 
-    def _forward(self, texts: list[str], prompt: str | None, role: Role | None) -> FloatMatrix:
+    def _forward(self, features: Features, role: Role | None) -> FloatMatrix:
+        if self.threads in {None, torch.get_num_threads()}:
+            return self.vectors(features, role)
+        with torch_threads(self.threads or 1):
+            return self.vectors(features, role)
+
+    def vectors(self, features: Features, role: Role | None = None) -> FloatMatrix:
+        """(n, dimension) embeddings of one batch, as a network reads it."""
         task = {} if role is None else {"task": role}
-        features = batch_to_device(
-            self.model.preprocess(texts, prompt=prompt or None, **task), self.model.device
-        )
+        there = batch_to_device({**features}, self.model.device)
         with self.without_gradient(), self._autocast():
-            output = self.model(features, **task)["sentence_embedding"]
+            output = self.model(there, **task)["sentence_embedding"]
         matrix: FloatMatrix = output[:, : self.model.truncate_dim].float().cpu().numpy()
         return matrix
 

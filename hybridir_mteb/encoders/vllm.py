@@ -16,10 +16,11 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from hybridir_mteb import paths
 from hybridir_mteb.collections.readers.jsonl import read_jsonl
 from hybridir_mteb.encoders.encoder import Role
+from hybridir_mteb.encoders.features import NO_LIMIT
 from hybridir_mteb.encoders.four_bit import unpacked
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.sentence import role_prompt
-from hybridir_mteb.encoders.token_budget import CHUNK_TEXTS, NO_LIMIT, Precision, TokenBudgetEncoder
+from hybridir_mteb.encoders.token_budget import CHUNK_TEXTS, Precision, TokenBudgetEncoder
 from hybridir_mteb.errors import SettingError, from_extra, quoted
 from hybridir_mteb.files.room import check_room, room_for
 from hybridir_mteb.files.temporary import TemporaryFolder

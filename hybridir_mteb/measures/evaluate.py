@@ -126,9 +126,23 @@ class Known:
     no_probe: str = ""
 
 
+def subset_table(judged: Judgements, ranking: Ranking, known: Known | None = None) -> RankTable:
+    """The ranks of a subset; their languages, and what else is known, in the multilingual setting.
+
+    Args:
+        judged: Queries, pool and relevance.
+        ranking: What a system found.
+        known: What else is known; None in the other settings.
+    """
+    view: LanguageView | None = None
+    if known is not None:
+        view = LanguageView.of(judged, ranking.top[:, :TOP_DEPTH], known.correlation, known.probe)
+    return _table(judged, ranking, view)
+
+
 def subset_scores(
+    table: RankTable,
     judged: Judgements,
-    ranking: Ranking,
     measures: Sequence[Measure],
     setting: Setting,
     known: Known | None = None,
@@ -136,17 +150,13 @@ def subset_scores(
     """All measures that a setting reports for the queries of one language, as JSON values.
 
     Args:
+        table: Of :func:`subset_table`, which afterwards knows the values of each query.
         judged: Queries, pool and relevance.
-        ranking: What a system found.
         measures: The measures; those of other settings play no part.
         setting: The setting.
         known: What else is known, in the multilingual setting.
     """
-    view: LanguageView | None = None
     refused: dict[str, str] = {}
-    if known is not None:
-        view = LanguageView.of(judged, ranking.top[:, :TOP_DEPTH], known.correlation, known.probe)
-    table = _table(judged, ranking, view)
     if known is not None:
         more = (known.parallel, known.embeddings, known.no_probe, known.no_correlation)
         circumstances = Circumstances(table, judged.items, *more)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -33,12 +33,16 @@ class RankTable(QueryRows):
         pool_size: Number of candidates.
         gains: (n_entries,) float64 relevance grades, aligned with ``ranks``; 1 by default.
         languages: Languages of queries and passages; None where they play no part.
+        known: Measures that were computed and their values, which several look at, by ``id``.
     """
 
     ranks: IntArray
     pool_size: int
     gains: npt.NDArray[np.float64]
     languages: LanguageView | None = None
+    known: dict[int, tuple[Measure, npt.NDArray[np.float64]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def build(
@@ -72,18 +76,22 @@ class RankTable(QueryRows):
 
 
 def measure_values(measure: Measure, table: RankTable) -> npt.NDArray[np.float64]:
-    """(n_queries,) values of one measure, NaN where it is undefined.
+    """(n_queries,) values of one measure, NaN where it is undefined; computed once for a table.
 
     Raises:
         ValueError: The measure returned something else than one finite number, or NaN, a query.
     """
-    values = np.asarray(measure.compute(table), np.float64)
+    if id(measure) in table.known:
+        return table.known[id(measure)][1]
+    values = np.asarray(measure.compute(table), np.float64).view()
+    values.flags.writeable = False  # others see them, too
     if values.shape != (table.n_queries,):
         raise ValueError(
             f"measure {measure.name} returned shape {values.shape} for {table.n_queries} queries"
         )
     if np.isinf(values).any():
         raise ValueError(f"measure {measure.name} returned an infinite value")
+    table.known[id(measure)] = measure, values
     return values
 
 

@@ -6,7 +6,6 @@ Figures are the makers' data sheets, without sparsity; memory is what torch repo
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -37,8 +36,6 @@ OF_PEAK = 0.5
 OF_MEASURED_PEAK = 0.6
 OF_MEASURED_PEAK_IN_BF16 = 0.5
 _SIDE, _ELEMENTS = 768, 1 << 24  # of what is timed on the processor at hand
-# Seconds that it is repeated for: threads that have just begun share a core for some hundredths.
-_WATCHED = 0.25
 
 
 @dataclass(frozen=True)
@@ -194,26 +191,19 @@ def measured() -> Machine:
     """The processor at hand: products of matrices and an elementwise function are timed briefly."""
     import torch
 
-    def best(work: Any) -> float:
-        spent: list[float] = []
-        while sum(spent) < _WATCHED:
-            start = time.perf_counter()
-            work()
-            spent.append(time.perf_counter() - start)
-        return min(spent)
+    from hybridir_mteb.encoders.processor import WORTH_BF16, least_seconds, peak
+    from hybridir_mteb.encoders.token_budget import Precision
 
-    rates = []
-    for dtype in (torch.bfloat16, torch.float32):
-        left, right = (torch.ones(_SIDE, _SIDE, dtype=dtype) for _ in range(2))
-        rates.append(2 * _SIDE**3 / best(lambda a=left, b=right: a @ b))
+    square = torch.nn.Linear(_SIDE, _SIDE, bias=False)
+    half, whole = (peak(square, _SIDE, one) for one in (Precision.BF16, Precision.FP32))
     values, result = torch.ones(_ELEMENTS), torch.ones(_ELEMENTS)  # not new memory each time
-    bandwidth = 2 * 4 * _ELEMENTS / best(lambda: torch.sigmoid(values, out=result))
+    passed = least_seconds(lambda: torch.sigmoid(values, out=result))
+    bandwidth = 2 * 4 * _ELEMENTS / passed
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    half, whole = rates
     return Machine(
         *(THIS, memory, half, whole, bandwidth),
         efficiency=OF_MEASURED_PEAK,
         gpu=False,
-        half=half > whole,
+        half=half >= WORTH_BF16 * whole,
         efficiency_in_bf16=OF_MEASURED_PEAK_IN_BF16,
     )

@@ -13,8 +13,8 @@ from typing import Any
 from huggingface_hub import ModelCard, hf_hub_download
 from sentence_transformers import SentenceTransformer
 
+from hybridir_mteb.encoders.features import NO_LIMIT
 from hybridir_mteb.encoders.pocket.model import network_of
-from hybridir_mteb.encoders.token_budget import NO_LIMIT
 from hybridir_mteb.errors import DataUnavailableError
 from hybridir_mteb.files.remote import reached
 from hybridir_mteb.paths import with_home

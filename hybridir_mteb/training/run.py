@@ -20,6 +20,7 @@ from hybridir_mteb.encoders.four_bit import FourBit
 from hybridir_mteb.encoders.load import load_backbone
 from hybridir_mteb.encoders.network import add_lora, efficient, freeze_in_bf16, set_dropout
 from hybridir_mteb.encoders.pocket.model import network_of
+from hybridir_mteb.encoders.processor import AUTO, best_for, by_instructions
 from hybridir_mteb.encoders.sentence import cut
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.encoders.trained import StoredEncoder, keep
@@ -44,7 +45,7 @@ from hybridir_mteb.training.losses.terms import LossTerm
 from hybridir_mteb.training.pairs import NEGATIVE, Columns, PairDataset
 from hybridir_mteb.training.plan import Plan, check_backbone, run_folder
 from hybridir_mteb.training.record import Outcome, write_encoder
-from hybridir_mteb.training.runs import same_threads, working_in
+from hybridir_mteb.training.runs import same_precision, same_threads, working_in
 from hybridir_mteb.training.samplers import batch_sampler
 from hybridir_mteb.training.selection import SelectBest, evaluate, interpolate
 from hybridir_mteb.training.sharding import (
@@ -68,18 +69,11 @@ with from_extra("train", "training"):
 BOARDS = ("tensorboard", "tensorboardX")  # either will do
 
 
-def bf16_on_cpu() -> bool:
-    """Whether this processor has bf16 instructions."""
-    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return bool(available and torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def training_precision(wanted: str) -> Precision:
-    """``auto`` resolved for this machine."""
-    if wanted != "auto":
+def training_precision(wanted: str, model: SentenceTransformer | None = None) -> Precision:
+    """``auto`` resolved: what is faster here, or without a model what has instructions."""
+    if wanted != AUTO:
         return Precision(wanted)
-    has = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else bf16_on_cpu()
-    return Precision.BF16 if has else Precision.FP32
+    return by_instructions() if model is None else best_for(model, AUTO).precision
 
 
 def train(plan: Plan) -> StoredEncoder | None:
@@ -118,17 +112,17 @@ def _train(
     set_seed(plan.recipe.seed)
     same_threads(folder)
     check_backbone(plan, folder)
-    model = _prepare(plan, state, sharding)
+    model, precision = _prepare(plan, state, folder, sharding)
     check_room(folder, _checkpoint_bytes(model), "checkpoints of the run")
     longest = model.max_seq_length
     cut(model, min(plan.max_tokens, longest or plan.max_tokens))
-    outcome = _fit_and_choose(plan, model, folder)
+    outcome = _fit_and_choose(plan, model, folder, precision)
     model.max_seq_length = longest  # short inputs are a matter of training alone
     parts = trained_state(model) if sharding else None  # while all processes are here
     if not state.is_main_process:
         return None
     if parts is not None:
-        model = _gathered(plan, state, parts)
+        model = _gathered(plan, state, folder, parts)
     with keep(plan.recipe.name) as place:
         write_encoder(place.folder, model, plan, outcome)
     shutil.rmtree(folder)
@@ -141,10 +135,11 @@ def _checkpoint_bytes(model: SentenceTransformer) -> int:
     return (3 * 3 + 1) * trained
 
 
-def _fit_and_choose(plan: Plan, model: SentenceTransformer, folder: Path) -> Outcome:
+def _fit_and_choose(
+    plan: Plan, model: SentenceTransformer, folder: Path, precision: Precision
+) -> Outcome:
     """Train the model, and leave it with the parameters that held-out documents like best."""
-    started = time.monotonic()
-    recipe, precision = plan.recipe, training_precision(plan.recipe.precision)
+    started, recipe = time.monotonic(), plan.recipe
     chosen_in = _selection_precision(plan, model, precision)
     scores, base, selection = None, None, None
     held_out = HeldOut(plan.held_out, recipe.held_out_items, recipe.held_out_pool)
@@ -199,12 +194,12 @@ def _fit(trainer: EncoderTrainer, checkpoint: Path | None, selection: SelectBest
 
 
 def _prepare(
-    plan: Plan, state: PartialState, sharding: Sharding | None = None
-) -> SentenceTransformer:
-    """The network to train; a sharded one is read by the first process alone."""
+    plan: Plan, state: PartialState, folder: Path, sharding: Sharding | None = None
+) -> tuple[SentenceTransformer, Precision]:
+    """The network to train, and in what; a sharded one is read by the first process alone."""
     if sharding is None:
         with state.main_process_first():  # it unpacks what is packed
-            return _network(plan, state, str(state.device))
+            return _network(plan, state, folder, str(state.device))
     if plan.recipe.distillation is not None and plan.lora is None:
         raise SettingError(
             "distillation copies a model that is trained whole, and a sharded one "
@@ -212,22 +207,36 @@ def _prepare(
         )
     reading = nullcontext() if state.is_main_process else without_weights()
     with state.main_process_first(), reading:
-        model = _network(plan, state, "cpu" if state.is_main_process else "meta")
+        device = "cpu" if state.is_main_process else "meta"
+        model, precision = _network(plan, state, folder, device)
     shard(model, sharding, state)
-    return model
+    return model, precision
 
 
-def _gathered(plan: Plan, state: PartialState, parts: dict[str, Tensor]) -> SentenceTransformer:
+def _gathered(
+    plan: Plan, state: PartialState, folder: Path, parts: dict[str, Tensor]
+) -> SentenceTransformer:
     """The network with the parameters that were trained; nothing of it else is read."""
     with without_weights():
-        model = _network(plan, state, "meta")
+        model, _ = _network(plan, state, folder, "meta")
     model.load_state_dict(parts, strict=False, assign=True)
     return model
 
 
-def _network(plan: Plan, state: PartialState, device: str) -> SentenceTransformer:
-    recipe = plan.recipe
-    lora = plan.lora
+def _precision(
+    plan: Plan, state: PartialState, folder: Path, model: SentenceTransformer
+) -> Precision:
+    """In what to train; several processes, which could find different things, do not measure."""
+    wanted = plan.recipe.precision
+    if wanted != AUTO or state.num_processes > 1:
+        return training_precision(wanted)
+    return Precision(same_precision(folder, lambda: training_precision(wanted, model).value))
+
+
+def _network(
+    plan: Plan, state: PartialState, folder: Path, device: str
+) -> tuple[SentenceTransformer, Precision]:
+    recipe, lora = plan.recipe, plan.lora
     half = plan.backbone.decoder and state.device.type == "cuda"
     dtype = torch.bfloat16 if half else torch.float32
     model = load_backbone(
@@ -238,17 +247,18 @@ def _network(plan: Plan, state: PartialState, device: str) -> SentenceTransforme
         dtype=_packed(dtype) if recipe.quantization else dtype,
         trust_remote_code=recipe.trust_remote_code,
     )
+    precision = _precision(plan, state, folder, model)
     if recipe.dropout is not None:
         set_dropout(model, recipe.dropout)
     if lora is not None:
         add_lora(model, rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout)
         # A decoder is evaluated in float32 between the steps.
-        if training_precision(recipe.precision) is Precision.BF16 and not plan.backbone.decoder:
+        if precision is Precision.BF16 and not plan.backbone.decoder:
             freeze_in_bf16(model)
     network = network_of(model)
     if recipe.gradient_checkpointing and hasattr(network, "enable_input_require_grads"):
         network.enable_input_require_grads()  # else nothing flows to the adapters
-    return model
+    return model, precision
 
 
 def _packed(compute: torch.dtype) -> FourBit:

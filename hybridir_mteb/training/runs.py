@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from hybridir_mteb.files.temporary import size_of
 
 RECORD = "run.json"
 THREADS = "threads.json"
+PRECISION = "precision.json"
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,17 @@ def same_threads(folder: Path) -> None:
         torch.set_num_threads(int(read_record(record)["threads"]))
     except (FileNotFoundError, DataFormatError, KeyError, ValueError, RuntimeError):
         write_record(record, {"threads": torch.get_num_threads()})
+
+
+def same_precision(folder: Path, choose: Callable[[], str]) -> str:
+    """The arithmetic that a run began with, in which it goes on; one that begins chooses."""
+    record = folder / PRECISION
+    try:
+        return str(read_record(record)["precision"])
+    except (FileNotFoundError, DataFormatError, KeyError):
+        found = choose()
+        write_record(record, {"precision": found})
+        return found
 
 
 def _lock(folder: Path) -> Path:

@@ -8,6 +8,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from hybridir_mteb.encoders.features import Reader, Texts
 from hybridir_mteb.encoders.muse import files
 from hybridir_mteb.encoders.muse.files import read_vocabulary
 from hybridir_mteb.encoders.muse.model import load_muse
@@ -86,6 +87,15 @@ def test_a_limit_cuts_the_text_and_keeps_both_ends(tokenizer, muse):
         assert muse.preprocess(["one two three four five six"])["input_ids"].tolist() == [cut]
     finally:
         muse.max_seq_length = None
+
+
+def test_batches_are_read_as_the_model_itself_reads_them(muse):
+    texts = ["one two", "", "ώώ ώ and the rest of it", "a"]
+    reader = Reader(muse, "", "query")
+    found, expected = Texts(reader, texts).batch([2, 0, 1]), muse.preprocess(texts[2:3] + texts[:2])
+    assert reader.same
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
 def test_neighbours_in_a_batch_do_not_change_an_embedding(muse):

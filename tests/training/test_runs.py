@@ -21,9 +21,11 @@ from hybridir_mteb.training.plan import make_plan, run_folder
 from hybridir_mteb.training.recipe import make_recipe
 from hybridir_mteb.training.run import train
 from hybridir_mteb.training.runs import (
+    PRECISION,
     RECORD,
     THREADS,
     clear_unfinished,
+    same_precision,
     same_threads,
     unfinished,
     working_in,
@@ -81,6 +83,14 @@ def test_an_interrupted_run_goes_on_with_its_number_of_threads(tmp_path, monkeyp
     number[0] = 3
     same_threads(tmp_path)
     assert (number, read_record(tmp_path / THREADS)) == ([3], {"threads": 3})
+
+
+def test_a_run_goes_on_in_the_precision_that_it_began_with(tmp_path):
+    assert same_precision(tmp_path, lambda: "bf16") == "bf16"
+    assert same_precision(tmp_path, lambda: pytest.fail("it measures again")) == "bf16"
+    (tmp_path / PRECISION).write_text("{")
+    assert same_precision(tmp_path, lambda: "fp32") == "fp32"
+    assert read_record(tmp_path / PRECISION) == {"precision": "fp32"}
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,8 @@ from hybridir_mteb.collections.collection import query_id
 from hybridir_mteb.errors import plain_logger
 from hybridir_mteb.measures.builtin import BUILT_IN
 from hybridir_mteb.measures.measure import Measure, RankTable, measure_values
-from hybridir_mteb.measures.view import TOP_DEPTH, LanguageView
 from hybridir_mteb.plugins.guard import alone
-from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.ranking.judgements import Judgements
-from hybridir_mteb.ranking.ranking import Ranking
 from hybridir_mteb.results.by_query import QueryScores, add_beside, is_mean
 
 if TYPE_CHECKING:
@@ -58,7 +55,7 @@ def keep(
     task: CollectionTask,
     asked: Asked,
     subset: SubsetView,
-    found: tuple[Judgements, Ranking],
+    found: tuple[Judgements, RankTable],
     scores: Mapping[str, Any],
 ) -> None:
     """Have the scores by query of a subset written when MTEB saves its result.
@@ -67,7 +64,7 @@ def keep(
         task: The task, its data loaded.
         asked: What was asked of the evaluation.
         subset: The queries.
-        found: Judgements and ranking of the subset.
+        found: Judgements and ranks of the subset, whose values the scores are means of.
         scores: Its measures.
     """
     _waiting.scores = None
@@ -84,19 +81,14 @@ def keep(
                 task.spec.main_score,
                 queries=list(found[0].query_ids or ()),
                 units=units_of(task, code, subset.judged),
-                scores=_values(task, *found, scores),
+                scores=_values(task, found[1], scores),
             )
 
 
 def _values(
-    task: CollectionTask, judged: Judgements, ranking: Ranking, scores: Mapping[str, Any]
+    task: CollectionTask, table: RankTable, scores: Mapping[str, Any]
 ) -> dict[str, list[float | None]]:
     """Measure -> value of each query, of those measures that the result has."""
-    view = None
-    if task.setting is Setting.MULTILINGUAL:
-        view = LanguageView.of(judged, ranking.top[:, :TOP_DEPTH])
-    sizes = judged.pool_size, judged.gains
-    table = RankTable.build(judged.relevance, ranking.ranks, *sizes, view)
     found: dict[str, list[float | None]] = {}
     for one in task.measures:
         built_in = one.name in BUILT_IN

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 import datasets
 import torch
@@ -146,14 +147,22 @@ def _as_json(arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return arguments
 
 
-# By a network's number: what it is known to be while nothing can change it.
-_STAMPS: ContextVar[dict[int, str] | None] = ContextVar("stamps", default=None)
+# By a network's number and what torch counts of its changes: what it is known to be while nothing
+# else can change it.
+_Stamps = dict[tuple[Any, ...], str]
+_STAMPS: ContextVar[_Stamps | None] = ContextVar("stamps", default=None)
+_OF_CALLS: WeakKeyDictionary[object, _Stamps] = WeakKeyDictionary()
 
 
 @contextmanager
-def unchanged() -> Iterator[None]:
-    """Within the block no model changes, so that the weights of each are looked at once."""
-    before = _STAMPS.set({})
+def unchanged(call: object = None) -> Iterator[None]:
+    """Within the block no model changes, so that the weights of each are looked at once.
+
+    Args:
+        call: What all blocks of one call of MTEB's have in common, such as its timer: MTEB asks for
+            one subset after the other, and reading all weights for each takes longer than scoring.
+    """
+    before = _STAMPS.set({} if call is None else _OF_CALLS.setdefault(call, {}))
     try:
         yield
     finally:
@@ -167,9 +176,19 @@ def _stamp(module: torch.nn.Module | None) -> str:
     known = _STAMPS.get()
     if known is None:
         return weights_stamp(module)
-    if id(module) not in known:
-        known[id(module)] = weights_stamp(module)
-    return known[id(module)]
+    key = id(module), *map(_changes, (*module.parameters(), *module.buffers()))
+    if key not in known:
+        known[key] = weights_stamp(module)
+    return known[key]
+
+
+def _changes(tensor: torch.Tensor) -> tuple[int, int]:
+    """Where a tensor's numbers lie, and how often torch has counted a change of them."""
+    counted = -1 if tensor.is_inference() else tensor._version
+    try:
+        return tensor.data_ptr(), counted
+    except RuntimeError:  # a kind that has no place of its own
+        return id(tensor), counted
 
 
 class MtebEncoder(TextEncoder):

@@ -12,6 +12,7 @@ from mteb.models import EncoderProtocol
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
 from hybridir_mteb.adapters.mteb.ids import check_passage_ids
+from hybridir_mteb.adapters.mteb.models import settled
 from hybridir_mteb.adapters.mteb.run import ENCODE_KWARGS, RunOptions, chosen_task, finder
 from hybridir_mteb.adapters.mteb.shards import (
     ROLE,
@@ -95,7 +96,6 @@ class Work:
     """
 
     def __init__(self, encoder: str, task: str, options: RunOptions) -> None:
-        self._given = encoder, task, options
         self.name, self._task = encoder, chosen_task(task, options)
         if self._task.spec.parallel:
             raise SettingError(
@@ -103,7 +103,11 @@ class Work:
                 "encode ahead"
             )
         self.dtype = options.get("dtype") or paths.shard_dtype()
-        self._model: Any = finder(encoder, options.get("device"), options.get("precision"))
+        precision = options.get("precision")
+        self._model: Any = finder(encoder, options.get("device"), precision)
+        # Other machines compute as this one does, whatever is faster on them.
+        told: RunOptions = {**options, "precision": settled(precision, self._model)}
+        self._given = encoder, task, told
         if not isinstance(self._model, EncoderProtocol):
             raise SettingError(f"{encoder} searches by itself: there is nothing to encode ahead")
         self._parts: dict[str, CollectionPart] = {}

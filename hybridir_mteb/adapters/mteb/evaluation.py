@@ -21,7 +21,8 @@ from hybridir_mteb.adapters.mteb.subset import SubsetView
 from hybridir_mteb.encoders.encoder import Encoder
 from hybridir_mteb.encoders.kinds import refuse_other_kinds
 from hybridir_mteb.errors import SettingError, plain_logger, quoted
-from hybridir_mteb.measures.evaluate import Known, subset_scores
+from hybridir_mteb.measures.evaluate import Known, subset_scores, subset_table
+from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.view import TOP_DEPTH
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.ranking.arrays import Qrels, Run
@@ -97,8 +98,9 @@ def evaluate_subset(task: CollectionTask, model: Any, data: Any, asked: Asked) -
         )
     judged, ranking, pool, known = found
     with _timed(asked, "Scoring"):
-        scores = _scores(task, judged, ranking, pool, known)
-        keep(task, asked, subset, (judged, ranking), scores)
+        table = subset_table(judged, ranking, known)
+        scores = _scores(task, table, judged, pool, known)
+        keep(task, asked, subset, (judged, table), scores)
     named = _named(judged, ranking, pool, asked.depth) if asked.depth else {}
     return SubsetRun(scores, named, data["relevant_docs"])
 
@@ -174,10 +176,10 @@ def _of_search_model(
 
 
 def _scores(
-    task: CollectionTask, judged: Judgements, ranking: Ranking, pool: Pool, known: Known | None
+    task: CollectionTask, table: RankTable, judged: Judgements, pool: Pool, known: Known | None
 ) -> dict[str, Any]:
     """Measures and sizes, as JSON values."""
-    scores = subset_scores(judged, ranking, task.measures, task.setting, known)
+    scores = subset_scores(table, judged, task.measures, task.setting, known)
     scores |= {"n_queries": judged.relevance.n_queries, "n_passages": judged.pool_size}
     if task.spec.parallel:
         other = {} if task.spec.main_score == "map" else {"main_measure": task.spec.main_score}

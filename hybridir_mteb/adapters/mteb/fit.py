@@ -20,7 +20,7 @@ from hybridir_mteb.adapters.mteb.load import (
     load_base,
     local_folder,
 )
-from hybridir_mteb.adapters.mteb.models import check_encoder
+from hybridir_mteb.adapters.mteb.models import check_encoder, settled
 from hybridir_mteb.adapters.mteb.register import register
 from hybridir_mteb.debias.fit import checked_options, fit
 from hybridir_mteb.debias.fitted import FittedDebiaser
@@ -87,7 +87,7 @@ def make_debiased(asked: FitRequest, text: FitText) -> list[trained.StoredEncode
     model = load_base(asked.base, device=asked.device, **chosen)
     check_encoder(model)
     embeddings = embed_for_fitting(model, text.lines)
-    provenance = provenance_of(text, known, leaks, asked.precision)
+    provenance = provenance_of(text, known, leaks, settled(asked.precision, model))
     record = {**_base_record(asked.base, model), **provenance}
     all_fitted = [
         fit(debiaser, embeddings, parallel=text.parallel, options=own)

@@ -56,7 +56,8 @@ class EncoderOptions(TypedDict, total=False):
     """How an encoder of ours encodes, as keywords of its loader.
 
     Attributes:
-        precision: ``fp32`` or ``bf16``; MTEB keeps the results of each apart.
+        precision: ``fp32``, ``bf16`` or, for the faster one here, ``auto``; MTEB keeps the results
+            of each apart.
         token_budget: Largest batch in tokens, padding included.
         max_tokens: Longest input; by default the network's own. MTEB keeps the results of each
             apart.

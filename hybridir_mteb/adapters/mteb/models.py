@@ -17,8 +17,9 @@ from hybridir_mteb.debias.detect import MACRO, iso_639
 from hybridir_mteb.debias.fitted import FittedDebiaser
 from hybridir_mteb.encoders.encoder import Role
 from hybridir_mteb.encoders.kinds import refuse_other_kinds
+from hybridir_mteb.encoders.processor import AUTO, best_for
 from hybridir_mteb.encoders.sentence import role_prompt
-from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
+from hybridir_mteb.encoders.token_budget import TokenBudgetEncoder
 from hybridir_mteb.errors import MESSAGE_LIMIT, EmbeddingError, SettingError, one_line, quoted
 from hybridir_mteb.paths import ENGINES
 from hybridir_mteb.ranking.arrays import FloatMatrix
@@ -118,7 +119,7 @@ class OwnRevision(AbsEncoder):
     """An MTEB encoder whose revision is known only once it is loaded.
 
     MTEB assigns its metadata after loading and files results under their revision, which a name
-    that was registered before does not have.
+    that was registered before does not have, and under what the loader was asked for.
 
     Args:
         revision: Fingerprint that replaces the one in the metadata that MTEB hands over; None
@@ -129,9 +130,17 @@ class OwnRevision(AbsEncoder):
         self._revision = revision
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "mteb_model_meta" and self._revision is not None and value is not None:
-            value = value.model_copy(update={"revision": self._revision})
+        if name == "mteb_model_meta" and value is not None:
+            if self._revision is not None:
+                value = value.model_copy(update={"revision": self._revision})
+            asked = value.experiment_kwargs or {}
+            if told := {key: of for key, of in self.told(asked).items() if asked.get(key) != of}:
+                value = value.model_copy(update={"experiment_kwargs": {**asked, **told}})
         super().__setattr__(name, value)
+
+    def told(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """What decides results besides what the loader was asked for, or what that has become."""
+        return {}
 
 
 @runtime_checkable
@@ -154,8 +163,8 @@ class SentenceEncoder(OwnRevision):
 
     Args:
         model: The model; prompts and similarity are its own.
-        precision: Arithmetic of the forward pass.
-        token_budget: Largest batch in tokens, padding included.
+        precision: Arithmetic of the forward pass; ``auto`` is the faster one on this processor.
+        token_budget: Largest batch in tokens, padding included; by default what is fastest here.
         revision: Fingerprint of the weights, if it is known only once they are loaded.
         engine: ``vllm`` encodes by it, where its vectors are the model's.
     """
@@ -171,16 +180,18 @@ class SentenceEncoder(OwnRevision):
     ) -> None:
         super().__init__(revision)
         self.model = model
+        best = best_for(model, precision, token_budget)
         self.engine = _engine(engine)(
-            model, precision=Precision(precision), token_budget=token_budget
+            model, precision=best.precision, token_budget=best.token_budget
         )
+        self.engine.threads = best.threads
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "mteb_model_meta" and value is not None and self.engine.name:
-            # MTEB files results apart by what its loader was asked for, which a variable is not.
-            told = {**(value.experiment_kwargs or {}), "engine": self.engine.name.split()[0]}
-            value = value.model_copy(update={"experiment_kwargs": told})
-        super().__setattr__(name, value)
+    def told(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """An engine that a variable has chosen, and the precision that ``auto`` has become."""
+        found = {"engine": self.engine.name.split()[0]} if self.engine.name else {}
+        if asked.get("precision") == AUTO:
+            found["precision"] = self.engine.precision.value
+        return found
 
     @property
     def model_prompts(self) -> dict[str, str] | None:
@@ -277,6 +288,11 @@ class DebiasedEncoder(OwnRevision):
         self.fitted = fitted
         self.model_prompts = getattr(undebiased, "model_prompts", None)  # a mere EncoderProtocol
 
+    def told(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """What the encoder beneath tells."""
+        beneath = self.undebiased
+        return beneath.told(asked) if isinstance(beneath, OwnRevision) else {}
+
     def encode(
         self,
         inputs: DataLoader[Any],
@@ -324,6 +340,14 @@ class DebiasedEncoder(OwnRevision):
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
         """The undebiased encoder's similarity of corresponding embeddings."""
         return self.undebiased.similarity_pairwise(embeddings1, embeddings2)
+
+
+def settled(precision: str | None, model: object) -> str | None:
+    """The precision that was asked for; ``auto`` is what it has become in a loaded encoder."""
+    encoder = getattr(model, "undebiased", model)
+    if precision == AUTO and isinstance(encoder, SentenceEncoder):
+        return encoder.engine.precision.value
+    return precision
 
 
 def check_encoder(model: object) -> None:

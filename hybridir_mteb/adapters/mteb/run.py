@@ -59,7 +59,7 @@ class RunOptions(TypedDict, total=False):
         depth: Passages for each query in the run; measures see the whole ranking.
         dtype: ``float32`` or ``float16``, of the shards; by default what the environment says.
         device: Torch device of encoder and search; by default a GPU if there is one.
-        precision: ``fp32`` or ``bf16``, for encoders of this package.
+        precision: ``fp32``, ``bf16`` or ``auto``, for encoders of this package.
         search: As :func:`hybridir_mteb.ranking.shards.search.search`, on a cluster.
         approximate: ``hnsw`` or ``ivfpq``, to search an index of streamed passages in this process.
         recall_queries: Queries of each subset that are then searched exactly, too.

@@ -43,7 +43,7 @@ class SubsetView:
         self._language = subset.query_language
         self._parts = {code: task.collection.parts[code] for code in subset.passage_languages}
         self._query_prefix = task.prefixes(self._language)[0]
-        self._asked = set(data["queries"]["id"])
+        self._asked = set(data["queries"]["id"][:])  # at once, not row by row
         self._prefixes = {code: task.prefixes(code)[1] for code in subset.passage_languages}
 
     @cached_property

@@ -203,13 +203,13 @@ class CollectionTask(AbsTaskRetrieval):
     def evaluate(
         self, model: Any, split: str = "test", subsets_to_run: Any = None, **kwargs: Any
     ) -> Any:
-        """MTEB's, which evaluates one subset after the other; the model stays as it is."""
+        """MTEB's, of one subset in each call; while one timer runs the model stays as it is."""
         from hybridir_mteb.adapters.mteb.encoder import unchanged
 
         if subsets_to_run is None or len(subsets_to_run) > 1:  # else a run has called
             chosen = self.hf_subsets if subsets_to_run is None else subsets_to_run
             self.turns.start([name for name in self.hf_subsets if name in chosen])
-        with unchanged():
+        with unchanged(kwargs.get("timer")):
             return super().evaluate(model, split, subsets_to_run, **kwargs)
 
     def _evaluate_subset(  # noqa: PLR0913 -- mteb's signature

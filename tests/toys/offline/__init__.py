@@ -28,6 +28,7 @@ SET = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
+    "HYBRIDIR_PROBE": "0",  # what is quicker just now decides nothing
     "LC_ALL": "C.UTF-8",
     "OMP_NUM_THREADS": "1",  # sums are the same to the bit, and processes do not share cores
     "PIP_NO_INDEX": "1",
