@@ -135,6 +135,20 @@ def test_both_methods_are_tuned_by_as_many_different_trials(backbone):
     assert numbers == {len(trials["hybrid"])}
 
 
+def test_recipes_say_what_was_chosen():
+    found = json.loads((REPOSITORY / "docs/results/tuned.json").read_text())
+    assert found
+    for backbone, of in found.items():
+        for method, option in tune.OPTIONS.items():
+            chosen = of["methods"][method]["chosen"]
+            recipe = tune.Run(f"{backbone}-{method}", method).wanted
+            assert recipe.learning_rate == chosen["learning_rate"]
+            assert recipe.method_options[option] == chosen[option]
+            if "hybrid-adversarial" in CAMPAIGNS[backbone].methods:
+                both = tune.Run(f"{backbone}-hybrid-adversarial", "hybrid-adversarial").wanted
+                assert both.method_options[option] == chosen[option]
+
+
 @pytest.mark.parametrize("backbone", CAMPAIGNS)
 def test_every_run_of_the_comparison_has_a_recipe(backbone):
     runs = CAMPAIGNS[backbone].runs(backbone)
