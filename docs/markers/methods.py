@@ -160,6 +160,8 @@ def tuned(backbone: str) -> str:
             score = (
                 f"{number(held['criterion'], 1, 100)} ± {number(held['standard_error'], 1, 100)}"
             )
+            probe = number(held.get("language_probe"), 1, 100)
             chosen = "yes" if settings == of["chosen"] else ""
-            rows.append([f"`{method}`", said, score, chosen])
-    return made_table(found, ["method", "settings", "criterion", "chosen"], rows, left=2)
+            rows.append([f"`{method}`", said, score, probe, chosen])
+    heads = ["method", "settings", "criterion", "language probe", "chosen"]
+    return made_table(found, heads, rows, left=2)

@@ -114,7 +114,7 @@ def test_missing_results_name_their_target(tmp_path, monkeypatch):
 
 
 def test_trials_are_equally_many_and_the_best_is_marked(tmp_path, monkeypatch):
-    held = {"criterion": 0.5, "standard_error": 0.02}
+    held = {"criterion": 0.5, "standard_error": 0.02, "language_probe": 0.25}
     report: dict = {"made_by": MADE_BY, "methods": {}}
     for method, runs in tune.trials("muse").items():
         trials = [{**tune.values_of(run), "held_out": held} for run in runs]
@@ -122,8 +122,8 @@ def test_trials_are_equally_many_and_the_best_is_marked(tmp_path, monkeypatch):
     (tmp_path / "tuned.json").write_text(json.dumps({"muse": report}))
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     found = rows(render("{{ tuned:muse }}"))
-    assert [row[3] for row in found].count("yes") == 2
-    assert found[1] == ["`hybrid`", "alpha 0.5, learning_rate 7.5e-05", "50.0 ± 2.0", "yes"]
+    assert [row[4] for row in found].count("yes") == 2
+    assert found[1] == ["`hybrid`", "alpha 0.5, learning_rate 7.5e-05", "50.0 ± 2.0", "25.0", "yes"]
     assert len([row for row in found if row[0] == "`adversarial`"]) * 2 == len(found)
 
 
