@@ -64,11 +64,13 @@ def evaluate(
         if found:
             rows = (_row(cell, found[cell]) for cell in wanted if cell in found)
             print_table("Main scores", COLUMNS, rows)
-    failed = sum(bool(one.error) for one in found.values())
+        failed = [cell for cell, one in found.items() if one.error]
+        for cell in failed:
+            say(f"{cell}: {found[cell].error}", wrap=True, label="failed:", style="bold red")
     say(f"results: {folder}; all measures: hybridir report {folder}", wrap=True)
     if failed:
         say(
-            f"{failed} of {len(wanted)} failed; the same command tries them again",
+            f"{len(failed)} of {len(wanted)} failed; the same command tries them again",
             wrap=True,
             style="bold red",
         )
@@ -76,7 +78,7 @@ def evaluate(
 
 
 def _row(cell: Cell, found: Outcome) -> tuple[str, ...]:
-    said = f"failed: {found.error}" if found.error else "was there" if found.known else ""
+    said = "failed" if found.error else "was there" if found.known else ""
     return (
         cell.encoder,
         (cell.revision or "")[:12],

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hybridir_mteb.files.room import room_for
 from hybridir_mteb.files.temporary import TemporaryFolder
 
-AT_ONCE = 1 << 18  # hashes in memory, 2 MiB; more are sorted into files by their first bits
+AT_ONCE = 262_144  # hashes in memory, 2 MiB; more are sorted into files by their first bits
 BUCKETS = 256
 _SHIFT = np.uint64(64 - 8)
 

@@ -129,4 +129,5 @@ def test_the_command_shows_every_cell_and_fails_if_one_did(loads, tmp_path, monk
     head, *table = rows(done.output)
     cell = dict(zip(head, table[0], strict=True))
     assert (cell["encoder"], cell["task"], len(cell["main score"])) == (GOOD, MONO, 6)
+    assert f"failed: {BAD} on {MONO}: " in done.output
     assert "NaN" in done.output
