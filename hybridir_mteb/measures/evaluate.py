@@ -126,36 +126,29 @@ class Known:
     no_probe: str = ""
 
 
-def subset_table(judged: Judgements, ranking: Ranking, known: Known | None = None) -> RankTable:
-    """The ranks of a subset; their languages, and what else is known, in the multilingual setting.
+def subset_scores(
+    judged: Judgements,
+    ranking: Ranking,
+    measures: Sequence[Measure],
+    setting: Setting,
+    known: Known | None = None,
+) -> tuple[dict[str, Any], RankTable]:
+    """All measures that a setting reports for the queries of one language, as JSON values.
 
     Args:
         judged: Queries, pool and relevance.
         ranking: What a system found.
-        known: What else is known; None in the other settings.
+        measures: The measures; those of other settings play no part.
+        setting: The setting.
+        known: What else is known, in the multilingual setting.
+
+    Returns:
+        The measures, and the ranks, which know the values of each query that were averaged.
     """
     view: LanguageView | None = None
     if known is not None:
         view = LanguageView.of(judged, ranking.top[:, :TOP_DEPTH], known.correlation, known.probe)
-    return _table(judged, ranking, view)
-
-
-def subset_scores(
-    table: RankTable,
-    judged: Judgements,
-    measures: Sequence[Measure],
-    setting: Setting,
-    known: Known | None = None,
-) -> dict[str, Any]:
-    """All measures that a setting reports for the queries of one language, as JSON values.
-
-    Args:
-        table: Of :func:`subset_table`, which afterwards knows the values of each query.
-        judged: Queries, pool and relevance.
-        measures: The measures; those of other settings play no part.
-        setting: The setting.
-        known: What else is known, in the multilingual setting.
-    """
+    table = _table(judged, ranking, view)
     refused: dict[str, str] = {}
     if known is not None:
         more = (known.parallel, known.embeddings, known.no_probe, known.no_correlation)
@@ -169,7 +162,7 @@ def subset_scores(
         scores |= {} if known is None else _bias_details(table, used)
     except Exception as error:  # noqa: BLE001 -- the measures are there and stay
         refused["confidence_intervals"] = failed("the part on language bias", error)
-    return {**scores, **({"not_applicable": refused} if refused else {})}
+    return {**scores, **({"not_applicable": refused} if refused else {})}, table
 
 
 def _others(measures: Sequence[Measure]) -> list[Measure]:

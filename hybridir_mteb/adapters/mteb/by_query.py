@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,10 @@ from hybridir_mteb import paths
 from hybridir_mteb.collections.collection import query_id
 from hybridir_mteb.errors import plain_logger
 from hybridir_mteb.measures.builtin import BUILT_IN
-from hybridir_mteb.measures.measure import Measure, RankTable, measure_values
+from hybridir_mteb.measures.measure import RankTable, measure_values
 from hybridir_mteb.plugins.guard import alone
 from hybridir_mteb.ranking.judgements import Judgements
-from hybridir_mteb.results.by_query import QueryScores, add_beside, is_mean
+from hybridir_mteb.results.by_query import QueryScores, add_beside
 
 if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb.evaluation import Asked
@@ -89,34 +89,14 @@ def _values(
     task: CollectionTask, table: RankTable, scores: Mapping[str, Any]
 ) -> dict[str, list[float | None]]:
     """Measure -> value of each query, of those measures that the result has."""
-    found: dict[str, list[float | None]] = {}
-    for one in task.measures:
-        built_in = one.name in BUILT_IN
-        wanted = one.name in {*KEPT, task.spec.main_score} or not built_in
-        if wanted and isinstance(scores.get(one.name), float):
-            values = _by_query(one, table) if built_in else _of_plugin(one, table, scores[one.name])
-            found |= {} if values is None else {one.name: values}
-    return found
-
-
-def _by_query(measure: Measure, table: RankTable) -> list[float | None]:
-    values = measure_values(measure, table).tolist()
-    return [None if value != value else value for value in values]  # noqa: PLR0124 -- NaN
-
-
-def _of_plugin(measure: Measure, table: RankTable, mean: float) -> list[float | None] | None:
-    """The values of a plugin's measure, if they are those of the result.
-
-    They are not where it needs what this table lacks, such as rank correlations, or gives other
-    values each time.
-    """
-    if not measure.by_query:
-        return None
-    with suppress(Exception):
-        values = _by_query(measure, table)
-        if is_mean(mean, [value for value in values if value is not None]):
-            return values
-    return None
+    kept = {*KEPT, task.spec.main_score}
+    return {
+        one.name: [None if value != value else value for value in column]  # noqa: PLR0124 -- NaN
+        for one in task.measures
+        if one.by_query and (one.name in kept or one.name not in BUILT_IN)
+        if isinstance(scores.get(one.name), float)
+        for column in [measure_values(one, table).tolist()]
+    }
 
 
 def _take_over() -> None:

@@ -21,7 +21,7 @@ from hybridir_mteb.adapters.mteb.subset import SubsetView
 from hybridir_mteb.encoders.encoder import Encoder
 from hybridir_mteb.encoders.kinds import refuse_other_kinds
 from hybridir_mteb.errors import SettingError, plain_logger, quoted
-from hybridir_mteb.measures.evaluate import Known, subset_scores, subset_table
+from hybridir_mteb.measures.evaluate import Known, subset_scores
 from hybridir_mteb.measures.measure import RankTable
 from hybridir_mteb.measures.view import TOP_DEPTH
 from hybridir_mteb.plugins.settings import Setting
@@ -98,8 +98,7 @@ def evaluate_subset(task: CollectionTask, model: Any, data: Any, asked: Asked) -
         )
     judged, ranking, pool, known = found
     with _timed(asked, "Scoring"):
-        table = subset_table(judged, ranking, known)
-        scores = _scores(task, table, judged, pool, known)
+        scores, table = _scores(task, judged, ranking, pool, known)
         keep(task, asked, subset, (judged, table), scores)
     named = _named(judged, ranking, pool, asked.depth) if asked.depth else {}
     return SubsetRun(scores, named, data["relevant_docs"])
@@ -176,14 +175,14 @@ def _of_search_model(
 
 
 def _scores(
-    task: CollectionTask, table: RankTable, judged: Judgements, pool: Pool, known: Known | None
-) -> dict[str, Any]:
-    """Measures and sizes, as JSON values."""
-    scores = subset_scores(table, judged, task.measures, task.setting, known)
+    task: CollectionTask, judged: Judgements, ranking: Ranking, pool: Pool, known: Known | None
+) -> tuple[dict[str, Any], RankTable]:
+    """Measures and sizes, as JSON values, and the ranks that they are of."""
+    scores, table = subset_scores(judged, ranking, task.measures, task.setting, known)
     scores |= {"n_queries": judged.relevance.n_queries, "n_passages": judged.pool_size}
     if task.spec.parallel:
         other = {} if task.spec.main_score == "map" else {"main_measure": task.spec.main_score}
-        return scores | other
+        return scores | other, table
     if judged.missing:
         logger.warning(
             "%s: %d relevant passages are not in the corpus and count as not found; is the corpus "
@@ -191,7 +190,8 @@ def _scores(
             *(pool.label, judged.missing),
         )
     scores["n_missing_passages"] = judged.missing
-    return scores | (pool.notes if isinstance(pool, ShardPool) else {})
+    scores |= pool.notes if isinstance(pool, ShardPool) else {}
+    return scores, table
 
 
 def _named(judged: Judgements, ranking: Ranking, pool: Pool, depth: int) -> Run:

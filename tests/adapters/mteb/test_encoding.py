@@ -103,3 +103,16 @@ def test_a_model_that_searches_by_itself_has_nothing_to_encode(model, monkeypatc
     monkeypatch.setattr(encoding, "finder", lambda *_: WordSearch())
     with pytest.raises(SettingError, match="searches by itself"):
         list(encoding.encode("e", MONO, {}))
+
+
+def test_workers_elsewhere_compute_in_what_auto_is_here(model, monkeypatch):
+    """On their processors it may be something else, and vectors of two kinds would be mixed."""
+    monkeypatch.setattr(encoding, "settled", lambda asked, of: {"auto": "bf16"}.get(asked, asked))
+    told = []
+
+    def elsewhere(there, folder, expected):
+        told.append(there.options["precision"])
+
+    for asked in ("auto", "fp32"):
+        list(encoding.encode("e", MONO, {"precision": asked}, elsewhere))
+    assert told == ["bf16", "bf16", "fp32", "fp32"]
