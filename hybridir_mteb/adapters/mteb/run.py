@@ -229,9 +229,12 @@ def _task(name: str) -> CollectionTask:
 
 
 def _record(task: CollectionTask, model: Any) -> dict[str, Any]:
-    """What the results are of, as JSON values."""
+    """What the results are of, as JSON values; such as a precision only if it was asked for."""
+    meta = getattr(model, "mteb_model_meta", None)
+    asked = getattr(meta, "experiment_kwargs", None) or {}
     return {
-        "encoder_revision": getattr(getattr(model, "mteb_model_meta", None), "revision", None),
+        **({"arguments": {name: str(value) for name, value in asked.items()}} if asked else {}),
+        "encoder_revision": getattr(meta, "revision", None),
         "dataset_revision": task.metadata.revision,
         "split": task.eval_splits[0],
         "main_score": task.metadata.main_score,

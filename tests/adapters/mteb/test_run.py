@@ -177,6 +177,21 @@ def test_subsets_of_an_earlier_search_stay_in_the_measures(tmp_path):
     assert list(held()) == ["yo"], "made in another way"
 
 
+def test_subsets_of_another_precision_are_not_mixed_in(tmp_path, monkeypatch):
+    def load(name: str, **options: Any) -> HashEncoder:
+        encoder = HashEncoder()
+        told = {"experiment_kwargs": {"precision": options["precision"]}}
+        encoder.mteb_model_meta = encoder.mteb_model_meta.model_copy(update=told)
+        return encoder
+
+    dict(search("test/hash", MONO, tmp_path, subsets=["sw"]))
+    monkeypatch.setattr(mteb_search, "load_base", load)
+    dict(search("test/hash", MONO, tmp_path, subsets=["yo"], precision="bf16"))
+    content = json.loads((tmp_path / "measures.json").read_text())
+    assert content["arguments"] == {"precision": "bf16"}
+    assert list(content["subsets"]) == ["yo"]
+
+
 def test_measures_that_were_changed_are_not_kept(tmp_path, caplog):
     first = dict(search("test/hash", MONO, tmp_path, subsets=["sw"]))["sw"].scores
     path = tmp_path / "measures.json"
