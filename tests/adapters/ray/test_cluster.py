@@ -64,7 +64,7 @@ def test_workers_of_which_one_is_killed_make_the_shards_of_one_process(tmp_path,
         for name in ("rows", "scores", "ranks"):
             np.testing.assert_array_equal(getattr(ours, name), getattr(alone, name))
     begun = [text for text, _ in toy.begun()]
-    assert begun.count("text 0") == 1
+    assert len(begun) - len(set(begun)) <= 1  # any may be the one that the killed worker had
     assert N // 10 + 1 <= len(begun) <= N // 10 + 1 + 2
     assert [text for text, _ in poisoned.begun()].count("text 0") == 1  # it is not tried again
     fill(ShardFolder(tmp_path / "one", toy.folder.key), numbered(N), Encoder())
