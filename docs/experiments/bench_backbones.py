@@ -27,6 +27,7 @@ from ceiling import engine as engine_of
 from ceiling import of_peak, padding
 from provenance import RESULTS, provenance
 from scale_measurements import peak_mib, timed
+from side_by_side import alone
 
 from hybridir_mteb.files import write_text
 
@@ -207,17 +208,6 @@ def train(name: str) -> dict[str, Any]:
     }
 
 
-def alone(name: str) -> dict[str, Any]:
-    """``measure`` in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--one", name], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        sys.exit(f"{name}: {done.stderr[-3000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def main() -> None:
     """Measure the backbones that are named, or all; those measured on another day stay."""
     if sys.argv[1:2] == ["--one"]:
@@ -227,7 +217,11 @@ def main() -> None:
     for name in sys.argv[1:] or BACKBONES:
         print(f"{name} …", flush=True)
         made_by = provenance(COMMAND, PACKAGES)
-        report[name] = {"made_by": made_by, **alone(name), "training": train(name)}
+        report[name] = {
+            "made_by": made_by,
+            **alone(__file__, "--one", name),
+            "training": train(name),
+        }
         write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
         print(json.dumps(report[name], indent=1), flush=True)
 

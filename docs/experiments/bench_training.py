@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ from unittest import mock
 from ceiling import work
 from provenance import RESULTS, provenance
 from scale_measurements import peak_mib
+from side_by_side import alone
 
 from hybridir_mteb.files import write_text
 
@@ -208,17 +208,6 @@ def trainer_of(name: str, recipe: Any, model: Any, data: Any, folder: Path) -> A
     return kind(model=model, args=arguments, train_dataset=data, loss=loss)
 
 
-def alone(name: str) -> dict[str, Any]:
-    """One way in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--one", name], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        sys.exit(f"{name}: {done.stderr[-3000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def main() -> None:
     """Measure the ways that are named, or all, and compare each with the stock trainer."""
     if sys.argv[1:2] == ["--one"]:
@@ -227,7 +216,7 @@ def main() -> None:
     report: dict[str, Any] = {"made_by": provenance(COMMAND, PACKAGES), "steps": STEPS, "ways": {}}
     for name in sys.argv[1:] or WAYS:
         print(f"{name} …", flush=True)
-        report["ways"][name] = {"says": WAYS[name].says, **alone(name)}
+        report["ways"][name] = {"says": WAYS[name].says, **alone(__file__, "--one", name)}
         print(json.dumps(report["ways"][name]), flush=True)
     stock = report["ways"].get("stock_fp32")
     for found in report["ways"].values() if stock else ():

@@ -25,6 +25,7 @@ import numpy as np
 from bench_scale import rounded
 from provenance import RESULTS, provenance
 from scale_measurements import CORPUS_LANGUAGE, DIMENSION, peak_mib, timed
+from side_by_side import alone
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.ids import check_passage_ids
@@ -179,16 +180,7 @@ def measure_resume(place: str, n: str) -> dict[str, Any]:
 def measure(name: str, place: Path, n: int) -> dict[str, Any]:
     """One measurement in a process of its own."""
     own = {paths.CACHE_DIR_VARIABLE: str(place / "cache")}
-    done = subprocess.run(
-        [sys.executable, __file__, "--measure", name, str(place), str(n)],
-        env={**os.environ, **own},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"{name} {n} failed:\n{done.stderr[-3000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = alone(__file__, "--measure", name, str(place), str(n), **own)
     return found
 
 

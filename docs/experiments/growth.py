@@ -22,6 +22,7 @@ import numpy as np
 from bench_training import trained
 from provenance import RESULTS, provenance
 from scale_measurements import DEPTH, QUERIES, folder_for, peak_mib, timed
+from side_by_side import alone
 
 from hybridir_mteb.files import write_text
 
@@ -126,24 +127,10 @@ def exponent(sizes: Sequence[int], values: Sequence[float]) -> float | None:
     return round(float(np.polyfit(np.log(sizes), np.log(values), 1)[0]), 2)
 
 
-def alone(name: str, size: int) -> Found:
-    """One size in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--one", name, str(size)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(f"{name} {size}: {done.stderr[-3000:]}")
-    seconds, memory = json.loads(done.stdout.splitlines()[-1])
-    return seconds, memory
-
-
 def measured(name: str) -> dict[str, Any]:
     """Three sizes of a part, and how it grows."""
     part = PARTS[name]
-    found = [alone(name, size) for size in part.sizes]
+    found: list[Found] = [alone(__file__, "--one", name, str(size)) for size in part.sizes]
     seconds, memory = ([round(of[at], 3) for of in found] for at in range(2))
     return {
         "what": part.what,

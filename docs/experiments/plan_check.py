@@ -15,11 +15,9 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import random
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +27,7 @@ from typing import Any
 
 from provenance import RESULTS, provenance
 from scale_measurements import peak_mib
+from side_by_side import alone
 
 from hybridir_mteb.files import write_text
 
@@ -146,28 +145,19 @@ def observe(plan: Any, run: Any) -> dict[str, Any]:
     return {"bytes": round(memory[0]), "seconds": round(statistics.median(steps), 3)}
 
 
-def alone(name: str, case: str, kind: str) -> dict[str, Any]:
+def case_alone(name: str, case: str, kind: str) -> dict[str, Any]:
     """One case in a process, and a model store, of its own."""
     arguments = json.dumps([name, CASES[name][case], STEPS[kind]])
     with tempfile.TemporaryDirectory() as store:
         more = {"HYBRIDIR_MODEL_STORE": store, **(GIVE_BACK if kind == "memory" else {})}
-        done = subprocess.run(
-            [sys.executable, __file__, "--one", arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, **more},
-        )
-    if done.returncode:
-        sys.exit(f"{name}, {case}: {done.stderr[-3000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        found: dict[str, Any] = alone(__file__, "--one", arguments, **more)
     return found
 
 
 def both(name: str, case: str, kinds: Sequence[str]) -> dict[str, Any]:
     """Memory of one case and, if it is wanted, its time."""
-    found = alone(name, case, "memory")
-    timed = alone(name, case, "time") if "time" in kinds else None
+    found = case_alone(name, case, "memory")
+    timed = case_alone(name, case, "time") if "time" in kinds else None
     for side in ("predicted", "measured"):
         found[side]["seconds"] = timed[side]["seconds"] if timed else None
     if timed:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -18,6 +20,29 @@ def on_every_core(work: Callable[..., Any], *columns: Iterable[Any]) -> list[Any
     os.environ["OMP_NUM_THREADS"] = "1"  # of the workers
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         return list(pool.map(work, *columns))
+
+
+def alone(script: str, *arguments: str, **variables: str) -> Any:
+    """What a script prints last, as JSON, in a process of its own.
+
+    Args:
+        script: Its file.
+        arguments: What it is given.
+        variables: Of its environment, besides those that are here.
+
+    Raises:
+        SystemExit: It failed; the message ends with what it wrote.
+    """
+    done = subprocess.run(
+        [sys.executable, script, *arguments],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(arguments)}: {done.stderr[-3000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def kept(cache: Path, compute: Callable[[], Any]) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hybridir_mteb.cli.console import UNBOUNDED, print_table, room, say
+from hybridir_mteb.cli.numbers import measure_of_plugin
 from hybridir_mteb.errors import DataUnavailableError
 from hybridir_mteb.paths import with_home
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from hybridir_mteb.comparison.pairs import Comparison
     from hybridir_mteb.comparison.runs import Judged, Judges
     from hybridir_mteb.comparison.systems import Source
-    from hybridir_mteb.plugins.specs import Measure
 
 
 def compare(
@@ -72,7 +72,7 @@ def compare(
     if "--picture" in places:
         check_suffix(places["--picture"])
         check_drawing()
-    more = [one for name in measure or () if (one := _of_plugin(name))]
+    more = [one for name in measure or () if (one := measure_of_plugin(name))]
     judges = replace(_judges(qrels, query_lang), more=more)
     folder = with_home(results)
     if not folder.is_dir():
@@ -94,22 +94,11 @@ def compare(
         writers[option](path)
 
 
-def _of_plugin(name: str) -> Measure | None:
-    """A measure that is not built in; None where no installed plugin has it."""
-    from hybridir_mteb.installed import installed_plugins
-    from hybridir_mteb.measures.builtin import BUILT_IN
-
-    if name in BUILT_IN:
-        return None
-    known = installed_plugins().measures.items()
-    return next((one for other, one in known if other == name), None)
-
-
 def _lower(name: str) -> bool | None:
     """Whether less of a measure is better; None for one that is built in."""
     from hybridir_mteb.measures.builtin import BUILT_IN
 
-    found = _of_plugin(name)
+    found = measure_of_plugin(name)
     if found is None and name not in BUILT_IN:
         say(f"{name}: no installed plugin has this measure, so more is taken as better", wrap=True)
     return None if found is None else found.lower_is_better

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hybridir_mteb.cli.console import print_table, rows_of, say
+from hybridir_mteb.cli.encode import Precision
 from hybridir_mteb.cli.numbers import integer
 from hybridir_mteb.errors import SettingError, quoted
 
@@ -53,10 +54,7 @@ def fit(
     lines: Annotated[
         int, typer.Option(parser=integer, help="Largest number of lines of each language.")
     ] = 1000,
-    precision: Annotated[
-        str | None,
-        typer.Option(help="fp32, bf16 or auto, the faster one, for encoders of this package."),
-    ] = None,
+    precision: Precision = None,
     device: Annotated[str | None, typer.Option(help="Torch device.")] = None,
     allow_leaks: Annotated[
         bool,

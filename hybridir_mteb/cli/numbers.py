@@ -7,9 +7,13 @@ Typer's own types.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from hybridir_mteb.errors import quoted
 from hybridir_mteb.files.numbers import written_number, written_whole
+
+if TYPE_CHECKING:
+    from hybridir_mteb.plugins.specs import Measure
 
 
 def integer(text: str) -> int:
@@ -55,3 +59,13 @@ def measures_of_plugins(names: Iterable[str]) -> list[str]:
     from hybridir_mteb.plugins.specs import RESERVED
 
     return sorted(set(names) - BUILT_IN.keys() - RESERVED)
+
+
+def measure_of_plugin(name: str) -> Measure | None:
+    """A measure that is not built in; None where no installed plugin has it."""
+    from hybridir_mteb.installed import installed_plugins
+    from hybridir_mteb.measures.builtin import BUILT_IN
+
+    if name in BUILT_IN:
+        return None
+    return dict(installed_plugins().measures.items()).get(name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from hybridir_mteb.cli.console import print_table, say
-from hybridir_mteb.cli.numbers import measures_of_plugins
+from hybridir_mteb.cli.numbers import measure_of_plugin, measures_of_plugins
 from hybridir_mteb.errors import UnknownNameError, quoted, suggest
 from hybridir_mteb.paths import with_home
 
@@ -112,13 +112,9 @@ def _write_page(
 
 def _lower_of_plugins(rows: Sequence[ResultRow]) -> frozenset[str]:
     """Measures of installed plugins of which less is better."""
-    from hybridir_mteb.installed import installed_plugins
-
     names = measures_of_plugins(name for row in rows for of in row.means.values() for name in of)
-    if not names:  # plugins bring mteb
-        return frozenset()
-    known = installed_plugins().measures.items()
-    return frozenset(name for name, one in known if name in names and one.lower_is_better)
+    found = ((name, measure_of_plugin(name)) for name in names)
+    return frozenset(name for name, one in found if one is not None and one.lower_is_better)
 
 
 def _not_zero_shot(folder: Path, rows: Sequence[ResultRow | NdcgRow]) -> list[str]:

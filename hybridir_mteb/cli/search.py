@@ -25,7 +25,6 @@ from hybridir_mteb.files.numbers import number
 from hybridir_mteb.paths import with_home
 
 MEASURES = ("ndcg_at_10", "recall_at_100", "mrr_at_10", "map")
-RECALL = "approximate_recall_at_100"
 
 
 def search(
@@ -69,6 +68,7 @@ def search(
     """
     from hybridir_mteb.adapters.mteb.run import RunOptions
     from hybridir_mteb.adapters.mteb.run import search as search_task
+    from hybridir_mteb.ranking.shards.approximate import RECALL
 
     output = with_home(output, "--output")
     if approximate is not None and ray is not None:

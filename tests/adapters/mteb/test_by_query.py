@@ -91,7 +91,7 @@ def test_measures_of_plugins_are_kept_and_compared_where_they_are_those_of_the_r
         found = next(one for one in read_by_query(file) if one.subset == "de").scores
         assert found.keys() & {*others} == ({*others} & scores.keys()) - {"one"}
         assert found["worst"] == pytest.approx(np.log(found["max_rank"]), abs=1e-6)
-    monkeypatch.setattr(compare, "_of_plugin", {"worst": more[0]}.get)
+    monkeypatch.setattr(compare, "measure_of_plugin", {"worst": more[0]}.get)
     said = run("compare", str(tmp_path), "test/one", "test/two", "--measure", "worst")
     assert "worst (lower is better), over 3 questions" in said
 
