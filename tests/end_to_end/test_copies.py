@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from toys.cli import HYBRIDIR, copied, succeed
-from toys.copies import copies
+from toys.copies import Copies, copies
 
 SHOW = """
 import json, os, sys
@@ -49,9 +49,10 @@ def test_a_copy_ends_as_a_new_process_does(tmp_path):
 
 def test_what_packages_read_at_their_start_asks_for_a_new_process():
     environment = dict(os.environ)
-    assert copies.fits([HYBRIDIR], {**environment, "HYBRIDIR_CACHE_DIR": "elsewhere"})
-    assert not copies.fits([HYBRIDIR], {**environment, "OMP_NUM_THREADS": "2"})
-    assert not copies.fits(["git", "init"], environment)
+    new = Copies()
+    assert new.fits([HYBRIDIR], {**environment, "HYBRIDIR_CACHE_DIR": "elsewhere"})
+    assert not new.fits([HYBRIDIR], {**environment, "OMP_NUM_THREADS": "2"})
+    assert not new.fits(["git", "init"], environment)
 
 
 @pytest.mark.slow

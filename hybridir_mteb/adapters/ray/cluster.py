@@ -65,6 +65,7 @@ def connected(options: ClusterOptions) -> Iterator[Crew]:
     with from_extra("cluster", "work on a cluster (--ray)"):
         import ray
     given = ray.is_initialized()  # by the caller, who ends it, too
+    before = dict(os.environ)
     if not given:
         try:
             ray.init(**_arguments(options))
@@ -82,6 +83,14 @@ def connected(options: ClusterOptions) -> Iterator[Crew]:
     finally:
         if not given:
             ray.shutdown()
+            _put_back(before)
+
+
+def _put_back(before: dict[str, str]) -> None:
+    """Undo what Ray sets and leaves, such as PYTHONBREAKPOINT: later processes would inherit it."""
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
 
 
 def _arguments(options: ClusterOptions) -> dict[str, Any]:

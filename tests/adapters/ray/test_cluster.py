@@ -1,5 +1,6 @@
 """Ray itself, once: two workers on this machine, of which one is killed; what options say."""
 
+import importlib
 import os
 import signal
 import sys
@@ -47,6 +48,8 @@ def test_workers_of_which_one_is_killed_make_the_shards_of_one_process(tmp_path,
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
+    importlib.import_module("ray")  # which sets a variable that does nothing
+    variables = dict(os.environ)
     with connected(ClusterOptions(workers=2, threads=1)) as crew:
         fill_with(crew, toy, toy.folder)
         again = {"parent": tmp_path / "poisoned", "log": tmp_path / "log of poisoned"}
@@ -58,6 +61,7 @@ def test_workers_of_which_one_is_killed_make_the_shards_of_one_process(tmp_path,
         monkeypatch.setattr(crew, "run", lambda do, of: handed.append(len(of)) or run(do, of))
         found = search_jointly(WANTED, [toy.folder], 5, ClusterSearch(crew))
     killer.join()
+    assert dict(os.environ) == variables  # Ray's breakpoint() is not left to later processes
     assert handed == [8, 8]  # parts of the pool, once for all queries: their relevant passages, top
     for one, ours in zip(WANTED, found, strict=True):
         alone = search(one.queries, [toy.folder], 5, relevance=one.relevance)
