@@ -1,34 +1,35 @@
 """Experiment: every training method and debiaser, several seeds, on three backbones.
 
-python docs/experiments/compare_methods.py [BACKBONE …]
+python docs/experiments/compare_methods.py [--report] [BACKBONE …]
 
-Trains what the store lacks, measures every encoder on the collections, question by question, and
-tests ``hybrid`` against all others over questions and seeds. Everything is kept, encoders,
-embeddings and values, so that an interrupted run goes on where it was, on another day too.
+Trains every encoder, measures it on the collections, question by question, and tests ``hybrid``
+against all others over questions and seeds. What was measured is kept in the repository, so that an
+interrupted run goes on where it was, on another day and another machine too. With ``--report``
+nothing is trained: the results are those of the seeds that are there for all methods.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from debiased import DebiasedJob
-from measured import Job, Scores, interval, measure_all
+from measured import Scores, interval
+from members import Member, Room, make_all
 from provenance import RESULTS, provenance
 from significance import against
-from training_runs import Run, median, train_all
+from training_runs import Run
 
-from hybridir_mteb.encoders import trained
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.files import write_text
 from hybridir_mteb.installed import installed_plugins
 
 COMMAND = "make compare-methods"
-BASE, REFERENCE = "base", "hybrid"
+REFERENCE = "hybrid"
 COLLECTIONS = ("XQuADR", "MLQAR", "PocketQAR")
 UNSEEN = "XQuADR in unseen languages"
 DEBIASERS = ("centre", "lir", "leace", "shift", "shift alpha=auto")
@@ -85,56 +86,74 @@ CAMPAIGNS = {
 }
 
 
-def rooms(backbone: str, known: tuple[str, ...]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Title, collection and languages of all that a backbone is measured on.
+def rooms(backbone: str, known: tuple[str, ...]) -> tuple[Room, ...]:
+    """What a backbone is measured on.
 
     Args:
         backbone: Its name.
         known: Languages that its encoders were trained in; others are measured apart.
     """
     specs = installed_plugins().collections
-    for name in CAMPAIGNS[backbone].collections:
-        yield name, name, tuple(code for code in specs[name].languages if code in known)
+    found = [
+        Room(name, name, tuple(code for code in specs[name].languages if code in known))
+        for name in CAMPAIGNS[backbone].collections
+    ]
     unseen = tuple(code for code in specs["XQuADR"].languages if code not in known)
     if unseen:
-        yield UNSEEN, "XQuADR", unseen
+        found.append(Room(UNSEEN, "XQuADR", unseen, debiased=False))
+    return tuple(found)
 
 
-def contenders(
-    backbone: str, encoders: Mapping[str, list[trained.StoredEncoder]]
-) -> dict[str, list[tuple[trained.StoredEncoder | None, str]]]:
-    """Name in tables -> (encoder, debiaser) of each seed; of the base, and debiased, one.
+def members(backbone: str) -> list[Member]:
+    """The backbone, then all encoders, the first seed of all methods first.
 
-    Training-free debiasing stands beside the untrained backbone, and on top of the median seed of
-    ``hybrid``.
+    Training-free debiasing stands beside the untrained backbone, and on top of ``hybrid``.
     """
-    found: dict[str, list[tuple[trained.StoredEncoder | None, str]]] = {BASE: [(None, "")]}
-    found |= {f"{BASE}+{debiaser}": [(None, debiaser)] for debiaser in DEBIASERS}
-    found |= {method: [(one, "") for one in of] for method, of in encoders.items()}
-    middle = median(encoders[REFERENCE])
-    found |= {f"{REFERENCE}+{debiaser}": [(middle, debiaser)] for debiaser in DEBIASERS}
-    return found
+    campaign = CAMPAIGNS[backbone]
+    runs = campaign.runs(backbone)
+    known = runs[REFERENCE][0].wanted.languages
+    asked = rooms(backbone, known)
+    command = f"{COMMAND} BACKBONES={backbone}"
+    ordered = [runs[method][seed] for seed in range(campaign.seeds) for method in campaign.methods]
+    return [
+        Member(
+            backbone,
+            run,
+            asked,
+            DEBIASERS if run is None or run.method == REFERENCE else (),
+            known,
+            campaign.precision,
+            TESTED,
+            command,
+        )
+        for run in (None, *ordered)
+    ]
 
 
-def measure(
-    backbone: str, encoders: Mapping[str, list[trained.StoredEncoder]]
-) -> dict[str, dict[str, list[Scores]]]:
-    """Title of a collection -> contender -> scores of each seed."""
-    known = tuple(encoders[REFERENCE][0].record["languages"])
-    precision = CAMPAIGNS[backbone].precision
-    who = contenders(backbone, encoders)
-    jobs: dict[tuple[str, str, int], Job] = {}
-    for title, collection, languages in rooms(backbone, known):
-        for name, seeds in who.items():
-            for at, (encoder, debiaser) in enumerate(seeds):
-                folder = None if encoder is None else encoder.path
-                of = (backbone, folder, collection, languages, precision)
-                job = DebiasedJob(*of, debiaser, known) if debiaser else Job(*of)
-                if not (debiaser and title == UNSEEN):  # no statistics of these languages
-                    jobs[title, name, at] = job
+def finished(backbone: str) -> list[dict[str, Any]]:
+    """Records of the backbone and of the seeds that are there for all methods, in order."""
+    found = []
+    for member in members(backbone):
+        record = member.kept()
+        if record is None:
+            break
+        found.append({**record, "method": member.method, "seed": member.seed})
+    whole = (len(found) - 1) // len(CAMPAIGNS[backbone].methods)
+    if whole < 1:
+        sys.exit(f"{backbone}: no seed is there for all methods yet; {COMMAND} makes them")
+    return found[: 1 + whole * len(CAMPAIGNS[backbone].methods)]
+
+
+def by_title(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[Scores]]]:
+    """Title of a collection -> contender -> scores of each seed; debiased ones last."""
     found: dict[str, dict[str, list[Scores]]] = {}
-    for (title, name, _), scores in zip(jobs, measure_all(list(jobs.values())), strict=True):
-        found.setdefault(title, {}).setdefault(name, []).append(scores)
+    for debiased in (False, True):
+        for record in records:
+            for title, scores in record["scores"].items():
+                for debiaser, of in scores.items():
+                    if bool(debiaser) == debiased:
+                        name = record["method"] + (f"+{debiaser}" if debiaser else "")
+                        found.setdefault(title, {}).setdefault(name, []).append(of)
     return found
 
 
@@ -162,29 +181,41 @@ def summary(scores: Mapping[str, list[Scores]]) -> dict[str, Any]:
     return {"contenders": rows, "tests": tests}
 
 
+def report(backbone: str) -> dict[str, Any]:
+    """What the file of a backbone holds."""
+    records = finished(backbone)
+    trained: dict[str, list[dict[str, Any]]] = {}
+    for record in records[1:]:
+        trained.setdefault(record["method"], []).append(record)
+    campaign = CAMPAIGNS[backbone]
+    made_by = provenance(f"{COMMAND} BACKBONES={backbone}")
+    machines = {json.dumps(record["made_by"], sort_keys=True): None for record in records}
+    return {
+        "made_by": made_by,
+        "members_made_by": [json.loads(one) for one in machines],
+        "seeds": {"planned": campaign.seeds, "made": len(trained[REFERENCE])},
+        "precision": campaign.precision.value,
+        "commands": {method: of[0]["command"] for method, of in trained.items()},
+        "fingerprints": {m: [one["fingerprint"] for one in of] for m, of in trained.items()},
+        "held_out": {
+            method: [one["selection"]["encoder"] for one in of] for method, of in trained.items()
+        },
+        "backbone": trained[REFERENCE][0]["selection"]["backbone"],
+        "collections": {title: summary(scores) for title, scores in by_title(records).items()},
+    }
+
+
 def main() -> None:
     """Train, measure, test, write: a file for each backbone."""
-    for backbone in sys.argv[1:] or CAMPAIGNS:
-        made_by = provenance(COMMAND)
-        runs = CAMPAIGNS[backbone].runs(backbone)
-        found = train_all(run for of_method in runs.values() for run in of_method)
-        encoders = {method: [found[run] for run in of] for method, of in runs.items()}
-        report = {
-            "made_by": made_by,
-            "precision": CAMPAIGNS[backbone].precision.value,
-            "commands": {method: " ".join(of[0].command) for method, of in runs.items()},
-            "fingerprints": {m: [one.fingerprint for one in of] for m, of in encoders.items()},
-            "held_out": {
-                method: [one.record["selection"]["encoder"] for one in of]
-                for method, of in encoders.items()
-            },
-            "backbone": encoders[REFERENCE][0].record["selection"]["backbone"],
-            "collections": {
-                title: summary(scores) for title, scores in measure(backbone, encoders).items()
-            },
-        }
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("backbones", nargs="*", metavar="BACKBONE", help=" ".join(CAMPAIGNS))
+    parser.add_argument("--report", action="store_true", help="of what is there; train nothing")
+    asked = parser.parse_args()
+    for backbone in asked.backbones or CAMPAIGNS:
+        if not asked.report:
+            make_all(members(backbone))
         path = RESULTS / f"compare-methods-{backbone}.json"
-        write_text(path, json.dumps(report, indent=1) + "\n")
+        write_text(path, json.dumps(report(backbone), indent=1) + "\n")
         print(path)
 
 

@@ -81,9 +81,16 @@ class Run:
         for encoder in trained.encoders():
             if encoder.place != "store" or encoder.record["recipe"] != wanted:
                 continue
-            if [row["sha256"] for row in encoder.record["data"]] == _data_of(self.wanted):
+            if [row["sha256"] for row in encoder.record["data"]] == data_of(self.wanted):
                 return encoder
         return None
+
+    def found(self) -> trained.StoredEncoder:
+        """The stored encoder of this recipe and data, which has been trained."""
+        encoder = self.stored()
+        if encoder is None:
+            sys.exit(f"{self}: trained, but not found in the store")
+        return encoder
 
     def train(self) -> None:
         """Train on one core, unless the store has the encoder; the log goes to a file."""
@@ -103,7 +110,7 @@ class Run:
             )
 
 
-def _data_of(recipe: Recipe) -> list[str]:
+def data_of(recipe: Recipe) -> list[str]:
     """Digests of the training parts of a recipe's data."""
     asked = recipe.model_dump_json(include={"data", "languages", "held_out_every"})
     if asked not in _DIGESTS:
@@ -118,14 +125,7 @@ def train_all(runs: Iterable[Run]) -> dict[Run, trained.StoredEncoder]:
     runs = list(runs)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(Run.train, runs))
-    return {run: _found(run) for run in runs}
-
-
-def _found(run: Run) -> trained.StoredEncoder:
-    encoder = run.stored()
-    if encoder is None:
-        sys.exit(f"{run}: trained, but not found in the store")
-    return encoder
+    return {run: run.found() for run in runs}
 
 
 def median(encoders: Iterable[trained.StoredEncoder]) -> trained.StoredEncoder:
