@@ -7,8 +7,9 @@ import numpy as np
 import plot_answer
 import pytest
 import tune
-from compare_methods import BASE, CAMPAIGNS, DEBIASERS, METHODS, REFERENCE, TESTED, summary
+from compare_methods import CAMPAIGNS, DEBIASERS, METHODS, REFERENCE, TESTED, summary
 from markers import MarkerError, methods, render, results
+from members import BASE
 from scipy import stats
 from toys import REPOSITORY
 
@@ -156,9 +157,15 @@ def test_every_run_of_the_comparison_has_a_recipe(backbone):
         assert [run.wanted.seed for run in of_method] == list(range(CAMPAIGNS[backbone].seeds))
         assert of_method[0].wanted.method == method
     languages = runs[REFERENCE][0].wanted.languages
-    rooms = list(compare_methods.rooms(backbone, languages))
-    assert (backbone == "muse") == any(title == compare_methods.UNSEEN for title, *_ in rooms)
+    rooms = compare_methods.rooms(backbone, languages)
+    assert (backbone == "muse") == any(room.title == compare_methods.UNSEEN for room in rooms)
     assert set(METHODS) >= set(runs)
+    ordered = compare_methods.members(backbone)
+    assert ordered[0].method == BASE
+    assert len({member.path for member in ordered}) == len(ordered)
+    assert {member.seed for member in ordered[1 : 1 + len(runs)]} == {0}
+    debiased = {member.method for member in ordered if member.debiasers}
+    assert debiased == {BASE, REFERENCE}
 
 
 def test_the_first_picture_is_of_the_backbone_that_its_caption_names(tables):
