@@ -7,10 +7,10 @@ the same.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import lzma
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from hybridir_mteb.files import replacing
 PLACE = RESULTS / "members"
 BASE = "base"
 DECIDING = (*CODE, "hybridir_mteb/training/**/*.py", "docs/experiments/members.py")
-DIGITS = 5  # of the value of one question
+DIGITS = 4  # of the value of one question: files are committed, and more say nothing
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Member:
     @property
     def path(self) -> Path:
         """The member's file."""
-        return PLACE / self.backbone / f"{self.method}-{self.seed}.json.gz"
+        return PLACE / self.backbone / f"{self.method}-{self.seed}.json.xz"
 
     def identity(self) -> str:
         """Digest of all that decides its values, but for the machine."""
@@ -100,8 +100,11 @@ class Member:
         """What its file holds, if that is of this recipe, data and code."""
         if not self.path.is_file():
             return None
-        found: dict[str, Any] = json.loads(gzip.decompress(self.path.read_bytes()))
-        return found if found["identity"] == self.identity() else None
+        found: dict[str, Any] = json.loads(lzma.decompress(self.path.read_bytes()))
+        if found["identity"] != self.identity():
+            return None
+        scores = {title: _unpacked(packed) for title, packed in found["scores"].items()}
+        return {**found, "scores": scores}
 
     def made(self) -> dict[str, Any]:
         """What its file holds; trained and measured where there is none."""
@@ -117,14 +120,17 @@ class Member:
             record["selection"] = encoder.record["selection"]
         record["fingerprint"] = fingerprint(self.backbone, folder)
         record["scores"] = {
-            room.title: {name: self._short(job.scores()) for name, job in self._jobs(room, folder)}
+            room.title: _packed(
+                {name: job.scores() for name, job in self._jobs(room, folder)}, self.tested
+            )
             for room in self.rooms
         }
-        packed = gzip.compress(json.dumps(record).encode(), mtime=0)
         with replacing(self.path) as temporary:
-            temporary.write_bytes(packed)
-        print(f"{self.path} {len(packed) // 1000} kB", flush=True)
-        return record
+            temporary.write_bytes(lzma.compress(json.dumps(record).encode()))
+        print(self.path, flush=True)
+        kept = self.kept()
+        assert kept is not None
+        return kept
 
     def _jobs(self, room: Room, folder: Path | None) -> Iterator[tuple[str, Job]]:
         """Debiaser, none first, and how it is measured."""
@@ -134,16 +140,43 @@ class Member:
             for name in self.debiasers:
                 yield name, DebiasedJob(*of, name, self.fitted_in)
 
-    def _short(self, scores: Scores) -> Scores:
-        """With few digits of a question's value: files are committed, and more say nothing."""
-        questions = {
-            measure: {
-                name: float(f"{value:.{DIGITS}g}")
-                for name, value in scores["questions"][measure].items()
+
+def _packed(scores: Mapping[str, Scores], tested: Sequence[str]) -> dict[str, Any]:
+    """Ids of the questions, and by debiaser means and values in their order; None is undefined."""
+    columns = {name: {key: of["questions"][key] for key in tested} for name, of in scores.items()}
+    ids = sorted({one for of in columns.values() for values in of.values() for one in values})
+    return {
+        "ids": ids,
+        "of": {
+            name: {
+                "means": scores[name]["means"],
+                "values": {key: [_short(of.get(one)) for one in ids] for key, of in by.items()},
             }
-            for measure in self.tested
+            for name, by in columns.items()
+        },
+    }
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{DIGITS}g}")
+
+
+def _unpacked(packed: Mapping[str, Any]) -> dict[str, Scores]:
+    """Debiaser -> scores, as they were before they were packed."""
+    return {
+        name: {
+            "means": of["means"],
+            "questions": {
+                key: {
+                    one: value
+                    for one, value in zip(packed["ids"], column, strict=True)
+                    if value is not None
+                }
+                for key, column in of["values"].items()
+            },
         }
-        return {"means": scores["means"], "questions": questions}
+        for name, of in packed["of"].items()
+    }
 
 
 def make_all(members: Sequence[Member]) -> list[dict[str, Any]]:
