@@ -23,7 +23,7 @@ def campaign(tmp_path, monkeypatch):
     def scores(job: measured.Job) -> dict:
         done.append(f"{job.folder} {job.collection} {getattr(job, 'debiaser', '')}".strip())
         questions = dict.fromkeys((*TESTED, "mono.ndcg_at_10"), question)
-        questions["cross.map"] = {"q2": 0.25}  # the others have no answer in another language
+        questions["cross.map"] = {"q2": 0.25, "q3": 0.5}  # the others have no answer in another language
         return {"means": dict.fromkeys(TESTED, 0.5), "questions": questions}
 
     def train(run: Run) -> None:
@@ -56,7 +56,7 @@ def test_a_member_is_made_once_and_kept_with_few_digits(campaign):
     of = first["scores"]["MLQAR"]["shift alpha=auto"]["questions"]
     assert set(of) == set(TESTED)
     assert of["multi.map"] == {"q0": 0.1235, "q1": 1.123, "q2": 2.123, "q3": 3.123}
-    assert of["cross.map"] == {"q2": 0.25}
+    assert of["cross.map"] == {"q2": 0.25, "q3": 0.5}
     assert set(mono.made()["scores"]["XQuADR"]) == {""}
     assert "command" not in base.made()  # nothing is trained
 
