@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -179,6 +180,21 @@ def _unpacked(packed: Mapping[str, Any]) -> dict[str, Scores]:
     }
 
 
-def make_all(members: Sequence[Member]) -> list[dict[str, Any]]:
-    """All members, as many at a time as there are cores, in order."""
-    return on_every_core(Member.made, members)
+def make_all(members: Sequence[Member]) -> None:
+    """All members, as many at a time as there are cores; one that fails does not stop the others.
+
+    Raises:
+        SystemExit: Some failed; the message has what they said.
+    """
+    failed = [said for said in on_every_core(_attempt, members) if said]
+    if failed:
+        sys.exit("\n".join(failed))
+
+
+def _attempt(member: Member) -> str | None:
+    """Make a member; what went wrong, if anything did."""
+    try:
+        member.made()
+    except Exception as error:
+        return f"{member.backbone} {member.method}, seed {member.seed}: {error!r}"
+    return None

@@ -23,7 +23,10 @@ def campaign(tmp_path, monkeypatch):
     def scores(job: measured.Job) -> dict:
         done.append(f"{job.folder} {job.collection} {getattr(job, 'debiaser', '')}".strip())
         questions = dict.fromkeys((*TESTED, "mono.ndcg_at_10"), question)
-        questions["cross.map"] = {"q2": 0.25, "q3": 0.5}  # the others have no answer in another language
+        questions["cross.map"] = {
+            "q2": 0.25,
+            "q3": 0.5,
+        }  # the others have no answer in another language
         return {"means": dict.fromkeys(TESTED, 0.5), "questions": questions}
 
     def train(run: Run) -> None:
@@ -100,6 +103,18 @@ def test_results_are_of_the_seeds_that_all_methods_have(campaign):
     assert len(of[f"{REFERENCE}+leace"]["seeds"]["multi.map"]) == 2
     assert len(of[f"{members.BASE}+leace"]["seeds"]["multi.map"]) == 1
     assert found["made_by"] | {"commit": ""} == found["members_made_by"][0] | {"commit": ""}
+
+
+def test_one_that_fails_does_not_stop_the_others(campaign, monkeypatch):
+    def train(run: Run) -> None:
+        if run.method == "mono":
+            raise OSError("no space")
+
+    monkeypatch.setattr(Run, "train", train)
+    monkeypatch.setattr(members, "on_every_core", lambda work, of: [work(one) for one in of])
+    with pytest.raises(SystemExit, match="pocket mono, seed 0: OSError"):
+        members.make_all(some(4))
+    assert [member.kept() is not None for member in some(4)] == [True, False, True, True]
 
 
 def test_debiased_members_have_statistics_of_the_languages_trained_in():
