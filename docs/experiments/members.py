@@ -195,6 +195,6 @@ def _attempt(member: Member) -> str | None:
     """Make a member; what went wrong, if anything did."""
     try:
         member.made()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 -- said at the end, whatever it is
         return f"{member.backbone} {member.method}, seed {member.seed}: {error!r}"
     return None

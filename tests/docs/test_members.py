@@ -26,7 +26,7 @@ def campaign(tmp_path, monkeypatch):
         questions["cross.map"] = {
             "q2": 0.25,
             "q3": 0.5,
-        }  # the others have no answer in another language
+        }  # no others have one
         return {"means": dict.fromkeys(TESTED, 0.5), "questions": questions}
 
     def train(run: Run) -> None:
