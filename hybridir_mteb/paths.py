@@ -103,6 +103,11 @@ def probes_dir() -> Path:
     return cache_dir() / "processors"
 
 
+def held_out_dir() -> Path:
+    """Scores of backbones on held-out documents, which runs share."""
+    return cache_dir() / "held-out"
+
+
 def digests_file() -> Path:
     """Remembered checksums of large files."""
     return cache_dir() / "digests.json"

@@ -127,7 +127,7 @@ def observe(plan: Any, run: Any) -> dict[str, Any]:
         return kept[-1]
 
     def watched(trainer: Any, *rest: Any) -> None:
-        model, _ = kept[0]
+        model = kept[0].model
         tensors = [*model.parameters(), *model.buffers()]
         weights = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
         for tensor in tensors:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -171,6 +173,11 @@ class HeldOut:
     def passages(self, language: str) -> list[str]:
         """The pool of one language."""
         return list(self._passages[language])
+
+    def digest(self) -> str:
+        """Hex digest of queries, answers and pools, which with the encoder decide the scores."""
+        of = json.dumps([self._questions, self._queries, self._passages], sort_keys=True)
+        return hashlib.sha256(of.encode()).hexdigest()
 
     def evaluate(self, embed: Embed) -> HeldOutScores:
         """Embed everything once and score the three settings."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 from torch import Tensor
 from transformers.trainer_utils import SaveStrategy
 
+from hybridir_mteb.encoders.fingerprint import module_fingerprint
 from hybridir_mteb.encoders.four_bit import FourBit
 from hybridir_mteb.encoders.load import load_backbone
 from hybridir_mteb.encoders.network import add_lora, efficient, freeze_in_bf16, set_dropout
@@ -25,16 +25,15 @@ from hybridir_mteb.encoders.sentence import cut
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.encoders.trained import StoredEncoder, keep
 from hybridir_mteb.errors import (
-    DataFormatError,
     MissingExtraError,
     SettingError,
     from_extra,
     missing,
 )
-from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.files.room import check_room, room_for
 from hybridir_mteb.plugins.specs import MethodContext
-from hybridir_mteb.training.held_out import HeldOut, HeldOutScores
+from hybridir_mteb.training.backbone_scores import backbone_scores, scores_key
+from hybridir_mteb.training.held_out import HeldOut
 from hybridir_mteb.training.losses.contrastive import (
     BatchLayout,
     CachedContrastiveLoss,
@@ -112,11 +111,11 @@ def _train(
     set_seed(plan.recipe.seed)
     same_threads(folder)
     check_backbone(plan, folder)
-    model, precision = _prepare(plan, state, folder, sharding)
+    model, precision, fingerprint = _prepare(plan, state, folder, sharding)
     check_room(folder, _checkpoint_bytes(model), "checkpoints of the run")
     longest = model.max_seq_length
     cut(model, min(plan.max_tokens, longest or plan.max_tokens))
-    outcome = _fit_and_choose(plan, model, folder, precision)
+    outcome = _fit_and_choose(plan, model, folder, precision, fingerprint)
     model.max_seq_length = longest  # short inputs are a matter of training alone
     parts = trained_state(model) if sharding else None  # while all processes are here
     if not state.is_main_process:
@@ -136,7 +135,11 @@ def _checkpoint_bytes(model: SentenceTransformer) -> int:
 
 
 def _fit_and_choose(
-    plan: Plan, model: SentenceTransformer, folder: Path, precision: Precision
+    plan: Plan,
+    model: SentenceTransformer,
+    folder: Path,
+    precision: Precision,
+    fingerprint: str | None = None,
 ) -> Outcome:
     """Train the model, and leave it with the parameters that held-out documents like best."""
     started, recipe = time.monotonic(), plan.recipe
@@ -145,7 +148,10 @@ def _fit_and_choose(
     held_out = HeldOut(plan.held_out, recipe.held_out_items, recipe.held_out_pool)
     if held_out.languages:
         scores = partial(evaluate, model, held_out, chosen_in)
-        base = _base_scores(folder, scores)
+        key = None
+        if fingerprint is not None:
+            key = scores_key(plan, held_out, model, fingerprint, (precision, chosen_in))
+        base = backbone_scores(folder, key, scores)
     start = trained_state(model)
     trainer = _trainer(plan, model, folder, precision)
     # Logs outlive the run's folder, which goes once the encoder is stored.
@@ -193,9 +199,23 @@ def _fit(trainer: EncoderTrainer, checkpoint: Path | None, selection: SelectBest
         selection.restore()
 
 
+class Ready(NamedTuple):
+    """A network to train.
+
+    Attributes:
+        model: The encoder, with adapters if it is to have them.
+        precision: What to train it in.
+        fingerprint: Of the backbone, before that; None of a sharded one, which is never whole here.
+    """
+
+    model: SentenceTransformer
+    precision: Precision
+    fingerprint: str | None
+
+
 def _prepare(
     plan: Plan, state: PartialState, folder: Path, sharding: Sharding | None = None
-) -> tuple[SentenceTransformer, Precision]:
+) -> Ready:
     """The network to train, and in what; a sharded one is read by the first process alone."""
     if sharding is None:
         with state.main_process_first():  # it unpacks what is packed
@@ -208,9 +228,9 @@ def _prepare(
     reading = nullcontext() if state.is_main_process else without_weights()
     with state.main_process_first(), reading:
         device = "cpu" if state.is_main_process else "meta"
-        model, precision = _network(plan, state, folder, device)
-    shard(model, sharding, state)
-    return model, precision
+        ready = _network(plan, state, folder, device)
+    shard(ready.model, sharding, state)
+    return ready
 
 
 def _gathered(
@@ -218,7 +238,7 @@ def _gathered(
 ) -> SentenceTransformer:
     """The network with the parameters that were trained; nothing of it else is read."""
     with without_weights():
-        model, _ = _network(plan, state, folder, "meta")
+        model = _network(plan, state, folder, "meta").model
     model.load_state_dict(parts, strict=False, assign=True)
     return model
 
@@ -233,9 +253,7 @@ def _precision(
     return Precision(same_precision(folder, lambda: training_precision(wanted, model).value))
 
 
-def _network(
-    plan: Plan, state: PartialState, folder: Path, device: str
-) -> tuple[SentenceTransformer, Precision]:
+def _network(plan: Plan, state: PartialState, folder: Path, device: str) -> Ready:
     recipe, lora = plan.recipe, plan.lora
     half = plan.backbone.decoder and state.device.type == "cuda"
     dtype = torch.bfloat16 if half else torch.float32
@@ -248,6 +266,8 @@ def _network(
         trust_remote_code=recipe.trust_remote_code,
     )
     precision = _precision(plan, state, folder, model)
+    known = plan.held_out and not is_asked()
+    fingerprint = module_fingerprint(model) if known else None
     if recipe.dropout is not None:
         set_dropout(model, recipe.dropout)
     if lora is not None:
@@ -258,7 +278,7 @@ def _network(
     network = network_of(model)
     if recipe.gradient_checkpointing and hasattr(network, "enable_input_require_grads"):
         network.enable_input_require_grads()  # else nothing flows to the adapters
-    return model, precision
+    return Ready(model, precision, fingerprint)
 
 
 def _packed(compute: torch.dtype) -> FourBit:
@@ -269,18 +289,6 @@ def _packed(compute: torch.dtype) -> FourBit:
             "70B decoder; start it with torchrun or accelerate's MULTI_GPU instead of FSDP"
         )
     return FourBit(compute)
-
-
-def _base_scores(folder: Path, scores: Callable[[], HeldOutScores]) -> HeldOutScores:
-    """The backbone's held-out scores, kept beside the checkpoints for a resumed run."""
-    kept = folder / "base.json"
-    with suppress(FileNotFoundError, DataFormatError, TypeError):  # else they are computed again
-        held = read_record(kept)
-        held = {name: math.nan if value is None else value for name, value in held.items()}
-        return HeldOutScores(**held)
-    found = scores()
-    write_record(kept, {k: v if math.isfinite(v) else None for k, v in vars(found).items()})
-    return found
 
 
 def _trainer(

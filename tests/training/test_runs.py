@@ -161,6 +161,34 @@ def test_a_resumed_run_records_the_curve_of_an_unbroken_one(
 
 
 @pytest.mark.slow
+def test_runs_share_the_scores_of_their_backbone(fields, unbroken, tmp_path, monkeypatch):
+    asked: list[int] = []
+    evaluate = training_run.evaluate
+    counted = lambda *given: asked.append(1) or evaluate(*given)  # noqa: E731
+    monkeypatch.setattr(training_run, "evaluate", counted)
+
+    def trained(place, **changes):
+        monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path / place))
+        asked.clear()
+        return train(plan_of(fields, **changes)), len(asked)
+
+    first, times = trained("first")
+    (kept,) = paths.held_out_dir().iterdir()
+    second, fewer = trained("second")
+    assert fewer == times - 1
+    assert first.fingerprint == second.fingerprint == unbroken.fingerprint
+    assert first.record["selection"] == second.record["selection"]
+    other, fewer = trained("third", method="mono", seed=3)
+    assert fewer == times - 1
+    assert other.record["selection"]["backbone"] == first.record["selection"]["backbone"]
+    kept.write_text(kept.read_text().replace("0.", "0.1", 1))
+    assert trained("fourth")[1] == times  # damaged: computed again, and kept again
+    assert trained("fifth")[1] == times - 1
+    assert trained("sixth", held_out_items=5)[1] == times  # other questions
+    assert trained("seventh", lora="none")[1] == times  # nothing is held in another precision
+
+
+@pytest.mark.slow
 def test_the_curve_has_each_step_once(unbroken):
     rows = curve(unbroken)
     losses = [row["step"] for row in rows if "loss" in row]
