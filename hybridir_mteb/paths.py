@@ -31,8 +31,10 @@ _URL = re.compile(r"([a-z][a-z0-9+.-]*)://")
 _FOLDERS = {"file", "local"}  # protocols of URLs that are folders of this machine
 ENGINE_VARIABLE = "HYBRIDIR_ENGINE"
 PROBE_VARIABLE = "HYBRIDIR_PROBE"
+PRODUCTS_VARIABLE = "HYBRIDIR_PRODUCTS"
 BATCH_VARIABLE = "HYBRIDIR_TOKEN_BUDGET"
 ENGINES = ("transformers", "vllm")
+PRODUCTS = ("blas", "onednn")
 
 
 def with_home(path: str | Path, named: str = "") -> Path:
@@ -218,6 +220,20 @@ def probe_enabled() -> bool:
         SettingError: The variable holds neither 0 nor 1, nor a word for them.
     """
     return _switch(PROBE_VARIABLE)
+
+
+def products() -> str | None:
+    """What multiplies float32, by ``HYBRIDIR_PRODUCTS``; None if it is not set.
+
+    Raises:
+        SettingError: The variable names neither of the two libraries.
+    """
+    raw = os.environ.get(PRODUCTS_VARIABLE)
+    if raw in PRODUCTS:
+        return raw
+    if not raw:
+        return None
+    raise SettingError(f"{PRODUCTS_VARIABLE}={quoted(raw, 80)}: expected {' or '.join(PRODUCTS)}")
 
 
 def token_budget() -> int | None:

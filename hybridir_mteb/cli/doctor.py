@@ -145,7 +145,9 @@ def _places(report: Report) -> list[tuple[str, str]]:
 def _machine(_report: Report) -> list[tuple[str, str]]:
     import torch
 
-    from hybridir_mteb.encoders.processor import all_kept, processor_name
+    from hybridir_mteb.encoders.cpu import processor_name
+    from hybridir_mteb.encoders.processor import all_kept
+    from hybridir_mteb.encoders.products import said
 
     gpus = [torch.cuda.get_device_name(at) for at in range(torch.cuda.device_count())]
     return [
@@ -154,6 +156,7 @@ def _machine(_report: Report) -> list[tuple[str, str]]:
         ("torch threads", str(torch.get_num_threads())),
         ("GPUs", ", ".join(gpus) or "none"),
         ("processor", processor_name()),
+        ("products in float32", said()),
         *_measured((of.encoder, f"{of}; {file.name}") for file, of in all_kept()),
     ]
 

@@ -11,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
+from hybridir_mteb.encoders.products import fastest_products
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.errors import SettingError, from_extra
 
@@ -65,11 +66,14 @@ def efficient(model: SentenceTransformer, precision: Precision) -> Iterator[None
     """Settings within the block that change the time of a training step, not its result.
 
     Under autocast, casts of activations to the adapters' float32 and back are left out. On a CPU
-    attention is computed plainly: the fused kernel's backward pass is several times slower there.
+    attention is computed plainly: the fused kernel's backward pass is several times slower there,
+    and products in float32 by the faster library.
     """
     with ExitStack() as stack:
         half = precision is Precision.BF16
         stack.enter_context(disable_input_dtype_casting(network_of(model), active=half))
         if model.device.type == "cpu":
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            if not half:
+                stack.enter_context(fastest_products())
         yield

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,15 +23,17 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from hybridir_mteb import paths
+from hybridir_mteb.encoders.cpu import processor, processor_name
 from hybridir_mteb.encoders.features import Reader, Texts
+from hybridir_mteb.encoders.products import Library, library, onednn
 from hybridir_mteb.encoders.sentence import is_plain
-from hybridir_mteb.encoders.threads import allowed_cores, chosen_by_others
+from hybridir_mteb.encoders.threads import chosen_by_others
 from hybridir_mteb.encoders.token_budget import CPU_TOKEN_BUDGET, Precision, TokenBudgetEncoder
 from hybridir_mteb.errors import DataFormatError, HybridIRError
 from hybridir_mteb.files.record import read_record, write_record
 
 AUTO = "auto"
-VERSION = 1  # of the measurement: another number, and all is measured again
+VERSION = 2  # of the measurement: another number, and all is measured again
 LAYERS = 2  # of a network, which stand for all
 WORDS = 30  # of a made-up text: a sentence
 # Batches are tried by how many threads share them; from four on, half of them as well.
@@ -163,7 +164,7 @@ def all_kept() -> Iterator[tuple[Path, Measured]]:
 
 def _file(model: SentenceTransformer) -> Path:
     shapes = [(name, [*p.shape], str(p.dtype)) for name, p in model.named_parameters()]
-    about = [VERSION, *_processor(), torch.get_num_threads(), torch.__version__, shapes]
+    about = [VERSION, *processor(), torch.get_num_threads(), torch.__version__, shapes]
     digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()
     return paths.probes_dir() / f"{digest[:32]}.json"
 
@@ -288,6 +289,8 @@ def peak(
 ) -> float:
     """Floating point operations a second of all products of a network, each by itself.
 
+    In float32 by the library that encodes here.
+
     Args:
         network: Whose matrices have the shapes.
         rows: Tokens that go through together.
@@ -295,11 +298,13 @@ def peak(
         watched: Seconds that each shape is repeated for.
     """
     operations = seconds = 0.0
+    by_onednn = precision is Precision.FP32 and library() is Library.ONEDNN
+    multiply = onednn if by_onednn else torch.nn.functional.linear
     for (outputs, inputs), count in products(network).items():
         left = torch.ones(rows, inputs, dtype=TYPES[precision])
-        right = torch.ones(outputs, inputs, dtype=TYPES[precision]).T
+        right = torch.ones(outputs, inputs, dtype=TYPES[precision])
         operations += count * 2.0 * rows * outputs * inputs
-        seconds += count * least_seconds(partial(torch.matmul, left, right), watched)
+        seconds += count * least_seconds(partial(multiply, left, right), watched)
     return operations / seconds if seconds else 0.0
 
 
@@ -312,25 +317,3 @@ def least_seconds(work: Callable[[], Any], watched: float = WATCHED_S) -> float:
         work()
         least = min(least, time.perf_counter() - start)
     return least
-
-
-@cache
-def processor_name() -> str:
-    """The maker's name of the processor."""
-    return _field("model name") or platform.processor() or platform.machine()
-
-
-def _processor() -> tuple[str, str, float]:
-    """Name, what it can do, and how many cores this process may use."""
-    return processor_name(), _field("flags") or _field("Features"), allowed_cores()
-
-
-@cache
-def _field(name: str) -> str:
-    """A field of the first processor that the system lists; empty if it lists none."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == name:
-                return value.strip()
-    return ""

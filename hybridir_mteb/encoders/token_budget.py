@@ -19,6 +19,7 @@ from sentence_transformers.util import batch_to_device
 
 from hybridir_mteb.encoders.encoder import Role
 from hybridir_mteb.encoders.features import Features, Reader, Texts, tokens_of
+from hybridir_mteb.encoders.products import fastest_products
 from hybridir_mteb.encoders.sentence import is_plain, role_prompt
 from hybridir_mteb.errors import SettingError
 from hybridir_mteb.ranking.arrays import FloatMatrix, check_embeddings
@@ -167,7 +168,7 @@ class TokenBudgetEncoder:
         encode = self.model.encode if role is None else own[role]
         if role is None or (prompt or "") != (role_prompt(self.model, role) or ""):
             arguments["prompt"] = prompt
-        with self._autocast():
+        with self._arithmetic():
             return encode(list(texts), **{"show_progress_bar": False, **arguments})
 
     def _forward(self, features: Features, role: Role | None) -> FloatMatrix:
@@ -180,12 +181,13 @@ class TokenBudgetEncoder:
         """(n, dimension) embeddings of one batch, as a network reads it."""
         task = {} if role is None else {"task": role}
         there = batch_to_device({**features}, self.model.device)
-        with self.without_gradient(), self._autocast():
+        with self.without_gradient(), self._arithmetic():
             output = self.model(there, **task)["sentence_embedding"]
         matrix: FloatMatrix = output[:, : self.model.truncate_dim].float().cpu().numpy()
         return matrix
 
-    def _autocast(self) -> AbstractContextManager[object]:
-        if self.precision is Precision.FP32:
-            return nullcontext()
-        return torch.autocast(self.model.device.type, dtype=torch.bfloat16)
+    def _arithmetic(self) -> AbstractContextManager[object]:
+        kind = self.model.device.type
+        if self.precision is Precision.BF16:
+            return torch.autocast(kind, dtype=torch.bfloat16)
+        return fastest_products() if kind == "cpu" else nullcontext()

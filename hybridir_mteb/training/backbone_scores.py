@@ -16,7 +16,8 @@ from sentence_transformers import SentenceTransformer
 
 import hybridir_mteb
 from hybridir_mteb import paths
-from hybridir_mteb.encoders.processor import processor_name
+from hybridir_mteb.encoders.cpu import processor_name
+from hybridir_mteb.encoders.products import library
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.errors import DataFormatError, HybridIRError
 from hybridir_mteb.files.record import read_record, write_record
@@ -44,7 +45,9 @@ def scores_key(
         precisions: Of training, in which frozen weights may be held, and of the evaluation.
     """
     kind = model.device.type
-    device = torch.cuda.get_device_name() if kind == "cuda" else f"{kind} {processor_name()}"
+    device = f"{kind} {processor_name()} {library()}"
+    if kind == "cuda":
+        device = torch.cuda.get_device_name()
     versions = [hybridir_mteb.__version__, torch.__version__, transformers.__version__]
     of_network = [fingerprint, model.max_seq_length, plan.lora is not None, *precisions]
     decides = [VERSION, *versions, device, torch.get_num_threads(), *of_network, held_out.digest()]

@@ -14,7 +14,7 @@ from toys.bert import write_bert_network
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.models import DebiasedEncoder, SentenceEncoder, settled
 from hybridir_mteb.cli import doctor
-from hybridir_mteb.encoders import processor
+from hybridir_mteb.encoders import cpu, processor
 from hybridir_mteb.encoders.processor import (
     AUTO,
     LAYERS,
@@ -54,6 +54,7 @@ def _anew(monkeypatch):
     monkeypatch.setattr(processor, "_KNOWN", {})
     monkeypatch.setattr(processor, "WATCHED_S", 0.0)
     monkeypatch.setattr(processor, "OF_A_PRODUCT_S", 0.0)
+    monkeypatch.setenv("HYBRIDIR_PRODUCTS", "blas")
 
 
 def of_rates(rates):
@@ -77,7 +78,7 @@ HALF_IS_FASTER = of_rates(
 def counted(monkeypatch):
     """Encoders that were measured; what is found is ``HALF_IS_FASTER``, of this processor."""
     seen = []
-    found = replace(HALF_IS_FASTER, processor=processor.processor_name())
+    found = replace(HALF_IS_FASTER, processor=cpu.processor_name())
     monkeypatch.setattr(processor, "measure", lambda model: seen.append(model) or found)
     return seen
 
@@ -112,7 +113,7 @@ def test_it_is_measured_once_for_each_processor_shape_and_number_of_threads(
     assert again() == first
     assert len(counted) == 1
     with monkeypatch.context() as other:
-        other.setattr(processor, "_processor", lambda: ("another", "avx2", 2.0))
+        other.setattr(processor, "processor", lambda: ("another", "avx2", 2.0))
         again()
         assert len(counted) == 2
         again()
@@ -127,10 +128,10 @@ def test_it_is_measured_once_for_each_processor_shape_and_number_of_threads(
 
 
 def test_flags_and_cores_tell_processors_apart(monkeypatch):
-    known = processor._processor()
-    assert known[0] == processor.processor_name() != ""
-    monkeypatch.setattr(processor, "allowed_cores", lambda: 96.0)
-    assert processor._processor() == (*known[:2], 96.0)
+    known = cpu.processor()
+    assert known[0] == cpu.processor_name() != ""
+    monkeypatch.setattr(cpu, "allowed_cores", lambda: 96.0)
+    assert cpu.processor() == (*known[:2], 96.0)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +250,7 @@ def test_the_doctor_shows_what_was_measured(model, counted, monkeypatch):
     assert shown()["encoders measured"] == f"0, in {paths.probes_dir()}"
     measured(model)
     machine = shown()
-    assert machine["processor"] == processor.processor_name()
+    assert machine["processor"] == cpu.processor_name()
     assert machine["encoders measured"].startswith("1, in ")
     said = "auto is bf16, 1024 tokens a batch, 2 threads; tokens/s in 2 layers: fp32 100, bf16 116"
     assert machine["a network"].startswith(said)
