@@ -120,7 +120,9 @@ def bench_encode() -> dict[str, Any]:
     """Throughput against SentenceTransformer.encode and the processor's peak, by turns."""
     import numpy as np
 
+    from hybridir_mteb.encoders.openvino import OpenVinoEncoder
     from hybridir_mteb.encoders.pocket.model import PROMPTS, load_pocket
+    from hybridir_mteb.encoders.products import said
     from hybridir_mteb.encoders.token_budget import Precision
 
     collection = _xquad()
@@ -134,9 +136,12 @@ def bench_encode() -> dict[str, Any]:
     model = load_pocket()
     prompt = PROMPTS["document"]
     fp32, bf16 = (engine(model, precision) for precision in Precision)  # measures the processor
+    openvino = {one: OpenVinoEncoder(model, precision=one) for one in Precision}
     ways: dict[str, Callable[[], Any]] = {
         "ours_fp32": lambda: fp32.encode(texts, prompt),
         "ours_bf16": lambda: bf16.encode(texts, prompt),
+        "openvino_fp32": lambda: openvino[Precision.FP32].encode(texts, prompt),
+        "openvino_bf16": lambda: openvino[Precision.BF16].encode(texts, prompt),
         "sentence_transformers_batch_32": lambda: model.encode(texts, prompt=prompt, batch_size=32),
     }
     seconds: dict[str, list[float]] = {way: [] for way in ways}
@@ -153,13 +158,17 @@ def bench_encode() -> dict[str, Any]:
         "texts": len(texts),
         "median_seconds": {way: round(value, 2) for way, value in best.items()},
         "times_as_fast_as_batch_32": {
-            way: round(best[stock] / best[way], 2) for way in ("ours_fp32", "ours_bf16")
+            way: round(best[stock] / value, 2) for way, value in best.items() if way != stock
         },
         "largest_difference_fp32": float(np.abs(vectors["ours_fp32"] - reference).max()),
+        "largest_difference_openvino_fp32": float(
+            np.abs(vectors["openvino_fp32"] - reference).max()
+        ),
         "smallest_cosine_bf16": float((vectors["ours_bf16"] * reference).sum(axis=1).min()),
+        "products_in_fp32": said(),
         "padded_over_real_tokens": padding(model, ways["ours_fp32"], ways[stock]),
         **of_peak(model, texts, prompt, best),
-        "limits": {"times_as_fast": 1.5, "largest_difference": 1e-5, "share_of_peak": 0.85},
+        "limits": {"times_as_fast": 2.0, "largest_difference": 1e-5, "share_of_peak": 0.85},
     }
 
 
@@ -368,7 +377,7 @@ def main() -> None:
     report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
     for part in chosen:
         print(f"{part} …", flush=True)
-        report[part] = {"made_by": provenance("make bench"), **PARTS[part]()}
+        report[part] = {"made_by": provenance("make bench", ["openvino"]), **PARTS[part]()}
         write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
         print(json.dumps(report[part], indent=1), flush=True)
 

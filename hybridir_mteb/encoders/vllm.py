@@ -14,28 +14,23 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
 from hybridir_mteb import paths
-from hybridir_mteb.collections.readers.jsonl import read_jsonl
 from hybridir_mteb.encoders.encoder import Role
 from hybridir_mteb.encoders.features import NO_LIMIT
 from hybridir_mteb.encoders.four_bit import unpacked
+from hybridir_mteb.encoders.other_engine import OtherEngine
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
-from hybridir_mteb.encoders.sentence import role_prompt
 from hybridir_mteb.encoders.token_budget import CHUNK_TEXTS, Precision, TokenBudgetEncoder
 from hybridir_mteb.errors import SettingError, from_extra, quoted
 from hybridir_mteb.files.room import check_room, room_for
 from hybridir_mteb.files.temporary import TemporaryFolder
 from hybridir_mteb.ranking.arrays import FloatMatrix, check_embeddings
 
-FOLDER = paths.DATA / "pocketqa-r"
-COMPARED = 64  # texts
-LONG = 8  # of them are longer than the input of most encoders
-LEAST = {Precision.FP32: 0.9999, Precision.BF16: 0.999}  # cosine
 DTYPES = {Precision.FP32: "float32", Precision.BF16: "bfloat16"}
 POOLINGS = {"lasttoken": "LAST", "mean": "MEAN", "cls": "CLS"}
 BYTES_OF_NUMBER = 4
 
 
-class VllmEncoder(TokenBudgetEncoder):
+class VllmEncoder(OtherEngine):
     """Encodes with vLLM what a sentence-transformers model encodes.
 
     Args:
@@ -48,6 +43,8 @@ class VllmEncoder(TokenBudgetEncoder):
         MissingExtraError: vLLM is not installed.
         SettingError: A network that vLLM cannot be told of, or other vectors than the reference's.
     """
+
+    asked, label = "vllm", "vLLM"
 
     def __init__(
         self,
@@ -64,20 +61,14 @@ class VllmEncoder(TokenBudgetEncoder):
             "pooler_config": PoolerConfig(pooling_type=_pooling_of(model)),
             "dtype": DTYPES[self.precision],
         }
-        roles: tuple[Role, ...] = ("query", "document")
-        texts = {role: texts_to_compare(role) for role in roles}
         plain = TokenBudgetEncoder(model, precision=precision, token_budget=token_budget)
-        reference = [plain.encode(texts[role], self._of(role), role) for role in roles]
+        reference = self.vectors_of(plain)
         model.to("cpu")  # the device is vLLM's now
         holder: Any = model[0]
         holder.model = unpacked(holder.model)
         self._llm = _loaded(vllm.LLM, model, settings)
         self.name = f"vllm {vllm.__version__}"
-        found = [self.encode(texts[role], self._of(role), role) for role in roles]
-        check_parity(np.concatenate(reference), np.concatenate(found), self.precision)
-
-    def _of(self, role: Role) -> str:
-        return role_prompt(self.model, role) or ""
+        self.check(reference)
 
     def batches(
         self, texts: Sequence[str], prompt: str | None = "", role: Role | None = None
@@ -92,16 +83,6 @@ class VllmEncoder(TokenBudgetEncoder):
             check_embeddings(vectors, "text", positions=positions)
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
             yield positions, vectors[:, : self.model.truncate_dim]
-
-    def by_model(
-        self, texts: Sequence[str], prompt: str | None, role: Role | None, **arguments: Any
-    ) -> Any:
-        """Refused: these arguments are those of the model's own ``encode``.
-
-        Raises:
-            SettingError: Always.
-        """
-        raise SettingError(f"engine=vllm does not know {', '.join(sorted(arguments))} of encode")
 
 
 def _pooling_of(model: SentenceTransformer) -> str:
@@ -135,43 +116,4 @@ def _loaded(
             convert="embed",
             max_model_len=longest if longest and longest < NO_LIMIT else None,
             **settings,
-        )
-
-
-def texts_to_compare(role: Role) -> list[str]:
-    """Half of the compared texts: questions or passages of PocketQA-R in its languages."""
-    found = read_jsonl("PocketQAR", FOLDER, sorted(path.stem for path in FOLDER.glob("*.jsonl")))
-    several = [
-        [one.text for one in (part.queries if role == "query" else part.passages)]
-        for part in found.parts.values()
-    ]
-    half, count = COMPARED // 2, len(several)
-    texts = [several[at % count][at] for at in range(half)]
-    for at in range(LONG // 2):
-        texts[-1 - at] = " ".join(several[at])
-    return texts
-
-
-def check_parity(reference: FloatMatrix, found: FloatMatrix, precision: Precision) -> None:
-    """Refuse vectors that are not the reference's.
-
-    Args:
-        reference: (n, dimension) of the network itself.
-        found: Those of the engine for the same texts.
-        precision: Which decides how close they must be.
-
-    Raises:
-        SettingError: They are not; the text that is farthest is named by its number, from 1.
-    """
-    least = LEAST[precision]
-    if reference.shape != found.shape:
-        raise SettingError(f"vLLM gives vectors of shape {found.shape}, not {reference.shape}")
-    norms = np.linalg.norm(reference, axis=1) * np.linalg.norm(found, axis=1)
-    cosines = np.nan_to_num((reference * found).sum(axis=1) / norms, nan=-1.0)
-    worst = int(cosines.argmin())
-    if cosines[worst] < least:
-        raise SettingError(
-            f"vLLM does not give the encoder's vectors in {precision}: text {worst + 1} of "
-            f"{len(cosines)} has cosine {cosines[worst]:.5f} with the reference, and {least} is "
-            "the least: leave engine out, or take another version of vLLM or precision"
         )

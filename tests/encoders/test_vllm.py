@@ -16,9 +16,9 @@ from hybridir_mteb.encoders.backbones import BACKBONES
 from hybridir_mteb.encoders.four_bit import FourBit, is_packed
 from hybridir_mteb.encoders.load import load_backbone
 from hybridir_mteb.encoders.network import add_lora
+from hybridir_mteb.encoders.other_engine import COMPARED, check_parity, texts_to_compare
 from hybridir_mteb.encoders.sentence import cut
 from hybridir_mteb.encoders.token_budget import Precision
-from hybridir_mteb.encoders.vllm import COMPARED, check_parity, texts_to_compare
 from hybridir_mteb.errors import MissingExtraError, SettingError
 
 BY_NAME = {backbone.name: backbone for backbone in BACKBONES}
@@ -66,14 +66,14 @@ def test_the_worst_text_is_named():
     close[6] += 0.02 * np.abs(close[6]).max() * rng.standard_normal(8).astype(np.float32)
     cosine = close[6] @ reference[6] / np.linalg.norm(close[6]) / np.linalg.norm(reference[6])
     assert 0.999 < cosine < 0.9999
-    check_parity(reference, close, Precision.BF16)
+    check_parity(reference, close, Precision.BF16, "vLLM")
     with pytest.raises(SettingError, match=rf"text 7 of 64 has cosine {cosine:.5f} .* 0\.9999 is"):
-        check_parity(reference, close, Precision.FP32)
+        check_parity(reference, close, Precision.FP32, "vLLM")
     close[3] = np.nan
     with pytest.raises(SettingError, match=r"text 4 of 64 has cosine -1\.0"):
-        check_parity(reference, close, Precision.BF16)
+        check_parity(reference, close, Precision.BF16, "vLLM")
     with pytest.raises(SettingError, match=r"shape \(64, 4\), not \(64, 8\)"):
-        check_parity(reference, close[:, :4], Precision.BF16)
+        check_parity(reference, close[:, :4], Precision.BF16, "vLLM")
 
 
 def test_the_compared_texts_are_of_both_roles_and_some_are_long():

@@ -166,7 +166,7 @@ class SentenceEncoder(OwnRevision):
         precision: Arithmetic of the forward pass; ``auto`` is the faster one on this processor.
         token_budget: Largest batch in tokens, padding included; by default what is fastest here.
         revision: Fingerprint of the weights, if it is known only once they are loaded.
-        engine: ``vllm`` encodes by it, where its vectors are the model's.
+        engine: ``openvino`` or ``vllm`` encode, where their vectors are the model's.
     """
 
     def __init__(
@@ -251,12 +251,16 @@ class SentenceEncoder(OwnRevision):
 
 
 def _engine(name: str) -> type[TokenBudgetEncoder]:
-    """What encodes; vLLM only where it is asked for."""
-    if name == ENGINES[0]:
-        return TokenBudgetEncoder
-    from hybridir_mteb.encoders.vllm import VllmEncoder
+    """What encodes; other engines are imported only where they are asked for."""
+    if name == "vllm":
+        from hybridir_mteb.encoders.vllm import VllmEncoder
 
-    return VllmEncoder
+        return VllmEncoder
+    if name == "openvino":
+        from hybridir_mteb.encoders.openvino import OpenVinoEncoder
+
+        return OpenVinoEncoder
+    return TokenBudgetEncoder
 
 
 def _role(prompt_type: PromptType | None) -> Role | None:
