@@ -90,6 +90,8 @@ WAYS = {
     "sentence_transformers_batch_32": "`SentenceTransformer.encode`, batches of 32",
     "ours_fp32": "token budget, fp32",
     "ours_bf16": "token budget, bf16",
+    "openvino_fp32": "token budget, OpenVINO, fp32",
+    "openvino_bf16": "token budget, OpenVINO, bf16",
 }
 LIMITS = {
     "startup": {
