@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from hybridir_mteb.collections.own import register_added
+from hybridir_mteb import paths
 from hybridir_mteb.plugins.guard import alone
 from hybridir_mteb.plugins.manager import built_in, load_plugins
 from hybridir_mteb.plugins.registry import Plugins, Registry
@@ -31,8 +31,21 @@ def installed_plugins() -> Plugins:
 
 def _with_added(plugins: Plugins) -> Plugins:
     with alone("the collections that were added are skipped", plugins.report):
-        register_added(plugins)
+        if _any_added():
+            from hybridir_mteb.collections.own import register_added
+
+            register_added(plugins)
     return plugins
+
+
+def _any_added() -> bool:
+    """Whether there may be records; importing what reads them takes a fifth of our start."""
+    try:
+        return any(path.suffix == ".json" for path in paths.collections_dir().iterdir())
+    except FileNotFoundError:
+        return False
+    except OSError:  # what reads them says what is wrong
+        return True
 
 
 def installed_parts(*names: str) -> Plugins | None:

@@ -75,9 +75,18 @@ def _one_by_one(plugins: Plugins) -> Iterator[EntryPoint]:
             yield from points
 
 
+# Names of distributions by the id of what stands for one, which is kept with it: they are in files
+# that are read and parsed each time that a name is asked for.
+_NAMES: dict[int, tuple[object, str]] = {}
+
+
 def _distribution(point: EntryPoint) -> str:
-    name = point.dist.name if point.dist is not None else None
-    return printable(name, LONGEST_OWNER) if isinstance(name, str) else "unknown distribution"
+    found = point.dist
+    if id(found) not in _NAMES:
+        name = found.name if found is not None else None
+        known = isinstance(name, str) and printable(name, LONGEST_OWNER)
+        _NAMES[id(found)] = found, known or "unknown distribution"
+    return _NAMES[id(found)][1]
 
 
 def _built_in_first(point: EntryPoint) -> tuple[bool, str, str]:
