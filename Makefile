@@ -89,6 +89,7 @@ bench-growth: $(VENV)/.dev
 
 ## bench-scale: corpora beyond memory, a quarter of an hour and 10 GB of disk; bench-scale.json
 bench-scale: $(VENV)/.dev
+	$(INSTALL) usearch
 	$(BIN)/python docs/experiments/bench_scale.py
 
 ## train-pocket: the pocket encoders with three seeds, an hour; the median seeds go into the package

@@ -1,6 +1,6 @@
 """Experiment: corpora beyond memory, their speed, memory and exactness; ``make bench-scale``.
 
-Parts can be run alone: ``python docs/experiments/bench_scale.py --only search --only faiss``.
+Parts can be run alone: ``python docs/experiments/bench_scale.py --only search --only others``.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from hybridir_mteb.ranking.shards.key import DTYPES
 OUTPUT = RESULTS / "bench-scale.json"
 SIZES = (100_000, 200_000, 500_000, 1_000_000)
 MTEB_SIZES = (100_000, 200_000)
+OTHER_SIZES, OTHERS = (10_000, 100_000, 200_000, 1_000_000), ("faiss", "torch", "usearch")
 CORPUS = 1500
 READER_SIZES = (100_000, 1_000_000)
 LIMIT_GB = 2
@@ -68,27 +69,29 @@ def part_search(place: Path) -> dict[str, Any]:
     return found | {"limits": {"peak_gb": LIMIT_GB}}
 
 
-def versus(other: str, place: Path, sizes: Sequence[int]) -> dict[str, Any]:
-    """Ours and another search on the same vectors, for some sizes of the pool."""
+def versus(name: str, place: Path, sizes: Sequence[int], others: Sequence[str]) -> dict[str, Any]:
+    """Ours and other searches on the same vectors, for some sizes of the pool."""
     found = {}
     for n in sizes:
         measure("make", place, n, "float32")
-        run = measure(other, place, n)
-        times = run["seconds"][other] / run["seconds"]["ours"]
-        found[str(n)] = run | {f"times_as_fast_as_{other}": times}
+        run = measure(name, place, n)
+        ours = run["seconds"]["ours"]
+        times = {f"times_as_fast_as_{one}": run["seconds"][one] / ours for one in others}
+        found[str(n)] = run | times
     return found
 
 
-def part_faiss(place: Path) -> dict[str, Any]:
-    """IndexFlatIP on the same matrix: it lies in memory, ours on the disk."""
-    found: dict[str, Any] = {"faiss_cpu": version("faiss-cpu"), "repeats": REPEATS}
-    found |= versus("faiss", place, (SIZES[1], SIZES[-1]))
+def part_others(place: Path) -> dict[str, Any]:
+    """Exact searches of others on the same matrix: it lies in memory, ours on the disk."""
+    names = ("faiss-cpu", "usearch", "torch", "numpy")
+    found: dict[str, Any] = {"versions": {name: version(name) for name in names}}
+    found |= {"repeats": REPEATS} | versus("others", place, OTHER_SIZES, OTHERS)
     return found | {"limits": {"times_as_fast_as_faiss": 1}}
 
 
 def part_mteb(place: Path) -> dict[str, Any]:
     """MTEB's own search on the same vectors, encoding left out."""
-    return versus("mteb", place, MTEB_SIZES)
+    return versus("mteb", place, MTEB_SIZES, ["mteb"])
 
 
 def part_ranks(place: Path) -> dict[str, Any]:
@@ -151,7 +154,7 @@ def part_four_paths(_: Path) -> dict[str, Any]:
 
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "search": part_search,
-    "faiss": part_faiss,
+    "others": part_others,
     "mteb": part_mteb,
     "ranks": part_ranks,
     "encode": part_encode,

@@ -72,7 +72,7 @@ def scale() -> dict[str, Any]:
     sides = {name: found["search"][name] for name in ("float32", "float16")}
     lines = {
         name: {n: run[n] for n in run if n.isdigit()}
-        for name, run in {**sides, "faiss": found["faiss"], "mteb": found["mteb"]}.items()
+        for name, run in {**sides, "faiss": found["others"], "mteb": found["mteb"]}.items()
     }
     return {
         "seconds": {

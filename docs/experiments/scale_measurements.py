@@ -18,6 +18,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
 from hybridir_mteb.ranking.arrays import Relevance
 from hybridir_mteb.ranking.shards import dense, fill, pairs, search
@@ -26,6 +27,7 @@ from hybridir_mteb.ranking.shards.key import ShardKey
 
 DIMENSION, QUERIES, DEPTH = 384, 1000, 100
 REPEATS = 3
+BLOCK = 16_384  # passages of which PyTorch has the scores in memory
 RELEVANT = 2.5  # passages of a query, on average
 CENTRES = 300
 CORPUS_ROWS, CORPUS_LANGUAGE = 128, "sw"
@@ -139,32 +141,74 @@ def _matrix(folder: ShardFolder) -> np.ndarray:
     return matrix
 
 
-def measure_faiss(place: str, n: str) -> dict[str, Any]:
-    """Ours, from the disk, and faiss, from memory, in turn."""
+def measure_others(place: str, n: str) -> dict[str, Any]:
+    """Ours, from the disk, and others, from memory, in turn."""
     import faiss
+    from usearch.index import MetricKind
+    from usearch.index import search as usearch
 
     folder = folder_for(Path(place), int(n), "float32")
     folder.complete  # noqa: B018 -- checksums are compared before, as in a run that encoded
     queries, _ = _questions(folder)
+    matrix = _matrix(folder)
     index = faiss.IndexFlatIP(DIMENSION)
-    index.add(_matrix(folder))
-    seconds: dict[str, list[float]] = {"ours": [], "ours_with_numpy": [], "faiss": []}
+    index.add(matrix)
+    ways: dict[str, Callable[[], Any]] = {
+        "ours": lambda: search(queries, [folder], DEPTH),
+        "ours_with_numpy": lambda: _with_numpy(queries, folder),
+        "faiss": lambda: index.search(queries, DEPTH),
+        "torch": lambda: _torch_top(queries, matrix),
+        "usearch": lambda: usearch(matrix, queries, DEPTH, MetricKind.IP, exact=True),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    found: dict[str, Any] = {}
     for _ in range(REPEATS):
-        spent, hits = timed(lambda: search(queries, [folder], DEPTH))
-        seconds["ours"].append(spent)
-        with mock.patch.object(dense, "quickest_product", return_value=pairs.numpy_product):
-            spent, _ = timed(lambda: search(queries, [folder], DEPTH))
-        seconds["ours_with_numpy"].append(spent)
-        spent, (scores, rows) = timed(lambda: index.search(queries, DEPTH))
-        seconds["faiss"].append(spent)
-    same = (np.sort(hits.rows, axis=1) == np.sort(rows, axis=1)).all(axis=1)
+        for name, work in ways.items():
+            spent, found[name] = timed(work)
+            seconds[name].append(spent)
+    hits, (scores, rows) = found["ours"], found["faiss"]
+    ours = np.sort(hits.rows, axis=1)
+    passages = {"faiss": rows, "torch": found["torch"], "usearch": found["usearch"].keys}
     return {
         "seconds": {name: statistics.median(times) for name, times in seconds.items()},
         "threads": faiss.omp_get_max_threads(),
         "product": pairs.quickest_product().__name__,
-        "queries_with_the_same_passages": int(same.sum()),
+        "queries_with_the_same_passages": {
+            name: int((ours == np.sort(np.asarray(found, np.int64), axis=1)).all(axis=1).sum())
+            for name, found in passages.items()
+        },
         "largest_difference_of_scores": float(np.abs(hits.scores - scores).max()),
+        "libraries": _libraries(),
     }
+
+
+def _with_numpy(queries: np.ndarray, folder: ShardFolder) -> Any:
+    with mock.patch.object(dense, "quickest_product", return_value=pairs.numpy_product):
+        return search(queries, [folder], DEPTH)
+
+
+def _torch_top(queries: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(QUERIES, DEPTH) rows by PyTorch's product and top-k, a block of passages at a time."""
+    import torch
+
+    asked, passages = torch.from_numpy(queries), torch.from_numpy(matrix)
+    best = torch.empty(len(asked), 0), torch.empty(len(asked), 0, dtype=torch.int64)
+    for start in range(0, len(passages), BLOCK):
+        scores, at = (asked @ passages[start : start + BLOCK].T).topk(DEPTH)
+        both = torch.cat([best[0], scores], dim=1), torch.cat([best[1], at + start], dim=1)
+        scores, kept = both[0].topk(DEPTH)
+        best = scores, both[1].gather(1, kept)
+    return best[1].numpy()
+
+
+def _libraries() -> list[str]:
+    """Libraries of linear algebra and threads in this process, with the kernels that they chose."""
+    keys = ("internal_api", "version", "architecture", "num_threads")
+    found = [
+        " ".join([str(one.get(key)) for key in keys] + [Path(one["filepath"]).name])
+        for one in threadpool_info()
+    ]
+    return sorted(found)
 
 
 class _Stored:
@@ -269,7 +313,7 @@ def measure_reader(corpus: str) -> dict[str, Any]:
 MEASUREMENTS: dict[str, Callable[..., dict[str, Any]]] = {
     "make": measure_make,
     "search": measure_search,
-    "faiss": measure_faiss,
+    "others": measure_others,
     "mteb": measure_mteb,
     "encode": measure_encode,
     "reader": measure_reader,

@@ -25,12 +25,13 @@ from sentence_transformers import SentenceTransformer
 from hybridir_mteb import paths
 from hybridir_mteb.encoders.cpu import processor, processor_name
 from hybridir_mteb.encoders.features import Reader, Texts
-from hybridir_mteb.encoders.products import Library, library, onednn
+from hybridir_mteb.encoders.products import Library, library
 from hybridir_mteb.encoders.sentence import is_plain
 from hybridir_mteb.encoders.threads import chosen_by_others
 from hybridir_mteb.encoders.token_budget import CPU_TOKEN_BUDGET, Precision, TokenBudgetEncoder
 from hybridir_mteb.errors import DataFormatError, HybridIRError
 from hybridir_mteb.files.record import read_record, write_record
+from hybridir_mteb.ranking.onednn import onednn
 
 AUTO = "auto"
 VERSION = 2  # of the measurement: another number, and all is measured again

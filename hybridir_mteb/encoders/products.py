@@ -27,6 +27,7 @@ from hybridir_mteb import paths
 from hybridir_mteb.encoders.cpu import processor
 from hybridir_mteb.errors import DataFormatError, HybridIRError
 from hybridir_mteb.files.record import read_record, write_record
+from hybridir_mteb.ranking.onednn import available, onednn
 
 VERSION = 1  # of the measurement: another number, and all is measured again
 ROWS, INPUTS, OUTPUTS = 1024, 384, 1536  # of a small encoder's layer
@@ -39,15 +40,6 @@ class Library(StrEnum):
 
     BLAS = "blas"
     ONEDNN = "onednn"
-
-
-def onednn(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``inputs @ weight.T + bias`` by oneDNN, through PyTorch's operator for compiled networks.
-
-    The one place that uses it: it is not documented, and a test names the version.
-    """
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
-    return found
 
 
 class _Product(torch.autograd.Function):
@@ -115,9 +107,7 @@ def library() -> Library:
     asked = paths.products()
     if asked is not None:
         return Library(asked)
-    built = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    available = built and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    if not paths.probe_enabled() or not available:
+    if not paths.probe_enabled() or not available():
         return Library.BLAS
     rates = speeds()
     return Library.ONEDNN if rates["onednn"] >= WORTH * rates["blas"] else Library.BLAS

@@ -1,7 +1,5 @@
 """Products of layers in float32 by the faster library: the same numbers, where they fit."""
 
-import importlib.metadata
-
 import numpy as np
 import pytest
 import torch
@@ -18,13 +16,11 @@ from hybridir_mteb.encoders.products import (
     fastest_products,
     library,
     measure,
-    onednn,
     said,
     speeds,
 )
 from hybridir_mteb.errors import SettingError
-
-TESTED = {"2.13"}  # versions of torch
+from hybridir_mteb.ranking.onednn import onednn
 
 
 @pytest.fixture(autouse=True)
@@ -48,16 +44,6 @@ def calls(monkeypatch):
 def of(*shape, seed=0, grad=False):
     values = np.random.default_rng([seed, *shape]).standard_normal(shape, np.float32)
     return torch.from_numpy(values).requires_grad_(grad)
-
-
-def test_the_undocumented_operator_is_that_of_the_tested_version():
-    version = importlib.metadata.version("torch")
-    assert ".".join(version.split(".")[:2]) in TESTED, f"try {__file__} with torch {version}"
-    schema = str(torch.ops.mkldnn._linear_pointwise.default._schema)
-    assert schema == (
-        "mkldnn::_linear_pointwise(Tensor X, Tensor W, Tensor? B, str attr, Scalar?[] scalars, "
-        "str? algorithm) -> Tensor Y"
-    )
 
 
 @given(

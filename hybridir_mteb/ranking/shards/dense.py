@@ -158,7 +158,7 @@ def rescored(pairs: PairScorer, pools: Pools, query: IntArray, row: IntArray) ->
     for start in range(0, len(query), PAIRS_AT_ONCE):
         part = slice(start, start + PAIRS_AT_ONCE)
         rows, inverse = np.unique(row[part], return_inverse=True)
-        found[part] = pairs.scores(query[part], pools.vectors(rows)[inverse])
+        found[part] = pairs.scores(query[part], pools.vectors(rows), inverse)
     return found
 
 

@@ -59,6 +59,9 @@ class QueryGroup:
             block: The block that the tile is a part of.
         """
         if self.top is not None:
+            if np.isneginf(self.top.floor[columns][0]) and len(tile) >= self.top.depth > 0:
+                # As many passages are at least that good: all others need not be looked at.
+                self.top.raise_floor(columns, self.tiles.best(tile, self.top.depth) - slack)
             floor = self.top.floor[columns] - slack
             limits = floor if self._score_pairs is None else at_most(floor)
             cells = self.tiles.reaching(tile, limits)
@@ -69,7 +72,7 @@ class QueryGroup:
                     (query, cells.rows + row, cells.scores - off, cells.scores + off)
                 )
                 self._n_candidates += len(query)
-                first = np.isneginf(limits[0])  # no floor yet: every candidate counts
+                first = np.isneginf(limits[0])  # every candidate counts
                 if first or self._n_candidates > PENDING:
                     self._add_candidates(self.top)
         for counter in self.counters:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, Similarity, Values
+from hybridir_mteb.ranking.onednn import available, onednn
 
-AT_ONCE = 1 << 12  # pairs, of which the float64 vectors are in memory
+AT_ONCE = 1 << 10  # pairs, of which the float64 vectors are in the processor's cache
 SMALLEST_NORM = 1e-12  # as torch.nn.functional.normalize
 
 
@@ -41,20 +42,28 @@ class PairScorer:
         self.similarity = similarity
         self.queries = self._wide(queries)
 
-    def scores(self, of: IntArray, vectors: FloatArray) -> Values:
+    def scores(self, of: IntArray, vectors: FloatArray, place: IntArray | None = None) -> Values:
         """Scores of pairs.
 
         Args:
             of: (n,) numbers of queries.
-            vectors: (n, dimension) stored embeddings of the passages.
+            vectors: (m, dimension) stored embeddings of the passages.
+            place: (n,) which of them each pair has, all of them at least once; by default each
+                pair has its own.
 
         Returns:
             (n,) float64.
         """
         found = np.empty(len(of))
+        order = None if place is None else np.argsort(place, kind="stable")
         for start in range(0, len(of), AT_ONCE):
-            part = slice(start, start + AT_ONCE)
-            products = self._wide(vectors[part])
+            part = np.arange(start, min(start + AT_ONCE, len(of)))
+            if place is None or order is None:
+                products = self._wide(vectors[part])
+            else:
+                part = order[part]
+                own = place[part]  # sorted, so these are the vectors from the first to the last
+                products = self._wide(vectors[own[0] : own[-1] + 1])[own - own[0]]
             products *= self.queries[of[part]]
             found[part] = np.add.reduce(products, axis=1)
         return found
@@ -89,10 +98,8 @@ def numpy_product(passages: FloatMatrix, queries: FloatMatrix, out: FloatMatrix)
 
 def onednn_product(passages: FloatMatrix, queries: FloatMatrix, out: FloatMatrix) -> FloatMatrix:
     """By oneDNN, into an array of its own."""
-    linear = torch.ops.mkldnn._linear_pointwise
     with torch.inference_mode():
-        found = linear(torch.from_numpy(passages), torch.from_numpy(queries), None, "none", [], "")
-    scores: FloatMatrix = found.numpy()
+        scores: FloatMatrix = onednn(torch.from_numpy(passages), torch.from_numpy(queries)).numpy()
     return scores
 
 
@@ -106,7 +113,7 @@ def quickest_product() -> Product:
 @lru_cache(maxsize=1)
 def _onednn_is_sound() -> bool:
     """Whether its products are there, and within the bound of float32 on random vectors."""
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if not available():
         return False
     if torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False

@@ -67,7 +67,10 @@ class Pools:
         """(n, dimension) float32 embeddings of any rows."""
         found = np.empty((len(rows), self.dimension), np.float32)
         for folder, at, own in self._by_folder(rows):
-            found[at] = folder.vectors(own)
+            stored = folder.vectors(own)
+            if len(at) == len(found):  # all of one folder, in order: not copied once more
+                return stored
+            found[at] = stored
         return found
 
     def hashes(self, rows: IntArray) -> HashArray:

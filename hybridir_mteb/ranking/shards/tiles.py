@@ -66,6 +66,12 @@ class NumpyTiles:
             rows, columns = np.concatenate([rows, rest + whole]), np.concatenate([columns, at])
         return _cells(tile, rows, columns)
 
+    def best(self, tile: npt.NDArray[Any], depth: int) -> Values:
+        """(n_columns,) float64: the ``depth``-th best score of each column, which has as many."""
+        last = len(tile) - depth
+        found: Values = np.partition(tile.T, last, axis=1)[:, last].astype(np.float64)
+        return found
+
     def count(self, tile: npt.NDArray[Any], limits: FloatArray) -> IntArray:
         """How many scores of each of the first ``len(limits)`` columns reach the limit."""
         n, m = len(tile), len(limits)
@@ -121,6 +127,11 @@ class TorchTiles:
     def reaching(self, tile: Any, limits: FloatArray) -> Cells:
         """Scores of at least the limit of their column."""
         return self._found(tile, tile >= self._limits(limits))
+
+    def best(self, tile: Any, depth: int) -> Values:
+        """(n_columns,) float64: the ``depth``-th best score of each column, which has as many."""
+        found: Values = tile.topk(depth, dim=0).values[-1].cpu().double().numpy()
+        return found
 
     def count(self, tile: Any, limits: FloatArray) -> IntArray:
         """How many scores of each of the first ``len(limits)`` columns reach the limit."""

@@ -34,6 +34,7 @@ class Top:
         hashes: Gives the tie rule's hashes of rows.
 
     Attributes:
+        depth: How many passages to find.
         floor: (n_queries,) float64; passages with lower scores are of no interest.
     """
 
@@ -44,7 +45,7 @@ class Top:
         rescore: Rescore,
         hashes: Callable[[IntArray], HashArray],
     ) -> None:
-        self._depth, self._rescore, self._hashes = depth, rescore, hashes
+        self.depth, self._rescore, self._hashes = depth, rescore, hashes
         self._width = width_of(depth)
         shape = (n_queries, self._width)
         self._low = np.full(shape, -np.inf)
@@ -73,26 +74,34 @@ class Top:
             at = query[fits], place[fits]
             self._low[at], self._high[at], self._row[at] = low[fits], high[fits], row[fits]
             self._filled = np.minimum(self._filled + counts, self._width)
-            if not fits.all() or self._filled.mean() > (self._depth + self._width) / 2:
+            if not fits.all() or self._filled.mean() > (self.depth + self._width) / 2:
                 self._prune()
             left = ~fits & (high >= self.floor[query])
             hits = query[left], row[left], low[left], high[left]
 
+    def raise_floor(self, queries: slice, floor: Values) -> None:
+        """Say that as many passages as are to be found are at least that good.
+
+        Args:
+            queries: Numbers within the group.
+            floor: (n_queries,) float64.
+        """
+        self.floor[queries] = np.maximum(self.floor[queries], floor)
+
     def best(self) -> tuple[IntArray, Values]:
         """Rows and scores, (n_queries, depth), best first; -1 and -inf where there are fewer."""
         self._prune()
-        rows = np.full((len(self.floor), self._depth), -1, np.int64)
-        scores = np.full((len(self.floor), self._depth), -np.inf)
-        step = max(1, PAIRS_AT_ONCE // self._width)
-        for start in range(0, len(rows), step):
-            part = np.arange(start, min(start + step, len(rows)))
+        rows = np.full((len(self.floor), self.depth), -1, np.int64)
+        scores = np.full((len(self.floor), self.depth), -np.inf)
+        whole = np.cumsum(self._filled) // PAIRS_AT_ONCE
+        for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(whole)) + 1):
             self._settle(part)
-            rows[part] = self._row[part, : self._depth]
-            scores[part] = self._low[part, : self._depth]
+            rows[part] = self._row[part, : self.depth]
+            scores[part] = self._low[part, : self.depth]
         return rows, scores
 
     def _prune(self) -> None:
-        last = self._width - self._depth
+        last = self._width - self.depth
         kth = np.partition(self._low, last, axis=1)[:, last]
         self.floor = np.maximum(self.floor, kth)
         keep = (self._high >= self.floor[:, None]) & (self._row >= 0)
@@ -120,14 +129,14 @@ class Top:
         for values in (self._low, self._high):
             values[queries] = -np.inf
         self._row[queries] = -1
-        kept = rank < self._depth
+        kept = rank < self.depth
         target = queries[at[kept]], rank[kept]
         source = order[kept]
         self._low[target] = self._high[target] = low[source]
         self._row[target] = row[source]
-        self._filled[queries] = np.minimum(counts, self._depth)
-        full = counts >= self._depth
-        self.floor[queries[full]] = self._low[queries[full], self._depth - 1]
+        self._filled[queries] = np.minimum(counts, self.depth)
+        full = counts >= self.depth
+        self.floor[queries[full]] = self._low[queries[full], self.depth - 1]
 
     def _order(self, query: IntArray, row: IntArray, score: Values) -> npt.NDArray[np.intp]:
         """By query, score descending and the tie rule; hashes are read for equal scores only."""

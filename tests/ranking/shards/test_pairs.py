@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from hybridir_mteb.ranking.arrays import Similarity
 from hybridir_mteb.ranking.shards import pairs as products
-from hybridir_mteb.ranking.shards.pairs import slack
+from hybridir_mteb.ranking.shards.pairs import AT_ONCE, PairScorer, slack
+from hybridir_mteb.ranking.shards.tiles import NumpyTiles, TorchTiles
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +35,10 @@ def test_the_internal_name_is_in_the_version_that_is_pinned():
     """If this fails: torch was upgraded; see whether the product has another name now."""
     assert torch.__version__.startswith("2.13.0")
     if torch.backends.mkldnn.is_available():
-        assert hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        assert str(torch.ops.mkldnn._linear_pointwise.default._schema) == (
+            "mkldnn::_linear_pointwise(Tensor X, Tensor W, Tensor? B, str attr, Scalar?[] scalars, "
+            "str? algorithm) -> Tensor Y"
+        )
 
 
 def test_a_product_that_rounds_more_is_not_used(monkeypatch):
@@ -58,6 +63,31 @@ def test_a_product_that_is_not_there_is_not_used(monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr(products, "onednn_product", missing)
     assert products.quickest_product() is products.numpy_product
+
+
+@pytest.mark.parametrize("similarity", Similarity)
+@pytest.mark.parametrize("n", [1, AT_ONCE - 1, 3 * AT_ONCE + 5])
+def test_pairs_that_share_vectors_have_the_scores_of_pairs_that_do_not(similarity, n):
+    rng = np.random.default_rng(n)
+    queries, vectors = (rng.standard_normal((size, 7), np.float32) for size in (9, n // 3 + 1))
+    of = rng.integers(0, len(queries), n)
+    place = rng.permutation(
+        np.concatenate([np.arange(len(vectors)), rng.integers(0, len(vectors), n)])[:n]
+    )
+    _, place = np.unique(place, return_inverse=True)
+    vectors = vectors[: place.max() + 1]
+    pairs = PairScorer(queries, similarity)
+    np.testing.assert_array_equal(
+        pairs.scores(of, vectors, place), pairs.scores(of, vectors[place])
+    )
+
+
+@pytest.mark.parametrize("tiles", [NumpyTiles(), TorchTiles("cpu")])
+def test_the_best_of_a_tile_is_that_of_sorting(tiles):
+    tile = np.random.default_rng(0).integers(0, 9, (40, 6)).astype(np.float32)  # with ties
+    given = tile if isinstance(tiles, NumpyTiles) else torch.from_numpy(tile)
+    for depth in (1, 7, 40):
+        np.testing.assert_array_equal(tiles.best(given, depth), -np.sort(-tile, axis=0)[depth - 1])
 
 
 def test_a_precision_that_the_user_lowered_is_not_used():
