@@ -25,7 +25,6 @@ from hybridir_mteb.files import write_text
 
 OUTPUT = RESULTS / "bench.json"
 STARTUP_REPEATS = 21
-IMPORT_REPEATS = 9
 SAMPLE_PER_LANGUAGE = 60
 TREC_QUERIES = 40
 # VmHWM, because ru_maxrss of a child starts at its parent's.
@@ -51,9 +50,11 @@ def _import_us(log: str, module: str) -> int:
 
 
 def bench_startup() -> dict[str, Any]:
-    """What the autoload hook adds to interpreter start-up and to ``import mteb``."""
-    starts, registrations, with_us, without = [], [], [], []
-    timed = (
+    """What the autoload hook adds to interpreter start-up and to ``import mteb``.
+
+    With the package's encoders alone: each that the user trained is a record more to read.
+    """
+    registered = (
         "import time, hybridir_mteb._bootstrap as b\n"
         "real = b.after_import\n"
         "def after(name):\n"
@@ -61,24 +62,28 @@ def bench_startup() -> dict[str, Any]:
         "b.after_import = after\n"
         "import mteb\n"
     )
-    for _ in range(STARTUP_REPEATS):
-        log = _python("-X", "importtime", "-c", "pass").stderr
-        starts.append(_import_us(log, "hybridir_mteb._bootstrap"))
-    for _ in range(IMPORT_REPEATS):
-        registrations.append(float(_python("-c", timed).stdout) * 1000)
-        for times, switch in ((with_us, "1"), (without, "0")):
-            log = _python("-X", "importtime", "-c", "import mteb", HYBRIDIR_AUTOLOAD=switch).stderr
-            times.append(_import_us(log, "mteb") / 1000)
+    imported = (
+        "import time; start = time.perf_counter(); import mteb; print(time.perf_counter() - start)"
+    )
+    times: dict[str, list[float]] = {"starts": [], "registered": [], "1": [], "0": []}
+    with tempfile.TemporaryDirectory() as store:
+        alone = {"HYBRIDIR_MODEL_STORE": store}
+        for _ in range(STARTUP_REPEATS):
+            log = _python("-X", "importtime", "-c", "pass", **alone).stderr
+            times["starts"].append(_import_us(log, "hybridir_mteb._bootstrap") / 1000)
+            times["registered"].append(1000 * float(_python("-c", registered, **alone).stdout))
+            for switch in ("1", "0"):
+                done = _python("-c", imported, HYBRIDIR_AUTOLOAD=switch, **alone)
+                times[switch].append(1000 * float(done.stdout))
+    added = [a - b for a, b in zip(times["1"], times["0"], strict=True)]
     return {
-        "startup_ms_by_importtime": round(statistics.median(starts) / 1000, 3),
-        "registration_ms_within_import_mteb": round(statistics.median(registrations), 1),
-        "import_mteb_ms_with_plugin_by_importtime": round(statistics.median(with_us)),
-        "import_mteb_ms_without_plugin_by_importtime": round(statistics.median(without)),
-        "import_mteb_ms_added_by_importtime": round(
-            statistics.median(a - b for a, b in zip(with_us, without, strict=True))
-        ),
-        "repeats": [STARTUP_REPEATS, IMPORT_REPEATS],
-        "limits_ms": {"startup": 1.0, "import_mteb": 150},
+        "startup_ms_by_importtime": round(statistics.median(times["starts"]), 3),
+        "registration_ms_within_import_mteb": round(statistics.median(times["registered"]), 1),
+        "import_mteb_ms_with_plugin": round(statistics.median(times["1"])),
+        "import_mteb_ms_without_plugin": round(statistics.median(times["0"])),
+        "import_mteb_ms_added": round(statistics.median(added)),
+        "repeats": STARTUP_REPEATS,
+        "limits_ms": {"startup": 1.0, "import_mteb": 100},
     }
 
 
@@ -199,7 +204,8 @@ RANK_CODE = """
 from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.measure import RankTable, evaluate_measures
-from hybridir_mteb.ranking.exact import exact_ranks, tie_order
+from hybridir_mteb.ranking.exact import exact_ranks
+from hybridir_mteb.ranking.ranking import tie_order
 from hybridir_mteb.ranking.arrays import Relevance
 from hybridir_mteb.ranking.scorers import DenseScorer
 
@@ -328,7 +334,7 @@ def bench_overhead() -> dict[str, Any]:
         "three_tasks_over_one_pass": round(whole / one_pass, 3),
         "texts_stock_mteb_would_encode": stock,
         "stock_over_ours": round(stock / distinct, 1),
-        "limits": {"three_tasks_over_one_pass": 1.10},
+        "limits": {"three_tasks_over_one_pass": 1.05},
     }
 
 

@@ -70,6 +70,42 @@ def versus(other: str) -> str:
     return made_table(found, ["passages", *heads], rows)
 
 
+@marker("scale-others")
+def others() -> str:
+    """Our search beside those of others on the same vectors, and the libraries behind them."""
+    found = pick(load(NAME), "others", NAME)
+    names = found["versions"]
+    labels = {"faiss": f"FAISS {names['faiss-cpu']}", "torch": f"PyTorch {names['torch']}"}
+    labels["usearch"] = f"usearch {names['usearch']}"
+    rows = []
+    for size, run in _sizes(found):
+        times = [number(run["seconds"][side], 2) for side in ("ours", "ours_with_numpy")]
+        for name in labels:
+            times.append(number(run["seconds"][name], 2))
+            times.append(number(run[f"times_as_fast_as_{name}"], 2))
+        least = min(run["queries_with_the_same_passages"].values())
+        rows.append([size, *times, str(least)])
+    heads = [part for label in labels.values() for part in (f"{label}, s", "ours is × as fast")]
+    columns = ["passages", "ours, s", "ours by NumPy, s", *heads, "queries with the same top 100"]
+    return made_table(found, columns, rows)
+
+
+@marker("scale-libraries")
+def libraries() -> str:
+    """The libraries of linear algebra in the process of that comparison."""
+    found = _sizes(pick(load(NAME), "others", NAME))[-1][1]
+    blas = sorted({one for one in found["libraries"] if not one.startswith("openmp")})
+    names = ", ".join(
+        f"{name} {number} ({kernels} kernels)" for name, number, kernels in map(_library, blas)
+    )
+    return f"{found['product'].removesuffix('_product')} for our products; in the process, {names}"
+
+
+def _library(said: str) -> tuple[str, str, str]:
+    name, version, kernels, *_ = said.split()
+    return name, version, kernels
+
+
 @marker("scale-reader")
 def reader() -> str:
     """Time and memory of reading corpora from gzip files."""
