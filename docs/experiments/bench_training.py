@@ -47,6 +47,7 @@ class Way:
         half: Whether the forward pass is in bf16.
         chunks: Whether a batch is embedded in chunks of texts of similar length.
         plain_attention: Whether attention is computed without the fused kernel.
+        onednn: Whether, in fp32, products are by oneDNN where it is faster.
         held: Whether, in bf16, frozen layers are held in it and casts for adapters are left out.
     """
 
@@ -54,15 +55,17 @@ class Way:
     half: bool = False
     chunks: bool = True
     plain_attention: bool = True
+    onednn: bool = True
     held: bool = True
 
 
-STOCK = {"chunks": False, "plain_attention": False, "held": False}
+STOCK = {"chunks": False, "plain_attention": False, "onednn": False, "held": False}
 WAYS = {
     "stock_fp32": Way("sentence-transformers, fp32", **STOCK),
     "stock_bf16": Way("sentence-transformers, bf16", half=True, **STOCK),
     "ours_fp32": Way("ours, fp32"),
     "ours_fp32_whole_batch": Way("ours, fp32, without chunks by length", chunks=False),
+    "ours_fp32_blas": Way("ours, fp32, with PyTorch's own products", onednn=False),
     "ours_fp32_fused": Way("ours, fp32, with fused attention", plain_attention=False),
     "ours_bf16": Way("ours, bf16", half=True),
     "ours_bf16_whole_batch": Way("ours, bf16, without chunks by length", half=True, chunks=False),
@@ -153,6 +156,7 @@ def as_told(way: Way, model: Any) -> Iterator[None]:
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     from hybridir_mteb.encoders.pocket.model import network_of
+    from hybridir_mteb.encoders.products import fastest_products
     from hybridir_mteb.training.losses import contrastive
 
     def whole(model: Any, features: Any) -> Any:
@@ -163,6 +167,8 @@ def as_told(way: Way, model: Any) -> Iterator[None]:
         stack.enter_context(disable_input_dtype_casting(network_of(model), active=held))
         if way.plain_attention:
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        if way.onednn and not way.half:
+            stack.enter_context(fastest_products())
         if not way.chunks:
             stack.enter_context(mock.patch.object(contrastive, "embed_by_length", whole))
         yield

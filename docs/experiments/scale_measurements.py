@@ -27,6 +27,7 @@ from hybridir_mteb.ranking.shards.key import ShardKey
 
 DIMENSION, QUERIES, DEPTH = 384, 1000, 100
 REPEATS = 3
+AT_ONCE = 100  # queries of which usearch has the distances in memory
 BLOCK = 16_384  # passages of which PyTorch has the scores in memory
 RELEVANT = 2.5  # passages of a query, on average
 CENTRES = 300
@@ -144,8 +145,6 @@ def _matrix(folder: ShardFolder) -> np.ndarray:
 def measure_others(place: str, n: str) -> dict[str, Any]:
     """Ours, from the disk, and others, from memory, in turn."""
     import faiss
-    from usearch.index import MetricKind
-    from usearch.index import search as usearch
 
     folder = folder_for(Path(place), int(n), "float32")
     folder.complete  # noqa: B018 -- checksums are compared before, as in a run that encoded
@@ -158,7 +157,7 @@ def measure_others(place: str, n: str) -> dict[str, Any]:
         "ours_with_numpy": lambda: _with_numpy(queries, folder),
         "faiss": lambda: index.search(queries, DEPTH),
         "torch": lambda: _torch_top(queries, matrix),
-        "usearch": lambda: usearch(matrix, queries, DEPTH, MetricKind.IP, exact=True),
+        "usearch": lambda: _usearch_top(queries, matrix),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     found: dict[str, Any] = {}
@@ -168,7 +167,7 @@ def measure_others(place: str, n: str) -> dict[str, Any]:
             seconds[name].append(spent)
     hits, (scores, rows) = found["ours"], found["faiss"]
     ours = np.sort(hits.rows, axis=1)
-    passages = {"faiss": rows, "torch": found["torch"], "usearch": found["usearch"].keys}
+    passages = {"faiss": rows, "torch": found["torch"], "usearch": found["usearch"]}
     return {
         "seconds": {name: statistics.median(times) for name, times in seconds.items()},
         "threads": faiss.omp_get_max_threads(),
@@ -199,6 +198,17 @@ def _torch_top(queries: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         scores, kept = both[0].topk(DEPTH)
         best = scores, both[1].gather(1, kept)
     return best[1].numpy()
+
+
+def _usearch_top(queries: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(QUERIES, DEPTH) rows by usearch, which holds all distances of what it is asked at once."""
+    from usearch.index import MetricKind, search
+
+    parts = [
+        search(matrix, queries[start : start + AT_ONCE], DEPTH, MetricKind.IP, exact=True).keys
+        for start in range(0, len(queries), AT_ONCE)
+    ]
+    return np.concatenate(parts)
 
 
 def _libraries() -> list[str]:
