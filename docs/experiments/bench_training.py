@@ -54,23 +54,24 @@ class Way:
     says: str
     half: bool = False
     chunks: bool = True
-    plain_attention: bool = True
+    plain_attention: bool = False
     onednn: bool = True
     held: bool = True
 
 
-STOCK = {"chunks": False, "plain_attention": False, "onednn": False, "held": False}
+STOCK = {"chunks": False, "onednn": False, "held": False}
+HALF = {"half": True, "plain_attention": True}
 WAYS = {
     "stock_fp32": Way("sentence-transformers, fp32", **STOCK),
     "stock_bf16": Way("sentence-transformers, bf16", half=True, **STOCK),
     "ours_fp32": Way("ours, fp32"),
     "ours_fp32_whole_batch": Way("ours, fp32, without chunks by length", chunks=False),
     "ours_fp32_blas": Way("ours, fp32, with PyTorch's own products", onednn=False),
-    "ours_fp32_fused": Way("ours, fp32, with fused attention", plain_attention=False),
-    "ours_bf16": Way("ours, bf16", half=True),
-    "ours_bf16_whole_batch": Way("ours, bf16, without chunks by length", half=True, chunks=False),
-    "ours_bf16_fused": Way("ours, bf16, with fused attention", half=True, plain_attention=False),
-    "ours_bf16_not_held": Way("ours, bf16, frozen layers held in fp32", half=True, held=False),
+    "ours_fp32_plain": Way("ours, fp32, with plain attention", plain_attention=True),
+    "ours_bf16": Way("ours, bf16", **HALF),
+    "ours_bf16_whole_batch": Way("ours, bf16, without chunks by length", chunks=False, **HALF),
+    "ours_bf16_fused": Way("ours, bf16, with fused attention", half=True),
+    "ours_bf16_not_held": Way("ours, bf16, frozen layers held in fp32", held=False, **HALF),
 }
 
 

@@ -65,15 +65,13 @@ def freeze_in_bf16(model: SentenceTransformer) -> None:
 def efficient(model: SentenceTransformer, precision: Precision) -> Iterator[None]:
     """Settings within the block that change the time of a training step, not its result.
 
-    Under autocast, casts of activations to the adapters' float32 and back are left out. On a CPU
-    attention is computed plainly: the fused kernel's backward pass is several times slower there,
-    and products in float32 by the faster library.
+    Under autocast, casts of activations to the adapters' float32 and back are left out, and on a
+    CPU attention is computed plainly: the fused kernel's backward pass in bf16 is slow there. In
+    float32 products are by the faster library. ``make bench-training`` tells what each brings.
     """
     with ExitStack() as stack:
         half = precision is Precision.BF16
         stack.enter_context(disable_input_dtype_casting(network_of(model), active=half))
         if model.device.type == "cpu":
-            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-            if not half:
-                stack.enter_context(fastest_products())
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH) if half else fastest_products())
         yield
