@@ -85,7 +85,11 @@ def others() -> str:
             times.append(number(run[f"times_as_fast_as_{name}"], 2))
         least = min(run["queries_with_the_same_passages"].values())
         rows.append([size, *times, str(least)])
-    heads = [part for label in labels.values() for part in (f"{label}, s", "ours is × as fast")]
+    heads = [
+        part
+        for label in labels.values()
+        for part in (f"{label}, s", f"{label.split()[0]} over ours")
+    ]
     columns = ["passages", "ours, s", "ours by NumPy, s", *heads, "queries with the same top 100"]
     return made_table(found, columns, rows)
 
