@@ -32,8 +32,10 @@ BENCH = {
         "startup_ms_by_importtime": "hook at interpreter start, ms",
         "registration_ms_within_import_mteb": "registration, timed inside the process, ms",
         "import_mteb_ms_with_plugin": "`import mteb` with the plugin, ms of the processor",
-        "import_mteb_ms_without_plugin": "`import mteb` with `HYBRIDIR_AUTOLOAD=0`, ms of the processor",
-        "import_mteb_ms_added": "median difference of the two, run by turns, ms",
+        "import_mteb_ms_without_plugin": (
+            "`import mteb` with `HYBRIDIR_AUTOLOAD=0`, ms of the processor"
+        ),
+        "import_mteb_ms_added": "difference of these two medians, run by turns, ms",
     },
     "load": {
         "seconds": "time to load, s",
