@@ -162,11 +162,12 @@ def summary(scores: Mapping[str, list[Scores]]) -> dict[str, Any]:
     rows = {}
     for name, seeds in scores.items():
         means = {key: [of["means"][key] for of in seeds] for key in seeds[0]["means"]}
+        mean = {key: round(float(np.mean(column)), 6) for key, column in means.items()}
         rows[name] = {
-            "mean": {key: round(float(np.mean(column)), 6) for key, column in means.items()},
+            "mean": mean,
             "seeds": means,
             "intervals": {
-                key: interval([of["questions"][key] for of in seeds])["interval"] for key in TESTED
+                key: around(mean[key], [of["questions"][key] for of in seeds]) for key in TESTED
             },
         }
     others = [name for name in scores if name != REFERENCE]
@@ -179,6 +180,19 @@ def summary(scores: Mapping[str, list[Scores]]) -> dict[str, Any]:
         for key in TESTED
     }
     return {"contenders": rows, "tests": tests}
+
+
+def around(mean: float, values: Sequence[Mapping[str, float]]) -> list[float]:
+    """The interval of the mean over questions, moved to the mean over subsets that tasks report.
+
+    A question that few languages have counts as much as others in the former, not in the latter.
+
+    Args:
+        mean: Over subsets and seeds.
+        values: Question -> value, of each seed.
+    """
+    of_questions = interval(values)
+    return [round(end + mean - of_questions["mean"], 5) for end in of_questions["interval"]]
 
 
 def report(backbone: str) -> dict[str, Any]:

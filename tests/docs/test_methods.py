@@ -60,6 +60,14 @@ def test_every_contender_has_a_row_with_intervals_over_seeds_and_questions(table
     assert found[REFERENCE][4].startswith("380 [380, 380]")
 
 
+def test_intervals_are_around_the_means_that_are_shown():
+    questions = [{"a": 0.1, "b": 0.3, "c": 0.8}, {"a": 0.2, "b": 0.3, "c": 0.7}]
+    low, high = compare_methods.around(0.9, questions)
+    same = compare_methods.interval(questions)["interval"]
+    assert low < 0.9 < high
+    assert high - low == pytest.approx(same[1] - same[0], abs=2e-5)
+
+
 def test_the_reference_stands_against_every_other_with_effect_sizes(tables):
     found = {row[0].strip("`"): row[1:] for row in rows(render("{{ hybrid-against:muse XQuADR }}"))}
     assert set(found) == set(GAINS) - {REFERENCE}
