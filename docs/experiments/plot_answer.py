@@ -27,7 +27,7 @@ def drawn(compared: Mapping[str, Any]) -> dict[str, Any]:
             method: {
                 key: {
                     "mean": methods[method]["mean"][key],
-                    "seeds": [seed[key] for seed in methods[method]["seeds"].values()],
+                    "seeds": _seeds(methods[method]["seeds"], key),
                 }
                 for key in PANELS
             }
@@ -35,6 +35,11 @@ def drawn(compared: Mapping[str, Any]) -> dict[str, Any]:
         }
         for collection, methods in compared.items()
     }
+
+
+def _seeds(found: Mapping[str, Any], key: str) -> list[float]:
+    """Values of a measure: by measure, or in version 0.1 by seed."""
+    return found[key] if key in found else [seed[key] for seed in found.values()]
 
 
 def draw(data: Mapping[str, Any], titles: Mapping[str, str]) -> Any:

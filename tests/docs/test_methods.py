@@ -176,6 +176,17 @@ def test_every_run_of_the_comparison_has_a_recipe(backbone):
     assert debiased == {BASE, REFERENCE}
 
 
+def test_the_first_picture_has_the_seeds_of_every_method(tables, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    import plot_methods
+
+    monkeypatch.setattr(plot_methods, "RESULTS", tmp_path)
+    monkeypatch.setattr(plot_answer, "METHODS", (REFERENCE, "adversarial", BASE))
+    drawn = plot_answer.drawn(plot_methods.compared("muse"))
+    seeds = {name: len(of["multi.map"]["seeds"]) for name, of in drawn["XQuADR"].items()}
+    assert seeds == {REFERENCE: 3, "adversarial": 2, BASE: 1}
+
+
 def test_the_first_picture_is_of_the_backbone_that_its_caption_names(tables):
     assert plot_answer.BACKBONES == methods.BACKBONES
     assert render("{{ answered-on }}") == "`pocket`"
