@@ -54,7 +54,7 @@ class Machine:
         devices: How many devices a plan has unless it is told.
         efficiency: Share of the peak that products of matrices reach.
         efficiency_in_bf16: The same in bf16; None is the same.
-        gpu: Whether it is one; on a processor attention keeps its scores.
+        gpu: Whether it is one; on a processor attention in bf16 keeps its scores.
         price: Of a device and hour, in any currency; None is not known.
         half: Whether ``precision: auto`` is bf16 on it.
     """

@@ -158,8 +158,9 @@ def kept(block: Block, job: Job, numbers: Held, machine: Machine) -> float:
     """Bytes that backward needs of one token in one layer.
 
     Inputs of norms in float32; the inputs of the matrices that are trained or have adapters, once
-    for each adapter if they are converted or go through dropout; queries, keys and values, and on a
-    processor the scores of attention; and what the activation function reads and gives.
+    for each adapter if they are converted or go through dropout; queries, keys and values;
+    scores of attention where it is computed plainly, on a processor in bf16; and what the
+    activation function reads and gives.
     """
     inputs = 0.0
     for read in block.reads:
@@ -174,7 +175,7 @@ def kept(block: Block, job: Job, numbers: Held, machine: Machine) -> float:
         inputs += copies * read.width * size
     adapters = (job.rank or 0) * sum(len(read.outputs) for read in block.reads) * numbers.product
     norms = block.normed * WHOLE * (2 if block.rms and not job.rank else 1)
-    scores = 0 if machine.gpu else block.heads * job.tokens * WHOLE
+    scores = 0 if machine.gpu or not job.half else block.heads * job.tokens * WHOLE
     attention = 3 * block.context * numbers.attention + scores
     return inputs + adapters + norms + attention + block.kept * numbers.product
 
