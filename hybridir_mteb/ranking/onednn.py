@@ -21,7 +21,7 @@ def onednn(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     Args:
         inputs: (…, n) float32, in one piece or transposed.
         weight: (m, n) of the same kind.
-        bias: (m,).
+        bias: (m,) that is added to each row.
 
     Returns:
         (…, m) float32.

@@ -206,10 +206,7 @@ class ShardFolder:
         """(n, dimension) float32 embeddings of any rows in any order."""
         found = np.empty((len(rows), self.dimension), np.float32)
         for shard, at, places in self._by_shard(rows):
-            stored = np.asarray(shard.vectors())[places]
-            if len(at) == len(found):  # all of one shard, in order: not copied once more
-                return stored.astype(np.float32, copy=False)
-            found[at] = stored
+            found[at] = shard.vectors()[places]
         return found
 
     def rows_of(self, ids: Iterable[str]) -> dict[str, int]:

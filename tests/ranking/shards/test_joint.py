@@ -58,6 +58,7 @@ def test_each_finds_what_it_finds_alone_and_the_shards_are_read_once(
 @pytest.mark.parametrize(("dimension", "depth"), [(8, 300), (512, 10)])
 def test_the_memory_of_queries_is_foreseen(tmp_path, dimension, depth, monkeypatch):
     monkeypatch.setattr(dense, "TILE_QUERIES", 64)
+    monkeypatch.setattr(dense, "cores", lambda: 1)  # threads take more when they fall together
     rng = np.random.default_rng(0)
     passages = rng.standard_normal((700, dimension)).astype(np.float32)
     pools = [folder_of(tmp_path, passages, [f"d{at}" for at in range(700)], name=key(rows=700))]
