@@ -1,4 +1,4 @@
-"""The processor at hand: its name, what it can do, how many cores this process may use."""
+"""What computes: the processor's name, what it can do, how many cores this process may use."""
 
 from __future__ import annotations
 
@@ -19,6 +19,17 @@ def processor_name() -> str:
 def processor() -> tuple[str, str, float]:
     """Name, instructions, and how many cores this process may use: what tells two apart."""
     return processor_name(), _field("flags") or _field("Features"), allowed_cores()
+
+
+def device_name(kind: str) -> str:
+    """The maker's name of what computes.
+
+    Args:
+        kind: Of torch's device: ``cuda`` is the GPU at hand, all else the processor.
+    """
+    import torch
+
+    return torch.cuda.get_device_name() if kind == "cuda" else f"{kind} {processor_name()}"
 
 
 @cache

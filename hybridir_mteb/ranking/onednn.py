@@ -1,5 +1,9 @@
 """Products of float32 matrices by oneDNN, which PyTorch brings and uses for networks it compiles.
 
+PyTorch's own products of float32 are MKL's, which on processors that are not Intel's leaves half of
+their speed; oneDNN has kernels for all. It computes in float32 as well, so that results differ by
+rounding, unless a lower precision was chosen for PyTorch as a whole.
+
 The one place that calls the operator: it is not documented, and a test names the version.
 """
 
@@ -10,7 +14,11 @@ from torch import Tensor
 
 
 def available() -> bool:
-    """Whether this PyTorch has the operator."""
+    """Whether this PyTorch has the operator.
+
+    It is built with oneDNN for x86 and for most of Arm; a later version may have the operator under
+    another name, and then products are PyTorch's own.
+    """
     built = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return built and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
@@ -25,6 +33,9 @@ def onednn(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
     Returns:
         (…, m) float32.
+
+    Raises:
+        RuntimeError: The sizes do not fit.
     """
     found: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
     return found

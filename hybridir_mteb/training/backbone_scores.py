@@ -16,7 +16,7 @@ from sentence_transformers import SentenceTransformer
 
 import hybridir_mteb
 from hybridir_mteb import paths
-from hybridir_mteb.encoders.cpu import processor_name
+from hybridir_mteb.encoders.cpu import device_name
 from hybridir_mteb.encoders.products import library
 from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.errors import DataFormatError, HybridIRError
@@ -45,12 +45,10 @@ def scores_key(
         precisions: Of training, in which frozen weights may be held, and of the evaluation.
     """
     kind = model.device.type
-    device = f"{kind} {processor_name()} {library()}"
-    if kind == "cuda":
-        device = torch.cuda.get_device_name()
+    device = [device_name(kind), library() if kind == "cpu" else ""]
     versions = [hybridir_mteb.__version__, torch.__version__, transformers.__version__]
     of_network = [fingerprint, model.max_seq_length, plan.lora is not None, *precisions]
-    decides = [VERSION, *versions, device, torch.get_num_threads(), *of_network, held_out.digest()]
+    decides = [VERSION, *versions, *device, torch.get_num_threads(), *of_network, held_out.digest()]
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]
 
 
