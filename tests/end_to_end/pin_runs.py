@@ -115,6 +115,7 @@ class Runs:
             "HYBRIDIR_MODEL_STORE": "no-encoders",
             "HYBRIDIR_COLLECTIONS": "collections",
             "HYBRIDIR_DATA_DIR": "no-mirror",
+            "HYBRIDIR_PROBE": "0",  # which library is faster here decides digits
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",
             "COLUMNS": "120",
