@@ -62,16 +62,26 @@ def freeze_in_bf16(model: SentenceTransformer) -> None:
 
 
 @contextmanager
-def efficient(model: SentenceTransformer, precision: Precision) -> Iterator[None]:
+def efficient(
+    model: SentenceTransformer, precision: Precision, *, recomputed: bool = False
+) -> Iterator[None]:
     """Settings within the block that change the time of a training step, not its result.
 
     Under autocast, casts of activations to the adapters' float32 and back are left out, and on a
     CPU attention is computed plainly: the fused kernel's backward pass in bf16 is slow there. In
     float32 products are by the faster library. ``make bench-training`` tells what each brings.
+
+    Args:
+        model: What is trained.
+        precision: Of the steps.
+        recomputed: Whether activations are (gradient checkpointing): PyTorch does that without the
+            choice of a library, and then misses tensors, so that products stay its own.
     """
     with ExitStack() as stack:
         half = precision is Precision.BF16
         stack.enter_context(disable_input_dtype_casting(network_of(model), active=half))
-        if model.device.type == "cpu":
-            stack.enter_context(sdpa_kernel(SDPBackend.MATH) if half else fastest_products())
+        if model.device.type == "cpu" and half:
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        elif model.device.type == "cpu" and not recomputed:
+            stack.enter_context(fastest_products())
         yield

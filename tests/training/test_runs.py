@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from toys.training import write_parallel_jsonl, write_tiny_xlmr
@@ -186,6 +187,19 @@ def test_runs_share_the_scores_of_their_backbone(fields, unbroken, tmp_path, mon
     assert trained("fifth")[1] == times - 1
     assert trained("sixth", held_out_items=5)[1] == times  # other questions
     assert trained("seventh", lora="none")[1] == times  # nothing is held in another precision
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [{}, {"gradient_checkpointing": True}, {"mini_batch_size": 4}])
+def test_another_library_trains_the_same(fields, tmp_path, monkeypatch, more):
+    losses = []
+    for library in ("blas", "onednn"):
+        monkeypatch.setenv("HYBRIDIR_PRODUCTS", library)
+        monkeypatch.setenv("HYBRIDIR_MODEL_STORE", str(tmp_path / library))
+        trained = train(plan_of(fields, lora={"rank": 2}, steps=4, evaluate_every=0, **more))
+        losses.append([row["loss"] for row in curve(trained) if "loss" in row])
+    assert losses[0]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
 @pytest.mark.slow
