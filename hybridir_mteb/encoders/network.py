@@ -63,7 +63,7 @@ def freeze_in_bf16(model: SentenceTransformer) -> None:
 
 @contextmanager
 def efficient(
-    model: SentenceTransformer, precision: Precision, *, recomputed: bool = False
+    model: SentenceTransformer, precision: Precision, *, own_products: bool = False
 ) -> Iterator[None]:
     """Settings within the block that change the time of a training step, not its result.
 
@@ -74,14 +74,14 @@ def efficient(
     Args:
         model: What is trained.
         precision: Of the steps.
-        recomputed: Whether activations are (gradient checkpointing): PyTorch does that without the
-            choice of a library, and then misses tensors, so that products stay its own.
+        own_products: Whether products stay PyTorch's own: with gradient checkpointing, which
+            computes again without the choice of a library, and with weights that are sharded.
     """
     with ExitStack() as stack:
         half = precision is Precision.BF16
         stack.enter_context(disable_input_dtype_casting(network_of(model), active=half))
         if model.device.type == "cpu" and half:
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        elif model.device.type == "cpu" and not recomputed:
+        elif model.device.type == "cpu" and not own_products:
             stack.enter_context(fastest_products())
         yield

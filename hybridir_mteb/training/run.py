@@ -161,7 +161,8 @@ def _fit_and_choose(
         selection = SelectBest(model, scores, every, patience, folder, trainer.log)
     if is_sharded(model) and precision is Precision.BF16:
         compute_in_bf16(model)
-    with efficient(model, precision, recomputed=recipe.gradient_checkpointing):
+    own_products = recipe.gradient_checkpointing or is_sharded(model)
+    with efficient(model, precision, own_products=own_products):
         _fit(trainer, last_checkpoint(folder), selection)
     weight, found = interpolate(model, start, recipe.interpolation, scores)
     return Outcome(
