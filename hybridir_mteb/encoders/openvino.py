@@ -21,7 +21,7 @@ from hybridir_mteb.encoders.features import Features, Reader, Texts
 from hybridir_mteb.encoders.other_engine import OtherEngine
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
 from hybridir_mteb.encoders.sentence import is_plain
-from hybridir_mteb.encoders.token_budget import Precision, TokenBudgetEncoder
+from hybridir_mteb.encoders.token_budget import Precision
 from hybridir_mteb.errors import SettingError, from_extra, one_line
 from hybridir_mteb.ranking.arrays import FloatMatrix
 
@@ -62,8 +62,7 @@ class OpenVinoEncoder(OtherEngine):
                 "engine=openvino computes transformers' networks on the processor, not "
                 f"{type(model[0]).__name__} on {kind}: leave engine out"
             )
-        plain = TokenBudgetEncoder(model, precision=precision, token_budget=token_budget)
-        reference = self.vectors_of(plain)
+        reference = self.reference()
         self._inputs, self._network = _compiled(openvino, model, self.precision)
         self.name = f"openvino {openvino.__version__.partition('-')[0]}"
         self.check(reference)

@@ -41,12 +41,14 @@ class OtherEngine(TokenBudgetEncoder):
         told = ", ".join(sorted(arguments)) or "a model that makes its batches itself"
         raise SettingError(f"engine={self.asked} does not know {told} of encode")
 
-    def vectors_of(self, engine: TokenBudgetEncoder) -> FloatMatrix:
-        """(n, dimension) embeddings of the compared texts by this engine or another.
+    def reference(self) -> FloatMatrix:
+        """(n, dimension) embeddings of the compared texts by the network itself."""
+        network = TokenBudgetEncoder(
+            self.model, precision=self.precision, token_budget=self.token_budget
+        )
+        return self._vectors_of(network)
 
-        Args:
-            engine: Which has this model.
-        """
+    def _vectors_of(self, engine: TokenBudgetEncoder) -> FloatMatrix:
         found = [
             engine.encode(texts_to_compare(role), role_prompt(self.model, role) or "", role)
             for role in ROLES
@@ -63,7 +65,7 @@ class OtherEngine(TokenBudgetEncoder):
             SettingError: They are not.
         """
         try:
-            found = self.vectors_of(self)
+            found = self._vectors_of(self)
         except EmbeddingError as error:
             raise SettingError(
                 f"{self.label} does not give the encoder's vectors ({error}): leave engine out"

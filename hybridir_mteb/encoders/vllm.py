@@ -19,7 +19,7 @@ from hybridir_mteb.encoders.features import NO_LIMIT
 from hybridir_mteb.encoders.four_bit import unpacked
 from hybridir_mteb.encoders.other_engine import OtherEngine
 from hybridir_mteb.encoders.pocket.model import network_of, quiet_transformers
-from hybridir_mteb.encoders.token_budget import CHUNK_TEXTS, Precision, TokenBudgetEncoder
+from hybridir_mteb.encoders.token_budget import CHUNK_TEXTS, Precision
 from hybridir_mteb.errors import SettingError, from_extra, quoted
 from hybridir_mteb.files.room import check_room, room_for
 from hybridir_mteb.files.temporary import TemporaryFolder
@@ -61,8 +61,7 @@ class VllmEncoder(OtherEngine):
             "pooler_config": PoolerConfig(pooling_type=_pooling_of(model)),
             "dtype": DTYPES[self.precision],
         }
-        plain = TokenBudgetEncoder(model, precision=precision, token_budget=token_budget)
-        reference = self.vectors_of(plain)
+        reference = self.reference()
         model.to("cpu")  # the device is vLLM's now
         holder: Any = model[0]
         holder.model = unpacked(holder.model)
