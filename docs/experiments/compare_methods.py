@@ -82,7 +82,9 @@ class Campaign:
 CAMPAIGNS = {
     "muse": Campaign(10),
     "pocket": Campaign(5, precision=Precision.BF16),
-    "gemma3-270m": Campaign(3, ("mono", "cross", "hybrid", "adversarial"), ("PocketQAR", "XQuADR")),
+    "gemma3-270m": Campaign(
+        3, ("mono", "cross", "hybrid", "adversarial"), precision=Precision.BF16
+    ),
 }
 
 

@@ -37,6 +37,7 @@ def provenance(command: str, more: Sequence[str] = ()) -> dict[str, Any]:
             "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
             "platform": f"{platform.system()} {platform.machine()}",
             "python": platform.python_version(),
+            **_gpu(),
         },
         "versions": {
             **{package: version(package) for package in PACKAGES},
@@ -52,8 +53,20 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _gpu() -> dict[str, str]:
+    """The name of the GPU, where there is one."""
+    import torch
+
+    return {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
+
+
 def _commit() -> str:
-    """Short hash, marked if the code that made the numbers differs from it."""
+    """Short hash, marked if the code that made the numbers differs from it.
+
+    Where only the files were brought to a machine, HYBRIDIR_COMMIT says whose they are.
+    """
+    if given := os.environ.get("HYBRIDIR_COMMIT"):
+        return given
     changed = _git("status", "--porcelain", "--", "hybridir_mteb", "tasks", "docs/experiments")
     return _git("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
 

@@ -14,12 +14,26 @@ from typing import Any
 
 from hybridir_mteb.files import replacing
 
+MANY_CORES = 8  # from here on, processes that each use all of them are in each other's way
+
 
 def on_every_core(work: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
     """``work`` of each row of arguments, a process of one thread for every core; in order."""
     os.environ["OMP_NUM_THREADS"] = "1"  # of the workers
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    context, count = get_context("spawn"), os.cpu_count() or 1
+    numbers = context.Queue()
+    for number in range(count):
+        numbers.put(number)
+    kept = (numbers, count) if count >= MANY_CORES else (None, count)
+    with ProcessPoolExecutor(count, context, _two_cores, kept) as pool:
         return list(pool.map(work, *columns))
+
+
+def _two_cores(numbers: Any, count: int) -> None:
+    """Keep a worker, and what it starts, on two neighbouring cores."""
+    if numbers is not None and hasattr(os, "sched_setaffinity"):
+        number = numbers.get()
+        os.sched_setaffinity(0, {number, (number + 1) % count})
 
 
 def alone(script: str, *arguments: str, **variables: str) -> Any:

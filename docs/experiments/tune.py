@@ -1,23 +1,28 @@
 """Experiment: hyperparameters of hybrid batches and of adversarial training, with equal effort.
 
-python docs/experiments/tune.py [BACKBONE …]
+python docs/experiments/tune.py [--budget] [--recipes] [BACKBONE …]
 
 Both methods get the same number of trials on a backbone: learning rates crossed with the values of
 the one option that is each method's own, and where the best is at an edge of these, what lies
-beyond it. Held-out questions of the training data judge them, and nothing else. Recipes are written
-by hand from what this finds; a test compares them.
+beyond it. Held-out questions of the training data judge them, and nothing else. With ``--budget``
+steps and batches are tried instead, which all methods of a backbone have in common; what to spend
+is then set by hand. ``--recipes`` writes what was chosen into the recipes; a test compares them.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+import re
+from collections.abc import Mapping
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from provenance import RESULTS, provenance
-from training_runs import Run, criterion, train_all
+from training_runs import Run, train_all
 
+import hybridir_mteb
 from hybridir_mteb.files import write_text
 
 OUTPUT = RESULTS / "tuned.json"
@@ -36,14 +41,21 @@ GRIDS: dict[str, dict[str, tuple[Grid, ...]]] = {
         ),
     },
     "pocket": {
-        "hybrid": ((("2e-4", "4e-4", "8e-4"), ALPHAS),),
-        "adversarial": ((("2e-4", "4e-4", "8e-4"), STRENGTHS),),
+        "hybrid": ((("1e-4", "2e-4", "4e-4", "8e-4", "1.6e-3"), ("0.1", *ALPHAS)),),
+        "adversarial": ((("1e-4", "2e-4", "4e-4", "8e-4", "1.6e-3"), ("0.03", *STRENGTHS)),),
     },
     "gemma3-270m": {
-        "hybrid": ((("3e-4", "1e-3"), ("0.25", "0.5")),),
-        "adversarial": ((("3e-4", "1e-3"), ("0.3", "1.0")),),
+        "hybrid": ((("1e-4", "3e-4", "1e-3", "3e-3"), ALPHAS),),
+        "adversarial": ((("1e-4", "3e-4", "1e-3", "3e-3"), STRENGTHS),),
     },
 }
+# Backbone -> steps and pairs of a batch; the first is what it had.
+BUDGETS = {
+    "pocket": (("100", "32"), ("300", "32"), ("1000", "32"), ("100", "128"), ("300", "128")),
+    "gemma3-270m": (("30", "16"), ("100", "16"), ("300", "16"), ("100", "64")),
+}
+RECIPES = Path(hybridir_mteb.__file__).parent / "recipes"
+CHOSEN_BY = "  # chosen on held-out documents: make tune"
 
 
 def trials(backbone: str) -> dict[str, list[Run]]:
@@ -58,35 +70,98 @@ def trials(backbone: str) -> dict[str, list[Run]]:
     }
 
 
-def main() -> None:
-    """Train, judge, write; backbones that are done on another day stay."""
-    report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
-    for backbone in sys.argv[1:] or GRIDS:
-        made_by = provenance(COMMAND)
-        runs = trials(backbone)
-        encoders = train_all(run for of_method in runs.values() for run in of_method)
-        methods: dict[str, Any] = {}
-        for method, of_method in runs.items():
-            best = max(of_method, key=lambda run: criterion(encoders[run]))
-            methods[method] = {
-                "chosen": values_of(best),
-                "trials": [
-                    {
-                        **values_of(run),
-                        "command": " ".join(run.command),
-                        "held_out": encoders[run].record["selection"]["encoder"],
-                    }
-                    for run in of_method
-                ],
+def budgets(backbone: str) -> dict[str, list[Run]]:
+    """Method -> its runs with each number of steps and size of a batch."""
+    return {
+        method: [
+            Run(backbone, method, 0, (), (("steps", steps), ("batch_size", pairs)))
+            for steps, pairs in BUDGETS.get(backbone, ())
+        ]
+        for method in OPTIONS
+    }
+
+
+def judged(runs: Mapping[str, list[Run]]) -> dict[str, list[dict[str, Any]]]:
+    """Method -> its trials, trained where they are missing, and what held-out text says of them."""
+    encoders = train_all(run for of_method in runs.values() for run in of_method)
+    return {
+        method: [
+            {
+                **values_of(run),
+                "command": " ".join(run.command),
+                "held_out": encoders[run].record["selection"]["encoder"],
+                "seconds": encoders[run].record["machine"]["seconds"],
             }
-        report[backbone] = {"made_by": made_by, "methods": methods}
-        write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
-        print(OUTPUT)
+            for run in of_method
+        ]
+        for method, of_method in runs.items()
+    }
+
+
+def best(tried: list[dict[str, Any]]) -> dict[str, Any]:
+    """The trial that held-out text likes best."""
+    return max(tried, key=lambda trial: float(trial["held_out"]["criterion"]))
 
 
 def values_of(run: Run) -> dict[str, float]:
     """What a trial tries."""
     return {name: float(value) for name, value in (*run.options, *run.settings)}
+
+
+def write_recipes(backbone: str, methods: Mapping[str, Any]) -> None:
+    """Put what was chosen into the recipes of a backbone.
+
+    Methods that were not tuned have the learning rate of ``hybrid``.
+    """
+    chosen = {method: found["chosen"] for method, found in methods.items()}
+    options = {method: f"{name}: {chosen[method][name]:g}" for method, name in OPTIONS.items()}
+    rate = chosen["hybrid"]["learning_rate"]
+    _set(backbone, "learning_rate", f"{rate:.1e}{CHOSEN_BY}")
+    for method, option in options.items():
+        _set(f"{backbone}-{method}", "method_options", f"{{{option}}}")
+    own = chosen["adversarial"]["learning_rate"]
+    if own != rate:
+        _set(f"{backbone}-adversarial", "learning_rate", f"{own:.1e}{CHOSEN_BY}")
+    _set(f"{backbone}-hybrid-adversarial", "method_options", f"{{{', '.join(options.values())}}}")
+
+
+def _set(recipe: str, setting: str, value: str) -> None:
+    """A line of a recipe, put in the place of the one that is there or at the end."""
+    path = RECIPES / f"{recipe}.yaml"
+    text, line = path.read_text(), f"{setting}: {value}\n"
+    changed, found = re.subn(rf"^{setting}:.*\n", lambda _: line, text, flags=re.MULTILINE)
+    write_text(path, changed if found else text + line)
+
+
+def main() -> None:
+    """Train, judge, write; backbones that are done on another day stay."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("backbones", nargs="*", metavar="BACKBONE", help=" ".join(GRIDS))
+    parser.add_argument("--budget", action="store_true", help="steps and batches, for all methods")
+    parser.add_argument("--recipes", action="store_true", help="write what is chosen into recipes")
+    asked = parser.parse_args()
+    for backbone in asked.backbones or GRIDS:
+        report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
+        of = report.setdefault(backbone, {})
+        made_by = provenance(COMMAND)
+        if asked.budget:
+            of["budget"] = {"made_by": made_by, "methods": judged(budgets(backbone))}
+        else:
+            tried = judged(trials(backbone))
+            of["made_by"] = made_by
+            of["methods"] = {
+                method: {"chosen": chosen_of(method, trials), "trials": trials}
+                for method, trials in tried.items()
+            }
+        write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
+        print(OUTPUT)
+        if asked.recipes:
+            write_recipes(backbone, of["methods"])
+
+
+def chosen_of(method: str, tried: list[dict[str, Any]]) -> dict[str, float]:
+    """What the best trial of a method tries."""
+    return {name: best(tried)[name] for name in (OPTIONS[method], "learning_rate")}
 
 
 if __name__ == "__main__":
