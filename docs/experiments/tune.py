@@ -1,12 +1,11 @@
 """Experiment: hyperparameters of hybrid batches and of adversarial training, with equal effort.
 
-python docs/experiments/tune.py [--budget] [--recipes] [BACKBONE …]
+python docs/experiments/tune.py [--recipes] [BACKBONE …]
 
 Both methods get the same number of trials on a backbone: learning rates crossed with the values of
 the one option that is each method's own, and where the best is at an edge of these, what lies
-beyond it. Held-out questions of the training data judge them, and nothing else. With ``--budget``
-steps and batches are tried instead, which all methods of a backbone have in common; what to spend
-is then set by hand. ``--recipes`` writes what was chosen into the recipes; a test compares them.
+beyond it. Held-out questions of the training data judge them, and nothing else. ``--recipes``
+writes what was chosen into the recipes; a test compares them.
 """
 
 from __future__ import annotations
@@ -41,18 +40,13 @@ GRIDS: dict[str, dict[str, tuple[Grid, ...]]] = {
         ),
     },
     "pocket": {
-        "hybrid": ((("1e-4", "2e-4", "4e-4", "8e-4", "1.6e-3"), ("0.1", *ALPHAS)),),
-        "adversarial": ((("1e-4", "2e-4", "4e-4", "8e-4", "1.6e-3"), ("0.03", *STRENGTHS)),),
+        "hybrid": ((("2e-4", "4e-4", "8e-4"), ALPHAS),),
+        "adversarial": ((("2e-4", "4e-4", "8e-4"), STRENGTHS),),
     },
     "gemma3-270m": {
-        "hybrid": ((("1e-4", "3e-4", "1e-3", "3e-3"), ALPHAS),),
-        "adversarial": ((("1e-4", "3e-4", "1e-3", "3e-3"), STRENGTHS),),
+        "hybrid": ((("3e-4", "1e-3", "3e-3"), ("0.25", "0.5")),),
+        "adversarial": ((("3e-4", "1e-3", "3e-3"), ("0.1", "0.3")),),
     },
-}
-# Backbone -> steps and pairs of a batch; the first is what it had.
-BUDGETS = {
-    "pocket": (("100", "32"), ("300", "32"), ("1000", "32"), ("100", "128"), ("300", "128")),
-    "gemma3-270m": (("30", "16"), ("100", "16"), ("300", "16"), ("100", "64")),
 }
 RECIPES = Path(hybridir_mteb.__file__).parent / "recipes"
 CHOSEN_BY = "  # chosen on held-out documents: make tune"
@@ -67,17 +61,6 @@ def trials(backbone: str) -> dict[str, list[Run]]:
             for rate, value in product(*grid)
         ]
         for method, grids in GRIDS[backbone].items()
-    }
-
-
-def budgets(backbone: str) -> dict[str, list[Run]]:
-    """Method -> its runs with each number of steps and size of a batch."""
-    return {
-        method: [
-            Run(backbone, method, 0, (), (("steps", steps), ("batch_size", pairs)))
-            for steps, pairs in BUDGETS.get(backbone, ())
-        ]
-        for method in OPTIONS
     }
 
 
@@ -98,11 +81,6 @@ def judged(runs: Mapping[str, list[Run]]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def best(tried: list[dict[str, Any]]) -> dict[str, Any]:
-    """The trial that held-out text likes best."""
-    return max(tried, key=lambda trial: float(trial["held_out"]["criterion"]))
-
-
 def values_of(run: Run) -> dict[str, float]:
     """What a trial tries."""
     return {name: float(value) for name, value in (*run.options, *run.settings)}
@@ -120,8 +98,7 @@ def write_recipes(backbone: str, methods: Mapping[str, Any]) -> None:
     for method, option in options.items():
         _set(f"{backbone}-{method}", "method_options", f"{{{option}}}")
     own = chosen["adversarial"]["learning_rate"]
-    if own != rate:
-        _set(f"{backbone}-adversarial", "learning_rate", f"{own:.1e}{CHOSEN_BY}")
+    _set(f"{backbone}-adversarial", "learning_rate", f"{own:.1e}{CHOSEN_BY}")
     _set(f"{backbone}-hybrid-adversarial", "method_options", f"{{{', '.join(options.values())}}}")
 
 
@@ -137,31 +114,26 @@ def main() -> None:
     """Train, judge, write; backbones that are done on another day stay."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("backbones", nargs="*", metavar="BACKBONE", help=" ".join(GRIDS))
-    parser.add_argument("--budget", action="store_true", help="steps and batches, for all methods")
     parser.add_argument("--recipes", action="store_true", help="write what is chosen into recipes")
     asked = parser.parse_args()
     for backbone in asked.backbones or GRIDS:
         report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
-        of = report.setdefault(backbone, {})
         made_by = provenance(COMMAND)
-        if asked.budget:
-            of["budget"] = {"made_by": made_by, "methods": judged(budgets(backbone))}
-        else:
-            tried = judged(trials(backbone))
-            of["made_by"] = made_by
-            of["methods"] = {
-                method: {"chosen": chosen_of(method, trials), "trials": trials}
-                for method, trials in tried.items()
-            }
+        methods = {
+            method: {"chosen": chosen_of(method, tried), "trials": tried}
+            for method, tried in judged(trials(backbone)).items()
+        }
+        report[backbone] = {"made_by": made_by, "methods": methods}
         write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
         print(OUTPUT)
         if asked.recipes:
-            write_recipes(backbone, of["methods"])
+            write_recipes(backbone, methods)
 
 
 def chosen_of(method: str, tried: list[dict[str, Any]]) -> dict[str, float]:
-    """What the best trial of a method tries."""
-    return {name: best(tried)[name] for name in (OPTIONS[method], "learning_rate")}
+    """What the trial tries that held-out text likes best."""
+    best = max(tried, key=lambda trial: float(trial["held_out"]["criterion"]))
+    return {name: best[name] for name in (OPTIONS[method], "learning_rate")}
 
 
 if __name__ == "__main__":
