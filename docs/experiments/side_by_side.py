@@ -24,16 +24,16 @@ def on_every_core(work: Callable[..., Any], *columns: Iterable[Any]) -> list[Any
     numbers = context.Queue()
     for number in range(count):
         numbers.put(number)
-    kept = (numbers, count) if count >= MANY_CORES else (None, count)
-    with ProcessPoolExecutor(count, context, _two_cores, kept) as pool:
+    settled = {"initializer": _settle, "initargs": (numbers,)} if count >= MANY_CORES else {}
+    with ProcessPoolExecutor(count, context, **settled) as pool:
         return list(pool.map(work, *columns))
 
 
-def _two_cores(numbers: Any, count: int) -> None:
+def _settle(numbers: Any) -> None:
     """Keep a worker, and what it starts, on two neighbouring cores."""
-    if numbers is not None and hasattr(os, "sched_setaffinity"):
-        number = numbers.get()
-        os.sched_setaffinity(0, {number, (number + 1) % count})
+    if hasattr(os, "sched_setaffinity"):
+        number, cores = numbers.get(), sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[(number + at) % len(cores)] for at in (0, 1)})
 
 
 def alone(script: str, *arguments: str, **variables: str) -> Any:

@@ -1,6 +1,7 @@
 """The comparison of all methods: what is run, and the tables that are made of its results."""
 
 import json
+import shutil
 
 import compare_methods
 import numpy as np
@@ -12,6 +13,8 @@ from markers import MarkerError, methods, render, results
 from members import BASE
 from scipy import stats
 from toys import REPOSITORY
+
+from hybridir_mteb.training.recipe import read_recipe
 
 MADE_BY = json.loads((REPOSITORY / "docs/results/pocketqa-r.json").read_text())["made_by"]
 # Contender -> number of seeds, and by how much it is better than the base.
@@ -156,6 +159,28 @@ def test_recipes_say_what_was_chosen():
             if "hybrid-adversarial" in CAMPAIGNS[backbone].methods:
                 both = tune.Run(f"{backbone}-hybrid-adversarial", "hybrid-adversarial").wanted
                 assert both.method_options[option] == chosen[option]
+
+
+def test_what_is_chosen_goes_into_the_recipes(tmp_path, monkeypatch):
+    for name in ("muse", "muse-hybrid", "muse-adversarial", "muse-hybrid-adversarial"):
+        shutil.copy(tune.RECIPES / f"{name}.yaml", tmp_path)
+    shared = read_recipe(tmp_path / "muse.yaml")
+    monkeypatch.setattr(tune, "RECIPES", tmp_path)
+    chosen = {
+        "hybrid": {"alpha": 0.75, "learning_rate": 6e-4},
+        "adversarial": {"strength": 0.3, "learning_rate": 7.5e-5},
+    }
+    for _ in range(2):  # a second time nothing is there twice
+        tune.write_recipes("muse", {name: {"chosen": of} for name, of in chosen.items()})
+        found = {path.stem: read_recipe(path) for path in tmp_path.glob("*.yaml")}
+        assert found["muse"] == shared.model_copy(update={"learning_rate": 6e-4})
+        assert found["muse-hybrid"].method_options == {"alpha": 0.75}
+        assert found["muse-hybrid"].learning_rate == 6e-4
+        assert found["muse-adversarial"].method_options == {"strength": 0.3}
+        assert found["muse-adversarial"].learning_rate == 7.5e-5
+        assert found["muse-hybrid-adversarial"].learning_rate == 6e-4
+        assert found["muse-hybrid-adversarial"].method_options == {"alpha": 0.75, "strength": 0.3}
+        assert all(path.read_text().count("learning_rate") <= 1 for path in tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("backbone", CAMPAIGNS)
