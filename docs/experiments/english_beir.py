@@ -1,12 +1,12 @@
-"""Experiment: encoders in English alone, on BEIR's SciFact and on Cranfield.
+"""Experiment: what the comparison's encoders are worth in English alone, on SciFact and Cranfield.
 
-make bench-beir, or python docs/experiments/english_beir.py [--precision bf16] [ENCODER ...]
+python docs/experiments/english_beir.py [--seeds N] [BACKBONE …]
 
-By default pocket-base and the trained pocket encoders; any other encoder that the package or the
-store has can be named, a debiased one, too. The data are scifact-beir and cranfield-beir in the
-folder that HYBRIDIR_DATA_DIR names, through the package's adapter for BEIR, exact and with every
-passage, whatever its id. Results of one encoder, by the same code on the same data, are kept in the
-cache, so an interrupted run goes on where it was.
+The backbone and the encoders of the first seeds of every method, trained where the store has none,
+through the package's adapter for BEIR: exact, and with every passage, whatever its id. ``hybrid``
+is tested against the others over questions and seeds. The data are scifact-beir and cranfield-beir
+in the folder that HYBRIDIR_DATA_DIR names. Results of one encoder, by the same code on the same
+data, are kept in the cache, so an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ import csv
 import gzip
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from compare_methods import CAMPAIGNS, REFERENCE
 from embedder import code_hash
+from measured import CODE, Questions, interval
+from members import BASE
 from provenance import RESULTS, provenance
 from side_by_side import kept, on_every_core
-from train_pocket import METHODS
+from significance import against
+from training_runs import train_all
 
 from hybridir_mteb import paths
 from hybridir_mteb.encoders import trained
@@ -33,10 +40,25 @@ COMMAND = "make bench-beir"
 COLLECTIONS = {"SciFact": "scifact-beir", "Cranfield": "cranfield-beir"}
 SPLIT, CUT = "test", 10
 FILES = ("corpus.jsonl", "queries.jsonl", f"qrels/{SPLIT}.tsv")
-BASE = "pocket-base"
-# What pocket-base was made from: its weights in four bits.
-PUBLISHED = "intfloat__multilingual-e5-small"
+# Backbone -> what its weights were made from, where MTEB's results have that.
+PUBLISHED = {"pocket": "intfloat__multilingual-e5-small"}
 MEASURES = ("ndcg_at_10", "mrr_at_10")
+USED = (*CODE, "hybridir_mteb/adapters/**/*.py", "docs/experiments/english_beir.py")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One encoder.
+
+    Attributes:
+        method: Its name in tables.
+        model: Its name, without the owner.
+        revision: Its fingerprint; None is the one that there is.
+    """
+
+    method: str
+    model: str
+    revision: str | None = None
 
 
 def data() -> Path:
@@ -58,23 +80,36 @@ def checksums() -> dict[str, dict[str, str]]:
     }
 
 
-def published() -> dict[str, Any]:
-    """What MTEB's results have of the model behind pocket-base on SciFact."""
+def published(model: str) -> dict[str, Any]:
+    """What MTEB's results have of a model on SciFact."""
     with gzip.open(data() / "mteb-results" / "retrieval.csv.gz", "rt", newline="") as file:
         (row,) = (
             row
             for row in csv.DictReader(file)
-            if (row["model"], row["task"], row["split"]) == (PUBLISHED, "SciFact", SPLIT)
+            if (row["model"], row["task"], row["split"]) == (model, "SciFact", SPLIT)
         )
     named = {name: row[name] for name in ("model", "revision", "mteb_version")}
     return {**named, **{measure: float(row[measure]) for measure in MEASURES}}
 
 
-def evaluated(model: str, precision: str, used: str) -> dict[str, Any]:
-    """Revision and scores of one encoder, from the cache or computed.
+def contenders(backbone: str, seeds: int) -> list[Contender]:
+    """The backbone, then the first seeds of every method of its comparison."""
+    runs = CAMPAIGNS[backbone].runs(backbone)
+    found = train_all(run for of_method in runs.values() for run in of_method[:seeds])
+    return [
+        Contender(BASE, f"{backbone}-{BASE}"),
+        *(
+            Contender(run.method, encoder.name.partition("/")[2], encoder.fingerprint)
+            for run, encoder in found.items()
+        ),
+    ]
+
+
+def evaluated(one: Contender, precision: str, used: str) -> dict[str, Any]:
+    """Revision and values of one encoder, from the cache or computed.
 
     Args:
-        model: Its name, without the owner.
+        one: The encoder.
         precision: ``fp32`` or ``bf16``.
         used: Digest of code and data.
     """
@@ -83,67 +118,123 @@ def evaluated(model: str, precision: str, used: str) -> dict[str, Any]:
     from hybridir_mteb.adapters.mteb.register import register
 
     register()
-    revision = mteb.get_model_meta(f"{trained.OWNER}/{model}").revision
+    name = f"{trained.OWNER}/{one.model}"
+    revision = one.revision or mteb.get_model_meta(name).revision
     key = hashlib.sha256(f"{revision} {precision} {used}".encode()).hexdigest()[:16]
-    cache = paths.cache_dir() / "english-beir" / f"{model}-{key}.json"
-    found = kept(cache, partial(evaluate, model, precision))
-    return {"revision": revision, "scores": found}
+    cache = paths.cache_dir() / "english-beir" / f"{one.model}-{key}.json"
+    found = kept(cache, partial(evaluate, name, one.revision, precision))
+    return {"revision": revision, "questions": found}
 
 
-def evaluate(model: str, precision: str) -> dict[str, dict[str, float]]:
-    """Collection -> measure -> value, of one encoder."""
+def evaluate(name: str, revision: str | None, precision: str) -> dict[str, Questions]:
+    """Collection -> measure -> question -> value, of one encoder."""
     import mteb
     from beir.datasets.data_loader import GenericDataLoader
-    from beir.retrieval.evaluation import EvaluateRetrieval
 
     from hybridir_mteb.adapters.beir import BeirEncoder, ExactSearch
 
-    loaded = mteb.get_model(f"{trained.OWNER}/{model}", precision=precision, device="cpu")
+    loaded = mteb.get_model(name, revision=revision, precision=precision, device="cpu")
     search = ExactSearch(BeirEncoder(loaded, language="en"), ignore_identical_ids=False)
-    retriever = EvaluateRetrieval(search, k_values=[CUT], score_function="cos_sim")
-    scores = {}
-    for name, folder in COLLECTIONS.items():
+    found = {}
+    for title, folder in COLLECTIONS.items():
         corpus, queries, qrels = GenericDataLoader(str(data() / folder)).load(SPLIT)
-        found = retriever.retrieve(corpus, queries)
-        ndcg, *_ = retriever.evaluate(qrels, found, [CUT], ignore_identical_ids=False)
-        mrr = retriever.evaluate_custom(qrels, found, [CUT], "mrr")
-        scores[name] = {"ndcg_at_10": ndcg[f"NDCG@{CUT}"], "mrr_at_10": mrr[f"MRR@{CUT}"]}
-        print(model, name, scores[name], flush=True)
-    return scores
+        found[title] = values_of(search, corpus, queries, qrels)
+        print(name, title, means_of(found[title]), flush=True)
+    return found
+
+
+def values_of(search: Any, corpus: Any, queries: Any, qrels: Any) -> Questions:
+    """Measure -> question -> value; the mean is what BEIR's own evaluation says."""
+    import pytrec_eval
+    from beir.retrieval.evaluation import EvaluateRetrieval
+
+    retriever = EvaluateRetrieval(search, k_values=[CUT], score_function="cos_sim")
+    ranked = retriever.retrieve(corpus, queries)
+    by_query = pytrec_eval.RelevanceEvaluator(qrels, {f"ndcg_cut.{CUT}"}).evaluate(ranked)
+    gains = {query: of[f"ndcg_cut_{CUT}"] for query, of in by_query.items()}
+    first = {query: reciprocal_rank(qrels[query], ranked[query]) for query in gains}
+    found = dict(zip(MEASURES, (gains, first), strict=True))
+    ndcg, *_ = retriever.evaluate(qrels, ranked, [CUT], ignore_identical_ids=False)
+    mrr = retriever.evaluate_custom(qrels, ranked, [CUT], "mrr")
+    said = (ndcg[f"NDCG@{CUT}"], mrr[f"MRR@{CUT}"])
+    for measure, value in zip(MEASURES, said, strict=True):
+        assert abs(means_of(found)[measure] - value) < 2e-5, (measure, value)  # BEIR's has 5 digits
+    return found
+
+
+def reciprocal_rank(grades: Mapping[str, int], scores: Mapping[str, float]) -> float:
+    """One over the rank of the first relevant passage among the best ``CUT``; else 0."""
+    best = sorted(scores, key=scores.__getitem__, reverse=True)[:CUT]
+    return next((1 / at for at, one in enumerate(best, 1) if grades.get(one, 0) > 0), 0.0)
+
+
+def means_of(questions: Questions) -> dict[str, float]:
+    """Measure -> mean over questions."""
+    return {key: round(float(np.mean(list(of.values()))), 5) for key, of in questions.items()}
+
+
+def summary(by_method: Mapping[str, list[Questions]]) -> dict[str, Any]:
+    """Means of every method on one collection, and tests of ``hybrid`` against the others."""
+    others = [name for name in by_method if name != REFERENCE]
+    return {
+        "contenders": {
+            name: {key: interval([of[key] for of in seeds]) for key in MEASURES}
+            for name, seeds in by_method.items()
+        },
+        "tests": {
+            key: against(
+                {name: [of[key] for of in seeds] for name, seeds in by_method.items()},
+                REFERENCE,
+                others,
+            )
+            for key in MEASURES
+        },
+    }
+
+
+def report(backbone: str, seeds: int) -> dict[str, Any]:
+    """What the file of a backbone holds."""
+    precision = CAMPAIGNS[backbone].precision.value
+    made_by = provenance(f"{COMMAND} BACKBONES={backbone} SEEDS={seeds}", ["beir"])
+    sums, asked = checksums(), contenders(backbone, seeds)
+    used = f"{code_hash(USED)} {json.dumps(sums, sort_keys=True)}"
+    found = on_every_core(partial(evaluated, precision=precision, used=used), asked)
+    by_method: dict[str, list[dict[str, Any]]] = {}
+    for one, of in zip(asked, found, strict=True):
+        by_method.setdefault(one.method, []).append(of)
+    result = {
+        "made_by": made_by,
+        "seeds": seeds,
+        "precision": precision,
+        "data": sums,
+        "revisions": {name: [of["revision"] for of in rows] for name, rows in by_method.items()},
+        "collections": {
+            title: summary(
+                {name: [of["questions"][title] for of in rows] for name, rows in by_method.items()}
+            )
+            for title in COLLECTIONS
+        },
+    }
+    if backbone in PUBLISHED:
+        known = published(PUBLISHED[backbone])
+        base = result["collections"]["SciFact"]["contenders"][BASE]
+        result["published"] = known
+        result["base_less_published"] = {
+            measure: round(base[measure]["mean"] - known[measure], 5) for measure in MEASURES
+        }
+    return result
 
 
 def main() -> None:
-    """Evaluate, compare with what is published, write the result file."""
+    """Evaluate, test, compare with what is published, write: a file for each backbone."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    usual = (BASE, *(f"pocket-{method}" for method in METHODS))
-    parser.add_argument(
-        "encoders", nargs="*", metavar="ENCODER", help=f"default: {' '.join(usual)}"
-    )
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("backbones", nargs="*", metavar="BACKBONE", help=" ".join(CAMPAIGNS))
+    parser.add_argument("--seeds", type=int, default=3)
     asked = parser.parse_args()
-    command = f"{COMMAND} PRECISION={asked.precision}"
-    if asked.encoders:
-        command += f" ENCODERS='{' '.join(asked.encoders)}'"
-    made_by = provenance(command, ["beir"])
-    encoders = list(dict.fromkeys(asked.encoders or usual))
-    sums = checksums()
-    used = f"{code_hash()} {json.dumps(sums, sort_keys=True)}"
-    work = partial(evaluated, precision=asked.precision, used=used)
-    results = dict(zip(encoders, on_every_core(work, encoders), strict=True))
-    known = published()
-    result = {
-        "made_by": made_by,
-        "precision": asked.precision,
-        "data": sums,
-        "published": known,
-        "encoders": results,
-    }
-    if BASE in results:
-        scores = results[BASE]["scores"]["SciFact"]
-        less = {measure: round(scores[measure] - known[measure], 5) for measure in MEASURES}
-        result["base_less_published"] = less
-    write_text(RESULTS / "beir-english.json", json.dumps(result, indent=1) + "\n")
-    print(RESULTS / "beir-english.json")
+    for backbone in asked.backbones or CAMPAIGNS:
+        path = RESULTS / f"beir-english-{backbone}.json"
+        write_text(path, json.dumps(report(backbone, asked.seeds), indent=1) + "\n")
+        print(path)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from markers import (  # noqa: F401 -- importing them registers markers
     code,
     compare,
     debiasing,
+    english,
     faults,
     fsdp,
     gpu,

@@ -16,9 +16,11 @@ SETTINGS = {"mono": "monolingual", "cross": "cross-lingual", "multi": "multiling
 TARGETS = ("bench", "bench-scale", "compare-debiasing", "compare-pocket", "debias-pocket")
 TARGETS += ("compare-batches", "compare-data", "faults", "scaling", "sweep-alpha", "train-pocket")
 TARGETS += ("bench-growth", "bench-training", "cluster-faults", "gpu-check", "gpu-rehearsal")
-OTHERS = {"backbones": "bench-backbones", "beir-english": "bench-beir", "tuned": "tune"}
+OTHERS = {"backbones": "bench-backbones", "tuned": "tune"}
 OTHERS["cluster"] = "cluster-bench"
 OTHERS["fsdp"] = "fsdp-check"
+# How the names begin of files of which each backbone has one.
+EACH = {"compare-methods-": "compare-methods", "beir-english-": "bench-beir"}
 
 Rows = list[list[str]]
 Table = tuple[list[str], Rows]  # columns, rows
@@ -29,8 +31,8 @@ def load(name: str) -> dict[str, Any]:
     path = RESULTS / f"{name}.json"
     if not path.is_file():
         target = name if name in TARGETS else OTHERS.get(name, "xquad")
-        if name.startswith("compare-methods-"):
-            target = "compare-methods"
+        for start, of_backbones in EACH.items():
+            target = of_backbones if name.startswith(start) else target
         raise MarkerError(f"docs/results/{path.name} is missing; make {target} writes it")
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
