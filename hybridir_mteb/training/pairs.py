@@ -266,5 +266,16 @@ def normalise(text: str) -> str:
     The leak check and the search for false negatives call texts equal that are equal in this form:
     spaces and punctuation differ between copies of one text and between scripts.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(char for char in folded if unicodedata.category(char)[0] in "LNM")
+    return unicodedata.normalize("NFKC", text).casefold().translate(_KEPT)
+
+
+class _Kept(dict[int, int | None]):
+    """What a character becomes, found out once: itself if a letter, mark or digit, else nothing."""
+
+    def __missing__(self, code: int) -> int | None:
+        kept = code if unicodedata.category(chr(code))[0] in "LNM" else None
+        self[code] = kept
+        return kept
+
+
+_KEPT = _Kept()

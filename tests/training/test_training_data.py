@@ -1,6 +1,7 @@
 """Readers of training data, the leak check, lexicons and code switching."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -309,6 +310,13 @@ def test_sets_that_are_not_at_hand_are_named(monkeypatch):
 
 def test_normalised_text_keeps_letters_and_digits_only():
     assert normalise("Ｆoo-Bar, 12!") == normalise("foo bar 12") == "foobar12"
+
+
+@given(st.text())
+def test_characters_are_kept_and_dropped_by_their_category(text):
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    kept = "".join(one for one in folded if unicodedata.category(one)[0] in "LNM")
+    assert normalise(text) == kept
 
 
 def test_lexicons_in_muse_format(tmp_path):
