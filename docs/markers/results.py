@@ -74,15 +74,25 @@ def made_by(content: Mapping[str, Any]) -> str:
 
 
 def made_on(content: Mapping[str, Any]) -> str:
-    """When, from what, where and with what a file was made."""
+    """When, from what, where and with what a file was made, and where else what it is made of."""
     made = content["made_by"]
     machine = made["machine"]
     versions = ", ".join(f"{package} {number}" for package, number in made["versions"].items())
+    others = {_machine(one["machine"]) for one in content.get("members_made_by", ())}
+    elsewhere = sorted(others - {_machine(machine)})
     return (
         f"on {made['date']}, commit {made['commit']}: "
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
+        f"{_machine(machine)}, {machine['memory_gb']} GB, "
         f"{machine['platform']}, Python {machine['python']}; {versions}"
+        + (f"; encoders also on {'; '.join(elsewhere)}" if elsewhere else "")
     )
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    """Processor, cores, and GPU if there is one."""
+    gpu = machine.get("gpu")
+    named = [] if gpu is None else [gpu if isinstance(gpu, str) else gpu["name"]]
+    return ", ".join([machine["processor"], f"{machine['cores']} cores", *named])
 
 
 def made_table(content: Mapping[str, Any], columns: list[str], rows: Rows, *, left: int = 1) -> str:

@@ -117,6 +117,17 @@ def test_every_contender_has_a_mark_of_its_own(tables, tmp_path, monkeypatch):
     assert len(set(looks)) == len(looks)
 
 
+def test_tables_say_where_else_encoders_were_measured(tables, tmp_path):
+    assert "encoders also on" not in render("{{ contenders:muse XQuADR }}")
+    path = tmp_path / "compare-methods-muse.json"
+    here, there = MADE_BY["machine"], {"processor": "Some CPU", "cores": 16, "gpu": "Some GPU"}
+    members = [{"machine": machine} for machine in (here, there, there)]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "members_made_by": members}))
+    assert "; encoders also on Some CPU, 16 cores, Some GPU<" in render(
+        "{{ contenders:muse XQuADR }}"
+    )
+
+
 def test_missing_results_name_their_target(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     with pytest.raises(MarkerError, match="make compare-methods writes it"):
