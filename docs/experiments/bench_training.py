@@ -112,7 +112,7 @@ def trained(name: str, pairs: int | None = None) -> dict[str, Any]:
     from hybridir_mteb.encoders.network import add_lora, freeze_in_bf16, set_dropout
     from hybridir_mteb.encoders.pocket.model import load_pocket
     from hybridir_mteb.encoders.processor import peak
-    from hybridir_mteb.encoders.token_budget import CPU_TOKEN_BUDGET, Precision, TokenBudgetEncoder
+    from hybridir_mteb.encoders.token_budget import CPU_TOKEN_BUDGET, Precision
 
     class Clock(TrainerCallback):
         ends: list[float] = []  # noqa: RUF012 -- one run in a process
@@ -130,10 +130,7 @@ def trained(name: str, pairs: int | None = None) -> dict[str, Any]:
     precision = Precision.BF16 if way.half else Precision.FP32
     of_peak = None if gpu else peak(model, CPU_TOKEN_BUDGET, precision)
     of_token, _ = work(model)
-    tokens = sum(
-        sum(TokenBudgetEncoder(model).count_tokens(columns[column], model.prompts[role]))
-        for column, role in (("query", "query"), ("passage", "document"))
-    )
+    tokens = tokens_of(model, columns)
     set_dropout(model, 0.0)
     add_lora(model, rank=recipe.lora.rank, alpha=recipe.lora.alpha, dropout=0.0)
     if way.half and way.held:
@@ -155,6 +152,15 @@ def trained(name: str, pairs: int | None = None) -> dict[str, Any]:
         "peak_mib_added_by_training": round(memory_mib() - before),
         "losses": [row["loss"] for row in trainer.state.log_history if "loss" in row],
     }
+
+
+def tokens_of(model: Any, columns: dict[str, list[Any]]) -> int:
+    """Tokens of all queries and passages, with their prompts."""
+    from hybridir_mteb.encoders.token_budget import TokenBudgetEncoder
+
+    roles = {"query": "query", "passage": "document"}
+    counted = TokenBudgetEncoder(model).count_tokens
+    return sum(sum(counted(columns[name], model.prompts[of])) for name, of in roles.items())
 
 
 def shares(reached: float, of_peak: float) -> dict[str, float]:

@@ -25,12 +25,11 @@ from sentence_transformers import SentenceTransformer
 from hybridir_mteb import paths
 from hybridir_mteb.encoders.cpu import processor, processor_name
 from hybridir_mteb.encoders.features import Reader, Texts
+from hybridir_mteb.encoders.probes import Probes
 from hybridir_mteb.encoders.products import Library, library
 from hybridir_mteb.encoders.sentence import is_plain
 from hybridir_mteb.encoders.threads import chosen_by_others
 from hybridir_mteb.encoders.token_budget import CPU_TOKEN_BUDGET, Precision, TokenBudgetEncoder
-from hybridir_mteb.errors import DataFormatError, HybridIRError
-from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.ranking.onednn import onednn
 
 AUTO = "auto"
@@ -143,22 +142,15 @@ def by_instructions() -> Precision:
     return Precision.BF16 if has else Precision.FP32
 
 
-# What this process has measured or read, by its file: nothing changes in the midst of a run.
-_KNOWN: dict[Path, Measured] = {}
-
-
 def measured(model: SentenceTransformer) -> Measured:
     """What is known of this processor and encoders of this shape; else it is measured and kept."""
-    file = _file(model)
-    if file not in _KNOWN:
-        _KNOWN[file] = _kept(file) or _fresh(model, file)
-    return _KNOWN[file]
+    return _PROBES.get(_file(model), lambda: measure(model))
 
 
 def all_kept() -> Iterator[tuple[Path, Measured]]:
     """Everything that was measured on this processor, with its file."""
     for file in sorted(paths.probes_dir().glob("*.json")):
-        found = _kept(file)
+        found = _PROBES.kept(file)
         if found is not None and found.processor == processor_name():
             yield file, found
 
@@ -170,33 +162,29 @@ def _file(model: SentenceTransformer) -> Path:
     return paths.probes_dir() / f"{digest[:32]}.json"
 
 
-def _kept(file: Path) -> Measured | None:
-    """What a file holds; None if there is none, or none that can be believed."""
-    try:
-        found = read_record(file)
-        peaks = {Precision(name): float(peak) for name, peak in found["peaks"].items()}
-        rates = {Way(Precision(p), int(b), int(t)): float(r) for p, b, t, r in found["rates"]}
-        if {way.precision for way in rates} != {*Precision}:
-            return None
-        return Measured(str(found["processor"]), str(found["encoder"]), peaks, rates)
-    except (OSError, DataFormatError, KeyError, TypeError, ValueError, AttributeError):
-        return None
+def _read(record: dict[str, Any]) -> Measured:
+    """A measurement from its record.
+
+    Raises:
+        ValueError: It lacks a precision.
+    """
+    peaks = {Precision(name): float(peak) for name, peak in record["peaks"].items()}
+    rates = {Way(Precision(p), int(b), int(t)): float(r) for p, b, t, r in record["rates"]}
+    if {way.precision for way in rates} != {*Precision}:
+        raise ValueError("a precision is missing")
+    return Measured(str(record["processor"]), str(record["encoder"]), peaks, rates)
 
 
-def _fresh(model: SentenceTransformer, file: Path) -> Measured:
-    found = measure(model)
-    earlier = _kept(file)  # another process was quicker
-    if earlier is not None:
-        return earlier
-    record = {
+def _record(found: Measured) -> dict[str, Any]:
+    return {
         "processor": found.processor,
         "encoder": found.encoder,
         "peaks": found.peaks,
         "rates": [[*way, rate] for way, rate in found.rates.items()],
     }
-    with suppress(OSError, HybridIRError):  # where nothing can be written, each run measures
-        write_record(file, record)
-    return found
+
+
+_PROBES = Probes(_read, _record)
 
 
 def measure(model: SentenceTransformer) -> Measured:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -25,8 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from hybridir_mteb import paths
 from hybridir_mteb.encoders.cpu import processor
-from hybridir_mteb.errors import DataFormatError, HybridIRError
-from hybridir_mteb.files.record import read_record, write_record
+from hybridir_mteb.encoders.probes import Probes
 from hybridir_mteb.ranking.onednn import available, onednn
 
 VERSION = 1  # of the measurement: another number, and all is measured again
@@ -120,44 +119,26 @@ def said() -> str:
         return f"{asked} ({paths.PRODUCTS_VARIABLE})"
     if not paths.probe_enabled():
         return f"{Library.BLAS} ({paths.PROBE_VARIABLE} switches the measurement off)"
-    file = _file()
-    rates = _KNOWN.get(file) or _kept(file)
+    rates = _SPEEDS.known(_file())
     if rates is None:
         return "measured when an encoder first needs it"
     return f"{library()}: " + ", ".join(f"{k} {v / 1e9:,.0f} GFLOP/s" for k, v in rates.items())
 
 
-# What this process has measured or read, by its file.
-_KNOWN: dict[Path, dict[str, float]] = {}
-
-
 def speeds() -> dict[str, float]:
     """Floating point operations a second of each library: kept, else measured in half a second."""
-    file = _file()
-    if file not in _KNOWN:
-        _KNOWN[file] = _kept(file) or _fresh(file)
-    return _KNOWN[file]
+    return _SPEEDS.get(_file(), lambda: {one.value: rate for one, rate in measure().items()})
+
+
+_SPEEDS: Probes[dict[str, float]] = Probes(
+    lambda record: {one.value: float(record[one.value]) for one in Library}, dict
+)
 
 
 def _file() -> Path:
     about = [VERSION, *processor(), torch.get_num_threads(), torch.__version__]
     digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()
     return paths.probes_dir() / "products" / f"{digest[:32]}.json"
-
-
-def _kept(file: Path) -> dict[str, float] | None:
-    try:
-        found = read_record(file)
-        return {one.value: float(found[one.value]) for one in Library}
-    except (OSError, DataFormatError, KeyError, TypeError, ValueError):
-        return None
-
-
-def _fresh(file: Path) -> dict[str, float]:
-    found = {one.value: rate for one, rate in measure().items()}
-    with suppress(OSError, HybridIRError):  # where nothing can be written, each run measures
-        write_record(file, found)
-    return found
 
 
 def measure() -> dict[Library, float]:

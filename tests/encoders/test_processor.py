@@ -51,7 +51,7 @@ def model(folder):
 def _anew(monkeypatch):
     """The processor is measured, and nothing is known of it; a moment must do."""
     monkeypatch.setenv("HYBRIDIR_PROBE", "1")
-    monkeypatch.setattr(processor, "_KNOWN", {})
+    processor._PROBES.forget()
     monkeypatch.setattr(processor, "WATCHED_S", 0.0)
     monkeypatch.setattr(processor, "OF_A_PRODUCT_S", 0.0)
     monkeypatch.setenv("HYBRIDIR_PRODUCTS", "blas")
@@ -105,7 +105,7 @@ def test_it_is_measured_once_for_each_processor_shape_and_number_of_threads(
     model, counted, monkeypatch
 ):
     def again():
-        processor._KNOWN.clear()  # as in another process
+        processor._PROBES.forget()  # as in another process
         return measured(model)
 
     first = measured(model)
@@ -153,7 +153,7 @@ def test_a_damaged_entry_is_measured_again(model, counted, damage):
     else:
         kept = {"empty": "", "cut": good[:90], "digit": good.replace("116.0", "996.0")}
         file.write_text(kept[damage])
-    processor._KNOWN.clear()
+    processor._PROBES.forget()
     assert [*all_kept()] == []
     assert measured(model) == first
     assert len(counted) == 2

@@ -27,7 +27,7 @@ from hybridir_mteb.ranking.onednn import onednn
 def _anew(monkeypatch):
     """The processor is measured, and nothing is known of it; a moment must do."""
     monkeypatch.setenv("HYBRIDIR_PROBE", "1")
-    monkeypatch.setattr(products, "_KNOWN", {})
+    products._SPEEDS.forget()
     monkeypatch.setattr(products, "WATCHED_S", 0.0)
 
 
@@ -130,13 +130,13 @@ def test_the_faster_library_is_taken_and_remembered(monkeypatch):
     assert said() == "measured when an encoder first needs it"
     assert library() is Library.ONEDNN
     assert isinstance(fastest_products(), ByOneDNN)
-    products._KNOWN.clear()  # as in another process
+    products._SPEEDS.forget()  # as in another process
     assert library() is Library.ONEDNN
     assert said().startswith("onednn: blas 0 GFLOP/s")
     assert len(asked) == 1
     (file,) = (paths.probes_dir() / "products").iterdir()
     file.write_text(file.read_text().replace("100", "900", 1))  # damaged: measured again
-    products._KNOWN.clear()
+    products._SPEEDS.forget()
     rates[Library.ONEDNN] -= 1
     assert library() is Library.BLAS
     assert not isinstance(fastest_products(), ByOneDNN)
