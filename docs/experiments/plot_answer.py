@@ -8,51 +8,45 @@ from typing import Any
 import matplotlib.pyplot as plt
 from plot_methods import LOOKS
 
-BACKBONES = ("pocket", "muse", "gemma3-270m")  # the first that has results is shown
+BACKBONES = ("pocket", "muse", "gemma3-270m")  # those that have results are shown
+COLLECTION = "XQuADR"
 METHODS = ("hybrid", "adversarial", "mono", "base")  # from the top
 PANELS = {
     "multi.map": ("Multilingual mAP in percent: more is better", 100, 1),
     "multi.rank_distance": ("Rank distance: less is better", 1, 0),
 }
+PARTS = ("mean", "seeds")
 
 
 def drawn(compared: Mapping[str, Any]) -> dict[str, Any]:
-    """What the picture shows of the comparison: collection -> method -> seeds and mean.
+    """What the picture shows of the comparison: backbone -> method -> seeds and mean.
 
     Args:
-        compared: Collection -> method -> scores of every seed and their mean.
+        compared: Backbone -> method -> scores of every seed and their mean.
     """
     return {
-        collection: {
-            method: {
-                key: {
-                    "mean": methods[method]["mean"][key],
-                    "seeds": _seeds(methods[method]["seeds"], key),
-                }
-                for key in PANELS
-            }
+        backbone: {
+            method: {key: {part: methods[method][part][key] for part in PARTS} for key in PANELS}
             for method in METHODS
         }
-        for collection, methods in compared.items()
+        for backbone, methods in compared.items()
     }
 
 
-def _seeds(found: Mapping[str, Any], key: str) -> list[float]:
-    """Values of a measure: by measure, or in version 0.1 by seed."""
-    return found[key] if key in found else [seed[key] for seed in found.values()]
-
-
-def draw(data: Mapping[str, Any], titles: Mapping[str, str]) -> Any:
-    """A row of bars for each collection, a bar for each method with its number, dots for seeds.
+def draw(data: Mapping[str, Any]) -> Any:
+    """A row of bars for each backbone, a bar for each method with its number, dots for seeds.
 
     Args:
         data: As :func:`drawn` gives it.
-        titles: Collection -> what it is called.
     """
     figure, grid = plt.subplots(
-        len(data), len(PANELS), figsize=(8.6, 0.5 + 1.5 * len(data)), layout="constrained"
+        len(data),
+        len(PANELS),
+        figsize=(8.6, 0.5 + 1.5 * len(data)),
+        layout="constrained",
+        squeeze=False,
     )
-    for row, (collection, methods) in zip(grid, data.items(), strict=True):
+    for row, (backbone, methods) in zip(grid, data.items(), strict=True):
         for axes, (key, (label, factor, digits)) in zip(row, PANELS.items(), strict=True):
             most = factor * max(max(of[key]["seeds"]) for of in methods.values())
             for at, (method, of) in enumerate(methods.items()):
@@ -67,7 +61,7 @@ def draw(data: Mapping[str, Any], titles: Mapping[str, str]) -> Any:
             axes.tick_params(axis="y", length=0)
             axes.set_xticks([])
             axes.spines["bottom"].set_visible(False)
-            if collection == next(iter(data)):
+            if backbone == next(iter(data)):
                 axes.set_title(label, fontsize=10, loc="left", weight="bold")
-        row[0].set_ylabel(titles[collection], weight="bold")
+        row[0].set_ylabel(backbone, weight="bold")
     return figure

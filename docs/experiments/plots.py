@@ -48,10 +48,10 @@ def compared() -> dict[str, Any]:
 
 
 def answered() -> dict[str, Any]:
-    """What the first page's picture shows: the first backbone that has the paper's batches."""
+    """What the first page's picture shows: backbone -> method -> scores on one collection."""
     there = [name for name in plot_answer.BACKBONES if name in plot_methods.backbones()]
-    found = plot_methods.compared(there[0]) if there else compared()
-    return plot_answer.drawn({name: found[name] for name in COMPARED})
+    found = {name: plot_methods.compared(name)[plot_answer.COLLECTION] for name in there}
+    return plot_answer.drawn(found)
 
 
 def debiased() -> dict[str, Any]:
@@ -219,7 +219,7 @@ def effectiveness_against_bias(folder: Path) -> Path:
 
 def answer(folder: Path) -> Path:
     """Draw the answer to the project's question, for the first page."""
-    return save(plot_answer.draw(answered(), COMPARED), "answer", folder)
+    return save(plot_answer.draw(answered()), "answer", folder)
 
 
 def debiasing_plane(folder: Path) -> Path:
