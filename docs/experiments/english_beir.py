@@ -1,6 +1,6 @@
 """Experiment: what the comparison's encoders are worth in English alone, on SciFact and Cranfield.
 
-python docs/experiments/english_beir.py [--seeds N] [BACKBONE …]
+python docs/experiments/english_beir.py [--seeds N] [--methods NAME …] [--backbones NAME …]
 
 The backbone and the encoders of the first seeds of every method, trained where the store has none,
 through the package's adapter for BEIR: exact, and with every passage, whatever its id. ``hybrid``
@@ -16,7 +16,7 @@ import csv
 import gzip
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -92,10 +92,10 @@ def published(model: str) -> dict[str, Any]:
     return {**named, **{measure: float(row[measure]) for measure in MEASURES}}
 
 
-def contenders(backbone: str, seeds: int) -> list[Contender]:
-    """The backbone, then the first seeds of every method of its comparison."""
+def contenders(backbone: str, seeds: int, methods: Sequence[str] = ()) -> list[Contender]:
+    """The backbone, then the first seeds of its comparison's methods, by default of all."""
     runs = CAMPAIGNS[backbone].runs(backbone)
-    found = train_all(run for of_method in runs.values() for run in of_method[:seeds])
+    found = train_all(run for name in methods or runs for run in runs[name][:seeds])
     return [
         Contender(BASE, f"{backbone}-{BASE}"),
         *(
@@ -192,11 +192,13 @@ def summary(by_method: Mapping[str, list[Questions]]) -> dict[str, Any]:
     }
 
 
-def report(backbone: str, seeds: int) -> dict[str, Any]:
+def report(backbone: str, seeds: int, methods: Sequence[str] = ()) -> dict[str, Any]:
     """What the file of a backbone holds."""
     precision = CAMPAIGNS[backbone].precision.value
-    made_by = provenance(f"{COMMAND} BACKBONES={backbone} SEEDS={seeds}", ["beir"])
-    sums, asked = checksums(), contenders(backbone, seeds)
+    command = f"{COMMAND} BACKBONES={backbone} SEEDS={seeds}"
+    command += f" METHODS='{' '.join(methods)}'" if methods else ""
+    made_by = provenance(command, ["beir"])
+    sums, asked = checksums(), contenders(backbone, seeds, methods)
     used = f"{code_hash(USED)} {json.dumps(sums, sort_keys=True)}"
     found = on_every_core(partial(evaluated, precision=precision, used=used), asked)
     by_method: dict[str, list[dict[str, Any]]] = {}
@@ -228,12 +230,14 @@ def report(backbone: str, seeds: int) -> dict[str, Any]:
 def main() -> None:
     """Evaluate, test, compare with what is published, write: a file for each backbone."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("backbones", nargs="*", metavar="BACKBONE", help=" ".join(CAMPAIGNS))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--backbones", nargs="*", metavar="NAME", help=" ".join(CAMPAIGNS))
+    parser.add_argument("--seeds", type=int, default=3, help="of each method")
+    parser.add_argument("--methods", nargs="*", default=(), metavar="NAME", help="with hybrid")
     asked = parser.parse_args()
     for backbone in asked.backbones or CAMPAIGNS:
         path = RESULTS / f"beir-english-{backbone}.json"
-        write_text(path, json.dumps(report(backbone, asked.seeds), indent=1) + "\n")
+        found = report(backbone, asked.seeds, asked.methods)
+        write_text(path, json.dumps(found, indent=1) + "\n")
         print(path)
 
 

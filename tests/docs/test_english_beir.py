@@ -89,6 +89,8 @@ def test_the_backbone_and_the_first_seeds_of_every_method_are_asked(backbone, mo
     methods = english_beir.CAMPAIGNS[backbone].methods
     assert [one.method for one in found] == [name for name in methods for _ in range(2)]
     assert {one.revision for one in found} == {"0", "1"}
+    fewer = english_beir.contenders(backbone, 1, ("mono", "hybrid"))
+    assert [one.method for one in fewer] == ["base", "mono", "hybrid"]
 
 
 def test_the_published_figure_is_that_of_mtebs_results(mirror):
