@@ -128,12 +128,13 @@ def evaluated(one: Contender, precision: str, used: str) -> dict[str, Any]:
 
 def evaluate(name: str, revision: str | None, precision: str) -> dict[str, Questions]:
     """Collection -> measure -> question -> value, of one encoder."""
-    import mteb
     from beir.datasets.data_loader import GenericDataLoader
 
     from hybridir_mteb.adapters.beir import BeirEncoder, ExactSearch
+    from hybridir_mteb.adapters.mteb.load import load_base
 
-    loaded = mteb.get_model(name, revision=revision, precision=precision, device="cpu")
+    # MTEB's own way knows the newest seed alone.
+    loaded = load_base(name, revision=revision, precision=precision, device="cpu")
     search = ExactSearch(BeirEncoder(loaded, language="en"), ignore_identical_ids=False)
     found = {}
     for title, folder in COLLECTIONS.items():
