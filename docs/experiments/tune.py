@@ -117,12 +117,13 @@ def main() -> None:
     parser.add_argument("--recipes", action="store_true", help="write what is chosen into recipes")
     asked = parser.parse_args()
     for backbone in asked.backbones or GRIDS:
-        report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
         made_by = provenance(COMMAND)
         methods = {
             method: {"chosen": chosen_of(method, tried), "trials": tried}
             for method, tried in judged(trials(backbone)).items()
         }
+        # Read when all is done: another backbone may have been tuned meanwhile.
+        report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
         report[backbone] = {"made_by": made_by, "methods": methods}
         write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
         print(OUTPUT)

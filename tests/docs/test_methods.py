@@ -199,6 +199,22 @@ def test_recipes_say_what_was_chosen():
                 assert both.method_options[option] == chosen[option]
 
 
+def test_backbones_that_are_tuned_at_the_same_time_both_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(tune, "OUTPUT", tmp_path / "tuned.json")
+    monkeypatch.setattr("sys.argv", ["tune.py", "pocket"])
+
+    def judged(runs):
+        (tmp_path / "tuned.json").write_text(json.dumps({"muse": "of another process"}))
+        trial = {"learning_rate": 1.0, "alpha": 0.5, "strength": 0.5}
+        return {method: [{**trial, "held_out": {"criterion": 0.5}}] for method in runs}
+
+    monkeypatch.setattr(tune, "judged", judged)
+    tune.main()
+    found = json.loads((tmp_path / "tuned.json").read_text())
+    assert found["muse"] == "of another process"
+    assert found["pocket"]["methods"]["hybrid"]["chosen"] == {"alpha": 0.5, "learning_rate": 1.0}
+
+
 def test_what_is_chosen_goes_into_the_recipes(tmp_path, monkeypatch):
     for name in ("muse", "muse-hybrid", "muse-adversarial", "muse-hybrid-adversarial"):
         shutil.copy(tune.RECIPES / f"{name}.yaml", tmp_path)
