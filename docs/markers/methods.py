@@ -26,7 +26,7 @@ from markers.results import load, made_table, markdown_table, number, pick
 BACKBONES = ("pocket", "muse", "gemma3-270m")
 REFERENCE = "hybrid"
 SHOWN = {
-    **MAP,
+    **{key: f"{key.partition('.')[0]} mAP" for key in MAP},
     DISTANCE: "rank distance",
     "multi.tlr_at_20": "TLR@20",
     "multi.complete_at_100": "complete@100",
