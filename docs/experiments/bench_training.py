@@ -143,12 +143,13 @@ def trained(name: str, pairs: int | None = None) -> dict[str, Any]:
         trainer.train()
     steps = [b - a for a, b in zip(Clock.ends, Clock.ends[1:], strict=False)][WARM - 1 :]
     step, tokens = statistics.median(steps), tokens / STEPS
+    reached = PASSES * of_token * tokens / step
     return {
         "seconds_a_step": round(step, 3),
         "tokens_a_step": round(tokens),
         "pairs_a_second": round(recipe.batch_size / step, 1),
-        "gflops": round(PASSES * of_token * tokens / step / 1e9, 1),
-        **({} if of_peak is None else shares(PASSES * of_token * tokens / step, of_peak)),
+        "gflops": round(reached / 1e9, 1),
+        **({} if of_peak is None else shares(reached, of_peak)),
         "peak_mib_added_by_training": round(memory_mib() - before),
         "losses": [row["loss"] for row in trainer.state.log_history if "loss" in row],
     }

@@ -21,7 +21,7 @@ import numpy as np
 from measured import Scores, interval
 from members import Member, Room, make_all
 from provenance import RESULTS, provenance
-from significance import against
+from significance import all_against
 from training_runs import Run
 
 from hybridir_mteb.encoders.token_budget import Precision
@@ -172,16 +172,8 @@ def summary(scores: Mapping[str, list[Scores]]) -> dict[str, Any]:
                 key: around(mean[key], [of["questions"][key] for of in seeds]) for key in TESTED
             },
         }
-    others = [name for name in scores if name != REFERENCE]
-    tests = {
-        key: against(
-            {name: [of["questions"][key] for of in seeds] for name, seeds in scores.items()},
-            REFERENCE,
-            others,
-        )
-        for key in TESTED
-    }
-    return {"contenders": rows, "tests": tests}
+    questions = {name: [of["questions"] for of in seeds] for name, seeds in scores.items()}
+    return {"contenders": rows, "tests": all_against(questions, TESTED, REFERENCE)}
 
 
 def around(mean: float, values: Sequence[Mapping[str, float]]) -> list[float]:

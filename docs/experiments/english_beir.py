@@ -29,7 +29,7 @@ from measured import CODE, Questions, interval
 from members import BASE
 from provenance import RESULTS, provenance
 from side_by_side import kept, on_every_core
-from significance import against
+from significance import all_against
 from training_runs import train_all
 
 from hybridir_mteb import paths
@@ -176,20 +176,12 @@ def means_of(questions: Questions) -> dict[str, float]:
 
 def summary(by_method: Mapping[str, list[Questions]]) -> dict[str, Any]:
     """Means of every method on one collection, and tests of ``hybrid`` against the others."""
-    others = [name for name in by_method if name != REFERENCE]
     return {
         "contenders": {
             name: {key: interval([of[key] for of in seeds]) for key in MEASURES}
             for name, seeds in by_method.items()
         },
-        "tests": {
-            key: against(
-                {name: [of[key] for of in seeds] for name, seeds in by_method.items()},
-                REFERENCE,
-                others,
-            )
-            for key in MEASURES
-        },
+        "tests": all_against(by_method, MEASURES, REFERENCE),
     }
 
 

@@ -116,7 +116,7 @@ def main() -> None:
 
     made_by = provenance(f"make gpu-{'rehearsal' if rehearse else 'check'}", PACKAGES)
     if not rehearse:
-        made_by["machine"]["gpu"] = gpu()
+        made_by["machine"]["card"] = gpu()
     with tempfile.TemporaryDirectory() as store:  # nothing of the user's is written to
         os.environ["HYBRIDIR_MODEL_STORE"] = os.environ["HYBRIDIR_CACHE_DIR"] = store
         sizes, output = (REHEARSAL, REHEARSED) if rehearse else (REAL, OUTPUT)

@@ -20,11 +20,12 @@ MANY_CORES = 8  # from here on, processes that each use all of them are in each 
 def on_every_core(work: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
     """``work`` of each row of arguments, a process of one thread for every core; in order."""
     os.environ["OMP_NUM_THREADS"] = "1"  # of the workers
-    context, count = get_context("spawn"), os.cpu_count() or 1
-    numbers = context.Queue()
-    for number in range(count):
-        numbers.put(number)
-    settled = {"initializer": _settle, "initargs": (numbers,)} if count >= MANY_CORES else {}
+    context, count, settled = get_context("spawn"), os.cpu_count() or 1, {}
+    if count >= MANY_CORES:
+        numbers = context.Queue()
+        for number in range(count):
+            numbers.put(number)
+        settled = {"initializer": _settle, "initargs": (numbers,)}
     with ProcessPoolExecutor(count, context, **settled) as pool:
         return list(pool.map(work, *columns))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -75,6 +75,25 @@ def against(values: BySeed, reference: str, others: Iterable[str]) -> list[dict[
         }
         for name, table, one, corrected in zip(names, tables, found, adjusted, strict=True)
     ]
+
+
+def all_against(
+    values: Mapping[str, list[dict[str, dict[str, float]]]], keys: Iterable[str], reference: str
+) -> dict[str, list[dict[str, Any]]]:
+    """Measure -> ``against`` of the reference and every other method.
+
+    Args:
+        values: Method -> measure -> question -> value, of each seed.
+        keys: The measures that are tested.
+        reference: Name of the method that stands against the others.
+    """
+    others = [name for name in values if name != reference]
+    return {
+        key: against(
+            {name: [of[key] for of in seeds] for name, seeds in values.items()}, reference, others
+        )
+        for key in keys
+    }
 
 
 def _differences(ones: list[dict[str, float]], others: list[dict[str, float]]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from markers.registry import marker
@@ -79,8 +79,25 @@ def tested(collection: Mapping[str, Any], key: str, one: str, other: str) -> tup
 
 def difference(collection: Mapping[str, Any], key: str, one: str, other: str) -> str:
     """The first contender less the second; bold where significant."""
-    found, p = tested(collection, key, one, other)
+    return bold_if_significant(*tested(collection, key, one, other), key)
+
+
+def bold_if_significant(found: float, p: float, key: str) -> str:
+    """A difference with its sign."""
     return f"**{signed(found, key)}**" if p < SIGNIFICANT else signed(found, key)
+
+
+def with_interval(mean: float, interval: Iterable[float], key: str) -> str:
+    """A mean and its interval, in the unit of its measure."""
+    factor, digits = scale(key)
+    low, high = (number(end, digits, factor) for end in interval)
+    return f"{number(mean, digits, factor)} [{low}, {high}]"
+
+
+def difference_with_interval(row: Mapping[str, Any], key: str) -> str:
+    """The difference of a test, bold where significant, and its interval."""
+    low, high = (signed(end, key) for end in row["interval"])
+    return f"{bold_if_significant(row['difference'], row['p_holm'], key)} [{low}, {high}]"
 
 
 def method_rows(collection: Mapping[str, Any]) -> Table:

@@ -38,7 +38,7 @@ def gpu_check() -> str:
     heads += ["GB predicted, H100", "s a step predicted, H100"]
     table = markdown_table(heads, rows, left=2)
     blocks = [table, made_by(found)]
-    if card := found["made_by"]["machine"].get("gpu"):
+    if card := found["made_by"]["machine"].get("card"):
         blocks.append(f"*{card['name']}, {card['memory_gb']} GB, driver {card['driver']}.*")
     if not run:
         blocks.insert(0, NOT_RUN.format(parameters=_parameters(parts)))

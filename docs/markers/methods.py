@@ -16,9 +16,11 @@ from markers.compare import (
     SIGNIFICANT,
     TITLES,
     Claim,
+    difference_with_interval,
     scale,
     signed,
     verdict,
+    with_interval,
 )
 from markers.registry import marker
 from markers.results import load, made_table, markdown_table, number, pick
@@ -106,10 +108,7 @@ def contenders(backbone: str, name: str) -> str:
     found = _collection(backbone, name)
     rows = []
     for contender, of in found["contenders"].items():
-        cells = []
-        for key in SHOWN:
-            low, high = (_cell(end, key) for end in of["intervals"][key])
-            cells.append(f"{_cell(of['mean'][key], key)} [{low}, {high}]")
+        cells = [with_interval(of["mean"][key], of["intervals"][key], key) for key in SHOWN]
         rows.append([f"`{contender}`", str(len(of["seeds"][DISTANCE])), *cells])
     columns = ["method", "seeds", *SHOWN.values()]
     return made_table(load(_file(backbone)), columns, rows)
@@ -129,10 +128,7 @@ def hybrid_against(backbone: str, name: str) -> str:
 
 def _difference(row: Mapping[str, Any], key: str) -> str:
     """Difference, its interval, effect size; bold where significant."""
-    said = signed(row["difference"], key)
-    said = f"**{said}**" if row["p_holm"] < SIGNIFICANT else said
-    low, high = (signed(end, key) for end in row["interval"])
-    return f"{said} [{low}, {high}], d {number(row['d'], 2)}"
+    return f"{difference_with_interval(row, key)}, d {number(row['d'], 2)}"
 
 
 def _tested(backbone: str, name: str, claim: Claim) -> tuple[float, float]:

@@ -90,8 +90,7 @@ def made_on(content: Mapping[str, Any]) -> str:
 
 def _machine(machine: Mapping[str, Any]) -> str:
     """Processor, cores, and GPU if there is one."""
-    gpu = machine.get("gpu")
-    named = [] if gpu is None else [gpu if isinstance(gpu, str) else gpu["name"]]
+    named = [machine["gpu"]] if "gpu" in machine else []
     return ", ".join([machine["processor"], f"{machine['cores']} cores", *named])
 
 

@@ -45,7 +45,7 @@ def test_a_page_says_what_was_measured_or_that_no_gpu_was_at_hand(report, tmp_pa
     assert f"{report['parts']['qlora-70b']['parameters']:,} numbers" in page
     report["parts"]["lora-7b"] = {"error": "OutOfMemoryError: a | b", "seconds_in_all": 1.0}
     card = {"name": "a GPU", "memory_gb": 85.0, "driver": "1.2"}
-    report["made_by"]["machine"]["gpu"] = card
+    report["made_by"]["machine"]["card"] = card
     (tmp_path / "gpu-check.json").write_text(json.dumps(report))
     page = render("{{ gpu-check }}")
     assert "Not run" not in page
