@@ -29,10 +29,11 @@ from hybridir_mteb.ranking.shards.tiles import NumpyTiles, Tiles, TorchTiles
 from hybridir_mteb.ranking.shards.top import Top
 
 TILE_ROWS = 512  # with as many queries; a tile takes 1 MiB
+FIRST_ROWS = 4096  # of which the first floor comes: the higher it is, the fewer are candidates
 TILE_QUERIES = 512
 FEWEST_QUERIES = 32  # of a thread; matrix products of fewer are slow
 PREPARED = 256  # rows whose float64 copies stay in the cache
-PAIRS_AT_ONCE = 1 << 15
+PAIRS_AT_ONCE = 1 << 12  # whose vectors are read together, into memory that is used again
 LARGEST = 1e37  # longer products may overflow float32
 TINY = 2.0**-120  # times the dimension: what numbers too small for float32 may add up to
 
@@ -141,7 +142,7 @@ class DenseSearch:
         stop = 0
         while stop < len(block):
             # Without a floor everything is a candidate: large tiles have to wait for one.
-            at, step = stop, min(n_rows, max(TILE_ROWS, block.start + stop))
+            at, step = stop, min(n_rows, group.seen) if group.seen else FIRST_ROWS
             stop = min(at + step, len(block))
             longest = 1.0 if self._cosine else float(self._norms[at:stop].max())
             for column in range(0, len(group.numbers), n_columns):
@@ -149,16 +150,17 @@ class DenseSearch:
                 tile = group.tiles.product(loaded[at:stop], member.queries[columns])
                 off = member.slack(columns, longest)
                 group.see(tile, block.start + at, columns, off, block)
+            group.saw(stop - at)
         group.end_block(block)
 
 
 def rescored(pairs: PairScorer, pools: Pools, query: IntArray, row: IntArray) -> Values:
     """Float64 scores of (query, row) pairs whose vectors have to be read."""
-    found = np.empty(len(query))
+    found, by_row = np.empty(len(query)), np.argsort(row)
     for start in range(0, len(query), PAIRS_AT_ONCE):
-        part = slice(start, start + PAIRS_AT_ONCE)
-        rows, inverse = np.unique(row[part], return_inverse=True)
-        found[part] = pairs.scores(query[part], pools.vectors(rows), inverse)
+        part = by_row[start : start + PAIRS_AT_ONCE]
+        rows, place = np.unique(row[part], return_inverse=True)
+        found[part] = pairs.scores(query[part], pools.vectors(rows), place)
     return found
 
 

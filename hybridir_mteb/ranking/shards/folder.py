@@ -206,7 +206,7 @@ class ShardFolder:
         """(n, dimension) float32 embeddings of any rows in any order."""
         found = np.empty((len(rows), self.dimension), np.float32)
         for shard, at, places in self._by_shard(rows):
-            found[at] = shard.vectors()[places]
+            found[at] = np.asarray(shard.vectors())[places]
         return found
 
     def rows_of(self, ids: Iterable[str]) -> dict[str, int]:

@@ -31,6 +31,9 @@ class QueryGroup:
         tiles: The device that computes.
         score_pairs: Gives float64 scores; None where tiles hold the scores that decide.
         hashes: Gives the tie rule's hashes of rows.
+
+    Attributes:
+        seen: How many passages all queries have seen.
     """
 
     def __init__(
@@ -46,7 +49,8 @@ class QueryGroup:
         self._score_pairs, self._hashes = score_pairs, hashes
         self.counters = counters_for(entries, len(numbers))
         self._candidates: list[tuple[IntArray, IntArray, Values, Values]] = []
-        self._n_candidates = self._n_pending = 0
+        self._n_candidates = self._n_pending = self._raise_at = 0
+        self.seen = 0
 
     def see(self, tile: Any, row: int, columns: slice, slack: Values, block: Block) -> None:
         """Take in one tile.
@@ -61,7 +65,7 @@ class QueryGroup:
         if self.top is not None:
             if np.isneginf(self.top.floor[columns][0]) and len(tile) >= self.top.depth > 0:
                 # As many passages are at least that good: all others need not be looked at.
-                self.top.raise_floor(columns, self.tiles.best(tile, self.top.depth) - slack)
+                self.top.raise_floor(columns, self.tiles.reached(tile, self.top.depth) - slack)
             floor = self.top.floor[columns] - slack
             limits = floor if self._score_pairs is None else at_most(floor)
             cells = self.tiles.reaching(tile, limits)
@@ -82,6 +86,15 @@ class QueryGroup:
                 self._n_pending += len(cells.rows)
                 if self._n_pending > PENDING:
                     self._settle(block)
+
+    def saw(self, n_rows: int) -> None:
+        """All queries have seen more passages: the floor is raised whenever they have doubled."""
+        self.seen += n_rows
+        if self.top is not None and self.seen >= self._raise_at:
+            self._raise_at = 2 * self.seen
+            if self._candidates:
+                self._add_candidates(self.top)
+            self.top.tighten()
 
     def end_block(self, block: Block) -> None:
         """Do what waits: the vectors of a block go with it."""

@@ -60,7 +60,7 @@ class Wanted:
         n_queries, dimension = (int(size) for size in self.queries.shape)
         # Copies of a query in float32 and float64; three lists of candidates, twice while they are
         # put in order, and what is found.
-        return n_queries * (40 * dimension + 96 * width_of(depth))
+        return n_queries * (24 * dimension + 64 * width_of(depth))
 
     def digest(self, pools: Sequence[ShardFolder], depth: int, similarity: Similarity) -> str:
         """What tells the search from any other that may find something else."""

@@ -63,7 +63,7 @@ class Top:
             low: (n,) the score is not lower.
             high: (n,) the score is not higher.
         """
-        order = np.argsort(query, kind="stable")
+        order = _by_query(query, len(self.floor))
         hits = query[order], row[order], low[order], high[order]
         while len(hits[0]):
             query, row, low, high = hits
@@ -88,6 +88,14 @@ class Top:
         """
         self.floor[queries] = np.maximum(self.floor[queries], floor)
 
+    def tighten(self) -> None:
+        """Raise the floor to what as many candidates as are to be found reach."""
+        held = int(self._filled.max(initial=0))
+        if held >= self.depth > 0:
+            last = held - self.depth
+            kth = np.partition(self._low[:, :held], last, axis=1)[:, last]
+            self.floor = np.maximum(self.floor, kth)
+
     def best(self) -> tuple[IntArray, Values]:
         """Rows and scores, (n_queries, depth), best first; -1 and -inf where there are fewer."""
         self._prune()
@@ -101,17 +109,15 @@ class Top:
         return rows, scores
 
     def _prune(self) -> None:
-        last = self._width - self.depth
-        kth = np.partition(self._low, last, axis=1)[:, last]
-        self.floor = np.maximum(self.floor, kth)
-        keep = (self._high >= self.floor[:, None]) & (self._row >= 0)
-        order = np.argsort(~keep, axis=1, kind="stable")
-        self._filled = keep.sum(axis=1)
-        free = np.arange(self._width) >= self._filled[:, None]
+        self.tighten()
+        query, place = np.nonzero((self._high >= self.floor[:, None]) & (self._row >= 0))
+        self._filled = np.bincount(query, minlength=len(self.floor))
+        first = np.cumsum(self._filled) - self._filled
+        moved = np.arange(len(query)) - first[query]
         for values, empty in ((self._low, -np.inf), (self._high, -np.inf), (self._row, -1)):
-            moved = np.take_along_axis(values, order, axis=1)
-            moved[free] = empty
-            values[:] = moved
+            kept = values[query, place]
+            values[:] = empty
+            values[query, moved] = kept
         full = np.flatnonzero(self._filled == self._width)
         if len(full):  # of ties: only float64 and the tie rule make room
             self._settle(full)
@@ -150,6 +156,12 @@ class Top:
         hashes = np.zeros(len(order), np.uint64)
         hashes[order[tied]] = self._hashes(row[order[tied]])
         return best_first(row, hashes, score, query)
+
+
+def _by_query(query: IntArray, n_queries: int) -> npt.NDArray[np.intp]:
+    """A stable order by query: numbers of 16 bits are sorted in linear time."""
+    short = query.astype(np.uint16) if n_queries <= 1 << 16 else query
+    return np.argsort(short, kind="stable")
 
 
 def best_first(
