@@ -27,7 +27,7 @@ from ceiling import engine as engine_of
 from ceiling import of_peak, padding
 from provenance import RESULTS, provenance
 from scale_measurements import peak_mib, timed
-from side_by_side import alone
+from side_by_side import alone, named
 
 from hybridir_mteb.files import write_text
 
@@ -214,7 +214,7 @@ def main() -> None:
         print(json.dumps(measure(sys.argv[2])))
         return
     report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
-    for name in sys.argv[1:] or BACKBONES:
+    for name in named(sys.argv[1:], BACKBONES):
         print(f"{name} …", flush=True)
         made_by = provenance(COMMAND, PACKAGES)
         report[name] = {

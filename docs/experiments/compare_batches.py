@@ -14,6 +14,7 @@ import sys
 
 from measured import TESTED, about, measured, row
 from provenance import RESULTS, provenance
+from side_by_side import named
 from significance import pairwise_tests
 from training_runs import Run
 
@@ -37,7 +38,7 @@ KINDS = {
 def main() -> None:
     """Train, measure, test, write; backbones that are done on another day stay."""
     report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
-    for backbone in sys.argv[1:] or SEEDS:
+    for backbone in named(sys.argv[1:], tuple(SEEDS)):
         made_by = provenance(COMMAND)
         runs = {
             kind: [Run(f"{backbone}-{method}", method, seed, options) for seed in SEEDS[backbone]]

@@ -19,7 +19,7 @@ from typing import Any
 
 from embedder import Embedder, code_hash, fingerprint, load
 from provenance import RESULTS, provenance
-from side_by_side import kept, on_every_core
+from side_by_side import kept, named, on_every_core
 from training_runs import Run, train_all
 
 from hybridir_mteb import paths
@@ -74,7 +74,7 @@ def kinds(held_out: tuple[Source, ...]) -> dict[str, list[Source]]:
 def main() -> None:
     """Train, score, write; backbones that are done on another day stay."""
     report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
-    for backbone in sys.argv[1:] or BACKBONES:
+    for backbone in named(sys.argv[1:], BACKBONES):
         made_by = provenance(COMMAND)
         runs = {
             (data, method): Run(name.format(backbone), method)

@@ -21,6 +21,7 @@ import numpy as np
 from measured import Scores, interval
 from members import Member, Room, make_all
 from provenance import RESULTS, provenance
+from side_by_side import named
 from significance import all_against
 from training_runs import Run
 
@@ -219,7 +220,7 @@ def main() -> None:
     parser.add_argument("backbones", nargs="*", metavar="BACKBONE", help=" ".join(CAMPAIGNS))
     parser.add_argument("--report", action="store_true", help="of what is there; train nothing")
     asked = parser.parse_args()
-    for backbone in asked.backbones or CAMPAIGNS:
+    for backbone in named(asked.backbones, tuple(CAMPAIGNS)):
         if not asked.report:
             make_all(members(backbone))
         path = RESULTS / f"compare-methods-{backbone}.json"

@@ -28,7 +28,7 @@ from embedder import code_hash
 from measured import CODE, Questions, interval
 from members import BASE
 from provenance import RESULTS, provenance
-from side_by_side import kept, on_every_core
+from side_by_side import kept, named, on_every_core
 from significance import all_against
 from training_runs import train_all
 
@@ -95,7 +95,7 @@ def published(model: str) -> dict[str, Any]:
 def contenders(backbone: str, seeds: int, methods: Sequence[str] = ()) -> list[Contender]:
     """The backbone, then the first seeds of its comparison's methods, by default of all."""
     runs = CAMPAIGNS[backbone].runs(backbone)
-    found = train_all(run for name in methods or runs for run in runs[name][:seeds])
+    found = train_all(run for name in named(methods, tuple(runs)) for run in runs[name][:seeds])
     return [
         Contender(BASE, f"{backbone}-{BASE}"),
         *(
@@ -227,7 +227,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="of each method")
     parser.add_argument("--methods", nargs="*", default=(), metavar="NAME", help="with hybrid")
     asked = parser.parse_args()
-    for backbone in asked.backbones or CAMPAIGNS:
+    for backbone in named(asked.backbones, tuple(CAMPAIGNS)):
         path = RESULTS / f"beir-english-{backbone}.json"
         found = report(backbone, asked.seeds, asked.methods)
         write_text(path, json.dumps(found, indent=1) + "\n")

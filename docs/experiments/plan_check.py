@@ -27,7 +27,7 @@ from typing import Any
 
 from provenance import RESULTS, provenance
 from scale_measurements import peak_mib
-from side_by_side import alone
+from side_by_side import alone, named
 
 from hybridir_mteb.files import write_text
 
@@ -171,7 +171,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--one"]:
         print(json.dumps(measure(*json.loads(sys.argv[2]))))
         return
-    names = [name for name in sys.argv[1:] if name != "--memory"] or list(CASES)
+    names = named([name for name in sys.argv[1:] if name != "--memory"], tuple(CASES))
     report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
     for name in names:
         made_by = provenance(COMMAND, PACKAGES)

@@ -1,4 +1,4 @@
-"""Research code: work on every core, and results that an interrupted run does not make again."""
+"""Research code: names on the command line, work on every core, results that outlive a stop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -73,3 +73,14 @@ def kept(cache: Path, compute: Callable[[], Any]) -> Any:
     with replacing(cache) as temporary:
         temporary.write_text(json.dumps(found))
     return found
+
+
+def named(asked: Sequence[str], known: Sequence[str]) -> list[str]:
+    """What was asked for on the command line, by default all.
+
+    Raises:
+        SystemExit: There is nothing of a name; the message lists what there is.
+    """
+    if unknown := [name for name in asked if name not in known]:
+        sys.exit(f"{', '.join(unknown)}: not known here; there are {', '.join(known)}")
+    return list(asked or known)

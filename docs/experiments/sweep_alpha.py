@@ -14,6 +14,7 @@ import sys
 
 from measured import about, measured, row
 from provenance import RESULTS, provenance
+from side_by_side import named
 from training_runs import Run
 
 from hybridir_mteb.files import write_text
@@ -27,7 +28,7 @@ SEEDS = {"muse": range(3)}
 def main() -> None:
     """Train, measure, write; backbones that are done on another day stay."""
     report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
-    for backbone in sys.argv[1:] or SEEDS:
+    for backbone in named(sys.argv[1:], tuple(SEEDS)):
         made_by = provenance(COMMAND)
         seeds = SEEDS[backbone]
         runs = [

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from provenance import RESULTS, provenance
+from side_by_side import named
 from training_runs import Run, train_all
 
 import hybridir_mteb
@@ -116,7 +117,7 @@ def main() -> None:
     parser.add_argument("backbones", nargs="*", metavar="BACKBONE", help=" ".join(GRIDS))
     parser.add_argument("--recipes", action="store_true", help="write what is chosen into recipes")
     asked = parser.parse_args()
-    for backbone in asked.backbones or GRIDS:
+    for backbone in named(asked.backbones, tuple(GRIDS)):
         made_by = provenance(COMMAND)
         methods = {
             method: {"chosen": chosen_of(method, tried), "trials": tried}

@@ -14,6 +14,7 @@ from typing import Any
 
 from measured import COLLECTION, LEVEL, TESTED, Job, interval, measure_all
 from provenance import RESULTS, provenance
+from side_by_side import named
 from training_runs import Run, train_all
 
 from hybridir_mteb.encoders.token_budget import Precision
@@ -29,7 +30,7 @@ METHOD = "hybrid"
 def main() -> None:
     """Train, measure, write; backbones that are done on another day stay."""
     report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
-    for backbone in sys.argv[1:] or SEEDS:
+    for backbone in named(sys.argv[1:], tuple(SEEDS)):
         made_by = provenance(COMMAND)
         runs = [Run(f"{backbone}-{METHOD}", METHOD, seed) for seed in SEEDS[backbone]]
         encoders = list(train_all(runs).values())

@@ -45,3 +45,10 @@ def test_neighbours_are_counted_among_the_cores_that_a_process_may_use():
 def test_files_without_a_repository_say_their_commit_by_a_variable(monkeypatch):
     monkeypatch.setenv("HYBRIDIR_COMMIT", "0123456789ab")
     assert provenance("make nothing")["commit"] == "0123456789ab"
+
+
+def test_a_name_that_is_not_known_is_answered_with_those_that_are():
+    assert side_by_side.named([], ("muse", "pocket")) == ["muse", "pocket"]
+    assert side_by_side.named(["pocket"], ("muse", "pocket")) == ["pocket"]
+    with pytest.raises(SystemExit, match="puket: not known here; there are muse, pocket"):
+        side_by_side.named(["muse", "puket"], ("muse", "pocket"))
