@@ -29,7 +29,7 @@ def mean_intervals(
         fewer than two items are defined.
     """
     defined = ~np.isnan(values)
-    numbers = np.where(defined, values, 0.0)
+    numbers, known = np.where(defined, values, 0.0), defined.astype(np.float64)
     labels = np.arange(values.shape[1]) if groups is None else groups
     n_groups = int(labels.max()) + 1 if len(labels) else 0
     members = np.eye(n_groups)[labels].T  # (n_groups, n_columns)
@@ -40,9 +40,9 @@ def mean_intervals(
 
     def means(rows: npt.NDArray[np.int64], axis: int = -1) -> Values:
         rows = np.atleast_2d(rows)
-        counts = np.stack([np.bincount(drawn, minlength=len(values)) for drawn in rows])
-        drawn_of_column = counts @ defined
-        sums = counts @ numbers
+        drawn = [np.bincount(row, minlength=len(values)) for row in rows]
+        counts = np.stack(drawn).astype(np.float64)  # of whole numbers BLAS has no products
+        sums, drawn_of_column = counts @ numbers, counts @ known
         column = np.divide(
             sums, drawn_of_column, out=np.zeros_like(sums), where=drawn_of_column > 0
         )

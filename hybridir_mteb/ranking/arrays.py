@@ -25,6 +25,9 @@ ScoreFunction = Callable[[FloatMatrix, FloatMatrix], object]
 BatchEncoder = Callable[[Sequence[str]], Iterator[tuple[Sequence[int], FloatMatrix]]]
 
 
+SMALLEST_NORM = 1e-12  # by which vectors are divided, as in torch.nn.functional.normalize
+
+
 class Similarity(StrEnum):
     """The two similarity functions that dense encoders use."""
 

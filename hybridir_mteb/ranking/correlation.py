@@ -22,27 +22,25 @@ from hybridir_mteb.ranking.exact import (
 )
 
 
-def full_ranking(row: ScoreBlock, order: IntArray, by_place: IntArray) -> IntArray:
+def full_ranking(row: ScoreBlock, order: IntArray) -> IntArray:
     """1-based ranks of the whole pool for one query, under the tie rule.
 
     Args:
         row: (n_passages,) scores.
         order: Place of each passage among equals, from ``ranking.ranking.tie_order``.
-        by_place: Columns in tie order, ``argsort(order)``.
 
     Returns:
         (n_passages,) int64, a permutation of 1 to n_passages.
     """
-    placed = row[by_place]
-    sequence = np.argsort(-placed)  # not stable, but several times as fast; ties are put right
-    found = placed[sequence]
+    sequence = np.argsort(-row)  # not stable, but several times as fast; ties are put right
+    found = row[sequence]
     equal = np.flatnonzero(found[1:] == found[:-1])
     if len(equal):
         members = np.unique(np.concatenate([equal, equal + 1]))
         places = sequence[members]
-        sequence[members] = places[np.lexsort((places, -found[members]))]
+        sequence[members] = places[np.lexsort((order[places], -found[members]))]
     ranks = np.empty(len(row), np.int64)
-    ranks[by_place[sequence]] = np.arange(1, len(row) + 1)
+    ranks[sequence] = np.arange(1, len(row) + 1)
     return ranks
 
 
@@ -96,12 +94,11 @@ def mean_rank_correlation(
     values = np.full(len(items), np.nan)
     limit = max(1, block_bytes // (8 * scorer.n_passages))
     cuts = _cuts(scorer, depth, lengths)
-    by_place = np.argsort(order)
     for start, stop in _blocks(items, limit):
         scores = scorer.block(start, stop)
         check_scores(scores, start)
         part = slice(start, stop)
-        _correlate(scores, items[part], cuts[part], (order, by_place), values[part])
+        _correlate(scores, items[part], cuts[part], order, values[part])
     return values
 
 
@@ -109,11 +106,10 @@ def _correlate(
     scores: ScoreBlock,
     items: IntArray,
     cuts: IntArray,
-    ties: tuple[IntArray, IntArray],
+    order: IntArray,
     values: Values,
 ) -> None:
     """Fill in the values of a block of queries, which holds all translations of its items."""
-    order, by_place = ties
     firsts = np.flatnonzero(np.diff(items, prepend=items[0] - 1))
     ends = np.append(firsts[1:], len(items))
 
@@ -121,7 +117,7 @@ def _correlate(
         rows = np.arange(firsts[at], ends[at])
         rows = rows[cuts[rows] > 0]
         if len(rows) > 1:
-            values[rows] = _mean_of_others(_deviations(scores[rows], order, by_place, cuts[rows]))
+            values[rows] = _mean_of_others(_deviations(scores[rows], order, cuts[rows]))
 
     for_each(range(len(firsts)), one)
 
@@ -143,16 +139,16 @@ def _cuts(scorer: Scorer, depth: int | None, lengths: IntArray | None) -> IntArr
     return cuts if lengths is None else np.minimum(cuts, lengths)
 
 
-def _deviations(scores: ScoreBlock, order: IntArray, by_place: IntArray, cuts: IntArray) -> Values:
+def _deviations(scores: ScoreBlock, order: IntArray, cuts: IntArray) -> Values:
     """Ranks less their mean, which is the same for every ranking of a pool."""
     n = scores.shape[1]
     ranks = np.empty(scores.shape)
     for row, found, cut in zip(scores, ranks, cuts.tolist(), strict=True):
         if cut >= n:
-            found[:] = full_ranking(row, order, by_place)
+            found[:] = full_ranking(row, order)
         else:
             found[:] = (cut + 1 + n) / 2  # the mean of the ranks left over
-            found[best_columns(row, by_place, cut)] = np.arange(1, cut + 1)
+            found[best_columns(row, order, cut)] = np.arange(1, cut + 1)
     return np.asarray(ranks - (n + 1) / 2)
 
 

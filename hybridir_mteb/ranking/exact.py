@@ -19,7 +19,6 @@ from hybridir_mteb.ranking.arrays import IntArray, Relevance, ScoreBlock, Values
 from hybridir_mteb.ranking.ranking import Ranking, Ties
 
 DEFAULT_BLOCK_BYTES = 16 << 20
-COMPARISON_BYTES = 1 << 20  # comparisons of one query stay in the processor's own cache
 
 
 @runtime_checkable
@@ -82,7 +81,6 @@ def ranks_and_top(
     ranks = np.empty(len(relevance.passages), np.int64)
     top = np.empty((relevance.n_queries, depth), np.int64)
     best = np.empty((relevance.n_queries, depth), np.float64)
-    by_place = np.argsort(order)
     step = max(1, block_bytes // (8 * scorer.n_passages))
     for start in range(0, relevance.n_queries, step):
         stop = min(start + step, relevance.n_queries)
@@ -98,7 +96,7 @@ def ranks_and_top(
             row = scores[query - start]
             ranks[entries] = _rank(row, relevance.passages[entries], order)
             if depth:
-                top[query] = best_columns(row, by_place, depth)
+                top[query] = best_columns(row, order, depth)
                 best[query] = row[top[query]]
 
         for_each(range(start, stop), rank_query)
@@ -156,31 +154,33 @@ def check_scores(scores: ScoreBlock, start: int) -> None:
 
 def _rank(row: Values, relevant: IntArray, order: IntArray) -> IntArray:
     """Ranks of the relevant passages of one query; no loop over passages."""
-    ranks = np.empty(len(relevant), np.int64)
-    step = max(1, COMPARISON_BYTES // len(row))
-    for start in range(0, len(relevant), step):
-        columns = relevant[start : start + step]
-        own = row[columns, None]
-        above = np.count_nonzero(row > own, axis=1)
-        tied = np.count_nonzero(row == own, axis=1) > 1
-        for at in np.flatnonzero(tied):
-            above[at] += np.count_nonzero(order[row == own[at]] < order[columns[at]])
-        ranks[start : start + step] = above + 1
+    if not len(relevant):
+        return np.empty(0, np.int64)
+    own = row[relevant]
+    near = np.flatnonzero(row >= own.min())  # few, if relevant passages are near the top
+    scores = row[near]
+    ascending = np.sort(scores)
+    first, end = (np.searchsorted(ascending, own, side) for side in ("left", "right"))
+    ranks: IntArray = len(near) + 1 - end
+    for at in np.flatnonzero(end - first > 1):
+        tied = near[scores == own[at]]
+        ranks[at] += np.count_nonzero(order[tied] < order[relevant[at]])
     return ranks
 
 
-def best_columns(row: ScoreBlock, by_place: IntArray, k: int) -> IntArray:
+def best_columns(row: ScoreBlock, order: IntArray, k: int) -> IntArray:
     """Columns of the best k passages of one query under the tie rule, best first.
 
     Args:
         row: (n_passages,) scores.
-        by_place: Columns in tie order, ``argsort`` of what :func:`tie_order` gives.
+        order: From :func:`tie_order`.
         k: At most ``n_passages``.
     """
-    placed = row[by_place]
-    last = np.partition(placed, len(placed) - k)[len(placed) - k]
-    above = np.flatnonzero(placed > last)
-    tied = np.flatnonzero(placed == last)[: k - len(above)]
-    found = np.concatenate([above, tied])  # in tie order, which the stable sort keeps
-    best: IntArray = by_place[found[np.argsort(-placed[found], kind="stable")]]
+    last = np.partition(row, len(row) - k)[len(row) - k]
+    above, tied = np.flatnonzero(row > last), np.flatnonzero(row == last)
+    room = k - len(above)
+    if len(tied) > room:
+        tied = tied[np.argsort(order[tied])[:room]]
+    found = np.concatenate([above, tied])
+    best: IntArray = found[np.lexsort((order[found], -row[found]))]
     return best

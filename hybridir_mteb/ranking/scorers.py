@@ -9,6 +9,7 @@ import numpy as np
 
 from hybridir_mteb.errors import EmbeddingError, quoted
 from hybridir_mteb.ranking.arrays import (
+    SMALLEST_NORM,
     FloatArray,
     IntArray,
     Run,
@@ -65,9 +66,10 @@ class DenseScorer:
     def _prepare(self, vectors: FloatArray, similarity: Similarity) -> torch.Tensor:
         import torch
 
-        tensor = torch.from_numpy(np.asarray(vectors, np.float64)).to(self._device)
+        tensor = torch.from_numpy(np.array(vectors, np.float64)).to(self._device)
         if similarity is Similarity.COSINE:
-            tensor = torch.nn.functional.normalize(tensor, dim=1)
+            norms = torch.linalg.vector_norm(tensor, dim=1, keepdim=True)
+            tensor /= norms.clamp_min_(SMALLEST_NORM)
         return tensor
 
     def block(self, start: int, stop: int) -> ScoreBlock:

@@ -11,12 +11,11 @@ import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import IntArray, Similarity, Values
+from hybridir_mteb.ranking.arrays import SMALLEST_NORM, IntArray, Similarity, Values
 from hybridir_mteb.ranking.exact import cores
 from hybridir_mteb.ranking.shards.blocks import Block, read_blocks
 from hybridir_mteb.ranking.shards.group import QueryGroup
 from hybridir_mteb.ranking.shards.pairs import (
-    SMALLEST_NORM,
     PairScorer,
     lengths,
     quickest_product,

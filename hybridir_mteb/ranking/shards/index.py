@@ -14,10 +14,16 @@ from hybridir_mteb.collections.readers.digests import build_unless_sound
 from hybridir_mteb.errors import SettingError, ShardError, from_extra, one_line, quoted
 from hybridir_mteb.files import digest_of
 from hybridir_mteb.files.progress import progress
-from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, Similarity
+from hybridir_mteb.ranking.arrays import (
+    SMALLEST_NORM,
+    FloatArray,
+    FloatMatrix,
+    IntArray,
+    Similarity,
+)
 from hybridir_mteb.ranking.shards.blocks import read_blocks
 from hybridir_mteb.ranking.shards.folder import ShardFolder
-from hybridir_mteb.ranking.shards.pairs import SMALLEST_NORM, lengths
+from hybridir_mteb.ranking.shards.pairs import lengths
 from hybridir_mteb.ranking.shards.pools import Pools
 
 FORMAT = 1  # of what is built; another format has other files

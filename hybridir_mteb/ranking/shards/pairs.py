@@ -9,11 +9,17 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, Similarity, Values
+from hybridir_mteb.ranking.arrays import (
+    SMALLEST_NORM,
+    FloatArray,
+    FloatMatrix,
+    IntArray,
+    Similarity,
+    Values,
+)
 from hybridir_mteb.ranking.onednn import available, onednn
 
 AT_ONCE = 1 << 10  # pairs, of which the float64 vectors are in the processor's cache
-SMALLEST_NORM = 1e-12  # as torch.nn.functional.normalize
 
 
 def lengths(vectors: FloatArray) -> Values:

@@ -45,11 +45,11 @@ def reference(scores, relevance, pool_ids, depth):
 
     order = tie_order(pool_ids)
     ranks = exact_ranks(MatrixScorer(scores), relevance, order)
-    by_place, k = np.argsort(order), min(depth, scores.shape[1])
+    k = min(depth, scores.shape[1])
     rows = np.full((len(scores), depth), -1)
     best = np.full((len(scores), depth), -np.inf)
     for at, row in enumerate(scores) if k else []:
-        rows[at, :k] = best_columns(row, by_place, k)
+        rows[at, :k] = best_columns(row, order, k)
         best[at, :k] = row[rows[at, :k]]
     return Hits(rows, best, ranks)
 
