@@ -2,7 +2,7 @@
 
 ``rank(d) = 1 + #{d' : s(d') > s(d)} + #{d' : s(d') = s(d), h(d') < h(d)}`` with a stable hash ``h``
 of the passage id. Breaking ties by the id itself would favour one language wherever ids carry the
-language. No ranking is ever sorted.
+language. No ranking is sorted below the last relevant passage.
 """
 
 from __future__ import annotations
