@@ -19,6 +19,8 @@ from hybridir_mteb.ranking.arrays import IntArray, Relevance, ScoreBlock, Values
 from hybridir_mteb.ranking.ranking import Ranking, Ties
 
 DEFAULT_BLOCK_BYTES = 16 << 20
+SMALL_POOL = 4096  # passages, up to which a query takes longer to be called than to be compared
+COMPARED = 1 << 16  # scores at a time, which stay in the processor's own cache
 
 
 @runtime_checkable
@@ -90,6 +92,11 @@ def ranks_and_top(
         check_scores(scores, start)
         if ties is Ties.TREC_EVAL:
             scores = scores.astype(np.float32)
+        if not depth and scorer.n_passages <= SMALL_POOL:
+            part = slice(relevance.indptr[start], relevance.indptr[stop])
+            queries = relevance.query_of_entry[part] - start
+            ranks[part] = _ranks_together(scores, queries, relevance.passages[part], order)
+            continue
 
         def rank_query(query: int, scores: ScoreBlock = scores, start: int = start) -> None:
             entries = slice(relevance.indptr[query], relevance.indptr[query + 1])
@@ -165,6 +172,23 @@ def _rank(row: Values, relevant: IntArray, order: IntArray) -> IntArray:
     for at in np.flatnonzero(end - first > 1):
         tied = near[scores == own[at]]
         ranks[at] += np.count_nonzero(order[tied] < order[relevant[at]])
+    return ranks
+
+
+def _ranks_together(
+    scores: ScoreBlock, query: IntArray, passage: IntArray, order: IntArray
+) -> IntArray:
+    """Ranks of relevant passages of several queries: row and column of each in the scores."""
+    ranks = np.empty(len(query), np.int64)
+    step = max(1, COMPARED // scores.shape[1])
+    for start in range(0, len(query), step):
+        part = slice(start, start + step)
+        rows, columns = scores[query[part]], passage[part]
+        own = np.take_along_axis(rows, columns[:, None], axis=1)
+        ranks[part] = np.count_nonzero(rows > own, axis=1) + 1
+        for at in np.flatnonzero(np.count_nonzero(rows == own, axis=1) > 1):
+            tied = order[rows[at] == own[at]]
+            ranks[start + at] += np.count_nonzero(tied < order[columns[at]])
     return ranks
 
 

@@ -1,5 +1,7 @@
 """Exact ranks against a naive sort and against pytrec_eval."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import pytrec_eval
@@ -11,6 +13,7 @@ from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.measures.effectiveness import EFFECTIVENESS
 from hybridir_mteb.measures.measure import RankTable, evaluate_measures
 from hybridir_mteb.plugins.settings import Setting
+from hybridir_mteb.ranking import exact
 from hybridir_mteb.ranking.arrays import Relevance, Similarity
 from hybridir_mteb.ranking.exact import exact_ranks, ranks_and_top
 from hybridir_mteb.ranking.matrices import MatrixScorer
@@ -45,13 +48,16 @@ def judged_scores(draw: st.DrawFn) -> tuple[np.ndarray, list[list[int]]]:
     return scores, rows
 
 
-@given(judged_scores(), st.integers(1, 2000))
-def test_ranks_equal_a_naive_sort_for_any_block_size(judged, block_bytes):
+WAYS = st.sampled_from([0, exact.SMALL_POOL])  # query by query, and many together
+
+
+@given(judged_scores(), st.integers(1, 2000), WAYS, st.integers(1, 40))
+def test_ranks_equal_a_naive_sort_for_any_block_size(judged, block_bytes, small, compared):
     scores, rows = judged
     order = tie_order([f"p:{at}" for at in range(scores.shape[1])])
-    ranks = exact_ranks(
-        MatrixScorer(scores), Relevance.from_lists(rows), order, block_bytes=block_bytes
-    )
+    relevance = Relevance.from_lists(rows)
+    with patch.multiple(exact, SMALL_POOL=small, COMPARED=compared):
+        ranks = exact_ranks(MatrixScorer(scores), relevance, order, block_bytes=block_bytes)
     assert ranks.tolist() == naive_ranks(scores, rows, order)
 
 
@@ -98,12 +104,13 @@ def as_trec(
     return run, qrels
 
 
-@given(judged_scores())
-def test_with_trec_ties_every_measure_equals_pytrec_eval(judged):
+@given(judged_scores(), WAYS)
+def test_with_trec_ties_every_measure_equals_pytrec_eval(judged, small):
     scores, rows = judged
     ids = [f"p:{'ab'[at % 2]}:{at}" for at in range(scores.shape[1])]
     expected = trec_means(*as_trec(scores, rows, ids))
-    found = ours_means(scores, rows, tie_order(ids, Ties.TREC_EVAL), Ties.TREC_EVAL)
+    with patch.object(exact, "SMALL_POOL", small):
+        found = ours_means(scores, rows, tie_order(ids, Ties.TREC_EVAL), Ties.TREC_EVAL)
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=1e-6), name
 
