@@ -11,6 +11,7 @@ from provenance import RESULTS
 
 PREFIX = "compare-methods-"
 DISTANCE = "multi.rank_distance"
+WIDE = 6  # largest over smallest rank distance, from which fewer numbers stand at the axis
 ROWS = {"mono.map": "monolingual mAP in percent", "multi.map": "multilingual mAP in percent"}
 # Okabe and Ito's colours, each with a shape of its own.
 LOOKS = {
@@ -93,7 +94,9 @@ def draw(backbone: str) -> Any:
 def distance_axis(axes: Any) -> None:
     """A logarithmic axis of rank distance with readable numbers, and a grid."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    low, high = axes.get_xlim()
+    steps = (1, 2, 5) if high > WIDE * low else (1, 2, 3, 5, 7)  # numbers must not touch
+    axes.xaxis.set_major_locator(LogLocator(subs=steps))
     axes.xaxis.set_major_formatter("{x:.0f}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
