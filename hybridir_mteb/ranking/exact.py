@@ -84,6 +84,7 @@ def ranks_and_top(
     top = np.empty((relevance.n_queries, depth), np.int64)
     best = np.empty((relevance.n_queries, depth), np.float64)
     step = max(1, block_bytes // (8 * scorer.n_passages))
+    query_of = relevance.query_of_entry
     for start in range(0, relevance.n_queries, step):
         stop = min(start + step, relevance.n_queries)
         if not depth and relevance.indptr[start] == relevance.indptr[stop]:
@@ -94,8 +95,8 @@ def ranks_and_top(
             scores = scores.astype(np.float32)
         if not depth and scorer.n_passages <= SMALL_POOL:
             part = slice(relevance.indptr[start], relevance.indptr[stop])
-            queries = relevance.query_of_entry[part] - start
-            ranks[part] = _ranks_together(scores, queries, relevance.passages[part], order)
+            rows, columns = query_of[part] - start, relevance.passages[part]
+            ranks[part] = _ranks_together(scores, rows, columns, order)
             continue
 
         def rank_query(query: int, scores: ScoreBlock = scores, start: int = start) -> None:

@@ -28,7 +28,7 @@ from hybridir_mteb.ranking.shards.tiles import NumpyTiles, Tiles, TorchTiles
 from hybridir_mteb.ranking.shards.top import Top
 
 TILE_ROWS = 512  # with as many queries; a tile takes 1 MiB
-FIRST_ROWS = 4096  # of which the first floor comes: the higher it is, the fewer are candidates
+FIRST_ROWS = 4096  # in one tile, of which the first floor comes: many make it high
 TILE_QUERIES = 512
 FEWEST_QUERIES = 32  # of a thread; matrix products of fewer are slow
 PREPARED = 256  # rows whose float64 copies stay in the cache

@@ -92,13 +92,12 @@ class QueryGroup:
         self.seen += n_rows
         if self.top is not None and self.seen >= self._raise_at:
             self._raise_at = 2 * self.seen
-            if self._candidates:
-                self._add_candidates(self.top)
+            self._add_candidates(self.top)
             self.top.tighten()
 
     def end_block(self, block: Block) -> None:
         """Do what waits: the vectors of a block go with it."""
-        if self.top is not None and self._candidates:
+        if self.top is not None:
             self._add_candidates(self.top)
         self._settle(block)
 
@@ -110,6 +109,8 @@ class QueryGroup:
         return self.top.best()
 
     def _add_candidates(self, top: Top) -> None:
+        if not self._candidates:
+            return
         query, row, low, high = (
             np.concatenate(parts) for parts in zip(*self._candidates, strict=True)
         )

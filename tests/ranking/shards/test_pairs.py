@@ -83,6 +83,15 @@ def test_pairs_that_share_vectors_have_the_scores_of_pairs_that_do_not(similarit
 
 
 @pytest.mark.parametrize("tiles", [NumpyTiles(), TorchTiles("cpu")])
+def test_the_best_of_a_small_tile_is_that_of_sorting(tiles):
+    tile = np.random.default_rng(0).integers(0, 9, (40, 6)).astype(np.float32)  # with ties
+    given = tile if isinstance(tiles, NumpyTiles) else torch.from_numpy(tile)
+    for depth in (1, 7, 40):
+        expected = -np.sort(-tile, axis=0)[depth - 1]
+        np.testing.assert_array_equal(tiles.reached(given, depth), expected)
+
+
+@pytest.mark.parametrize("tiles", [NumpyTiles(), TorchTiles("cpu")])
 def test_as_many_rows_of_a_tile_reach_what_is_said_and_few_more(tiles):
     tile = np.random.default_rng(0).standard_normal((400, 6), np.float32).round(2)  # with ties
     given = tile if isinstance(tiles, NumpyTiles) else torch.from_numpy(tile)
