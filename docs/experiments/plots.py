@@ -41,12 +41,6 @@ def scores(name: str) -> dict[str, Any]:
     return found
 
 
-def compared() -> dict[str, Any]:
-    """Collection -> method -> scores of every seed and their mean."""
-    found = json.loads((RESULTS / "compare-pocket.json").read_text())["collections"]
-    return {name: found[name]["methods"] for name in COMPARED}
-
-
 def answered() -> dict[str, Any]:
     """What the first page's picture shows: backbone -> method -> scores on one collection."""
     there = [name for name in plot_answer.BACKBONES if name in plot_methods.backbones()]
@@ -100,7 +94,6 @@ def digest(picture: str) -> str:
     """Checksum of what a picture shows; a test compares it with that in the file."""
     drawn: Any = {
         "answer": answered,
-        "hybrid-vs-adversarial": compared,
         "debiasing": debiased,
         "scale": scale,
         "alpha": swept,
@@ -176,45 +169,6 @@ def language_bars(folder: Path) -> Path:
     rows[1].set_xticks(range(len(codes)), codes)
     rows[1].set_xlabel("query language")
     return save(figure, "multilingual", folder)
-
-
-def effectiveness_against_bias(folder: Path) -> Path:
-    """Draw mAP against rank distance, a small mark for each seed and a large one for their mean."""
-    data = compared()
-    panels = {"mono.map": "monolingual mAP", "multi.map": "multilingual mAP"}
-    figure, grid = plt.subplots(2, 2, figsize=(7.6, 6.4), sharex="col", layout="constrained")
-    for column, (name, title) in enumerate(COMPARED.items()):
-        for row, (measure, label) in enumerate(panels.items()):
-            axes = grid[row, column]
-            for method, found in data[name].items():
-                colour, shape = LOOKS[method]
-                look = {"color": colour, "marker": shape, "linestyle": "none"}
-                seeds = found["seeds"].values()
-                axes.plot(
-                    [seed["multi.rank_distance"] for seed in seeds],
-                    [100 * seed[measure] for seed in seeds],
-                    **look,
-                    markersize=4,
-                    alpha=0.5,
-                )
-                mean = found["mean"]
-                axes.plot(
-                    mean["multi.rank_distance"],
-                    100 * mean[measure],
-                    **look,
-                    markersize=9,
-                    label=method,
-                )
-            distance_axis(axes)
-            if row == 0:
-                axes.set_title(title)
-            else:
-                axes.set_xlabel("rank distance (log)")
-            if column == 0:
-                axes.set_ylabel(f"{label} in percent")
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    return save(figure, "hybrid-vs-adversarial", folder)
 
 
 def answer(folder: Path) -> Path:
@@ -362,7 +316,6 @@ PICTURES = (
     heat_map,
     language_bars,
     answer,
-    effectiveness_against_bias,
     debiasing_plane,
     large_pools,
 )

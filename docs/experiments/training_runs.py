@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -128,12 +128,11 @@ def train_all(runs: Iterable[Run]) -> dict[Run, trained.StoredEncoder]:
     return {run: run.found() for run in runs}
 
 
-def median(encoders: Iterable[trained.StoredEncoder]) -> trained.StoredEncoder:
-    """The encoder of the median seed, by the criterion on held-out documents."""
-    ordered = sorted(encoders, key=criterion)
-    return ordered[len(ordered) // 2]
+def median_seed(held_out: Sequence[Mapping[str, Any]]) -> int:
+    """The seed whose criterion on held-out documents is the median one; of two, the better.
 
-
-def criterion(encoder: trained.StoredEncoder) -> float:
-    """Mean of the three mAPs on held-out documents."""
-    return float(encoder.record["selection"]["encoder"]["criterion"])
+    Args:
+        held_out: Scores of each seed, in order.
+    """
+    order = sorted(range(len(held_out)), key=lambda seed: float(held_out[seed]["criterion"]))
+    return order[len(order) // 2]

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from markers.compare import DISTANCE, MAP, SIGNIFICANT, TITLES, difference, signed, tested
+from markers.compare import (
+    DISTANCE,
+    HELD_OUT,
+    MAP,
+    SIGNIFICANT,
+    TITLES,
+    difference,
+    held_out_cells,
+    signed,
+    tested,
+)
 from markers.registry import marker
 from markers.results import load, made_table, number, pick
 
@@ -25,14 +35,6 @@ EFFECT = {
     "probe": ("bias", "language_probe_accuracy", 2, 1),
 }
 DIGITS = {"rank_distance": 0, "same_language_share_at_10": 2, "same_language_share_at_100": 2}
-HELD_OUT = {
-    "mono": ("mono_map", 1, 100),
-    "cross": ("cross_map", 1, 100),
-    "multi": ("multi_map", 1, 100),
-    "mean": ("criterion", 1, 100),
-    "rank distance": ("rank_distance", 0, 1),
-    "probe": ("language_probe", 2, 1),
-}
 
 
 def contender(model: str, debiaser: str) -> str:
@@ -116,7 +118,7 @@ def held_out() -> str:
     """Scores on held-out documents, of every encoder and debiaser."""
     content = load(HELD_OUT_NAME)
     rows = [
-        [f"`{contender(model, debiaser)}`", *_held_out_cells(scores)]
+        [f"`{contender(model, debiaser)}`", *held_out_cells(scores)]
         for model, by_debiaser in pick(content, "held_out", HELD_OUT_NAME).items()
         for debiaser, scores in by_debiaser.items()
     ]
@@ -128,12 +130,8 @@ def components() -> str:
     """Scores on held-out documents of lir with several numbers of components."""
     content = load(HELD_OUT_NAME)
     by_k = pick(content, "lir_components", HELD_OUT_NAME)
-    rows = [[k, *_held_out_cells(scores)] for k, scores in by_k.items()]
+    rows = [[k, *held_out_cells(scores)] for k, scores in by_k.items()]
     return made_table(content, ["`k`", *HELD_OUT], rows)
-
-
-def _held_out_cells(scores: Mapping[str, Any]) -> list[str]:
-    return [number(scores[key], digits, factor) for key, digits, factor in HELD_OUT.values()]
 
 
 def _contenders(collection: Mapping[str, Any], key: str) -> tuple[list[str], list[str]]:

@@ -1,6 +1,6 @@
 """All methods and debiasers on each backbone: tables of ``compare-methods-*.json``, ``tuned.json``.
 
-Beside them stand the figures of Elmahdy et al. 2024 (arXiv 2408.10536).
+Beside them stand the figures of Elmahdy et al. 2024 (arXiv 2408.10536), and which seeds ship.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from markers import results
 from markers.compare import (
     CLAIMS,
     DISTANCE,
+    HELD_OUT,
     MAP,
     SIGNIFICANT,
     TITLES,
     Claim,
     difference_with_interval,
+    held_out_cells,
     scale,
     signed,
     verdict,
@@ -26,6 +28,7 @@ from markers.registry import marker
 from markers.results import load, made_table, markdown_table, number, pick
 
 BACKBONES = ("pocket", "muse", "gemma3-270m")
+SHIPPED = "pocket"  # the backbone whose encoders are in the package
 REFERENCE = "hybrid"
 SHOWN = {
     **{key: f"{key.partition('.')[0]} mAP" for key in MAP},
@@ -69,19 +72,20 @@ TARGETS: dict[str, tuple[tuple[str, str | None, str, float], ...]] = {
 }
 
 
-def _file(backbone: str) -> str:
+def file_of(backbone: str) -> str:
+    """The name of a backbone's file of results."""
     return f"compare-methods-{backbone}"
 
 
-def _compared() -> list[str]:
+def compared_backbones() -> list[str]:
     """The backbones whose comparison has been made."""
-    return [name for name in BACKBONES if (results.RESULTS / f"{_file(name)}.json").is_file()]
+    return [name for name in BACKBONES if (results.RESULTS / f"{file_of(name)}.json").is_file()]
 
 
 def _collection(backbone: str, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = pick(load(_file(backbone)), "collections", _file(backbone))
+    found: dict[str, Any] = pick(load(file_of(backbone)), "collections", file_of(backbone))
     title = name.replace("_", " ")
-    return found[title] if title in found else pick(found, title, _file(backbone))
+    return found[title] if title in found else pick(found, title, file_of(backbone))
 
 
 def _cell(value: float | None, key: str) -> str:
@@ -93,9 +97,9 @@ def _cell(value: float | None, key: str) -> str:
 def answered_on() -> str:
     """The backbones that the first page's picture shows, and how many seeds each has so far."""
     said = []
-    for backbone in _compared():
+    for backbone in compared_backbones():
         made, planned = (
-            pick(load(_file(backbone)), f"seeds.{one}", _file(backbone))
+            pick(load(file_of(backbone)), f"seeds.{one}", file_of(backbone))
             for one in ("made", "planned")
         )
         said.append(f"`{backbone}` ({made} of {planned})")
@@ -111,7 +115,7 @@ def contenders(backbone: str, name: str) -> str:
         cells = [with_interval(of["mean"][key], of["intervals"][key], key) for key in SHOWN]
         rows.append([f"`{contender}`", str(len(of["seeds"][DISTANCE])), *cells])
     columns = ["method", "seeds", *SHOWN.values()]
-    return made_table(load(_file(backbone)), columns, rows)
+    return made_table(load(file_of(backbone)), columns, rows)
 
 
 @marker("hybrid-against")
@@ -135,7 +139,7 @@ def _tested(backbone: str, name: str, claim: Claim) -> tuple[float, float]:
     for row in _collection(backbone, name)["tests"][claim.key]:
         if row["methods"] == [REFERENCE, claim.other]:
             return row["difference"], row["p_holm"]
-    raise KeyError(f"{_file(backbone)}: no test against {claim.other}")
+    raise KeyError(f"{file_of(backbone)}: no test against {claim.other}")
 
 
 @marker("claims-on")
@@ -144,14 +148,16 @@ def claims_on(which: str, name: str) -> str:
     rows = []
     for claim in CLAIMS[which]:
         cells = []
-        for backbone in _compared():
+        for backbone in compared_backbones():
             found, p = _tested(backbone, name, claim)
             better = (found < 0) == (claim.key == DISTANCE)
             sign = 0 if p >= SIGNIFICANT else (1 if better else -1)
-            said = verdict([sign], at_least=claim.at_least)
+            said = verdict(sign, at_least=claim.at_least)
             cells.append(f"{said}: {signed(found, claim.key)} (p = {p:.2g})")
         rows.append([claim.sentence(), *cells])
-    return markdown_table([f"`{REFERENCE}` is", *(f"`{one}`" for one in _compared())], rows)
+    return markdown_table(
+        [f"`{REFERENCE}` is", *(f"`{one}`" for one in compared_backbones())], rows
+    )
 
 
 @marker("beside-the-paper")
@@ -161,7 +167,7 @@ def beside_the_paper(name: str) -> str:
     for label, values in PAPER[name].items():
         cells = (_cell(value, key) for value, key in zip(values, TESTED, strict=True))
         rows.append(["paper", label, *cells])
-    for backbone in _compared():
+    for backbone in compared_backbones():
         found = _collection(backbone, name)["contenders"]
         for method in ("mono", "cross", REFERENCE):
             cells = (_cell(found[method]["mean"][key], key) for key in TESTED)
@@ -173,7 +179,7 @@ def beside_the_paper(name: str) -> str:
 def targets() -> str:
     """What was to be reached, and what was, on every backbone that was compared."""
     rows = []
-    for backbone in _compared():
+    for backbone in compared_backbones():
         for name, method, key, bound in TARGETS.get(backbone, ()):
             found = _collection(backbone, name)["contenders"]
             chosen = method or _best(found)
@@ -212,3 +218,17 @@ def tuned(backbone: str) -> str:
             rows.append([f"`{method}`", said, score, probe, chosen])
     heads = ["method", "settings", "criterion", "language probe", "chosen"]
     return made_table(found, heads, rows, left=2)
+
+
+@marker("held-out-seeds")
+def held_out_seeds(backbone: str) -> str:
+    """``held-out-seeds:pocket``: held-out scores of every seed, and which one ships."""
+    content = load(file_of(backbone))
+    rows = [["`base`", "", *held_out_cells(content["backbone"]), ""]]
+    shipped = load(f"train-{SHIPPED}")["methods"] if backbone == SHIPPED else {}
+    for method, seeds in content["held_out"].items():
+        chosen = shipped.get(method, {}).get("shipped_seed")
+        for seed, scores in enumerate(seeds):
+            ships = "yes" if seed == chosen else ""
+            rows.append([f"`{method}`", str(seed), *held_out_cells(scores), ships])
+    return made_table(content, ["method", "seed", *HELD_OUT, "ships"], rows)

@@ -1,6 +1,6 @@
 """The page of results that the site shows, of the package's own comparison.
 
-What was evaluated with bf16 and with fp32 does not share a row.
+What was evaluated with bf16 and with fp32, or with one seed and with several, shares no row.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from hybridir_mteb.encoders.backbones import BACKBONES
 from hybridir_mteb.results.html.content import Known, content_of
 from hybridir_mteb.results.html.page import page
 from hybridir_mteb.results.tables import ResultRow
-from markers.compare import TITLES
+from markers.compare import DISTANCE, TITLES
+from markers.methods import compared_backbones, file_of
 from markers.results import load, made_on
 
 NAME = "report.html"
 TITLE = "Hybrid batches and adversarial training, side by side"
-COMPARED = "compare-debiasing"  # trained encoders, as they are and debiased: means
 WITH_SUBSETS = (  # and with the scores of each subset
     *("pocketqa-r", "pocketqa-r-hybrid", "pocketqa-r-adversarial"),
     *("xquad-r", "mlqa-r"),
 )
-PLAIN = "none"  # what the file calls no debiaser
+UNSEEN = "unseen"  # in the title of languages that a backbone does not know
 WHY_NO_QUESTIONS = (
     "The committed results hold no scores by query. The page of your own results shows the "
     "questions: hybridir report results --html report.html"
@@ -37,18 +37,23 @@ def rows() -> list[ResultRow]:
 
 
 def _compared() -> Iterator[ResultRow]:
-    content = load(COMPARED)
-    precision = content["precision"]
-    for collection, found in content["collections"].items():
-        for encoder, by_debiaser in found["encoders"].items():
-            for debiaser, scores in by_debiaser.items():
-                name = f"hybridir/{encoder}{'' if debiaser == PLAIN else f'+{debiaser}'}"
+    """Means over the seeds of each method, on every backbone."""
+    for backbone in compared_backbones():
+        content = load(file_of(backbone))
+        some = any(UNSEEN in title for title in content["collections"])
+        for title, found in content["collections"].items():
+            name, _, rest = title.partition(" ")
+            collection = titled(name) + (f" {rest}" if rest else "")
+            collection += f", languages of {backbone}" if some and not rest else ""
+            for method, of in found["contenders"].items():
                 means: dict[str, dict[str, float]] = {}
-                for key, value in scores["means"].items():
+                for key, value in of["mean"].items():
                     setting, _, measure = key.partition(".")
                     means.setdefault(setting, {})[measure] = value
-                means["multi"] |= scores["bias"]
-                yield ResultRow(TITLES[collection], f"{name} ({precision})", means)
+                seeds = len(of["seeds"][DISTANCE])
+                seen = f"{seeds} seeds" if seeds > 1 else "1 seed"
+                encoder = f"hybridir/{backbone}-{method} ({content['precision']}, {seen})"
+                yield ResultRow(collection, encoder, means)
 
 
 def _with_subsets() -> Iterator[ResultRow]:
@@ -62,23 +67,28 @@ def _with_subsets() -> Iterator[ResultRow]:
             setting: {measure: value for measure, value in of.items() if measure != "subsets"}
             for setting, of in content["settings"].items()
         }
-        collection = TITLES.get(content["collection"], "PocketQA-R")
-        yield ResultRow(collection, content["encoder"], means, scores)
+        yield ResultRow(titled(content["collection"]), content["encoder"], means, scores)
+
+
+def titled(collection: str) -> str:
+    """The name of a collection as texts have it."""
+    return TITLES.get(collection, "PocketQA-R")
 
 
 def note() -> str:
     """What the rows are."""
     return (
-        "Encoders of this package, trained from one backbone, with and without a debiaser (after "
-        f"the +). Those marked {load(COMPARED)['precision']} ran in that precision, the others in "
-        "fp32. None is zero-shot on XQuAD-R: their backbone saw SQuAD. A page like this of your "
-        "own results: hybridir report results --html report.html"
+        "Encoders trained by this package from three backbones, with and without a debiaser (after "
+        "the +). Where seeds are named: means over them, by the comparison of methods. Else one "
+        "encoder of the package, in fp32, with the scores of each language. None from pocket is "
+        "zero-shot on XQuAD-R: its backbone saw SQuAD. A page like this of your own results: "
+        "hybridir report results --html report.html"
     )
 
 
 def made() -> list[str]:
     """How the numbers were made, a paragraph for each command."""
-    contents = map(load, (COMPARED, *WITH_SUBSETS))
+    contents = map(load, (*map(file_of, compared_backbones()), *WITH_SUBSETS))
     texts = (f"Made by {one['made_by']['command']} {made_on(one)}." for one in contents)
     return list(dict.fromkeys(texts))
 
@@ -86,8 +96,12 @@ def made() -> list[str]:
 def report_page() -> str:
     """The page; the hook puts it into the site."""
     found = rows()
-    (pocket,) = (one for one in BACKBONES if one.name == "pocket")
-    sizes = {row.encoder: pocket.parameters for row in found if pocket.parameters}
+    sizes = {
+        row.encoder: backbone.parameters
+        for row in found
+        for backbone in BACKBONES
+        if backbone.parameters and row.encoder.startswith(f"hybridir/{backbone.name}-")
+    }
     why: Mapping[str, Any] = {row.collection: WHY_NO_QUESTIONS for row in found}
     content = content_of(found, known=Known(sizes, why_no_questions=why))
     return page(content, TITLE, [note()], made(), ("index.html", "← Documentation"))

@@ -230,8 +230,6 @@ def _effect(backbone: str, key: str, other: str) -> str | None:
             tests = load(name)["collections"]["XQuADR"]["tests"][key]
             row = next(row for row in tests if row["methods"] == ["hybrid", other])
             away, p = row["difference"], row["p_holm"]
-        elif backbone == "pocket":
-            away, p = tested(load("compare-pocket")["collections"]["XQuADR"], key, "hybrid", other)
         else:
             away, p = tested(load("compare-batches")[backbone], key, "hybrid", other)
     except (KeyError, StopIteration):

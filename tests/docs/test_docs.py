@@ -307,21 +307,20 @@ def test_no_table_is_wider_than_its_page_and_no_page_than_a_phone(site, browser,
 
 def test_the_report_of_the_site_shows_every_committed_row():
     rows = report.rows()
-    compared = json.loads((DOCS / "results/compare-debiasing.json").read_text(encoding="utf-8"))
-    encoders = {
-        "hybridir/pocket-base (bf16)",
-        "hybridir/pocket-adversarial",
-        "hybridir/pocket-base",
-    }
+    compared = json.loads((DOCS / "results/compare-methods-muse.json").read_text(encoding="utf-8"))
+    seeds = compared["seeds"]["made"]
+    name = f"hybridir/muse-hybrid+lir ({compared['precision']}, {seeds} seeds)"
+    encoders = {"hybridir/pocket-base (bf16, 1 seed)", "hybridir/pocket-adversarial", name}
     assert encoders <= {row.encoder for row in rows}
     by = {(row.collection, row.encoder): row for row in rows}
     assert len(by) == len(rows)
-    of = compared["collections"]["MLQAR"]["encoders"]["pocket-hybrid"]["lir"]
-    means = by["MLQA-R", "hybridir/pocket-hybrid+lir (bf16)"].means
-    assert means["cross"]["map"] == of["means"]["cross.map"]
-    assert means["multi"]["lpr"] == of["bias"]["lpr"]
+    of = compared["collections"]["MLQAR"]["contenders"]["hybrid+lir"]["mean"]
+    means = by["MLQA-R, languages of muse", name].means
+    assert means["cross"]["map"] == of["cross.map"]
+    assert means["multi"]["lpr"] == of["multi.lpr"]
+    assert ("XQuAD-R in unseen languages", name.replace("+lir", "")) in by
     text = report.report_page()
-    assert "make compare-debiasing on 20" in text
+    assert "make compare-methods BACKBONES=muse on 20" in text
     assert '<a href="index.html">' in text
     assert MACHINE_PATH.search(text) is None
 

@@ -273,3 +273,18 @@ def test_the_first_picture_is_of_the_backbones_that_its_caption_names():
     assert plot_answer.BACKBONES == methods.BACKBONES
     named = ", ".join(f"`{backbone}` (3 of 5)" for backbone in methods.BACKBONES)
     assert render("{{ answered-on }}") == named
+
+
+def test_the_seed_that_ships_is_marked_in_the_held_out_scores(tables, tmp_path):
+    scores = {"mono_map": 0.9, "cross_map": 0.8, "multi_map": 0.7, "rank_distance": 70.2}
+    scores |= {"language_probe": 0.55, "criterion": 0.8}
+    path = tmp_path / "compare-methods-pocket.json"
+    more = {"backbone": scores, "held_out": {"mono": [scores, {**scores, "cross_map": 0.6}]}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | more))
+    shipped = {"methods": {"mono": {"shipped_seed": 1}}}
+    (tmp_path / "train-pocket.json").write_text(json.dumps(shipped))
+    assert rows(render("{{ held-out-seeds:pocket }}")) == [
+        ["`base`", "", "90.0", "80.0", "70.0", "80.0", "70", "0.55", ""],
+        ["`mono`", "0", "90.0", "80.0", "70.0", "80.0", "70", "0.55", ""],
+        ["`mono`", "1", "90.0", "60.0", "70.0", "80.0", "70", "0.55", "yes"],
+    ]

@@ -24,12 +24,14 @@ from hybridir_mteb.errors import (
     ChecksumError,
     DataFormatError,
     DataUnavailableError,
+    SettingError,
     TrainingError,
     UnknownNameError,
 )
 from hybridir_mteb.training.plan import BACKBONE, check_backbone, digest_of_weights
 
 NAME, SHIPPED = "hybridir/xlmr-hybrid", trained.PACKAGED / "pocket-hybrid"
+OF_0_1 = Path(__file__).parent / "of_0_1" / "pocket-hybrid"  # as version 0.1 had it in its package
 FILES = {
     "adapter_config.json": '{"lora_alpha": 32}',
     "model/modules.json": "[]",
@@ -156,7 +158,7 @@ def changed(folder: Path, name: str, **values: Any) -> None:
 )
 def test_no_official_encoder_is_replaced_under_its_revision(tmp_path, name, values, kind):
     copy = tmp_path / "copy"
-    shutil.copytree(SHIPPED, copy)
+    shutil.copytree(OF_0_1, copy)
     changed(copy, name, **values)
     source = copy
     if kind == "archive":
@@ -171,17 +173,23 @@ def test_no_official_encoder_is_replaced_under_its_revision(tmp_path, name, valu
     trained.verify(found)
 
 
-def test_what_is_published_is_what_the_package_holds():
-    folders = [path.parent for path in sorted(trained.PACKAGED.glob("*/hybridir.json"))]
-    prints = {trained.read_encoder(folder).fingerprint: folder for folder in folders}
-    assert official() == {key: official_entry(folder) for key, folder in prints.items()}
+def test_an_encoder_that_version_0_1_had_in_its_package_is_imported_as_it_was(tmp_path):
+    """It has the name of one that ships now, under its own revision."""
+    old = trained.read_encoder(OF_0_1)
+    assert official()[old.fingerprint] == official_entry(OF_0_1)
     assert OFFICIAL.parent == trained.PACKAGED
+    with pytest.raises(SettingError, match="pocket-hybrid"):
+        trained.import_encoder(OF_0_1)
+    kept = trained.import_encoder(OF_0_1, over_shipped=True)
+    assert kept.fingerprint == old.fingerprint != trained.read_encoder(SHIPPED).fingerprint
+    trained.verify(kept)
+    assert trained.get("hybridir/pocket-hybrid", old.fingerprint).place == "store"
 
 
 def test_an_encoder_that_version_0_1_trained_is_found(tmp_path):
     """Its record has no seal, and its fingerprint is of weights and the backbone's revision."""
     home = tmp_path / "old"
-    shutil.copytree(SHIPPED, home)
+    shutil.copytree(OF_0_1, home)
     save_file({"w": torch.ones(2, 2)}, home / "adapter_model.safetensors")
     revision = json.loads((home / "hybridir.json").read_text())["backbone"]["revision"]
     changed(home, "hybridir.json", fingerprint=trained.weights_fingerprint(home, revision))
@@ -220,11 +228,12 @@ def test_a_flipped_bit_anywhere_in_a_record_is_seen_and_stops_no_other():
     assert other in names
 
 
-def test_a_flipped_bit_in_a_shipped_record_is_seen(tmp_path):
+@pytest.mark.parametrize("shipped", [SHIPPED, OF_0_1], ids=["now", "by 0.1"])
+def test_a_flipped_bit_in_a_shipped_record_is_seen(shipped, tmp_path):
     copy = tmp_path / "pocket-hybrid"
-    shutil.copytree(SHIPPED, copy)
-    path, sound = copy / trained.RECORD, (SHIPPED / trained.RECORD).read_bytes()
-    before = trained.read_encoder(SHIPPED).record
+    shutil.copytree(shipped, copy)
+    path, sound = copy / trained.RECORD, (shipped / trained.RECORD).read_bytes()
+    before = trained.read_encoder(shipped).record
     unprotected = sound.index(b'"created"'), sound.index(b'"backbone"')  # who it says it is
     for at in [*range(0, unprotected[0], 7), *range(unprotected[1], len(sound), 97)]:
         path.write_bytes(flipped(sound, at))
