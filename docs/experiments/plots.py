@@ -17,7 +17,6 @@ import plot_answer
 import plot_growth
 import plot_methods
 from matplotlib import pyplot as plt
-from plot_methods import DEBIASER_SHAPES, LOOKS, distance_axis
 
 DOCS = Path(__file__).parent.parent
 RESULTS = DOCS / "results"
@@ -46,18 +45,6 @@ def answered() -> dict[str, Any]:
     there = [name for name in plot_answer.BACKBONES if name in plot_methods.backbones()]
     found = {name: plot_methods.compared(name)[plot_answer.COLLECTION] for name in there}
     return plot_answer.drawn(found)
-
-
-def debiased() -> dict[str, Any]:
-    """Collection -> encoder -> debiaser -> means."""
-    found = json.loads((RESULTS / "compare-debiasing.json").read_text())["collections"]
-    return {
-        name: {
-            encoder: {debiaser: scores["means"] for debiaser, scores in by_debiaser.items()}
-            for encoder, by_debiaser in found[name]["encoders"].items()
-        }
-        for name in COMPARED
-    }
 
 
 def scale() -> dict[str, Any]:
@@ -94,7 +81,6 @@ def digest(picture: str) -> str:
     """Checksum of what a picture shows; a test compares it with that in the file."""
     drawn: Any = {
         "answer": answered,
-        "debiasing": debiased,
         "scale": scale,
         "alpha": swept,
         "growth": plot_growth.grown,
@@ -174,51 +160,6 @@ def language_bars(folder: Path) -> Path:
 def answer(folder: Path) -> Path:
     """Draw the answer to the project's question, for the first page."""
     return save(plot_answer.draw(answered()), "answer", folder)
-
-
-def debiasing_plane(folder: Path) -> Path:
-    """Draw every encoder and debiaser in the plane of multilingual mAP and rank distance."""
-    data = debiased()
-    figure, row = plt.subplots(1, 2, figsize=(8.2, 4.6), layout="constrained")
-    for axes, (name, title) in zip(row, COMPARED.items(), strict=True):
-        for encoder, by_debiaser in data[name].items():
-            colour, _ = LOOKS[encoder.removeprefix("pocket-")]
-            for debiaser, means in by_debiaser.items():
-                axes.plot(
-                    means["multi.rank_distance"],
-                    100 * means["multi.map"],
-                    color=colour,
-                    marker=DEBIASER_SHAPES[debiaser],
-                    markersize=8,
-                    markerfacecolor=colour if debiaser == "none" else "none",
-                    markeredgewidth=1.6,
-                    linestyle="none",
-                )
-        distance_axis(axes)
-        axes.set_title(title)
-        axes.set_xlabel("rank distance (log)")
-    row[0].set_ylabel("multilingual mAP in percent")
-    methods = [
-        plt.Line2D([], [], color=colour, marker="s", linestyle="none", label=method)
-        for method, (colour, _) in LOOKS.items()
-        if f"pocket-{method}" in data["XQuADR"]
-    ]
-    shapes = [
-        plt.Line2D(
-            [],
-            [],
-            color="0.3",
-            marker=shape,
-            linestyle="none",
-            label=debiaser,
-            markerfacecolor="0.3" if debiaser == "none" else "none",
-            markeredgewidth=1.6,
-        )
-        for debiaser, shape in DEBIASER_SHAPES.items()
-        if debiaser in data["XQuADR"]["pocket-base"]
-    ]
-    figure.legend(handles=[*methods, *shapes], loc="outside lower center", ncols=6, frameon=False)
-    return save(figure, "debiasing", folder)
 
 
 def large_pools(folder: Path) -> Path:
@@ -316,7 +257,6 @@ PICTURES = (
     heat_map,
     language_bars,
     answer,
-    debiasing_plane,
     large_pools,
 )
 CAMPAIGNS = {

@@ -2,9 +2,9 @@
 
 python docs/experiments/train_pocket.py [METHOD …]
 
-``make compare-methods BACKBONES=pocket`` has said which seed of a method is the median, by the
-criterion on held-out documents; no evaluation set decides anything. Only that one is trained, and
-only where the store does not have it.
+The median is by the criterion on held-out documents; no evaluation set decides anything. What
+``make compare-methods BACKBONES=pocket`` has recorded of a seed is not asked for again: of these,
+only the one that ships is trained, and only where the store does not have it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compare_methods import CAMPAIGNS
 from provenance import RESULTS, provenance
 from side_by_side import named
-from training_runs import median_seed, train_all
+from training_runs import Run, median_seed, train_all
 
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.files import write_text
@@ -26,23 +25,27 @@ from hybridir_mteb.files import write_text
 BACKBONE = "pocket"
 METHODS = CAMPAIGNS[BACKBONE].methods
 COMMAND = "make train-pocket"
+COMPARED = RESULTS / f"compare-methods-{BACKBONE}.json"
 OUTPUT = RESULTS / "train-pocket.json"
+KEPT = ("source", "items", "held_out_items")  # of what the record says of the data
 
 
-def compared() -> dict[str, Any]:
-    """What the comparison found, for all seeds that were planned.
+def recorded(method: str) -> list[dict[str, Any]]:
+    """Held-out scores of the first seeds, as the comparison has recorded them."""
+    if not COMPARED.is_file():
+        return []
+    found: list[dict[str, Any]] = json.loads(COMPARED.read_text())["held_out"].get(method, [])
+    return found
 
-    Raises:
-        SystemExit: There is no comparison yet, or some of its seeds are missing.
-    """
-    path = RESULTS / f"compare-methods-{BACKBONE}.json"
-    asked = f"make compare-methods BACKBONES={BACKBONE}"
-    if not path.is_file():
-        sys.exit(f"{COMMAND}: {path} is missing; {asked} writes it")
-    found: dict[str, Any] = json.loads(path.read_text())
-    seeds = found["seeds"]
-    if seeds["made"] < seeds["planned"]:
-        sys.exit(f"{COMMAND}: {seeds['made']} of {seeds['planned']} seeds are there; {asked}")
+
+def held_out_scores(runs: dict[str, list[Run]]) -> dict[str, list[dict[str, Any]]]:
+    """Method -> held-out scores of every seed; those that nobody has recorded are trained."""
+    found = {method: recorded(method)[: len(of)] for method, of in runs.items()}
+    unknown = [run for method, of in runs.items() for run in of[len(found[method]) :]]
+    # The same seed of all methods before the next seed.
+    encoders = train_all(sorted(unknown, key=lambda run: run.seed))
+    for run in unknown:
+        found[run.method].append(encoders[run].record["selection"]["encoder"])
     return found
 
 
@@ -50,10 +53,9 @@ def main() -> None:
     """Choose, train what is missing, copy, and record what was chosen from."""
     methods = named(sys.argv[1:], METHODS)
     made_by = provenance(COMMAND)  # before the package changes
-    found = compared()
-    held_out: Mapping[str, Sequence[Mapping[str, Any]]] = found["held_out"]
-    runs = CAMPAIGNS[BACKBONE].runs(BACKBONE)
-    chosen = {name: runs[name][median_seed(held_out[name])] for name in methods}
+    runs = {name: of for name, of in CAMPAIGNS[BACKBONE].runs(BACKBONE).items() if name in methods}
+    held_out = held_out_scores(runs)
+    chosen = {name: of[median_seed(held_out[name])] for name, of in runs.items()}
     encoders = train_all(chosen.values())
     # Methods that were shipped on another day stay.
     shipped = json.loads(OUTPUT.read_text())["methods"] if OUTPUT.is_file() else {}
@@ -66,23 +68,17 @@ def main() -> None:
             "shipped_seed": run.seed,
             "fingerprint": encoder.fingerprint,
             "held_out_as_shipped": encoder.record["selection"]["encoder"],
-            "compared_fingerprint": found["fingerprints"][method][run.seed],
             "held_out": {str(seed): scores for seed, scores in enumerate(held_out[method])},
         }
+    record = next(iter(encoders.values())).record
     result = {
         "made_by": made_by,
-        "data": data_of(encoders[next(iter(chosen.values()))]),
-        "backbone": found["backbone"],
+        "data": [{key: row[key] for key in KEPT} for row in record["data"]],
+        "backbone": record["selection"]["backbone"],
         "methods": {method: shipped[method] for method in METHODS if method in shipped},
     }
     write_text(OUTPUT, json.dumps(result, indent=1) + "\n")
     print(OUTPUT)
-
-
-def data_of(encoder: trained.StoredEncoder) -> list[dict[str, Any]]:
-    """Source, items and held-out items of what an encoder was trained on."""
-    kept = ("source", "items", "held_out_items")
-    return [{key: row[key] for key in kept if key in row} for row in encoder.record["data"]]
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Beside them stand the figures of Elmahdy et al. 2024 (arXiv 2408.10536), and whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from markers import results
@@ -16,7 +16,6 @@ from markers.compare import (
     MAP,
     SIGNIFICANT,
     TITLES,
-    Claim,
     difference_with_interval,
     held_out_cells,
     scale,
@@ -28,7 +27,6 @@ from markers.registry import marker
 from markers.results import load, made_table, markdown_table, number, pick
 
 BACKBONES = ("pocket", "muse", "gemma3-270m")
-SHIPPED = "pocket"  # the backbone whose encoders are in the package
 REFERENCE = "hybrid"
 SHOWN = {
     **{key: f"{key.partition('.')[0]} mAP" for key in MAP},
@@ -82,7 +80,8 @@ def compared_backbones() -> list[str]:
     return [name for name in BACKBONES if (results.RESULTS / f"{file_of(name)}.json").is_file()]
 
 
-def _collection(backbone: str, name: str) -> dict[str, Any]:
+def collection_of(backbone: str, name: str) -> dict[str, Any]:
+    """What the comparison found on a collection; blanks of its title may be ``_``."""
     found: dict[str, Any] = pick(load(file_of(backbone)), "collections", file_of(backbone))
     title = name.replace("_", " ")
     return found[title] if title in found else pick(found, title, file_of(backbone))
@@ -109,19 +108,23 @@ def answered_on() -> str:
 @marker("contenders")
 def contenders(backbone: str, name: str) -> str:
     """``contenders:muse XQuADR``: means over seeds with intervals, a row for each contender."""
-    found = _collection(backbone, name)
+    return contender_table(backbone, name, lambda _: True)
+
+
+def contender_table(backbone: str, name: str, shown: Callable[[str], bool]) -> str:
+    """The table of those contenders of a collection whose names are ``shown``."""
     rows = []
-    for contender, of in found["contenders"].items():
-        cells = [with_interval(of["mean"][key], of["intervals"][key], key) for key in SHOWN]
-        rows.append([f"`{contender}`", str(len(of["seeds"][DISTANCE])), *cells])
-    columns = ["method", "seeds", *SHOWN.values()]
-    return made_table(load(file_of(backbone)), columns, rows)
+    for contender, of in collection_of(backbone, name)["contenders"].items():
+        if shown(contender):
+            cells = [with_interval(of["mean"][key], of["intervals"][key], key) for key in SHOWN]
+            rows.append([f"`{contender}`", str(len(of["seeds"][DISTANCE])), *cells])
+    return made_table(load(file_of(backbone)), ["method", "seeds", *SHOWN.values()], rows)
 
 
 @marker("hybrid-against")
 def hybrid_against(backbone: str, name: str) -> str:
     """``hybrid-against:muse XQuADR``: ``hybrid`` less every other contender, with intervals."""
-    found = _collection(backbone, name)
+    found = collection_of(backbone, name)
     others = [row["methods"][1] for row in found["tests"][DISTANCE]]
     rows = []
     for at, other in enumerate(others):
@@ -135,11 +138,13 @@ def _difference(row: Mapping[str, Any], key: str) -> str:
     return f"{difference_with_interval(row, key)}, d {number(row['d'], 2)}"
 
 
-def _tested(backbone: str, name: str, claim: Claim) -> tuple[float, float]:
-    for row in _collection(backbone, name)["tests"][claim.key]:
-        if row["methods"] == [REFERENCE, claim.other]:
-            return row["difference"], row["p_holm"]
-    raise KeyError(f"{file_of(backbone)}: no test against {claim.other}")
+def tested_against(backbone: str, name: str, key: str, other: str) -> dict[str, Any]:
+    """The test of ``hybrid`` against another contender by one measure."""
+    for row in collection_of(backbone, name)["tests"][key]:
+        if row["methods"] == [REFERENCE, other]:
+            found: dict[str, Any] = row
+            return found
+    raise KeyError(f"{file_of(backbone)}: no test against {other}")
 
 
 @marker("claims-on")
@@ -149,7 +154,8 @@ def claims_on(which: str, name: str) -> str:
     for claim in CLAIMS[which]:
         cells = []
         for backbone in compared_backbones():
-            found, p = _tested(backbone, name, claim)
+            row = tested_against(backbone, name, claim.key, claim.other)
+            found, p = row["difference"], row["p_holm"]
             better = (found < 0) == (claim.key == DISTANCE)
             sign = 0 if p >= SIGNIFICANT else (1 if better else -1)
             said = verdict(sign, at_least=claim.at_least)
@@ -168,7 +174,7 @@ def beside_the_paper(name: str) -> str:
         cells = (_cell(value, key) for value, key in zip(values, TESTED, strict=True))
         rows.append(["paper", label, *cells])
     for backbone in compared_backbones():
-        found = _collection(backbone, name)["contenders"]
+        found = collection_of(backbone, name)["contenders"]
         for method in ("mono", "cross", REFERENCE):
             cells = (_cell(found[method]["mean"][key], key) for key in TESTED)
             rows.append(["here", f"{backbone}, `{method}`", *cells])
@@ -181,7 +187,7 @@ def targets() -> str:
     rows = []
     for backbone in compared_backbones():
         for name, method, key, bound in TARGETS.get(backbone, ()):
-            found = _collection(backbone, name)["contenders"]
+            found = collection_of(backbone, name)["contenders"]
             chosen = method or _best(found)
             mean = found[chosen]["mean"][key]
             reached = mean <= bound if key == DISTANCE else mean >= bound
@@ -220,15 +226,13 @@ def tuned(backbone: str) -> str:
     return made_table(found, heads, rows, left=2)
 
 
-@marker("held-out-seeds")
-def held_out_seeds(backbone: str) -> str:
-    """``held-out-seeds:pocket``: held-out scores of every seed, and which one ships."""
-    content = load(file_of(backbone))
+@marker("shipped-seeds")
+def shipped_seeds() -> str:
+    """Held-out scores of every seed of ``pocket``, and which one ships."""
+    content = load("train-pocket")
     rows = [["`base`", "", *held_out_cells(content["backbone"]), ""]]
-    shipped = load(f"train-{SHIPPED}")["methods"] if backbone == SHIPPED else {}
-    for method, seeds in content["held_out"].items():
-        chosen = shipped.get(method, {}).get("shipped_seed")
-        for seed, scores in enumerate(seeds):
-            ships = "yes" if seed == chosen else ""
-            rows.append([f"`{method}`", str(seed), *held_out_cells(scores), ships])
+    for method, of in content["methods"].items():
+        for seed, scores in of["held_out"].items():
+            ships = "yes" if int(seed) == of["shipped_seed"] else ""
+            rows.append([f"`{method}`", seed, *held_out_cells(scores), ships])
     return made_table(content, ["method", "seed", *HELD_OUT, "ships"], rows)

@@ -278,12 +278,11 @@ def test_the_first_picture_is_of_the_backbones_that_its_caption_names():
 def test_the_seed_that_ships_is_marked_in_the_held_out_scores(tables, tmp_path):
     scores = {"mono_map": 0.9, "cross_map": 0.8, "multi_map": 0.7, "rank_distance": 70.2}
     scores |= {"language_probe": 0.55, "criterion": 0.8}
-    path = tmp_path / "compare-methods-pocket.json"
-    more = {"backbone": scores, "held_out": {"mono": [scores, {**scores, "cross_map": 0.6}]}}
-    path.write_text(json.dumps(json.loads(path.read_text()) | more))
-    shipped = {"methods": {"mono": {"shipped_seed": 1}}}
-    (tmp_path / "train-pocket.json").write_text(json.dumps(shipped))
-    assert rows(render("{{ held-out-seeds:pocket }}")) == [
+    seeds = {"0": scores, "1": {**scores, "cross_map": 0.6}}
+    of = {"mono": {"shipped_seed": 1, "held_out": seeds}}
+    content = {"made_by": MADE_BY, "backbone": scores, "methods": of}
+    (tmp_path / "train-pocket.json").write_text(json.dumps(content))
+    assert rows(render("{{ shipped-seeds }}")) == [
         ["`base`", "", "90.0", "80.0", "70.0", "80.0", "70", "0.55", ""],
         ["`mono`", "0", "90.0", "80.0", "70.0", "80.0", "70", "0.55", ""],
         ["`mono`", "1", "90.0", "60.0", "70.0", "80.0", "70", "0.55", "yes"],

@@ -10,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from safetensors.numpy import load_file, save_file
 from toys.cli import pipe, run
 from toys.stored import NAME, fill
 
@@ -248,17 +247,12 @@ def test_what_is_no_archive_is_refused(source, tmp_path, failure):
     assert "not an exported encoder" in refused(tmp_path / source, failure)
 
 
-def copied(tmp_path: Path) -> Path:
-    """An encoder of the package, as somebody may change it."""
+def test_an_encoder_of_the_package_cannot_be_replaced_under_its_fingerprint(tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(trained.get("hybridir/pocket-hybrid").path, folder)
-    return folder
-
-
-def test_an_encoder_of_the_package_cannot_be_replaced_under_its_fingerprint(tmp_path):
-    folder = copied(tmp_path)
     config = folder / "adapter_config.json"
-    config.write_text(config.read_text().replace('"lora_alpha": 32', '"lora_alpha": 64'))
+    changed = json.loads(config.read_text())
+    config.write_text(json.dumps({**changed, "lora_alpha": 2 * changed["lora_alpha"]}))
     for over in (False, True):
         with pytest.raises(ChecksumError):
             trained.import_encoder(folder, over_shipped=over)
@@ -267,17 +261,15 @@ def test_an_encoder_of_the_package_cannot_be_replaced_under_its_fingerprint(tmp_
 
 def test_another_encoder_hides_one_of_the_package_only_if_asked(tmp_path, monkeypatch):
     pipe(monkeypatch)
-    folder = copied(tmp_path)
-    weights = folder / "adapter_model.safetensors"
-    save_file({name: 2 * tensor for name, tensor in load_file(weights).items()}, weights)
-    record = json.loads((folder / trained.RECORD).read_text())
-    record["fingerprint"] = trained.weights_fingerprint(folder, record["backbone"]["revision"])
-    (folder / trained.RECORD).write_text(json.dumps(record))
+    folder, name = tmp_path / "other", "hybridir/pocket-hybrid"
+    fill(folder, 1.0, name=name)
     with pytest.raises(SettingError, match="--over-shipped"):
         trained.import_encoder(folder)
-    assert trained.get(record["name"]).place == "package"
+    assert trained.get(name).place == "package"
     run("models", "import", str(folder), "--over-shipped")
-    assert trained.get(record["name"]).fingerprint == record["fingerprint"]
+    found = trained.get(name)
+    assert found.place == "store"
+    assert found.fingerprint == trained.read_encoder(folder).fingerprint
 
 
 def test_two_names_that_are_one_on_some_machines_are_refused(folder, tmp_path):

@@ -167,7 +167,7 @@ def test_no_official_encoder_is_replaced_under_its_revision(tmp_path, name, valu
             for path in copy.iterdir():
                 archive.write(path, path.name)
     with pytest.raises((ChecksumError, DataFormatError), match=name):
-        trained.import_encoder(source)
+        trained.import_encoder(source, over_shipped=True)
     found = trained.get("hybridir/pocket-hybrid")
     assert found.place == "package"
     trained.verify(found)
