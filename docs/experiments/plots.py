@@ -31,7 +31,6 @@ STYLE = {
 COLOURS = {"xquad-r": "#00306f", "mlqa-r": "#c9ae3c"}  # both from cividis
 TITLES = {"xquad-r": "XQuAD-R", "mlqa-r": "MLQA-R"}
 SCALING = ("beir", "miracl-hard", "mlqa-cross", "mlqa-gap")  # settings of scaling.json
-COMPARED = {"XQuADR": "XQuAD-R", "MLQAR": "MLQA-R"}
 
 
 def scores(name: str) -> dict[str, Any]:

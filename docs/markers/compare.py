@@ -76,11 +76,6 @@ def tested(collection: Mapping[str, Any], key: str, one: str, other: str) -> tup
     raise KeyError(f"no test of {one} and {other} on {key}")
 
 
-def difference(collection: Mapping[str, Any], key: str, one: str, other: str) -> str:
-    """The first contender less the second; bold where significant."""
-    return bold_if_significant(*tested(collection, key, one, other), key)
-
-
 def bold_if_significant(found: float, p: float, key: str) -> str:
     """A difference with its sign."""
     return f"**{signed(found, key)}**" if p < SIGNIFICANT else signed(found, key)

@@ -92,16 +92,17 @@ def test_a_verdict_on_a_difference(sign, said, at_least):
     assert tables.verdict(sign, at_least=True) == at_least
 
 
-def test_differences_are_signed_and_bold_where_significant():
+def test_differences_are_found_in_both_orders_and_bold_where_significant():
     found = collection(0.05, 0.01)
-    assert tables.difference(found, "multi.map", "hybrid", "base") == "**+5.0**"
-    assert tables.difference(found, "multi.map", "base", "hybrid") == "**-5.0**"
+    assert tables.tested(found, "multi.map", "hybrid", "base") == (0.05, 0.01)
+    assert tables.tested(found, "multi.map", "base", "hybrid") == (-0.05, 0.01)
+    assert tables.bold_if_significant(-0.05, 0.01, "multi.map") == "**-5.0**"
+    assert tables.bold_if_significant(0.05, 0.06, "multi.map") == "+5.0"
 
 
 def test_distances_are_in_ranks():
-    found = collection(-41.4, 0.5)
-    assert tables.difference(found, "multi.rank_distance", "hybrid", "base") == "-41"
-    assert tables.difference(found, "multi.rank_distance", "base", "hybrid") == "+41"
+    assert tables.bold_if_significant(-41.4, 0.5, "multi.rank_distance") == "-41"
+    assert tables.bold_if_significant(41.4, 0.01, "multi.rank_distance") == "**+41**"
 
 
 def test_the_seed_that_ships_is_the_median_one_and_of_two_in_the_middle_the_better():

@@ -287,3 +287,33 @@ def test_the_seed_that_ships_is_marked_in_the_held_out_scores(tables, tmp_path):
         ["`mono`", "0", "90.0", "80.0", "70.0", "80.0", "70", "0.55", ""],
         ["`mono`", "1", "90.0", "60.0", "70.0", "80.0", "70", "0.55", "yes"],
     ]
+
+
+def test_training_stands_against_the_best_debiaser_of_its_backbone(tables):
+    found = rows(render("{{ debias-verdict:XQuADR }}"))
+    assert [row[0] for row in found] == [
+        f"`{name}`" for name in methods.BACKBONES for _ in range(4)
+    ]
+    assert [row[2:] for row in found[:4]] == [
+        *[[f"`{BASE}+centre`", "+20.0", "training"]] * 3,
+        [f"`{BASE}+centre`", "-80", "training"],
+    ]
+    shown = rows(render(f"{{{{ debias-effect:muse XQuADR {BASE} }}}}"))
+    assert [row[0] for row in shown] == [f"`{BASE}`", f"`{BASE}+centre`"]
+
+
+def test_what_a_debiaser_adds_to_training_has_its_own_sign(tables, tmp_path):
+    both = f"{REFERENCE}+centre"
+    scores = {name: [made_up(0.3, at) for at in range(3)] for name in (REFERENCE, both)}
+    for of in scores[both]:
+        of["questions"] = {
+            key: {one: value + 0.02 for one, value in values.items()}
+            for key, values in of["questions"].items()
+        }
+    path = tmp_path / "compare-methods-muse.json"
+    report = json.loads(path.read_text())
+    path.write_text(json.dumps({**report, "collections": {"XQuADR": summary(scores)}}))
+    ((name, mono, *_, distance),) = rows(render("{{ debias-both:muse XQuADR }}"))
+    assert name == f"`{both}`"
+    assert mono == "**+2.0** [+2.0, +2.0]"
+    assert distance.startswith("**+0**")
