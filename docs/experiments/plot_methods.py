@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -84,7 +85,7 @@ def draw(backbone: str) -> Any:
             distance_axis(axes)
             if column == 0:
                 axes.set_ylabel(label)
-        grid[0, column].set_title(title)
+        grid[0, column].set_title(re.sub(r"R\b", "-R", title, count=1))  # XQuADR is XQuAD-R
         grid[-1, column].set_xlabel("rank distance (log)")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
