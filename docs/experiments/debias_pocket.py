@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cards import say_what_was_seen
 from provenance import RESULTS, provenance
 
 from hybridir_mteb.encoders import trained
@@ -65,6 +66,7 @@ def fit(model: str) -> None:
             target = trained.PACKAGED / record.parent.parent.name
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(record.parent, target)
+            say_what_was_seen(target)
 
 
 class HeldOutScorer:

@@ -14,6 +14,7 @@ import shutil
 import sys
 from typing import Any
 
+from cards import say_what_was_seen
 from compare_methods import CAMPAIGNS
 from provenance import RESULTS, provenance
 from side_by_side import named
@@ -64,6 +65,7 @@ def main() -> None:
         target = trained.PACKAGED / f"{BACKBONE}-{method}"
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(encoder.path, target)
+        say_what_was_seen(target)
         shipped[method] = {
             "shipped_seed": run.seed,
             "fingerprint": encoder.fingerprint,
