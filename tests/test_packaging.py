@@ -206,7 +206,8 @@ def test_wheel_content(wheel):
         assert f"hybridir_mteb/results/html/{part}" in names
     for recipe in ("pocket-ntrex", "muse", "muse-ntrex"):
         assert f"hybridir_mteb/recipes/{recipe}.yaml" in names
-    for method in (*("mono", "cross", "hybrid", "mixed", "bilingual"), "hybrid-adversarial"):
+    methods = ("mono", "cross", "hybrid", "mixed", "bilingual", "erasure", "consistency")
+    for method in (*methods, "adversarial", "hybrid-adversarial"):
         encoder = f"hybridir_mteb/data/encoders/pocket-{method}"
         assert f"{encoder}/adapter_model.safetensors" in names
         assert f"{encoder}/hybridir.json" in names

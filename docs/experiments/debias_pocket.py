@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cards import say_what_was_seen
 from provenance import RESULTS, provenance
+from shipping import ship
 
 from hybridir_mteb.encoders import trained
 from hybridir_mteb.files import write_text
@@ -44,13 +43,14 @@ def missing(model: str) -> list[str]:
     import mteb
 
     revision = mteb.get_model_meta(f"{trained.OWNER}/{model}").revision
-    return [
-        debiaser
-        for debiaser in DEBIASERS
-        if not statistics(model, debiaser).is_dir()
-        or trained.read_encoder(statistics(model, debiaser)).record["backbone"]["model_revision"]
-        != revision
-    ]
+
+    def there(folder: Path) -> bool:
+        if not folder.is_dir():
+            return False
+        of: str = trained.read_encoder(folder).record["backbone"]["model_revision"]
+        return of == revision
+
+    return [name for name in DEBIASERS if not there(statistics(model, name))]
 
 
 def fit(model: str) -> None:
@@ -63,10 +63,7 @@ def fit(model: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(command, check=True, env={**os.environ, "HYBRIDIR_MODEL_STORE": folder})
         for record in sorted(Path(folder).glob(f"*/*/{trained.RECORD}")):
-            target = trained.PACKAGED / record.parent.parent.name
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(record.parent, target)
-            say_what_was_seen(target)
+            ship(record.parent)
 
 
 class HeldOutScorer:

@@ -10,17 +10,15 @@ only the one that ships is trained, and only where the store does not have it.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from typing import Any
 
-from cards import say_what_was_seen
 from compare_methods import CAMPAIGNS
 from provenance import RESULTS, provenance
+from shipping import ship
 from side_by_side import named
 from training_runs import Run, median_seed, train_all
 
-from hybridir_mteb.encoders import trained
 from hybridir_mteb.files import write_text
 
 BACKBONE = "pocket"
@@ -28,20 +26,12 @@ METHODS = CAMPAIGNS[BACKBONE].methods
 COMMAND = "make train-pocket"
 COMPARED = RESULTS / f"compare-methods-{BACKBONE}.json"
 OUTPUT = RESULTS / "train-pocket.json"
-KEPT = ("source", "items", "held_out_items")  # of what the record says of the data
-
-
-def recorded(method: str) -> list[dict[str, Any]]:
-    """Held-out scores of the first seeds, as the comparison has recorded them."""
-    if not COMPARED.is_file():
-        return []
-    found: list[dict[str, Any]] = json.loads(COMPARED.read_text())["held_out"].get(method, [])
-    return found
 
 
 def held_out_scores(runs: dict[str, list[Run]]) -> dict[str, list[dict[str, Any]]]:
     """Method -> held-out scores of every seed; those that nobody has recorded are trained."""
-    found = {method: recorded(method)[: len(of)] for method, of in runs.items()}
+    known = json.loads(COMPARED.read_text())["held_out"] if COMPARED.is_file() else {}
+    found = {method: known.get(method, [])[: len(of)] for method, of in runs.items()}
     unknown = [run for method, of in runs.items() for run in of[len(found[method]) :]]
     # The same seed of all methods before the next seed.
     encoders = train_all(sorted(unknown, key=lambda run: run.seed))
@@ -62,21 +52,17 @@ def main() -> None:
     shipped = json.loads(OUTPUT.read_text())["methods"] if OUTPUT.is_file() else {}
     for method, run in chosen.items():
         encoder = encoders[run]
-        target = trained.PACKAGED / f"{BACKBONE}-{method}"
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(encoder.path, target)
-        say_what_was_seen(target)
+        ship(encoder.path)
+        scores = dict(enumerate(held_out[method]))
+        scores[run.seed] = encoder.record["selection"]["encoder"]  # of what ships
         shipped[method] = {
             "shipped_seed": run.seed,
             "fingerprint": encoder.fingerprint,
-            "held_out_as_shipped": encoder.record["selection"]["encoder"],
-            "held_out": {str(seed): scores for seed, scores in enumerate(held_out[method])},
+            "held_out": {str(seed): of_seed for seed, of_seed in scores.items()},
         }
-    record = next(iter(encoders.values())).record
     result = {
         "made_by": made_by,
-        "data": [{key: row[key] for key in KEPT} for row in record["data"]],
-        "backbone": record["selection"]["backbone"],
+        "backbone": next(iter(encoders.values())).record["selection"]["backbone"],
         "methods": {method: shipped[method] for method in METHODS if method in shipped},
     }
     write_text(OUTPUT, json.dumps(result, indent=1) + "\n")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from markers.results import SETTINGS, number
 
-TITLES = {"XQuADR": "XQuAD-R", "MLQAR": "MLQA-R"}
+TITLES = {"XQuADR": "XQuAD-R", "MLQAR": "MLQA-R", "PocketQAR": "PocketQA-R"}
 DISTANCE = "multi.rank_distance"  # lower is better, in ranks; the others are mAP
 MAP = {f"{key}.map": f"{label} mAP" for key, label in SETTINGS.items()}
 # Scores on held-out documents: column -> key, digits, factor.
@@ -74,6 +74,13 @@ def tested(collection: Mapping[str, Any], key: str, one: str, other: str) -> tup
         if row["methods"] == [one, other]:
             return -row["difference"], row["p_holm"]
     raise KeyError(f"no test of {one} and {other} on {key}")
+
+
+def better_sign(found: float, p: float, key: str) -> int:
+    """1 where a difference says significantly better, -1 where worse, 0 where neither is shown."""
+    if p >= SIGNIFICANT:
+        return 0
+    return 1 if (found < 0) == (key == DISTANCE) else -1
 
 
 def bold_if_significant(found: float, p: float, key: str) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 from markers.compare import (
     DISTANCE,
     HELD_OUT,
-    SIGNIFICANT,
     TITLES,
+    better_sign,
     difference_with_interval,
     held_out_cells,
     signed,
@@ -27,6 +27,7 @@ from markers.results import load, made_table, markdown_table, pick
 
 HELD_OUT_NAME = "debias-pocket"
 NONE, BASE = "none", "base"
+WINNER = {1: "training", -1: "subtraction", 0: "no difference shown"}
 
 
 @marker("debias-effect")
@@ -63,8 +64,7 @@ def verdict(collection: str) -> str:
             best = _best_subtraction(found, key)
             row = tested_against(backbone, collection, key, best)
             gap = row["difference"]
-            winner = "training" if (gap < 0) == (key == DISTANCE) else "subtraction"
-            winner = winner if row["p_holm"] < SIGNIFICANT else "no difference shown"
+            winner = WINNER[better_sign(gap, row["p_holm"], key)]
             rows.append([f"`{backbone}`", label, f"`{best}`", signed(gap, key), winner])
     columns = ["backbone", TITLES[collection], "best subtraction", f"`{REFERENCE}` less it"]
     return markdown_table([*columns, "better"], rows, left=3)

@@ -14,8 +14,8 @@ from markers.compare import (
     DISTANCE,
     HELD_OUT,
     MAP,
-    SIGNIFICANT,
     TITLES,
+    better_sign,
     difference_with_interval,
     held_out_cells,
     scale,
@@ -156,9 +156,7 @@ def claims_on(which: str, name: str) -> str:
         for backbone in compared_backbones():
             row = tested_against(backbone, name, claim.key, claim.other)
             found, p = row["difference"], row["p_holm"]
-            better = (found < 0) == (claim.key == DISTANCE)
-            sign = 0 if p >= SIGNIFICANT else (1 if better else -1)
-            said = verdict(sign, at_least=claim.at_least)
+            said = verdict(better_sign(found, p, claim.key), at_least=claim.at_least)
             cells.append(f"{said}: {signed(found, claim.key)} (p = {p:.2g})")
         rows.append([claim.sentence(), *cells])
     return markdown_table(
@@ -193,7 +191,7 @@ def targets() -> str:
             reached = mean <= bound if key == DISTANCE else mean >= bound
             asked = f"at {'most' if key == DISTANCE else 'least'} {_cell(bound, key)}"
             who = f"`{chosen}`" + ("" if method else ", the best one")
-            label = f"{TITLES.get(name, name)}, {TESTED[key]}"
+            label = f"{TITLES[name]}, {TESTED[key]}"
             cells = [asked, _cell(mean, key), "yes" if reached else "no"]
             rows.append([f"`{backbone}`", who, label, *cells])
     heads = ["backbone", "method", "measure", "target", "reached", "met"]

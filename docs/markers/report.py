@@ -43,7 +43,7 @@ def _compared() -> Iterator[ResultRow]:
         some = any(UNSEEN in title for title in content["collections"])
         for title, found in content["collections"].items():
             name, _, rest = title.partition(" ")
-            collection = titled(name) + (f" {rest}" if rest else "")
+            collection = TITLES[name] + (f" {rest}" if rest else "")
             collection += f", languages of {backbone}" if some and not rest else ""
             for method, of in found["contenders"].items():
                 means: dict[str, dict[str, float]] = {}
@@ -67,12 +67,7 @@ def _with_subsets() -> Iterator[ResultRow]:
             setting: {measure: value for measure, value in of.items() if measure != "subsets"}
             for setting, of in content["settings"].items()
         }
-        yield ResultRow(titled(content["collection"]), content["encoder"], means, scores)
-
-
-def titled(collection: str) -> str:
-    """The name of a collection as texts have it."""
-    return TITLES.get(collection, "PocketQA-R")
+        yield ResultRow(TITLES[content["collection"]], content["encoder"], means, scores)
 
 
 def note() -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from markers.compare import DISTANCE, MAP, SIGNIFICANT, signed, tested
+from markers.compare import DISTANCE, MAP, bold_if_significant, signed, tested
+from markers.methods import compared_backbones, tested_against
 from markers.registry import MarkerError, marker
-from markers.results import RESULTS, load, made_by, markdown_table, number, pick
+from markers.results import load, made_by, markdown_table, number, pick
 
 FILE = "scaling"
 NDCG = "ndcg_at_10"
@@ -224,15 +225,12 @@ def _held_out_effects(backbone: str) -> tuple[dict[str, list[str]], int]:
 
 def _effect(backbone: str, key: str, other: str) -> str | None:
     """A difference, bold where it is significant; None where nobody compared the two."""
-    name = f"compare-methods-{backbone}"
     try:
-        if (RESULTS / f"{name}.json").is_file():
-            tests = load(name)["collections"]["XQuADR"]["tests"][key]
-            row = next(row for row in tests if row["methods"] == ["hybrid", other])
+        if backbone in compared_backbones():
+            row = tested_against(backbone, "XQuADR", key, other)
             away, p = row["difference"], row["p_holm"]
         else:
             away, p = tested(load("compare-batches")[backbone], key, "hybrid", other)
-    except (KeyError, StopIteration):
+    except KeyError:
         return None
-    said = signed(away, key)
-    return f"**{said}**" if p < SIGNIFICANT else said
+    return bold_if_significant(away, p, key)

@@ -1,7 +1,7 @@
 """What the files of an encoder, or of a backbone, hold: digests that loading compares with.
 
 An encoder's fingerprint is over all files that loading reads. Encoders of version 0.1 have one over
-their weights alone; of those that came with the package, ``official.json`` has the other files.
+their weights alone; of those that came with its package, ``official.json`` has the other files.
 """
 
 from __future__ import annotations

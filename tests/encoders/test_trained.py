@@ -311,10 +311,9 @@ def test_the_shipped_seed_is_the_median_by_the_held_out_criterion():
         assert int(order[len(order) // 2]) == found["shipped_seed"]
         assert encoder.record["recipe"]["seed"] == found["shipped_seed"]
         assert encoder.fingerprint == found["fingerprint"]
-        assert encoder.record["selection"]["encoder"] == found["held_out_as_shipped"]
-        compared = found["held_out"][str(found["shipped_seed"])]["criterion"]
-        shipped = found["held_out_as_shipped"]["criterion"]
-        assert shipped == pytest.approx(compared, abs=0.02)  # trained again on another processor
+        assert (
+            encoder.record["selection"]["encoder"] == found["held_out"][str(found["shipped_seed"])]
+        )
 
 
 def test_a_packaged_encoder_cannot_be_removed_and_gives_way_to_one_in_the_store():
