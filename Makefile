@@ -17,7 +17,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-fast test-gemma lint docs bench bench-growth bench-training bench-scale xquad train-pocket shipped bench-backbones compare-data compare-batches unseen-languages sweep-alpha plan-check tune compare-methods debias-pocket bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats stats-hub faults cluster-faults cluster-bench dist clean
+.PHONY: demo test test-fast test-gemma lint docs bench bench-growth bench-training bench-scale xquad train-pocket shipped bench-backbones compare-data compare-batches unseen-languages sweep-alpha plan-check tune budget compare-methods debias-pocket bench-beir scaling fsdp-check gpu-check gpu-rehearsal stats stats-hub faults cluster-faults cluster-bench dist clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -136,6 +136,10 @@ plan-check: $(VENV)/.dev
 tune: $(VENV)/.dev
 	$(INSTALL) -e ".[gemma]"
 	$(BIN)/python docs/experiments/tune.py $(BACKBONES)
+
+## budget: hybrid batches with more steps, larger batches, on held-out text, an hour; budget.json
+budget: $(VENV)/.dev
+	$(BIN)/python docs/experiments/budget.py $(BACKBONES)
 
 ## compare-methods: all methods and debiasers with several seeds, days; compare-methods-*.json; with
 ## REPORT=1 of the seeds that are there, without training

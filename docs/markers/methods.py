@@ -224,6 +224,18 @@ def tuned(backbone: str) -> str:
     return made_table(found, heads, rows, left=2)
 
 
+@marker("budget")
+def budget(backbone: str) -> str:
+    """``budget:pocket``: held-out scores of ``hybrid`` with more steps or larger batches."""
+    found = pick(load("budget"), backbone, "budget")
+    rows = []
+    for trial in found["trials"]:
+        settings = [f"{value:g}" for value in trial["settings"].values()]
+        rows.append([*settings, *held_out_cells(trial["held_out"])])
+    heads = [*(name.replace("_", " ") for name in found["trials"][0]["settings"]), *HELD_OUT]
+    return made_table(found, heads, rows, left=0)
+
+
 @marker("shipped-seeds")
 def shipped_seeds() -> str:
     """Held-out scores of every seed of ``pocket``, and which one ships."""

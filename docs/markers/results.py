@@ -13,7 +13,7 @@ from markers.registry import MarkerError, marker
 RESULTS = Path(__file__).parent.parent / "results"
 SETTINGS = {"mono": "monolingual", "cross": "cross-lingual", "multi": "multilingual"}
 # Files with a target of their own in the Makefile; `make xquad` makes the others.
-TARGETS = ("bench", "bench-scale", "debias-pocket")
+TARGETS = ("bench", "bench-scale", "budget", "debias-pocket")
 TARGETS += ("compare-batches", "compare-data", "faults", "scaling", "sweep-alpha", "train-pocket")
 TARGETS += ("bench-growth", "bench-training", "cluster-faults", "gpu-check", "gpu-rehearsal")
 OTHERS = {"backbones": "bench-backbones", "tuned": "tune"}

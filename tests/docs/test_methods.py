@@ -2,7 +2,10 @@
 
 import json
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
+import budget
 import compare_methods
 import numpy as np
 import plot_answer
@@ -10,9 +13,11 @@ import pytest
 import tune
 from compare_methods import CAMPAIGNS, DEBIASERS, METHODS, REFERENCE, TESTED, summary
 from markers import MarkerError, methods, render, results
+from markers.compare import HELD_OUT
 from members import BASE
 from scipy import stats
 from toys import REPOSITORY
+from training_runs import Run
 
 from hybridir_mteb.training.recipe import read_recipe
 
@@ -175,6 +180,30 @@ def test_trials_are_equally_many_and_the_best_is_marked(tmp_path, monkeypatch):
     assert [row[4] for row in found].count("yes") == 2
     assert found[1] == ["`hybrid`", "alpha 0.5, learning_rate 7.5e-05", "50.0 ± 2.0", "25.0", "yes"]
     assert len([row for row in found if row[0] == "`adversarial`"]) * 2 == len(found)
+
+
+def test_a_larger_budget_is_told_beside_the_recipe_and_stands_in_the_table(tmp_path, monkeypatch):
+    held = {key: 0.5 for key, _, _ in HELD_OUT.values()}
+    told: list = []
+
+    def trained(runs):
+        told.extend(runs)
+        record = {"selection": {"encoder": held}, "machine": {"seconds": 1.0}}
+        return {run: SimpleNamespace(record=record) for run in told}
+
+    monkeypatch.setattr(budget, "train_all", trained)
+    monkeypatch.setattr(budget, "OUTPUT", tmp_path / "budget.json")
+    monkeypatch.setattr("sys.argv", ["budget.py", "pocket"])
+    (tmp_path / "budget.json").write_text('{"muse": "of another process"}')
+    budget.main()
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    assert results.load("budget")["muse"] == "of another process"
+    assert told[0] == Run("pocket-hybrid", "hybrid") == compare_methods.members("pocket")[3].run
+    found = [row[:3] for row in rows(render("{{ budget:pocket }}"))]
+    recipe = read_recipe(Path("pocket-hybrid"), method="hybrid")
+    assert found[0] == [f"{recipe.steps}", f"{recipe.batch_size}", f"{recipe.learning_rate:g}"]
+    assert [f"{3 * recipe.steps}", f"{recipe.batch_size}", found[0][2]] in found
+    assert [f"{recipe.steps}", f"{4 * recipe.batch_size}", found[0][2]] in found
 
 
 @pytest.mark.parametrize("backbone", tune.GRIDS)
