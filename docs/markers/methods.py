@@ -94,14 +94,15 @@ def _cell(value: float | None, key: str) -> str:
 
 @marker("answered-on")
 def answered_on() -> str:
-    """The backbones that the first page's picture shows, and how many seeds each has so far."""
+    """The backbones that the first page's picture shows, and how many seeds each has."""
     said = []
     for backbone in compared_backbones():
         made, planned = (
             pick(load(file_of(backbone)), f"seeds.{one}", file_of(backbone))
             for one in ("made", "planned")
         )
-        said.append(f"`{backbone}` ({made} of {planned})")
+        seeds = f"{made}" if made == planned else f"{made} of {planned}"
+        said.append(f"`{backbone}` ({seeds})")
     return ", ".join(said)
 
 

@@ -302,6 +302,9 @@ def test_the_first_picture_is_of_the_backbones_that_its_caption_names():
     assert plot_answer.BACKBONES == methods.BACKBONES
     named = ", ".join(f"`{backbone}` (3 of 5)" for backbone in methods.BACKBONES)
     assert render("{{ answered-on }}") == named
+    path = results.RESULTS / "compare-methods-muse.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seeds": {"made": 5, "planned": 5}}))
+    assert render("{{ answered-on }}") == named.replace("`muse` (3 of 5)", "`muse` (5)")
 
 
 def test_the_seed_that_ships_is_marked_in_the_held_out_scores(tables, tmp_path):
