@@ -6,6 +6,7 @@ Beside them stand the figures of Elmahdy et al. 2024 (arXiv 2408.10536), and whi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from statistics import fmean
 from typing import Any
 
 from markers import results
@@ -57,8 +58,8 @@ PAPER = {
 }
 
 
-# Backbone -> collection, method (None is the best trained one in the multilingual setting),
-# measure, and what it was to reach; set before anything was measured.
+# Backbone -> collection, method (None is the best one by held-out documents), measure, and what it
+# was to reach; set before anything was measured.
 TARGETS: dict[str, tuple[tuple[str, str | None, str, float], ...]] = {
     "pocket": (
         ("XQuADR", None, "multi.map", 0.66),
@@ -187,11 +188,11 @@ def targets() -> str:
     for backbone in compared_backbones():
         for name, method, key, bound in TARGETS.get(backbone, ()):
             found = collection_of(backbone, name)["contenders"]
-            chosen = method or _best(found)
+            chosen = method or _best(backbone)
             mean = found[chosen]["mean"][key]
             reached = mean <= bound if key == DISTANCE else mean >= bound
             asked = f"at {'most' if key == DISTANCE else 'least'} {_cell(bound, key)}"
-            who = f"`{chosen}`" + ("" if method else ", the best one")
+            who = f"`{chosen}`" + ("" if method else ", best by held-out text")
             label = f"{TITLES[name]}, {TESTED[key]}"
             cells = [asked, _cell(mean, key), "yes" if reached else "no"]
             rows.append([f"`{backbone}`", who, label, *cells])
@@ -199,10 +200,10 @@ def targets() -> str:
     return markdown_table(heads, rows, left=3)
 
 
-def _best(found: Mapping[str, Any]) -> str:
-    """The trained method, not debiased, that is best in the multilingual setting."""
-    trained = [name for name in found if name != "base" and "+" not in name]
-    return max(trained, key=lambda name: float(found[name]["mean"]["multi.map"]))
+def _best(backbone: str) -> str:
+    """The method whose seeds held-out documents like best; no evaluation set has a say in it."""
+    held_out = pick(load(file_of(backbone)), "held_out", file_of(backbone))
+    return max(held_out, key=lambda name: fmean(of["criterion"] for of in held_out[name]))
 
 
 @marker("tuned")
