@@ -22,8 +22,7 @@ OUTPUT = RESULTS / "budget.json"
 COMMAND = "make budget"
 METHOD = "hybrid"
 SETTINGS = ("steps", "batch_size", "learning_rate")
-# Backbone -> what is told beside the recipe, the recipe itself first. Longest last but one, so
-# that neither of two cores waits for long.
+# Backbone -> what is told beside the recipe; the recipe itself first.
 TRIALS: dict[str, tuple[dict[str, str], ...]] = {
     "pocket": (
         {},
