@@ -19,9 +19,9 @@ from typing import Any
 
 from ceiling import engine, of_peak, padding
 from provenance import RESULTS, provenance
+from side_by_side import put_part
 
 from hybridir_mteb import paths
-from hybridir_mteb.files import write_text
 
 OUTPUT = RESULTS / "bench.json"
 STARTUP_REPEATS = 15
@@ -382,12 +382,11 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
 def main() -> None:
     """Run the parts named on the command line, or all."""
     chosen = sys.argv[1:] or list(PARTS)
-    report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
     for part in chosen:
         print(f"{part} …", flush=True)
-        report[part] = {"made_by": provenance("make bench", ["openvino"]), **PARTS[part]()}
-        write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
-        print(json.dumps(report[part], indent=1), flush=True)
+        found = {"made_by": provenance("make bench", ["openvino"]), **PARTS[part]()}
+        put_part(OUTPUT, part, found)
+        print(json.dumps(found, indent=1), flush=True)
 
 
 if __name__ == "__main__":

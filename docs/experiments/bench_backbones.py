@@ -27,9 +27,7 @@ from ceiling import engine as engine_of
 from ceiling import of_peak, padding
 from provenance import RESULTS, provenance
 from scale_measurements import peak_mib, timed
-from side_by_side import alone, named
-
-from hybridir_mteb.files import write_text
+from side_by_side import alone, named, put_part
 
 OUTPUT = RESULTS / "backbones.json"
 COMMAND = "make bench-backbones"
@@ -213,17 +211,16 @@ def main() -> None:
     if sys.argv[1:2] == ["--one"]:
         print(json.dumps(measure(sys.argv[2])))
         return
-    report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
     for name in named(sys.argv[1:], BACKBONES):
         print(f"{name} …", flush=True)
         made_by = provenance(COMMAND, PACKAGES)
-        report[name] = {
+        part = {
             "made_by": made_by,
             **alone(__file__, "--one", name),
             "training": train(name),
         }
-        write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
-        print(json.dumps(report[name], indent=1), flush=True)
+        put_part(OUTPUT, name, part)
+        print(json.dumps(part, indent=1), flush=True)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ from scale_measurements import (
     measure,
     shards_of,
 )
+from side_by_side import put_part
 
-from hybridir_mteb.files import write_text
 from hybridir_mteb.ranking.shards.key import DTYPES
 
 OUTPUT = RESULTS / "bench-scale.json"
@@ -170,7 +170,6 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=list(PARTS))
     parser.add_argument("--folder", type=Path, help="for shards and corpora, 10 GB; kept")
     given = parser.parse_args()
-    report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     with tempfile.TemporaryDirectory() as temporary:
         place = given.folder or Path(temporary)
@@ -178,8 +177,7 @@ def main() -> None:
             print(f"{part} …", flush=True)
             found = PARTS[part](place)
             found = found if part in SCORES else rounded(found)
-            report[part] = {"made_by": provenance("make bench-scale"), **found}
-            write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
+            put_part(OUTPUT, part, {"made_by": provenance("make bench-scale"), **found})
             print(json.dumps(found, indent=1), flush=True)
 
 

@@ -8,15 +8,12 @@ training data judge it, and nothing else. Encoders in the store are not trained 
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 from provenance import RESULTS, provenance
-from side_by_side import named
-from training_runs import Run, train_all
-
-from hybridir_mteb.files import write_text
+from side_by_side import named, put_part
+from training_runs import Run, judged_run, train_all
 
 OUTPUT = RESULTS / "budget.json"
 COMMAND = "make budget"
@@ -33,20 +30,10 @@ TRIALS: dict[str, tuple[dict[str, str], ...]] = {
 }
 
 
-def trial(run: Run, record: dict[str, Any]) -> dict[str, Any]:
-    """What a trial was told, and what held-out text says of it.
-
-    Args:
-        run: The run.
-        record: That of its encoder.
-    """
+def settings(run: Run) -> dict[str, Any]:
+    """What a run's recipe says of what the trials change."""
     recipe = run.wanted.model_dump(mode="json")
-    return {
-        "command": " ".join(run.command),
-        "settings": {name: recipe[name] for name in SETTINGS},
-        "held_out": record["selection"]["encoder"],
-        "seconds": record["machine"]["seconds"],
-    }
+    return {name: recipe[name] for name in SETTINGS}
 
 
 def main() -> None:
@@ -56,11 +43,8 @@ def main() -> None:
         recipe = f"{backbone}-{METHOD}"
         runs = [Run(recipe, METHOD, 0, (), tuple(told.items())) for told in TRIALS[backbone]]
         found = train_all(runs)
-        trials = [trial(run, found[run].record) for run in runs]
-        # Read when all is done: another backbone may have been tried meanwhile.
-        report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
-        report[backbone] = {"made_by": made_by, "method": METHOD, "trials": trials}
-        write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
+        trials = [{"settings": settings(run), **judged_run(run, found[run])} for run in runs]
+        put_part(OUTPUT, backbone, {"made_by": made_by, "method": METHOD, "trials": trials})
         print(OUTPUT)
 
 

@@ -25,14 +25,14 @@ import numpy as np
 from bench_scale import rounded
 from provenance import RESULTS, provenance
 from scale_measurements import CORPUS_LANGUAGE, DIMENSION, peak_mib, timed
-from side_by_side import alone
+from side_by_side import alone, put_part
 
 from hybridir_mteb import paths
 from hybridir_mteb.adapters.mteb.ids import check_passage_ids
 from hybridir_mteb.adapters.ray.cluster import ClusterOptions, connected
 from hybridir_mteb.adapters.ray.encode import fill_with
 from hybridir_mteb.collections.readers.rows import FileSource
-from hybridir_mteb.files import replacing, write_text
+from hybridir_mteb.files import replacing
 from hybridir_mteb.ranking.shards import ShardFolder, ShardKey
 from hybridir_mteb.ranking.shards.fill import of_texts
 from hybridir_mteb.ranking.shards.maker import Made, ShardMaker
@@ -227,8 +227,7 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory(prefix="cluster-bench-") as place:
             found = rounded(PARTS[part](Path(place)))
-        report[part] = {"made_by": made, **found}
-        write_text(given.json, json.dumps(report, indent=1) + "\n")
+        put_part(given.json, part, {"made_by": made, **found})
         print(part, json.dumps(found, indent=1), flush=True)
 
 

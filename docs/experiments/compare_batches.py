@@ -9,16 +9,13 @@ made again.
 
 from __future__ import annotations
 
-import json
 import sys
 
 from measured import TESTED, about, measured, row
 from provenance import RESULTS, provenance
-from side_by_side import named
+from side_by_side import named, put_part
 from significance import pairwise_tests
 from training_runs import Run
-
-from hybridir_mteb.files import write_text
 
 OUTPUT = RESULTS / "compare-batches.json"
 COMMAND = "make compare-batches"
@@ -37,7 +34,6 @@ KINDS = {
 
 def main() -> None:
     """Train, measure, test, write; backbones that are done on another day stay."""
-    report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
     for backbone in named(sys.argv[1:], tuple(SEEDS)):
         made_by = provenance(COMMAND)
         runs = {
@@ -47,7 +43,7 @@ def main() -> None:
         encoders, values = measured([run for of_kind in runs.values() for run in of_kind])
         seeds = len(SEEDS[backbone])
         parts = {kind: slice(at * seeds, (at + 1) * seeds) for at, kind in enumerate(runs)}
-        report[backbone] = {
+        part = {
             "made_by": made_by,
             **about(encoders[0], values[0]),
             "commands": {kind: " ".join(of_kind[0].command) for kind, of_kind in runs.items()},
@@ -59,7 +55,7 @@ def main() -> None:
                 for measure in TESTED
             },
         }
-        write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
+        put_part(OUTPUT, backbone, part)
         print(OUTPUT)
 
 

@@ -11,7 +11,6 @@ interrupted run goes on where it was.
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -19,12 +18,11 @@ from typing import Any
 
 from embedder import Embedder, code_hash, fingerprint, load
 from provenance import RESULTS, provenance
-from side_by_side import kept, named, on_every_core
+from side_by_side import kept, named, on_every_core, put_part
 from training_runs import Run, train_all
 
 from hybridir_mteb import paths
 from hybridir_mteb.encoders.token_budget import Precision
-from hybridir_mteb.files import write_text
 from hybridir_mteb.training.held_out import HeldOut
 from hybridir_mteb.training.pairs import Source
 from hybridir_mteb.training.plan import Plan, content_hash, make_plan
@@ -73,7 +71,6 @@ def kinds(held_out: tuple[Source, ...]) -> dict[str, list[Source]]:
 
 def main() -> None:
     """Train, score, write; backbones that are done on another day stay."""
-    report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
     for backbone in named(sys.argv[1:], BACKBONES):
         made_by = provenance(COMMAND)
         runs = {
@@ -94,8 +91,7 @@ def main() -> None:
                 "seconds": encoder.record["machine"]["seconds"],
                 "scores": of_run,
             }
-        report[backbone] = {"made_by": made_by, "methods": rows}
-        write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
+        put_part(OUTPUT, backbone, {"made_by": made_by, "methods": rows})
         print(OUTPUT)
 
 

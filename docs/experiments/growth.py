@@ -22,9 +22,7 @@ import numpy as np
 from bench_training import trained
 from provenance import RESULTS, provenance
 from scale_measurements import DEPTH, QUERIES, folder_for, peak_mib, timed
-from side_by_side import alone
-
-from hybridir_mteb.files import write_text
+from side_by_side import alone, put_part
 
 OUTPUT = RESULTS / "bench-growth.json"
 COMMAND = "make bench-growth"
@@ -150,12 +148,11 @@ def main() -> None:
     if sys.argv[1:2] == ["--one"]:
         print(json.dumps(PARTS[sys.argv[2]].measure(int(sys.argv[3]))))
         return
-    report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
     for name in sys.argv[1:] or PARTS:
         print(f"{name} …", flush=True)
-        report[name] = {"made_by": provenance(COMMAND), **measured(name)}
-        write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
-        print(json.dumps(report[name]), flush=True)
+        part = {"made_by": provenance(COMMAND), **measured(name)}
+        put_part(OUTPUT, name, part)
+        print(json.dumps(part), flush=True)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,7 @@ from typing import Any
 
 from provenance import RESULTS, provenance
 from scale_measurements import peak_mib
-from side_by_side import alone, named
-
-from hybridir_mteb.files import write_text
+from side_by_side import alone, named, put_part
 
 OUTPUT = RESULTS / "plan-check.json"
 COMMAND = "make plan-check"
@@ -172,14 +170,13 @@ def main() -> None:
         print(json.dumps(measure(*json.loads(sys.argv[2]))))
         return
     names = named([name for name in sys.argv[1:] if name != "--memory"], tuple(CASES))
-    report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
     for name in names:
         made_by = provenance(COMMAND, PACKAGES)
         kinds = ("memory",) if "--memory" in sys.argv else ("memory", "time")
         cases = {case: both(name, case, kinds) for case in CASES[name]}
-        report[name] = {"made_by": made_by, "cases": cases}
-        write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
-        print(json.dumps(report[name], indent=1), flush=True)
+        part = {"made_by": made_by, "cases": cases}
+        put_part(OUTPUT, name, part)
+        print(json.dumps(part, indent=1), flush=True)
 
 
 if __name__ == "__main__":

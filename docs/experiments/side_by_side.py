@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from hybridir_mteb.files import replacing
+from hybridir_mteb.files import replacing, write_text
 
 MANY_CORES = 8  # from here on, processes that each use all of them are in each other's way
 
@@ -73,6 +73,21 @@ def kept(cache: Path, compute: Callable[[], Any]) -> Any:
     with replacing(cache) as temporary:
         temporary.write_text(json.dumps(found))
     return found
+
+
+def put_part(path: Path, name: str, part: Any) -> None:
+    """Put one part of a JSON file in its place; the others stay.
+
+    The file is read now: another process may have put in a part of its own meanwhile.
+
+    Args:
+        path: The file; there need be none yet.
+        name: Of the part.
+        part: What JSON can hold.
+    """
+    parts = json.loads(path.read_text()) if path.is_file() else {}
+    parts[name] = part
+    write_text(path, json.dumps(parts, indent=1) + "\n")
 
 
 def named(asked: Sequence[str], known: Sequence[str]) -> list[str]:

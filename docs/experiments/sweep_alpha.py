@@ -9,15 +9,12 @@ their results in the store are not made again.
 
 from __future__ import annotations
 
-import json
 import sys
 
 from measured import about, measured, row
 from provenance import RESULTS, provenance
-from side_by_side import named
+from side_by_side import named, put_part
 from training_runs import Run
-
-from hybridir_mteb.files import write_text
 
 OUTPUT = RESULTS / "sweep-alpha.json"
 COMMAND = "make sweep-alpha"
@@ -27,7 +24,6 @@ SEEDS = {"muse": range(3)}
 
 def main() -> None:
     """Train, measure, write; backbones that are done on another day stay."""
-    report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
     for backbone in named(sys.argv[1:], tuple(SEEDS)):
         made_by = provenance(COMMAND)
         seeds = SEEDS[backbone]
@@ -41,13 +37,13 @@ def main() -> None:
             str(alpha): row(encoders[at : at + len(seeds)], values[at : at + len(seeds)])
             for alpha, at in zip(ALPHAS, range(0, len(runs), len(seeds)), strict=True)
         }
-        report[backbone] = {
+        part = {
             "made_by": made_by,
             "command_of_a_run": " ".join(runs[0].command),
             **about(encoders[0], values[0]),
             "alphas": of_alpha,
         }
-        write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
+        put_part(OUTPUT, backbone, part)
         print(OUTPUT)
 
 

@@ -128,6 +128,15 @@ def train_all(runs: Iterable[Run]) -> dict[Run, trained.StoredEncoder]:
     return {run: run.found() for run in runs}
 
 
+def judged_run(run: Run, encoder: trained.StoredEncoder) -> dict[str, Any]:
+    """How an encoder was made, what held-out text says of it, and how long it took."""
+    return {
+        "command": " ".join(run.command),
+        "held_out": encoder.record["selection"]["encoder"],
+        "seconds": encoder.record["machine"]["seconds"],
+    }
+
+
 def median_seed(held_out: Sequence[Mapping[str, Any]]) -> int:
     """The seed whose criterion on held-out documents is the median one; of two, the better.
 

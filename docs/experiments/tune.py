@@ -11,7 +11,6 @@ writes what was chosen into the recipes; a test compares them.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Mapping
 from itertools import product
@@ -19,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from provenance import RESULTS, provenance
-from side_by_side import named
-from training_runs import Run, train_all
+from side_by_side import named, put_part
+from training_runs import Run, judged_run, train_all
 
 import hybridir_mteb
 from hybridir_mteb.files import write_text
@@ -69,15 +68,7 @@ def judged(runs: Mapping[str, list[Run]]) -> dict[str, list[dict[str, Any]]]:
     """Method -> its trials, trained where they are missing, and what held-out text says of them."""
     encoders = train_all(run for of_method in runs.values() for run in of_method)
     return {
-        method: [
-            {
-                **values_of(run),
-                "command": " ".join(run.command),
-                "held_out": encoders[run].record["selection"]["encoder"],
-                "seconds": encoders[run].record["machine"]["seconds"],
-            }
-            for run in of_method
-        ]
+        method: [{**values_of(run), **judged_run(run, encoders[run])} for run in of_method]
         for method, of_method in runs.items()
     }
 
@@ -123,10 +114,7 @@ def main() -> None:
             method: {"chosen": chosen_of(method, tried), "trials": tried}
             for method, tried in judged(trials(backbone)).items()
         }
-        # Read when all is done: another backbone may have been tuned meanwhile.
-        report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
-        report[backbone] = {"made_by": made_by, "methods": methods}
-        write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
+        put_part(OUTPUT, backbone, {"made_by": made_by, "methods": methods})
         print(OUTPUT)
         if asked.recipes:
             write_recipes(backbone, methods)

@@ -8,17 +8,15 @@ languages is a pool of its own. What is in the store is neither trained nor meas
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 from measured import COLLECTION, LEVEL, TESTED, Job, interval, measure_all
 from provenance import RESULTS, provenance
-from side_by_side import named
+from side_by_side import named, put_part
 from training_runs import Run, train_all
 
 from hybridir_mteb.encoders.token_budget import Precision
-from hybridir_mteb.files import write_text
 from hybridir_mteb.installed import installed_plugins
 
 OUTPUT = RESULTS / "unseen-languages.json"
@@ -29,7 +27,6 @@ METHOD = "hybrid"
 
 def main() -> None:
     """Train, measure, write; backbones that are done on another day stay."""
-    report = json.loads(OUTPUT.read_text()) if OUTPUT.is_file() else {}
     for backbone in named(sys.argv[1:], tuple(SEEDS)):
         made_by = provenance(COMMAND)
         runs = [Run(f"{backbone}-{METHOD}", METHOD, seed) for seed in SEEDS[backbone]]
@@ -54,8 +51,7 @@ def main() -> None:
                 encoder: {key: interval([of[key] for of in values]) for key in TESTED}
                 for encoder, values in (("base", [base]), (METHOD, trained))
             }
-        report[backbone] = {"made_by": made_by, "level": LEVEL, "groups": rows}
-        write_text(OUTPUT, json.dumps(report, indent=1) + "\n")
+        put_part(OUTPUT, backbone, {"made_by": made_by, "level": LEVEL, "groups": rows})
         print(OUTPUT)
 
 

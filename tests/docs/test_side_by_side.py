@@ -1,5 +1,6 @@
 """Work on every core, and what a results file says of where it was made."""
 
+import json
 import os
 import subprocess
 import sys
@@ -52,3 +53,10 @@ def test_a_name_that_is_not_known_is_answered_with_those_that_are():
     assert side_by_side.named(["pocket"], ("muse", "pocket")) == ["pocket"]
     with pytest.raises(SystemExit, match="puket: not known here; there are muse, pocket"):
         side_by_side.named(["muse", "puket"], ("muse", "pocket"))
+
+
+def test_a_part_takes_the_place_of_an_older_one_and_the_others_stay(tmp_path):
+    path = tmp_path / "results.json"
+    for name, part in (("muse", {"at": 1}), ("pocket", {"at": 2}), ("muse", {"at": 3})):
+        side_by_side.put_part(path, name, part)
+    assert path.read_text() == json.dumps({"muse": {"at": 3}, "pocket": {"at": 2}}, indent=1) + "\n"
