@@ -33,7 +33,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 ## demo: set up, then base, hybrid and adversarial encoder on PocketQA-R, three settings, offline
 demo: $(VENV)/.demo
 	@set -e; started=$$(date +%s); for method in base $(DEMO_METHODS); do \
-		$(BIN)/mteb run -v 1 -m hybridir/pocket-$$method -t $(POCKET_TASKS) \
+		$(PACKAGED_ONLY) $(BIN)/mteb run -v 1 -m hybridir/pocket-$$method -t $(POCKET_TASKS) \
 			--output-folder $(RESULTS); done; \
 	$(BIN)/hybridir report $(RESULTS) --collection PocketQAR; \
 	echo "Next, with $(BIN) on the PATH:"; \

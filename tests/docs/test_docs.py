@@ -3,6 +3,7 @@
 import doctest
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,19 @@ def test_the_guide_for_contributors_names_what_is_there():
     targets = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
     assert set(re.findall(r"\bmake ([a-z-]+)(?=`|  )", text)) <= set(targets)
     assert len(text.splitlines()) <= 150
+
+
+def test_the_demo_runs_encoders_of_the_package_whatever_the_store_has():
+    """Its table is the README's, also where somebody has trained another ``pocket-hybrid``."""
+    done = subprocess.run(
+        ["make", "-n", "demo", "RESULTS=of-the-demo"],
+        cwd=REPOSITORY,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    store = f"HYBRIDIR_MODEL_STORE={REPOSITORY}/of-the-demo/no-store"
+    assert re.findall(r"(\S+) \S+/mteb run", done.stdout) == [store]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
