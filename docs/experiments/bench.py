@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,12 +17,12 @@ from typing import Any
 
 from ceiling import engine, of_peak, padding
 from provenance import RESULTS, provenance
-from side_by_side import put_part
+from side_by_side import put_part, python
+from starts import bench_startup
 
 from hybridir_mteb import paths
 
 OUTPUT = RESULTS / "bench.json"
-STARTUP_REPEATS = 15
 SAMPLE_PER_LANGUAGE = 60
 TREC_QUERIES = 40
 # VmHWM, because ru_maxrss of a child starts at its parent's.
@@ -33,60 +31,6 @@ PEAK = (
     "status = lambda: open('/proc/self/status').read()\n"
     "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', status())[1]) / 1024\n"
 )
-
-
-def _python(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **extra}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    return subprocess.run(
-        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=True
-    )
-
-
-def _import_us(log: str, module: str) -> int:
-    """Cumulative microseconds of a module in the output of ``-X importtime``."""
-    found = re.search(rf"\|\s+(\d+) \|\s+{re.escape(module)}$", log, re.MULTILINE)
-    return int(found.group(1)) if found else 0
-
-
-def bench_startup() -> dict[str, Any]:
-    """What the autoload hook adds to interpreter start-up and to ``import mteb``.
-
-    With the package's encoders alone: each that the user trained is a record more to read.
-    """
-    registered = (
-        "import time, hybridir_mteb._bootstrap as b\n"
-        "real = b.after_import\n"
-        "def after(name):\n"
-        "    start = time.perf_counter(); real(name); print(time.perf_counter() - start)\n"
-        "b.after_import = after\n"
-        "import mteb\n"
-    )
-    # Time of the processor, the least of all runs: two seconds of the clock vary by as much as what
-    # is to be measured.
-    imported = (
-        "import time; start = time.process_time(); import mteb; print(time.process_time() - start)"
-    )
-    times: dict[str, list[float]] = {"starts": [], "registered": [], "1": [], "0": []}
-    with tempfile.TemporaryDirectory() as store:
-        alone = {"HYBRIDIR_MODEL_STORE": store}
-        for _ in range(STARTUP_REPEATS):
-            log = _python("-X", "importtime", "-c", "pass", **alone).stderr
-            times["starts"].append(_import_us(log, "hybridir_mteb._bootstrap") / 1000)
-            times["registered"].append(1000 * float(_python("-c", registered, **alone).stdout))
-            for switch in ("1", "0"):
-                done = _python("-c", imported, HYBRIDIR_AUTOLOAD=switch, **alone)
-                times[switch].append(1000 * float(done.stdout))
-    with_us, without = (min(times[switch]) for switch in ("1", "0"))
-    return {
-        "startup_ms_by_importtime": round(statistics.median(times["starts"]), 3),
-        "registration_ms_within_import_mteb": round(statistics.median(times["registered"]), 1),
-        "import_mteb_ms_with_plugin": round(with_us),
-        "import_mteb_ms_without_plugin": round(without),
-        "import_mteb_ms_added": round(with_us - without),
-        "repeats": STARTUP_REPEATS,
-        "limits_ms": {"startup": 1.0, "import_mteb": 100},
-    }
 
 
 def bench_load() -> dict[str, Any]:
@@ -99,7 +43,7 @@ def bench_load() -> dict[str, Any]:
         "model.load_pocket()\n"
         "print(json.dumps([time.perf_counter() - start, before, peak()]))\n"
     )
-    seconds, before, after = json.loads(_python("-c", code).stdout)
+    seconds, before, after = json.loads(python("-c", code).stdout)
     return {
         "seconds": round(seconds, 2),
         "peak_mib_of_imports": round(before),
@@ -251,7 +195,7 @@ print(json.dumps({"seconds": seconds, "scores": TimedScorer.spent, "peak": memor
 
 def bench_rank() -> dict[str, Any]:
     """Exact ranks and all measures of the whole XQuAD-R pool, against pytrec_eval."""
-    found = json.loads(_python("-c", PEAK + POOL_CODE + RANK_CODE, str(TREC_QUERIES)).stdout)
+    found = json.loads(python("-c", PEAK + POOL_CODE + RANK_CODE, str(TREC_QUERIES)).stdout)
     ranking = found["seconds"] - found["scores"]
     return {
         "queries": found["queries"],
@@ -288,7 +232,7 @@ print(json.dumps({"seconds": time.perf_counter() - start, "peak": peak(),
 
 def bench_bias() -> dict[str, Any]:
     """All measures of language bias on the whole XQuAD-R pool, with intervals and matrices."""
-    found = json.loads(_python("-c", PEAK + POOL_CODE + BIAS_CODE).stdout)
+    found = json.loads(python("-c", PEAK + POOL_CODE + BIAS_CODE).stdout)
     return {
         "queries": found["queries"],
         "passages": found["passages"],

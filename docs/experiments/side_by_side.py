@@ -60,6 +60,19 @@ def alone(script: str, *arguments: str, **variables: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def python(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """The same Python, with more in its environment; it may write what it compiles.
+
+    Raises:
+        CalledProcessError: It failed.
+    """
+    environment = {**os.environ, **extra}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=True
+    )
+
+
 def kept(cache: Path, compute: Callable[[], Any]) -> Any:
     """What a JSON file holds; computed and written where there is none.
 

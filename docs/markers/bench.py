@@ -35,7 +35,7 @@ BENCH = {
         "import_mteb_ms_without_plugin": (
             "`import mteb` with `HYBRIDIR_AUTOLOAD=0`, ms of the processor"
         ),
-        "import_mteb_ms_added": "difference of the two, each the least of several runs, ms",
+        "import_mteb_ms_added": "difference of the two, over several depths of calls, ms",
     },
     "load": {
         "seconds": "time to load, s",

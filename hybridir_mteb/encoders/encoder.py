@@ -79,6 +79,11 @@ class Encoder(Protocol):
         ...
 
 
+def ways(encoder: Encoder) -> tuple[str, ...]:
+    """What changes when anything does that queries, passages or their scores depend on."""
+    return encoder.state(), encoder.use("query"), encoder.use("document")
+
+
 class TextEncoder(Encoder):
     """An encoder whose vectors depend on role and text alone; memory and store keep them.
 

@@ -21,7 +21,11 @@ from hybridir_mteb.measures.report import MATRICES, BiasReport, bias_report
 from hybridir_mteb.measures.view import TOP_DEPTH, LanguageView
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, Values
-from hybridir_mteb.ranking.correlation import ReorderedScorer, mean_rank_correlation
+from hybridir_mteb.ranking.correlation import (
+    ReorderedScorer,
+    mean_rank_correlation,
+    ranking_and_correlation,
+)
 from hybridir_mteb.ranking.exact import Scorer, ranks_and_top
 from hybridir_mteb.ranking.judgements import Judgements
 from hybridir_mteb.ranking.ranking import Ranking, tie_order
@@ -262,33 +266,59 @@ class TableOptions:
     depth: int | None = None
     probe: Mapping[str, float] | None = None
 
+    def ranks_all(self, n_passages: int) -> bool:
+        """Whether rankings are correlated to the end of the pool."""
+        return self.lengths is None and (self.depth is None or self.depth >= n_passages)
+
 
 def rank_table(scorer: Scorer, judged: Judgements, options: TableOptions) -> RankTable:
-    """Exact ranks with languages, from one pass over the scores, and one more to correlate.
+    """Exact ranks with languages, from one pass over the scores.
+
+    Rankings that end before the pool does are correlated in one more.
 
     Raises:
         EmbeddingError: A score is NaN or infinite, or sizes do not fit.
     """
     order = tie_order(judged.passage_ids or ())
+    numbers = judged.item_numbers
+    translated = options.correlate and len(np.unique(numbers)) < len(numbers)
+    if translated and options.ranks_all(scorer.n_passages):
+        return _table_of_all(scorer, judged, order, options)
     ranking = ranks_and_top(scorer, judged.relevance, order, options.top)
     if options.lengths is not None:
         ranking = ranking.cut(judged.relevance, options.lengths)
-    correlation = _correlation(scorer, judged, order, options) if options.correlate else None
+    correlation = _correlation(scorer, judged, order, options) if translated else None
     return _table(judged, ranking, LanguageView.of(judged, ranking.top, correlation, options.probe))
+
+
+def _table_of_all(
+    scorer: Scorer, judged: Judgements, order: IntArray, options: TableOptions
+) -> RankTable:
+    """The table where the whole pool is ranked for every query."""
+    rows = judged.rows_by_item
+    grouped = judged.take(rows)
+    by_item = _by_item(scorer, rows)
+    found = ranking_and_correlation(
+        by_item, grouped.relevance, grouped.item_numbers, order, options.top
+    )
+    back = np.argsort(rows)
+    ranking, correlation = found[0].take(grouped.relevance, back), found[1][back]
+    return _table(judged, ranking, LanguageView.of(judged, ranking.top, correlation, options.probe))
+
+
+def _by_item(scorer: Scorer, rows: IntArray) -> Scorer:
+    """The scorer with its queries in an order that puts translations next to each other."""
+    return scorer if np.array_equal(rows, np.arange(len(rows))) else ReorderedScorer(scorer, rows)
 
 
 def _correlation(
     scorer: Scorer, judged: Judgements, order: IntArray, options: TableOptions
-) -> Values | None:
-    """(n_queries,) mean rank correlations; None if no query has a translation."""
+) -> Values:
+    """(n_queries,) mean rank correlations of rankings that may end before the pool does."""
     numbers, rows = judged.item_numbers, judged.rows_by_item
-    if len(np.unique(numbers)) == len(numbers):
-        return None
-    sorted_already = np.array_equal(rows, np.arange(len(rows)))
-    by_item = scorer if sorted_already else ReorderedScorer(scorer, rows)
     values = np.empty(len(rows))
     values[rows] = mean_rank_correlation(
-        by_item,
+        _by_item(scorer, rows),
         numbers[rows],
         order,
         depth=options.depth,

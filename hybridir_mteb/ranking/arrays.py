@@ -101,6 +101,13 @@ class QueryRows:
         """(n_entries,) the query of each entry."""
         return np.repeat(np.arange(self.n_queries), self.counts)
 
+    def entries_of(self, queries: IntArray) -> IntArray:
+        """Numbers of the entries of some queries, one query's after the other's."""
+        counts = self.counts[queries]
+        skipped = self.indptr[queries] - (np.cumsum(counts) - counts)
+        found: IntArray = np.repeat(skipped, counts) + np.arange(counts.sum())
+        return found
+
 
 @dataclass(frozen=True)
 class Relevance(QueryRows):

@@ -3,23 +3,31 @@
 ``mrc``, mean rank correlation (Yang et al. 2024/2025, arXiv 2509.06195): Spearman's correlation
 between rankings, for each pair of languages. A ranking that ends before the pool does ties all the
 rest behind its end. Rankings of one item at a time are in memory.
+
+Whoever needs the exact ranks and the best passages besides has them from the same rankings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from hybridir_mteb.errors import EmbeddingError
-from hybridir_mteb.ranking.arrays import IntArray, ScoreBlock, Values
+from hybridir_mteb.ranking.arrays import IntArray, Relevance, ScoreBlock, Values
 from hybridir_mteb.ranking.exact import (
     DEFAULT_BLOCK_BYTES,
     Scorer,
     best_columns,
     check_scores,
+    check_sizes,
     for_each,
 )
+from hybridir_mteb.ranking.ranking import Ranking
+
+# Number of a query, its scores, and its ranks from full_ranking.
+Seen = Callable[[int, ScoreBlock, IntArray], None]
 
 
 def full_ranking(row: ScoreBlock, order: IntArray) -> IntArray:
@@ -52,10 +60,12 @@ class ReorderedScorer:
         self.n_queries, self.n_passages = len(rows), scorer.n_passages
 
     def block(self, start: int, stop: int) -> ScoreBlock:
-        """(stop - start, n_passages) scores."""
+        """(stop - start, n_passages) scores; one that is not finite is named by its own query."""
         rows = self._rows[start:stop]
         parts = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
         blocks = [self._scorer.block(int(part[0]), int(part[-1]) + 1) for part in parts]
+        for part, block in zip(parts, blocks, strict=True):
+            check_scores(block, int(part[0]))
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
@@ -87,37 +97,122 @@ def mean_rank_correlation(
     Raises:
         EmbeddingError: A score is not finite, or ``items`` is not ascending.
     """
+    return _correlations(scorer, items, order, _cuts(scorer, depth, lengths), block_bytes)
+
+
+def ranking_and_correlation(
+    scorer: Scorer,
+    relevance: Relevance,
+    items: IntArray,
+    order: IntArray,
+    depth: int,
+    *,
+    block_bytes: int = DEFAULT_BLOCK_BYTES,
+) -> tuple[Ranking, Values]:
+    """What ``exact.ranks_and_top`` and :func:`mean_rank_correlation` give, from one pass.
+
+    The correlation sorts the whole pool for every query; ranks and the top are read off that.
+
+    Args:
+        scorer: Scores of the queries; translations of one query are adjacent.
+        relevance: The relevant passages of each query.
+        items: (n_queries,) ascending numbers; translations of one query share a number.
+        order: Place of each passage among equals, from ``tie_order``.
+        depth: How many of the best passages.
+        block_bytes: Memory for one block of scores; does not change the result.
+
+    Raises:
+        EmbeddingError: A score is not finite, ``items`` is not ascending, the pool is empty, or
+            sizes do not fit.
+    """
+    check_sizes(scorer, relevance, order)
+    depth = min(depth, scorer.n_passages)
+    ranks = np.empty(len(relevance.passages), np.int64)
+    top = np.empty((relevance.n_queries, depth), np.int64)
+    best = np.empty((relevance.n_queries, depth), np.float64)
+
+    def read(query: int, row: ScoreBlock, places: IntArray) -> None:
+        entries = slice(relevance.indptr[query], relevance.indptr[query + 1])
+        ranks[entries] = places[relevance.passages[entries]]
+        first = np.flatnonzero(places <= depth)
+        top[query, places[first] - 1] = first
+        best[query] = row[top[query]]
+
+    values = _correlations(scorer, items, order, _cuts(scorer, None, None), block_bytes, read)
+    return Ranking(ranks, top, best), values
+
+
+def _correlations(
+    scorer: Scorer,
+    items: IntArray,
+    order: IntArray,
+    cuts: IntArray,
+    block_bytes: int,
+    seen: Seen | None = None,
+) -> Values:
+    """(n_queries,) means; ``seen``, called by several threads, is told every full ranking."""
     if scorer.n_queries != len(items) or np.any(np.diff(items) < 0):
         raise EmbeddingError("the queries of a rank correlation must be grouped by item")
     if not len(items):
         return np.empty(0)
     values = np.full(len(items), np.nan)
     limit = max(1, block_bytes // (8 * scorer.n_passages))
-    cuts = _cuts(scorer, depth, lengths)
     for start, stop in _blocks(items, limit):
         scores = scorer.block(start, stop)
         check_scores(scores, start)
         part = slice(start, stop)
-        _correlate(scores, items[part], cuts[part], order, values[part])
+        block = _Block(scores, order, cuts[part], start, seen)
+        _correlate(block, items[part], values[part])
     return values
 
 
-def _correlate(
-    scores: ScoreBlock,
-    items: IntArray,
-    cuts: IntArray,
-    order: IntArray,
-    values: Values,
-) -> None:
+@dataclass(frozen=True)
+class _Block:
+    """Scores of some queries.
+
+    Attributes:
+        scores: (n_queries, n_passages).
+        order: Place of each passage among equals.
+        cuts: (n_queries,) how many passages of each ranking are told apart.
+        start: Number of the first query.
+        seen: Is told every ranking of the whole pool.
+    """
+
+    scores: ScoreBlock
+    order: IntArray
+    cuts: IntArray
+    start: int
+    seen: Seen | None
+
+    def deviations(self, rows: IntArray) -> Values:
+        """Ranks of some queries less their mean, which is the same for every ranking of a pool."""
+        n = self.scores.shape[1]
+        ranks = np.empty((len(rows), n))
+        for at, found in zip(rows.tolist(), ranks, strict=True):
+            row, cut = self.scores[at], int(self.cuts[at])
+            if cut >= n:
+                found[:] = places = full_ranking(row, self.order)
+                if self.seen is not None:
+                    self.seen(self.start + at, row, places)
+            else:
+                found[:] = (cut + 1 + n) / 2  # the mean of the ranks left over
+                found[best_columns(row, self.order, cut)] = np.arange(1, cut + 1)
+        return np.asarray(ranks - (n + 1) / 2)
+
+
+def _correlate(block: _Block, items: IntArray, values: Values) -> None:
     """Fill in the values of a block of queries, which holds all translations of its items."""
     firsts = np.flatnonzero(np.diff(items, prepend=items[0] - 1))
     ends = np.append(firsts[1:], len(items))
+    fewest = 2 if block.seen is None else 1
 
     def one(at: int) -> None:
         rows = np.arange(firsts[at], ends[at])
-        rows = rows[cuts[rows] > 0]
-        if len(rows) > 1:
-            values[rows] = _mean_of_others(_deviations(scores[rows], order, cuts[rows]))
+        rows = rows[block.cuts[rows] > 0]
+        if len(rows) >= fewest:
+            deviations = block.deviations(rows)
+            if len(rows) > 1:
+                values[rows] = _mean_of_others(deviations)
 
     for_each(range(len(firsts)), one)
 
@@ -137,19 +232,6 @@ def _cuts(scorer: Scorer, depth: int | None, lengths: IntArray | None) -> IntArr
     n = scorer.n_passages
     cuts = np.full(scorer.n_queries, n if depth is None else min(depth, n), np.int64)
     return cuts if lengths is None else np.minimum(cuts, lengths)
-
-
-def _deviations(scores: ScoreBlock, order: IntArray, cuts: IntArray) -> Values:
-    """Ranks less their mean, which is the same for every ranking of a pool."""
-    n = scores.shape[1]
-    ranks = np.empty(scores.shape)
-    for row, found, cut in zip(scores, ranks, cuts.tolist(), strict=True):
-        if cut >= n:
-            found[:] = full_ranking(row, order)
-        else:
-            found[:] = (cut + 1 + n) / 2  # the mean of the ranks left over
-            found[best_columns(row, order, cut)] = np.arange(1, cut + 1)
-    return np.asarray(ranks - (n + 1) / 2)
 
 
 def _mean_of_others(deviations: Values) -> Values:

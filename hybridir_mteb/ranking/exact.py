@@ -78,7 +78,7 @@ def ranks_and_top(
     block_bytes: int = DEFAULT_BLOCK_BYTES,
 ) -> Ranking:
     """As :func:`exact_ranks`, and the best ``depth`` passages, from one pass over the scores."""
-    _check_sizes(scorer, relevance, order)
+    check_sizes(scorer, relevance, order)
     depth = min(depth, scorer.n_passages)
     ranks = np.empty(len(relevance.passages), np.int64)
     top = np.empty((relevance.n_queries, depth), np.int64)
@@ -129,7 +129,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _check_sizes(scorer: Scorer, relevance: Relevance, order: IntArray) -> None:
+def check_sizes(scorer: Scorer, relevance: Relevance, order: IntArray) -> None:
+    """Refuse what cannot be ranked.
+
+    Raises:
+        EmbeddingError: The pool is empty, or sizes do not fit.
+    """
     n_passages = scorer.n_passages
     if n_passages == 0:
         raise EmbeddingError("the pool of passages is empty: there is nothing to rank")

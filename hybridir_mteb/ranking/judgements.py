@@ -176,8 +176,7 @@ class Judgements:
 
     def take(self, rows: IntArray) -> Judgements:
         """The same with its queries in another order."""
-        indptr = self.relevance.indptr
-        entries = np.concatenate([np.arange(indptr[at], indptr[at + 1]) for at in rows])
+        entries = self.relevance.entries_of(rows)
         lengths = self.relevance.counts[rows]
         moved = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return replace(

@@ -66,6 +66,11 @@ class Ranking:
             np.where(ended, -np.inf, self.scores),
         )
 
+    def take(self, relevance: Relevance, queries: IntArray) -> Ranking:
+        """The ranking of some queries, in their order, of all those of ``relevance``."""
+        entries = relevance.entries_of(queries)
+        return Ranking(self.ranks[entries], self.top[queries], self.scores[queries])
+
     def of_judged(self, judged: Judgements) -> Ranking:
         """The same where the ranks are those of ``judged.present`` alone."""
         ranks = np.full(len(judged.relevance.passages), NOT_RETRIEVED)

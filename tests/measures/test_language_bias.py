@@ -23,7 +23,11 @@ from hybridir_mteb.measures.probe import language_probe_accuracy, probe_by_langu
 from hybridir_mteb.measures.report import BiasReport, bias_report
 from hybridir_mteb.measures.view import LanguageView
 from hybridir_mteb.ranking.arrays import Relevance
-from hybridir_mteb.ranking.correlation import full_ranking, mean_rank_correlation
+from hybridir_mteb.ranking.correlation import (
+    full_ranking,
+    mean_rank_correlation,
+    ranking_and_correlation,
+)
 from hybridir_mteb.ranking.exact import best_columns, ranks_and_top
 from hybridir_mteb.ranking.matrices import MatrixScorer
 from hybridir_mteb.ranking.ranking import tie_order
@@ -164,6 +168,37 @@ def test_rank_correlation_is_scipys_spearman(scores, numbers, depth):
             MatrixScorer(scores), items, order, depth=depth, block_bytes=block_bytes
         )
         np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@given(SCORES, st.lists(st.integers(0, 3), min_size=7, max_size=7), st.data())
+def test_one_pass_gives_the_ranking_and_the_correlation_of_two(scores, numbers, data):
+    n = len(scores)
+    items = np.sort(np.array(numbers[:n]))
+    order = tie_order([f"p{at}" for at in range(12)])
+    rows = st.lists(st.integers(0, 11), unique=True)
+    relevance = Relevance.from_lists(data.draw(st.lists(rows, min_size=n, max_size=n)))
+    scorer, depth = MatrixScorer(scores), data.draw(st.integers(0, 14))
+    expected = ranks_and_top(scorer, relevance, order, depth)
+    for block_bytes in (1, 1 << 20):
+        found, correlation = ranking_and_correlation(
+            scorer, relevance, items, order, depth, block_bytes=block_bytes
+        )
+        for name in ("ranks", "top", "scores"):
+            assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name
+        alone = mean_rank_correlation(scorer, items, order, block_bytes=block_bytes)
+        np.testing.assert_array_equal(correlation, alone)
+
+
+def test_one_pass_for_both_refuses_what_either_refuses():
+    nothing = Relevance.from_lists([[], []])
+    items, order = np.array([0, 0]), np.arange(3)
+    with pytest.raises(EmbeddingError, match="NaN or infinite"):
+        ranking_and_correlation(MatrixScorer(np.full((2, 3), np.nan)), nothing, items, order, 1)
+    with pytest.raises(EmbeddingError, match="grouped by item"):
+        ranking_and_correlation(MatrixScorer(np.eye(3)[:2]), nothing, items - [0, 1], order, 1)
+    beyond = Relevance.from_lists([[0], [3]])
+    with pytest.raises(EmbeddingError, match="outside the pool of 3"):
+        ranking_and_correlation(MatrixScorer(np.eye(3)[:2]), beyond, items, order, 1)
 
 
 def test_rank_correlation_wants_translations_side_by_side():

@@ -232,3 +232,12 @@ def test_sizes_that_do_not_fit_are_one_clear_error(shape, relevant, message):
     scorer, order = MatrixScorer(np.zeros(shape)), np.arange(shape[1])
     with pytest.raises(EmbeddingError, match=message):
         exact_ranks(scorer, Relevance.from_lists(relevant), order)
+
+
+@given(judged_scores(), st.data())
+def test_entries_of_queries_are_theirs_in_their_order(judged, data):
+    _, rows = judged
+    relevance = Relevance.from_lists(rows)
+    queries = data.draw(st.lists(st.integers(0, len(rows) - 1)))
+    entries = relevance.entries_of(np.array(queries, np.int64))
+    assert relevance.passages[entries].tolist() == [one for at in queries for one in rows[at]]

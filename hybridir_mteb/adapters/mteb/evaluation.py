@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from hybridir_mteb.adapters.mteb.models import odd_arguments
 from hybridir_mteb.adapters.mteb.passes import shared_search
 from hybridir_mteb.adapters.mteb.pool import Pool, ShardPool
 from hybridir_mteb.adapters.mteb.subset import SubsetView
-from hybridir_mteb.encoders.encoder import Encoder
+from hybridir_mteb.encoders.encoder import Encoder, ways
 from hybridir_mteb.encoders.kinds import refuse_other_kinds
 from hybridir_mteb.errors import SettingError, plain_logger, quoted
 from hybridir_mteb.measures.evaluate import Known, subset_scores
@@ -139,21 +140,23 @@ def _of_encoder(task: CollectionTask, subset: SubsetView, encoder: Encoder, aske
     """What an encoder finds, in a pool that is embedded in memory or on disk."""
     with _timed(asked, "Encoding"):
         subset.check(encoder, plain=not set(asked.encode_kwargs) - PLAIN)
-        queries = encoder.embed(subset.query_texts, "query", subset.query_languages)
+        queries = subset.embedded_queries(encoder)
         pool = subset.embedded(encoder, queries.vectors.shape[1])
     judged = subset.judgements(pool)
     with _timed(asked, "Scoring"):
-        depth = _depth(task, asked)
+        depth, known = _depth(task, asked), None
+        ranking: Ranking | None = None
         if isinstance(pool, ShardPool):
-            by = shared_search(task, encoder, pool, asked)
-            ranking = pool.rank(queries, judged, depth, by)
-        else:
+            ranking = pool.rank(queries, judged, depth, shared_search(task, encoder, pool, asked))
+        if task.setting is Setting.MULTILINGUAL:
+            made = partial(pool_facts, task, encoder, pool)
+            facts = task.memory.get(encoder.host, ways(encoder), made)
+            known = facts.known(judged, task.spec.parallel)
+            if ranking is None and facts.ranked is not None:
+                ranking = facts.ranked.of(judged, depth)
+        if ranking is None:
             ranking = pool.rank(queries, judged, depth)
-        if task.setting is not Setting.MULTILINGUAL:
-            return judged, ranking, pool, None
-        state = (encoder.state(), encoder.use("query"), encoder.use("document"))
-        facts = task.memory.get(encoder.host, state, lambda: pool_facts(task, encoder, pool))
-    return judged, ranking, pool, facts.known(judged, task.spec.parallel)
+    return judged, ranking, pool, known
 
 
 def _of_search_model(

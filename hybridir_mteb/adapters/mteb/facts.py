@@ -2,7 +2,8 @@
 
 Rank correlation compares the queries of all languages, and the language probe reads embeddings of
 the whole pool. Both are computed once for a model and task, at the first subset, so that a subset's
-scores do not depend on which others are evaluated.
+scores do not depend on which others are evaluated. The correlation ranks the whole pool for every
+query, so that the subsets have their rankings from there.
 """
 
 from __future__ import annotations
@@ -20,13 +21,42 @@ from hybridir_mteb.encoders.encoder import Encoder
 from hybridir_mteb.measures.evaluate import Known
 from hybridir_mteb.measures.measure import failed
 from hybridir_mteb.measures.probe import probe_by_language, relevant_items, why_no_probe
+from hybridir_mteb.measures.view import TOP_DEPTH
 from hybridir_mteb.plugins.settings import Setting
 from hybridir_mteb.ranking.arrays import IntArray
-from hybridir_mteb.ranking.correlation import mean_rank_correlation
+from hybridir_mteb.ranking.correlation import ranking_and_correlation
 from hybridir_mteb.ranking.judgements import Judgements
+from hybridir_mteb.ranking.ranking import Ranking
 
 if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb.task import CollectionTask
+
+
+@dataclass(frozen=True)
+class RankedQueries:
+    """Rankings of the queries of all languages.
+
+    Attributes:
+        judged: The queries.
+        ranking: Their rankings.
+        places: Query id -> its place.
+    """
+
+    judged: Judgements
+    ranking: Ranking
+    places: Mapping[str, int]
+
+    def of(self, judged: Judgements, depth: int) -> Ranking | None:
+        """The ranking of some of the queries; None if less is known than is asked for."""
+        known = min(judged.pool_size, depth) <= self.ranking.top.shape[1]
+        if not known or not all(query in self.places for query in judged.query_ids or ()):
+            return None
+        rows = np.array([self.places[query] for query in judged.query_ids or ()], np.int64)
+        every = self.judged.relevance
+        same = every.passages[every.entries_of(rows)]
+        if not np.array_equal(same, judged.relevance.passages):
+            return None
+        return self.ranking.take(every, rows)
 
 
 @dataclass(frozen=True)
@@ -40,12 +70,14 @@ class PoolFacts:
             cannot be trained.
         no_probe: Why not.
         no_correlation: Why there is none, where more is known than the items tell.
+        ranked: Rankings of the queries, where the correlation needed them.
     """
 
     correlation: Mapping[str, float]
     probe: Mapping[str, float]
     no_probe: str
     no_correlation: str = ""
+    ranked: RankedQueries | None = None
 
     def known(self, judged: Judgements, parallel: bool) -> Known:
         """What they say of the queries of one subset."""
@@ -79,15 +111,21 @@ def _facts(task: CollectionTask, encoder: Encoder, pool: EmbeddedPool) -> PoolFa
     grades = [(one.language, one.grades) for one in queries]
     judged = judgements_of(pool, grades, items, names)
     correlation: dict[str, float] = {}
+    ranked: RankedQueries | None = None
     if isinstance(pool, MemoryPool):
         texts = [task.collection.parts[one.language].queries[one.query] for one in queries]
         vectors = encoder.embed(texts, "query", [one.language for one in queries])
-        values = mean_rank_correlation(pool.scorer(vectors), judged.item_numbers, pool.order)
+        scorer, numbers = pool.scorer(vectors), judged.item_numbers
+        ranking, values = ranking_and_correlation(
+            scorer, judged.relevance, numbers, pool.order, TOP_DEPTH
+        )
         correlation = dict(zip(names, values.tolist(), strict=True))
+        places = {name: at for at, name in enumerate(names)}
+        ranked = RankedQueries(judged, ranking, places)
     rows, languages, items = _probe_texts(judged, parallel=parallel)
     reason = why_no_probe(languages, items)
     probe = {} if reason else probe_by_language(pool.vectors(rows), languages, items)
-    return PoolFacts(correlation, probe, reason)
+    return PoolFacts(correlation, probe, reason, ranked=ranked)
 
 
 class _Query(NamedTuple):

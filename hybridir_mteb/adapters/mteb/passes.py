@@ -16,7 +16,7 @@ import torch
 from hybridir_mteb.adapters.mteb.encoder import EncodeCall, of_mteb
 from hybridir_mteb.adapters.mteb.pool import ShardPool
 from hybridir_mteb.adapters.mteb.subset import SubsetView
-from hybridir_mteb.encoders.encoder import Encoder
+from hybridir_mteb.encoders.encoder import Encoder, ways
 from hybridir_mteb.errors import EmbeddingError, described, one_line, plain_logger
 from hybridir_mteb.ranking.arrays import FloatMatrix, Relevance, ScoreFunction, Similarity
 from hybridir_mteb.ranking.shards import Hits, SearchOptions, ShardFolder
@@ -131,7 +131,7 @@ def shared_search(task: CollectionTask, encoder: Encoder, pool: ShardPool, asked
     """
     following, by = task.turns.take(asked.subset), pool.search
     exactly = by.wanted_exactly if isinstance(by, ApproximateSearch) else None
-    passes = task.memory.get(encoder.host, _ways(encoder), Passes, "passes")
+    passes = task.memory.get(encoder.host, ways(encoder), Passes, "passes")
 
     def others(known: Collection[str]) -> Iterator[tuple[str, Wanted]]:
         for name in following:
@@ -151,11 +151,6 @@ def shared_search(task: CollectionTask, encoder: Encoder, pool: ShardPool, asked
     return SharedSearch(asked.subset, passes, others, by)
 
 
-def _ways(encoder: Encoder) -> tuple[str, ...]:
-    """What changes when anything does that queries, passages or their scores depend on."""
-    return encoder.state(), encoder.use("query"), encoder.use("document")
-
-
 def _wanted(
     task: CollectionTask,
     encoder: Encoder,
@@ -167,7 +162,7 @@ def _wanted(
     subset = task.subset(asked.subset)
     call = EncodeCall(task.metadata, asked.split, subset.name, asked.encode_kwargs)
     other = of_mteb(encoder.host, call)
-    if _ways(other) != _ways(encoder):
+    if ways(other) != ways(encoder):
         return None
     view = SubsetView(task, subset, task.dataset[subset.name][asked.split])
     queries = other.embed(view.query_texts, "query", view.query_languages).matrix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from hybridir_mteb.adapters.mteb.shards import check_room, encoded
 from hybridir_mteb.collections.collection import CollectionPart, ListedPassages
 from hybridir_mteb.encoders.encoder import Encoder
 from hybridir_mteb.encoders.memory import Embedded
-from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
+from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray, ScoreFunction, Similarity
 from hybridir_mteb.ranking.exact import Scorer, ranks_and_top
 from hybridir_mteb.ranking.judgements import Judgements
 from hybridir_mteb.ranking.ranking import Ranking, tie_order
@@ -100,20 +101,30 @@ class ListedPool:
 
 
 class MemoryPool(ListedPool):
-    """Passages that are in memory, embedded by an encoder."""
+    """Passages that are in memory, embedded by an encoder, which it does not keep alive.
+
+    Attributes:
+        similarity: What scores are; :meth:`scored_by` says it.
+    """
 
     def __init__(
         self, parts: Mapping[str, CollectionPart], prefixes: Mapping[str, str], encoder: Encoder
     ) -> None:
         super().__init__(parts, prefixes)
-        self._encoder = encoder
+        self.similarity: Similarity | ScoreFunction = Similarity.COSINE
         languages = [code for code, rows in self._rows.items() for _ in rows]
         self._embedded = encoder.embed(self.texts, "document", languages)
         self.order = tie_order(self.names)
 
+    def scored_by(self, similarity: Similarity | ScoreFunction) -> MemoryPool:
+        """The same passages, scored by a similarity, which may be a function of the encoder's."""
+        pool = copy(self)
+        pool.similarity = similarity
+        return pool
+
     def scorer(self, queries: Embedded) -> Scorer:
         """Scores of queries against the whole pool."""
-        return scorer_of(self._encoder.similarity, queries.matrix, *self._embedded)
+        return scorer_of(self.similarity, queries.matrix, *self._embedded)
 
     def rank(self, queries: Embedded, judged: Judgements, depth: int) -> Ranking:
         """Exact ranks, and the best-ranked passages of each query."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +20,9 @@ from hybridir_mteb.adapters.mteb.pool import (
 )
 from hybridir_mteb.adapters.mteb.shards import check_parts, check_room, known_dimension
 from hybridir_mteb.collections.collection import Grade, passage_id
-from hybridir_mteb.encoders.encoder import Encoder
-from hybridir_mteb.plugins.settings import Subset
+from hybridir_mteb.encoders.encoder import Encoder, ways
+from hybridir_mteb.encoders.memory import Embedded
+from hybridir_mteb.plugins.settings import Setting, Subset
 from hybridir_mteb.ranking.arrays import Relevance
 from hybridir_mteb.ranking.judgements import NO_ROW, Judgements
 
@@ -69,14 +70,40 @@ class SubsetView:
         (code, prefix), *more = self._prefixes.items()
         return "" if prefix or more else passage_id(code, "")
 
+    @property
+    def _shares(self) -> bool:
+        """Whether other subsets have the same queries or the same pool, in memory."""
+        return self._task.spec.parallel and self._task.setting is not Setting.MONOLINGUAL
+
+    def embedded_queries(self, encoder: Encoder) -> Embedded:
+        """The queries, embedded."""
+
+        def embed() -> Embedded:
+            return encoder.embed(self.query_texts, "query", self.query_languages)
+
+        if not self._shares:
+            return embed()
+        state = (*ways(encoder), *self.judged)
+        shared: Embedded = self._task.memory.get(
+            encoder.host, state, embed, f"queries {self._language}"
+        )
+        return shared
+
     def embedded(self, encoder: Encoder, dimension: int) -> EmbeddedPool:
         """The pool, its passages embedded in memory or in shards, for which room is foreseen."""
         if self._task.spec.parallel:
-            return MemoryPool(self._parts, self._prefixes, encoder)
-        pool = ShardPool(self._parts, self._prefixes, encoder, dimension, self._task.shard_dtype)
-        pool.device, pool.label = self._task.device, self._label
-        pool.search = self._task.search or pool.search
-        return pool
+
+            def embed() -> MemoryPool:
+                return MemoryPool(self._parts, self._prefixes, encoder)
+
+            way = " ".join(("pool", *self._parts))
+            shared = partial(self._task.memory.get, encoder.host, ways(encoder), embed, way)
+            pool: MemoryPool = shared() if self._shares else embed()
+            return pool.scored_by(encoder.similarity)
+        shards = ShardPool(self._parts, self._prefixes, encoder, dimension, self._task.shard_dtype)
+        shards.device, shards.label = self._task.device, self._label
+        shards.search = self._task.search or shards.search
+        return shards
 
     def check(self, encoder: Encoder, *, plain: bool) -> None:
         """Refuse passages that cannot be kept in shards, before anything is encoded.

@@ -152,7 +152,8 @@ class CollectionTask(AbsTaskRetrieval):
                 check_passage_ids(part.passages)
         self.collection = Collection(parts, self.spec.parallel)
         self.corpora = Corpora(parts, {code: self.prefixes(code)[1] for code in needed})
-        found: dict[str, Any] = {subset.name: self._split(subset) for subset in wanted}
+        asked: dict[tuple[str, ...], Dataset] = {}
+        found: dict[str, Any] = {subset.name: self._split(subset, asked) for subset in wanted}
         self.dataset = {name: dict.fromkeys(self.eval_splits, data) for name, data in found.items()}
         self.data_loaded = True
 
@@ -163,8 +164,8 @@ class CollectionTask(AbsTaskRetrieval):
         if self.context is not self.default_context:  # MTEB drops an instance's metadata
             self.metadata = task_metadata(self.spec, self.setting, self.context)
 
-    def _split(self, subset: Subset) -> dict[str, Any]:
-        """One subset as MTEB lays it out; pools are shared between subsets."""
+    def _split(self, subset: Subset, tables: dict[tuple[str, ...], Dataset]) -> dict[str, Any]:
+        """One subset as MTEB lays it out; pools and queries are shared between subsets."""
         judged = self.collection.judged(subset)
         if not judged:
             raise DataFormatError(
@@ -174,10 +175,13 @@ class CollectionTask(AbsTaskRetrieval):
         asked, _ = self.prefixes(subset.query_language)
         spoken = {code: self.prefixes(code)[1] for code in subset.passage_languages}
         texts = self.collection.parts[subset.query_language].queries
-        content = {
-            "queries": Dataset.from_dict(
+        queries = subset.query_language, *judged
+        if queries not in tables:
+            tables[queries] = Dataset.from_dict(
                 {"id": [asked + query for query in judged], "text": [texts[q] for q in judged]}
-            ),
+            )
+        content = {
+            "queries": tables[queries],
             "relevant_docs": {
                 asked + query: {spoken[one.language] + one.passage: one.grade for one in grades}
                 for query, grades in judged.items()

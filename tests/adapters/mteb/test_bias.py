@@ -1,6 +1,8 @@
 """Language bias in the result files of multilingual tasks."""
 
+import gc
 import json
+import weakref
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,10 @@ from scipy.stats import spearmanr
 from toys.encoders import HashEncoder, WordSearch, hash_embedding
 from toys.mteb import evaluate, scores_of, tasks_of
 
+from hybridir_mteb.adapters.mteb import facts
+from hybridir_mteb.adapters.mteb.pool import MemoryPool
 from hybridir_mteb.collections.collection import LanguagePart, ParallelCollection, Passage, Query
+from hybridir_mteb.encoders.encoder import TextEncoder
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.report import MATRICES
 from hybridir_mteb.plugins.settings import Setting
@@ -106,10 +111,77 @@ def test_two_models_and_a_model_that_changed_do_not_share_a_memory(encoder, make
     second = scores_of(evaluate(constant, [task], tmp_path / "2"))
     again = scores_of(evaluate(encoder, [task], tmp_path / "3"))
     assert first["de"]["mrc"] == again["de"]["mrc"] != second["de"]["mrc"]
-    assert len(task.memory) == 2
+    # Of each model: the pool, what concerns all languages, and the queries of three of them.
+    assert len(task.memory) == 2 * (1 + 1 + len(LANGUAGES))
     task.unload_data()
     assert task.collection.parts == {}
     assert len(task.memory) == 0
+
+
+def test_subsets_take_rankings_of_all_languages_or_make_their_own_with_the_same_result(
+    encoder, make, tmp_path, monkeypatch
+):
+    made: list[int] = []
+    rank = MemoryPool.rank
+
+    def counted(pool: Any, *arguments: Any) -> Any:
+        made.append(1)
+        return rank(pool, *arguments)
+
+    monkeypatch.setattr(MemoryPool, "rank", counted)
+    folders = tmp_path / "taken", tmp_path / "own"
+    taken = evaluate(encoder, [make()], tmp_path / "1", prediction_folder=folders[0])
+    assert not made
+    monkeypatch.setattr(facts.RankedQueries, "of", lambda *_: None)
+    own = evaluate(encoder, [make()], tmp_path / "2", prediction_folder=folders[1])
+    assert len(made) == len(LANGUAGES)
+    assert scores_of(taken) == scores_of(own)
+    first, second = (json.loads(next(at.rglob("*.json")).read_text()) for at in folders)
+    for code in LANGUAGES:
+        one, other = first[code]["test"], second[code]["test"]
+        assert {q: list(hits) for q, hits in one.items()} == {
+            q: list(hits) for q, hits in other.items()
+        }
+
+
+def test_a_longer_ranking_than_is_known_is_made(encoder, make, monkeypatch):
+    monkeypatch.setattr(facts, "TOP_DEPTH", 5)
+    task = make()
+    task.load_data()
+    known = task.search_subset(encoder, "de", 5, {})
+    longer = task.search_subset(encoder, "de", 7, {})
+    assert {len(hits) for hits in known.run.values()} == {7 - 2}
+    assert {len(hits) for hits in longer.run.values()} == {7}
+    for query, hits in known.run.items():
+        assert list(hits) == list(longer.run[query])[:5]
+
+
+def test_what_subsets_share_does_not_keep_a_model_alive(make, tmp_path):
+    tasks = [make(), make(Setting.CROSS_LINGUAL)]
+    for task in tasks:
+        task.load_data()
+    model = HashEncoder(None)
+    evaluate(model, tasks, tmp_path)
+    freed = weakref.ref(model)
+    del model
+    gc.collect()
+    assert freed() is None
+    assert [len(task.memory) for task in tasks] == [0, 0]
+
+
+@pytest.mark.parametrize("setting", [Setting.CROSS_LINGUAL, Setting.MULTILINGUAL])
+def test_each_pool_is_made_once_for_all_subsets(setting, encoder, make, tmp_path, monkeypatch):
+    asked: list[tuple[str, ...]] = []
+    embed = TextEncoder.embed
+
+    def counted(own: Any, texts: Any, role: Any, *more: Any) -> Any:
+        if role == "document":
+            asked.append(tuple(texts))
+        return embed(own, texts, role, *more)
+
+    monkeypatch.setattr(TextEncoder, "embed", counted)
+    evaluate(encoder, [make(setting)], tmp_path)
+    assert len(asked) == len(set(asked)) == (3 if setting is Setting.CROSS_LINGUAL else 1)
 
 
 def test_a_search_model_has_no_rank_correlation_and_no_probe(make, tmp_path):
