@@ -25,6 +25,7 @@ from hybridir_mteb import paths
 OUTPUT = RESULTS / "bench.json"
 SAMPLE_PER_LANGUAGE = 60
 TREC_QUERIES = 40
+OVERHEAD_REPEATS = 2  # minutes of the clock vary by some percent
 # VmHWM, because ru_maxrss of a child starts at its parent's.
 PEAK = (
     "import re\n"
@@ -244,7 +245,7 @@ def bench_bias() -> dict[str, Any]:
 
 
 def bench_overhead() -> dict[str, Any]:
-    """``mteb.evaluate`` of all three XQuAD-R tasks against one encoding pass, one process."""
+    """``mteb.evaluate`` of all three XQuAD-R tasks against one encoding pass, by turns."""
     import mteb
 
     from hybridir_mteb.encoders.pocket.model import PROMPTS
@@ -252,21 +253,23 @@ def bench_overhead() -> dict[str, Any]:
     queries, passages = _texts()
     os.environ.setdefault(paths.DATA_DIR_VARIABLE, str(paths.data_cache_dir()))
     names = [f"XQuADR{s}Retrieval" for s in ("Monolingual", "CrossLingual", "Multilingual")]
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["HYBRIDIR_CACHE_DIR"] = str(Path(folder) / "cache")
-        model = mteb.get_model("hybridir/pocket-base")
-        start = time.perf_counter()
-        model.engine.encode(queries, PROMPTS["query"])
-        model.engine.encode(passages, PROMPTS["document"])
-        one_pass = time.perf_counter() - start
-        start = time.perf_counter()
-        result = mteb.evaluate(
-            model,
-            mteb.get_tasks(tasks=names),
-            cache=mteb.ResultCache(Path(folder) / "results"),
-            co2_tracker=False,
-        )
-        whole = time.perf_counter() - start
+    passed, whole = [], []
+    for _ in range(OVERHEAD_REPEATS):
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["HYBRIDIR_CACHE_DIR"] = str(Path(folder) / "cache")
+            model = mteb.get_model("hybridir/pocket-base")  # a new one remembers nothing
+            start = time.perf_counter()
+            model.engine.encode(queries, PROMPTS["query"])
+            model.engine.encode(passages, PROMPTS["document"])
+            passed.append(time.perf_counter() - start)
+            start = time.perf_counter()
+            result = mteb.evaluate(
+                model,
+                mteb.get_tasks(tasks=names),
+                cache=mteb.ResultCache(Path(folder) / "results"),
+                co2_tracker=False,
+            )
+            whole.append(time.perf_counter() - start)
     stock = sum(
         score["n_queries"] + score["n_passages"]
         for task in result.task_results
@@ -275,9 +278,13 @@ def bench_overhead() -> dict[str, Any]:
     distinct = len(queries) + len(passages)
     return {
         "distinct_texts": distinct,
-        "one_pass_seconds": round(one_pass, 1),
-        "three_tasks_seconds": round(whole, 1),
-        "three_tasks_over_one_pass": round(whole / one_pass, 3),
+        "one_pass_seconds": round(min(passed), 1),
+        "three_tasks_seconds": round(min(whole), 1),
+        "three_tasks_over_one_pass": round(min(whole) / min(passed), 3),
+        "all_seconds": {
+            "one_pass": [round(one, 1) for one in passed],
+            "three_tasks": [round(one, 1) for one in whole],
+        },
         "texts_stock_mteb_would_encode": stock,
         "stock_over_ours": round(stock / distinct, 1),
         "limits": {"three_tasks_over_one_pass": 1.05},

@@ -6,7 +6,6 @@ asks the store for those it lacks, and has only the rest encoded.
 
 from __future__ import annotations
 
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -18,7 +17,6 @@ from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.files.progress import progress
 from hybridir_mteb.ranking.arrays import BatchEncoder, FloatMatrix, IntArray
 
-FLUSH_S = 0.0  # of encoding between two writes to the store: each batch, which takes 2 ms
 Value = TypeVar("Value")
 
 
@@ -89,8 +87,7 @@ class EncodeOnce:
     ) -> None:
         found: dict[bytes, FloatMatrix] = {}
         widths: set[int] = set()
-        pending: dict[bytes, FloatMatrix] = {}
-        flushed, done = time.monotonic(), 0
+        done = 0
         # Long texts come first; counting characters keeps the time left honest.
         work = sum(map(len, texts))
         with progress(desc=label, total=work, unit="char", unit_scale=True, leave=False) as bar:
@@ -100,24 +97,17 @@ class EncodeOnce:
                     widths.update(map(len, new.values()))
                     self._check(widths)
                     found.update(new)
-                    pending.update(new)
+                    if self._store is not None:
+                        self._store.put(new.items())
                     self.encoded += len(positions)
                     done += len(positions)
                     bar.set_postfix_str(f"texts={done}/{len(texts)}", refresh=False)
                     bar.update(sum(len(texts[at]) for at in positions))
-                    if time.monotonic() - flushed >= FLUSH_S:
-                        self._put(pending)
-                        pending, flushed = {}, time.monotonic()
             finally:  # an interrupted run keeps what it has
                 self._remember(found)
-                self._put(pending)
         lost = sum(key not in self._row for key in keys)
         if lost:
             raise EmbeddingError(f"the model returned no embedding for {lost} of {len(keys)} texts")
-
-    def _put(self, vectors: dict[bytes, FloatMatrix]) -> None:
-        if vectors and self._store is not None:
-            self._store.put(vectors.items())
 
     def _check(self, widths: set[int]) -> None:
         dimensions = widths | (set() if self._matrix is None else {self._matrix.shape[1]})

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybridir_mteb.encoders import memory as encode_once
-from hybridir_mteb.encoders.cache import EmbeddingStore, Namespace
+from hybridir_mteb.encoders.cache import EmbeddingStore, Namespace, text_key
 from hybridir_mteb.encoders.memory import EncodeOnce, PerModel, encode_once_for
 from hybridir_mteb.errors import EmbeddingError
 
@@ -98,15 +97,17 @@ def test_the_store_keeps_prompts_apart(tmp_path):
     np.testing.assert_array_equal(matrix, [vector("a", "passage: ")])
 
 
-@pytest.mark.parametrize("flush_s", [-1.0, 1e9], ids=["after every batch", "only at the end"])
-def test_flushing_changes_nothing_but_the_time(tmp_path, monkeypatch, flush_s):
-    monkeypatch.setattr(encode_once, "FLUSH_S", flush_s)
-    texts = [f"text {at % 7}" for at in range(20)]
-    matrix, rows = EncodeOnce(open_store(tmp_path)).embed(texts, "", Recorder())
-    np.testing.assert_array_equal(matrix[rows], [vector(text) for text in texts])
-    again = Recorder()
-    EncodeOnce(open_store(tmp_path)).embed(texts, "", again)
-    assert again.seen == []
+def test_every_batch_is_in_the_store_before_the_next(tmp_path):
+    texts, found = list("abcdefg"), []
+
+    def encode(texts: Sequence[str]) -> Iterator[tuple[Sequence[int], np.ndarray]]:
+        for batch in Recorder()(texts):
+            keys = [text_key("", text) for text in texts]
+            found.append(len(open_store(tmp_path).get(keys)))
+            yield batch
+
+    EncodeOnce(open_store(tmp_path)).embed(texts, "", encode)
+    assert found == [0, 2, 4, 6]
 
 
 def interrupted_after_two_batches(recorder: Recorder):

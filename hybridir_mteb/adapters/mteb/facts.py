@@ -23,7 +23,7 @@ from hybridir_mteb.measures.measure import failed
 from hybridir_mteb.measures.probe import probe_by_language, relevant_items, why_no_probe
 from hybridir_mteb.measures.view import TOP_DEPTH
 from hybridir_mteb.plugins.settings import Setting
-from hybridir_mteb.ranking.arrays import IntArray
+from hybridir_mteb.ranking.arrays import IntArray, Similarity
 from hybridir_mteb.ranking.correlation import ranking_and_correlation
 from hybridir_mteb.ranking.judgements import Judgements
 from hybridir_mteb.ranking.ranking import Ranking
@@ -52,11 +52,11 @@ class RankedQueries:
         if not known or not all(query in self.places for query in judged.query_ids or ()):
             return None
         rows = np.array([self.places[query] for query in judged.query_ids or ()], np.int64)
-        every = self.judged.relevance
-        same = every.passages[every.entries_of(rows)]
-        if not np.array_equal(same, judged.relevance.passages):
-            return None
-        return self.ranking.take(every, rows)
+        every, own = self.judged.relevance, judged.relevance
+        same = np.array_equal(every.counts[rows], own.counts) and np.array_equal(
+            every.passages[every.entries_of(rows)], own.passages
+        )
+        return self.ranking.take(every, rows) if same else None
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class PoolFacts:
             cannot be trained.
         no_probe: Why not.
         no_correlation: Why there is none, where more is known than the items tell.
-        ranked: Rankings of the queries, where the correlation needed them.
+        ranked: Rankings of the queries, where the correlation needed them and a query's scores are
+            the same whatever others are scored with it.
     """
 
     correlation: Mapping[str, float]
@@ -120,8 +121,8 @@ def _facts(task: CollectionTask, encoder: Encoder, pool: EmbeddedPool) -> PoolFa
             scorer, judged.relevance, numbers, pool.order, TOP_DEPTH
         )
         correlation = dict(zip(names, values.tolist(), strict=True))
-        places = {name: at for at, name in enumerate(names)}
-        ranked = RankedQueries(judged, ranking, places)
+        if isinstance(pool.similarity, Similarity):  # a function's may depend on its neighbours
+            ranked = RankedQueries(judged, ranking, {name: at for at, name in enumerate(names)})
     rows, languages, items = _probe_texts(judged, parallel=parallel)
     reason = why_no_probe(languages, items)
     probe = {} if reason else probe_by_language(pool.vectors(rows), languages, items)

@@ -3,12 +3,13 @@
 import gc
 import json
 import weakref
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from toys.encoders import HashEncoder, WordSearch, hash_embedding
+from toys.encoders import HashEncoder, Reversed, WordSearch, hash_embedding
 from toys.mteb import evaluate, scores_of, tasks_of
 
 from hybridir_mteb.adapters.mteb import facts
@@ -18,7 +19,9 @@ from hybridir_mteb.encoders.encoder import TextEncoder
 from hybridir_mteb.measures.language_bias import LANGUAGE_BIAS
 from hybridir_mteb.measures.report import MATRICES
 from hybridir_mteb.plugins.settings import Setting
-from hybridir_mteb.ranking.ranking import tie_order
+from hybridir_mteb.ranking.arrays import Relevance
+from hybridir_mteb.ranking.judgements import Judgements
+from hybridir_mteb.ranking.ranking import Ranking, tie_order
 
 LANGUAGES = ("de", "en", "fr")
 N = 8
@@ -118,17 +121,23 @@ def test_two_models_and_a_model_that_changed_do_not_share_a_memory(encoder, make
     assert len(task.memory) == 0
 
 
-def test_subsets_take_rankings_of_all_languages_or_make_their_own_with_the_same_result(
-    encoder, make, tmp_path, monkeypatch
-):
-    made: list[int] = []
+@pytest.fixture
+def made(monkeypatch) -> list[int]:
+    """Grows with each ranking that a subset makes of its own."""
+    found: list[int] = []
     rank = MemoryPool.rank
 
     def counted(pool: Any, *arguments: Any) -> Any:
-        made.append(1)
+        found.append(1)
         return rank(pool, *arguments)
 
     monkeypatch.setattr(MemoryPool, "rank", counted)
+    return found
+
+
+def test_subsets_take_rankings_of_all_languages_or_make_their_own_with_the_same_result(
+    encoder, make, tmp_path, monkeypatch, made
+):
     folders = tmp_path / "taken", tmp_path / "own"
     taken = evaluate(encoder, [make()], tmp_path / "1", prediction_folder=folders[0])
     assert not made
@@ -142,6 +151,34 @@ def test_subsets_take_rankings_of_all_languages_or_make_their_own_with_the_same_
         assert {q: list(hits) for q, hits in one.items()} == {
             q: list(hits) for q, hits in other.items()
         }
+
+
+def test_a_similarity_of_the_models_own_sees_the_queries_of_one_subset(make, tmp_path, made):
+    evaluate(Reversed(None), [make()], tmp_path)
+    assert len(made) == len(LANGUAGES)
+
+
+def test_rankings_are_not_taken_where_other_passages_are_relevant():
+    judged = judgements([[0], [1, 2]])
+    ranking = Ranking(np.array([1, 2, 3]), np.zeros((2, 3), np.int64), np.zeros((2, 3)))
+    ranked = facts.RankedQueries(judged, ranking, {"a": 0, "b": 1})
+    assert ranked.of(judged, 3).ranks.tolist() == [1, 2, 3]
+    assert ranked.of(judged.take(np.array([1, 0])), 3).ranks.tolist() == [2, 3, 1]
+    assert ranked.of(judgements([[0, 1], [2]]), 3) is None
+    assert ranked.of(judgements([[0], [1, 1]]), 3) is None
+    assert ranked.of(replace(judged, query_ids=["a", "c"]), 3) is None
+
+
+def judgements(rows: list[list[int]]) -> Judgements:
+    """Of two queries in a pool of three passages."""
+    return Judgements(
+        Relevance.from_lists(rows),
+        ("de",),
+        queries=np.zeros(2, np.int64),
+        entries=np.zeros(3, np.int64),
+        pool=np.array([3]),
+        query_ids=["a", "b"],
+    )
 
 
 def test_a_longer_ranking_than_is_known_is_made(encoder, make, monkeypatch):
