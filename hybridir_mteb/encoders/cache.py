@@ -231,7 +231,7 @@ class EmbeddingStore:
     def _connect(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S)) as connection:
             connection.text_factory = bytes
-            # A batch is kept when the system has it: a kill does not undo that. To wait for the disk
+            # A batch is kept when the system has it: a kill does not undo that. Waiting for a disk
             # takes 3 to 15 ms a batch; what a power failure damages, checksums of rows tell.
             connection.execute("PRAGMA synchronous = OFF")
             connection.executescript(_SCHEMA)
