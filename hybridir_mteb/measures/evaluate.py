@@ -282,28 +282,28 @@ def rank_table(scorer: Scorer, judged: Judgements, options: TableOptions) -> Ran
     order = tie_order(judged.passage_ids or ())
     numbers = judged.item_numbers
     translated = options.correlate and len(np.unique(numbers)) < len(numbers)
+    correlation: Values | None = None
     if translated and options.ranks_all(scorer.n_passages):
-        return _table_of_all(scorer, judged, order, options)
-    ranking = ranks_and_top(scorer, judged.relevance, order, options.top)
-    if options.lengths is not None:
-        ranking = ranking.cut(judged.relevance, options.lengths)
-    correlation = _correlation(scorer, judged, order, options) if translated else None
+        ranking, correlation = _both(scorer, judged, order, options.top)
+    else:
+        ranking = ranks_and_top(scorer, judged.relevance, order, options.top)
+        if options.lengths is not None:
+            ranking = ranking.cut(judged.relevance, options.lengths)
+        if translated:
+            correlation = _correlation(scorer, judged, order, options)
     return _table(judged, ranking, LanguageView.of(judged, ranking.top, correlation, options.probe))
 
 
-def _table_of_all(
-    scorer: Scorer, judged: Judgements, order: IntArray, options: TableOptions
-) -> RankTable:
-    """The table where the whole pool is ranked for every query."""
+def _both(
+    scorer: Scorer, judged: Judgements, order: IntArray, depth: int
+) -> tuple[Ranking, Values]:
+    """Ranking and (n_queries,) mean rank correlations, of rankings of the whole pool."""
     rows = judged.rows_by_item
-    grouped = judged.take(rows)
-    by_item = _by_item(scorer, rows)
-    found = ranking_and_correlation(
-        by_item, grouped.relevance, grouped.item_numbers, order, options.top
+    grouped, back = judged.take(rows), np.argsort(rows)
+    ranking, correlation = ranking_and_correlation(
+        _by_item(scorer, rows), grouped.relevance, grouped.item_numbers, order, depth
     )
-    back = np.argsort(rows)
-    ranking, correlation = found[0].take(grouped.relevance, back), found[1][back]
-    return _table(judged, ranking, LanguageView.of(judged, ranking.top, correlation, options.probe))
+    return ranking.take(grouped.relevance, back), correlation[back]
 
 
 def _by_item(scorer: Scorer, rows: IntArray) -> Scorer:

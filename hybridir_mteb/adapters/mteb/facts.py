@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -39,19 +40,23 @@ class RankedQueries:
     Attributes:
         judged: The queries.
         ranking: Their rankings.
-        places: Query id -> its place.
     """
 
     judged: Judgements
     ranking: Ranking
-    places: Mapping[str, int]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Query id -> its place."""
+        return {query: at for at, query in enumerate(self.judged.query_ids or ())}
 
     def of(self, judged: Judgements, depth: int) -> Ranking | None:
         """The ranking of some of the queries; None if less is known than is asked for."""
         known = min(judged.pool_size, depth) <= self.ranking.top.shape[1]
-        if not known or not all(query in self.places for query in judged.query_ids or ()):
+        queries = judged.query_ids or ()
+        if not known or not all(query in self._places for query in queries):
             return None
-        rows = np.array([self.places[query] for query in judged.query_ids or ()], np.int64)
+        rows = np.array([self._places[query] for query in queries], np.int64)
         every, own = self.judged.relevance, judged.relevance
         same = np.array_equal(every.counts[rows], own.counts) and np.array_equal(
             every.passages[every.entries_of(rows)], own.passages
@@ -122,7 +127,7 @@ def _facts(task: CollectionTask, encoder: Encoder, pool: EmbeddedPool) -> PoolFa
         )
         correlation = dict(zip(names, values.tolist(), strict=True))
         if isinstance(pool.similarity, Similarity):  # a function's may depend on its neighbours
-            ranked = RankedQueries(judged, ranking, {name: at for at, name in enumerate(names)})
+            ranked = RankedQueries(judged, ranking)
     rows, languages, items = _probe_texts(judged, parallel=parallel)
     reason = why_no_probe(languages, items)
     probe = {} if reason else probe_by_language(pool.vectors(rows), languages, items)

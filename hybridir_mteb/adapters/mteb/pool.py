@@ -107,11 +107,12 @@ class MemoryPool(ListedPool):
         similarity: What scores are; :meth:`scored_by` says it.
     """
 
+    similarity: Similarity | ScoreFunction
+
     def __init__(
         self, parts: Mapping[str, CollectionPart], prefixes: Mapping[str, str], encoder: Encoder
     ) -> None:
         super().__init__(parts, prefixes)
-        self.similarity: Similarity | ScoreFunction = Similarity.COSINE
         languages = [code for code, rows in self._rows.items() for _ in rows]
         self._embedded = encoder.embed(self.texts, "document", languages)
         self.order = tie_order(self.names)

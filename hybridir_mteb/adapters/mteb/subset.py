@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from hybridir_mteb.ranking.judgements import NO_ROW, Judgements
 
 if TYPE_CHECKING:
     from hybridir_mteb.adapters.mteb.task import CollectionTask
+
+
+T = TypeVar("T")
 
 
 class SubsetView:
@@ -70,36 +73,28 @@ class SubsetView:
         (code, prefix), *more = self._prefixes.items()
         return "" if prefix or more else passage_id(code, "")
 
-    @property
-    def _shares(self) -> bool:
-        """Whether other subsets have the same queries or the same pool, in memory."""
-        return self._task.spec.parallel and self._task.setting is not Setting.MONOLINGUAL
+    def _shared(self, encoder: Encoder, name: str, make: Callable[[], T], *more: str) -> T:
+        """What other subsets have in memory, too, made once; else made for this one."""
+        if not self._task.spec.parallel or self._task.setting is Setting.MONOLINGUAL:
+            return make()
+        found: T = self._task.memory.get(encoder.host, (*ways(encoder), *more), make, name)
+        return found
 
     def embedded_queries(self, encoder: Encoder) -> Embedded:
         """The queries, embedded."""
-
-        def embed() -> Embedded:
-            return encoder.embed(self.query_texts, "query", self.query_languages)
-
-        if not self._shares:
-            return embed()
-        state = (*ways(encoder), *self.judged)
-        shared: Embedded = self._task.memory.get(
-            encoder.host, state, embed, f"queries {self._language}"
+        return self._shared(
+            encoder,
+            f"queries {self._language}",
+            lambda: encoder.embed(self.query_texts, "query", self.query_languages),
+            *self.judged,
         )
-        return shared
 
     def embedded(self, encoder: Encoder, dimension: int) -> EmbeddedPool:
         """The pool, its passages embedded in memory or in shards, for which room is foreseen."""
         if self._task.spec.parallel:
-
-            def embed() -> MemoryPool:
-                return MemoryPool(self._parts, self._prefixes, encoder)
-
-            way = " ".join(("pool", *self._parts))
-            shared = partial(self._task.memory.get, encoder.host, ways(encoder), embed, way)
-            pool: MemoryPool = shared() if self._shares else embed()
-            return pool.scored_by(encoder.similarity)
+            name = " ".join(("pool", *self._parts))
+            made = partial(MemoryPool, self._parts, self._prefixes, encoder)
+            return self._shared(encoder, name, made).scored_by(encoder.similarity)
         shards = ShardPool(self._parts, self._prefixes, encoder, dimension, self._task.shard_dtype)
         shards.device, shards.label = self._task.device, self._label
         shards.search = self._task.search or shards.search

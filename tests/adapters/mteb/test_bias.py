@@ -161,7 +161,7 @@ def test_a_similarity_of_the_models_own_sees_the_queries_of_one_subset(make, tmp
 def test_rankings_are_not_taken_where_other_passages_are_relevant():
     judged = judgements([[0], [1, 2]])
     ranking = Ranking(np.array([1, 2, 3]), np.zeros((2, 3), np.int64), np.zeros((2, 3)))
-    ranked = facts.RankedQueries(judged, ranking, {"a": 0, "b": 1})
+    ranked = facts.RankedQueries(judged, ranking)
     assert ranked.of(judged, 3).ranks.tolist() == [1, 2, 3]
     assert ranked.of(judged.take(np.array([1, 0])), 3).ranks.tolist() == [2, 3, 1]
     assert ranked.of(judgements([[0, 1], [2]]), 3) is None
