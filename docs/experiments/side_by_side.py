@@ -48,29 +48,27 @@ def alone(script: str, *arguments: str, **variables: str) -> Any:
     Raises:
         SystemExit: It failed; the message ends with what it wrote.
     """
+    return json.loads(python(script, *arguments, **variables).stdout.splitlines()[-1])
+
+
+def python(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The same Python, in a process of its own that may write what it compiles.
+
+    Args:
+        arguments: What it is given.
+        variables: Of its environment, besides those that are here.
+
+    Raises:
+        SystemExit: It failed; the message ends with what it wrote.
+    """
+    environment = {**os.environ, **variables}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
-        [sys.executable, script, *arguments],
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
         sys.exit(f"{' '.join(arguments)}: {done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def python(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    """The same Python, with more in its environment; it may write what it compiles.
-
-    Raises:
-        CalledProcessError: It failed.
-    """
-    environment = {**os.environ, **extra}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    return subprocess.run(
-        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=True
-    )
+    return done
 
 
 def kept(cache: Path, compute: Callable[[], Any]) -> Any:
