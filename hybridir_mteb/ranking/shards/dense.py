@@ -17,10 +17,12 @@ from hybridir_mteb.ranking.shards.blocks import Block, read_blocks
 from hybridir_mteb.ranking.shards.group import QueryGroup
 from hybridir_mteb.ranking.shards.pairs import (
     PairScorer,
+    are_unit,
     lengths,
     quickest_product,
     slack,
     torch_threads,
+    unit_slack,
 )
 from hybridir_mteb.ranking.shards.pools import Pools
 from hybridir_mteb.ranking.shards.request import Hits, SearchRequest, deal
@@ -87,9 +89,12 @@ class DenseSearch:
             request.progress() as bar,
         ):
             for block in read_blocks(request.pools, len(self._products)):
-                list(pool.map(partial(self._prepare, block), range(0, len(block), PREPARED)))
-                self._check_size(len(block))
-                list(pool.map(partial(self._see, block), members))
+                parts = range(0, len(block), PREPARED)
+                ready = self._cosine and all(pool.map(partial(_are_unit, block), parts))
+                if not ready:
+                    list(pool.map(partial(self._prepare, block), parts))
+                    self._check_size(len(block))
+                list(pool.map(partial(self._see, block, ready), members))
                 bar.update(len(block))
             groups = [member.group for member in members]
             return request.hits(groups, pool.map(QueryGroup.best, groups))
@@ -134,32 +139,38 @@ class DenseSearch:
                 "dot products of these embeddings overflow float32: scale them, or use cosine"
             )
 
-    def _see(self, block: Block, member: _Member) -> None:
+    def _see(self, block: Block, ready: bool, member: _Member) -> None:
         n_rows, n_columns = self._tile
         group = member.group
-        loaded = group.tiles.load(self._products[: len(block)])
+        loaded = group.tiles.load(block.vectors if ready else self._products[: len(block)])
+        apart = unit_slack(loaded.shape[1]) if ready else 0.0
         stop = 0
         while stop < len(block):
             # Without a floor everything is a candidate: large tiles have to wait for one.
             at, step = stop, min(n_rows, group.seen) if group.seen else FIRST_ROWS
             stop = min(at + step, len(block))
-            longest = 1.0 if self._cosine else float(self._norms[at:stop].max())
+            longest = 1.0 + apart if self._cosine else float(self._norms[at:stop].max())
             for column in range(0, len(group.numbers), n_columns):
                 columns = slice(column, min(column + n_columns, len(group.numbers)))
                 tile = group.tiles.product(loaded[at:stop], member.queries[columns])
-                off = member.slack(columns, longest)
+                off = member.slack(columns, longest, apart)
                 group.see(tile, block.start + at, columns, off, block)
             group.saw(stop - at)
         group.end_block(block)
 
 
+def _are_unit(block: Block, start: int) -> bool:
+    return are_unit(block.vectors[start : start + PREPARED])
+
+
 def rescored(pairs: PairScorer, pools: Pools, query: IntArray, row: IntArray) -> Values:
     """Float64 scores of (query, row) pairs whose vectors have to be read."""
     found, by_row = np.empty(len(query)), np.argsort(row)
+    room = np.empty((min(PAIRS_AT_ONCE, len(query)), pools.dimension), np.float32)
     for start in range(0, len(query), PAIRS_AT_ONCE):
         part = by_row[start : start + PAIRS_AT_ONCE]
         rows, place = np.unique(row[part], return_inverse=True)
-        found[part] = pairs.scores(query[part], pools.vectors(rows), place)
+        found[part] = pairs.scores(query[part], pools.vectors(rows, room[: len(rows)]), place)
     return found
 
 
@@ -170,10 +181,18 @@ class _Member:
         self.group = group
         wide = pairs.queries[group.numbers]
         self.queries = group.tiles.load(wide.astype(np.float32))
-        self.lengths: Values = lengths(wide)
+        self.lengths: Values = (
+            np.ones(len(wide)) if pairs.similarity is Similarity.COSINE else lengths(wide)
+        )
         self._dimension = wide.shape[1]
 
-    def slack(self, columns: slice, longest: float) -> Values:
-        """(n_columns,) largest error of a product with a vector of the given length."""
-        most = slack(self._dimension) * longest
+    def slack(self, columns: slice, longest: float, apart: float) -> Values:
+        """(n_columns,) largest error of a product.
+
+        Args:
+            columns: The queries.
+            longest: Length of a passage's vector, at most.
+            apart: How far it may be from that of the vector that is meant.
+        """
+        most = slack(self._dimension) * longest + apart
         return np.asarray(most * self.lengths[columns] + self._dimension * TINY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -19,7 +20,7 @@ from hybridir_mteb.ranking.arrays import (
 )
 from hybridir_mteb.ranking.onednn import available, onednn
 
-AT_ONCE = 1 << 10  # pairs, of which the float64 vectors are in the processor's cache
+AT_ONCE = 1 << 9  # pairs, of which the float64 vectors are in the processor's cache
 
 
 def lengths(vectors: FloatArray) -> Values:
@@ -27,6 +28,17 @@ def lengths(vectors: FloatArray) -> Values:
     wide = vectors.astype(np.float64)
     norms: Values = np.sqrt(np.add.reduce(wide * wide, axis=1))
     return norms
+
+
+class _Scratch(threading.local):
+    """A thread's memory for float64 vectors, which is used again.
+
+    Fresh memory takes longer to get, page by page, than these scores take to compute.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        shape = AT_ONCE, dimension
+        self.wide, self.products, self.shared = np.empty(shape), np.empty(shape), np.empty(shape)
 
 
 class PairScorer:
@@ -46,7 +58,11 @@ class PairScorer:
 
     def __init__(self, queries: FloatMatrix, similarity: Similarity) -> None:
         self.similarity = similarity
-        self.queries = self._wide(queries)
+        self._scratch = _Scratch(queries.shape[1])
+        self.queries: Values = np.empty(queries.shape)
+        for start in range(0, len(queries), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            self._widen(queries[part], self.queries[part])
 
     def scores(self, of: IntArray, vectors: FloatArray, place: IntArray | None = None) -> Values:
         """Scores of pairs.
@@ -60,25 +76,35 @@ class PairScorer:
         Returns:
             (n,) float64.
         """
-        found = np.empty(len(of))
-        order = None if place is None else np.argsort(place, kind="stable")
+        found, room = np.empty(len(of)), self._scratch
+        order = np.arange(len(of)) if place is None else np.argsort(place, kind="stable")
         for start in range(0, len(of), AT_ONCE):
-            part = np.arange(start, min(start + AT_ONCE, len(of)))
-            if place is None or order is None:
-                products = self._wide(vectors[part])
-            else:
-                part = order[part]
-                own = place[part]  # sorted, so these are the vectors from the first to the last
-                products = self._wide(vectors[own[0] : own[-1] + 1])[own - own[0]]
-            products *= self.queries[of[part]]
+            part = order[start : start + AT_ONCE]
+            own = part if place is None else place[part]
+            # In order, so these are the vectors from the first to the last.
+            stored = vectors[own[0] : own[-1] + 1]
+            wide = room.wide[: len(stored)]
+            self._widen(stored, wide)
+            if len(stored) < len(part):
+                wide = _rows(wide, own - own[0], room.shared)
+            products = _rows(self.queries, of[part], room.products)
+            products *= wide
             found[part] = np.add.reduce(products, axis=1)
         return found
 
-    def _wide(self, vectors: FloatArray) -> Values:
-        wide: Values = vectors.astype(np.float64)
+    def _widen(self, vectors: FloatArray, wide: Values) -> None:
+        """Write at most ``AT_ONCE`` vectors in float64, normalised for cosine."""
+        wide[:] = vectors
         if self.similarity is Similarity.COSINE:
-            wide /= np.maximum(lengths(vectors), SMALLEST_NORM)[:, None]
-        return wide
+            squares = np.multiply(wide, wide, out=self._scratch.products[: len(wide)])
+            norms = np.sqrt(np.add.reduce(squares, axis=1))
+            wide /= np.maximum(norms, SMALLEST_NORM)[:, None]
+
+
+def _rows(of: Values, numbers: IntArray, room: Values) -> Values:
+    """Some rows of a matrix, copied to the beginning of another."""
+    # Only this mode writes to its place at once; all numbers are inside.
+    return np.take(of, numbers, axis=0, out=room[: len(numbers)], mode="clip")
 
 
 def slack(dimension: int) -> float:
@@ -89,6 +115,24 @@ def slack(dimension: int) -> float:
     higher orders, float64's own error and numbers too small for float32.
     """
     return (dimension + 8) * 2.0**-24 * 1.01
+
+
+def are_unit(vectors: FloatArray) -> bool:
+    """Whether vectors are float32 and of length 1, as far as float32 can tell.
+
+    Their squared lengths are within ``d u`` of 1, and computed to ``d u``, for d numbers and the
+    unit roundoff u: lengths are within :func:`unit_slack` of 1.
+    """
+    if vectors.dtype != np.float32:
+        return False
+    with np.errstate(over="ignore"):
+        squares = np.vecdot(vectors, vectors)
+    return bool((np.abs(squares - 1) <= vectors.shape[1] * 2.0**-24).all())
+
+
+def unit_slack(dimension: int) -> float:
+    """How far the length of a vector for which :func:`are_unit` holds may be from 1."""
+    return dimension * 2.0**-24 * 1.01
 
 
 # (n, d) and (m, d) float32 -> (n, m) float32; the third is where the result may go.

@@ -63,14 +63,19 @@ class Pools:
         inside: npt.NDArray[np.bool_] = (number >= self._part.start) & (number < self._part.stop)
         return inside
 
-    def vectors(self, rows: IntArray) -> FloatMatrix:
-        """(n, dimension) float32 embeddings of any rows."""
-        found = np.empty((len(rows), self.dimension), np.float32)
+    def vectors(self, rows: IntArray, out: FloatMatrix | None = None) -> FloatMatrix:
+        """(n, dimension) float32 embeddings of any rows.
+
+        Args:
+            rows: (n,) rows.
+            out: (n, dimension) where they go; by default into an array of their own.
+        """
+        found = np.empty((len(rows), self.dimension), np.float32) if out is None else out
         for folder, at, own in self._by_folder(rows):
-            stored = folder.vectors(own)
-            if len(at) == len(found):  # all of one folder, in order: not copied once more
-                return stored
-            found[at] = stored
+            if at[-1] - at[0] == len(at) - 1:
+                folder.vectors(own, found[at[0] : at[-1] + 1])
+            else:
+                found[at] = folder.vectors(own)
         return found
 
     def hashes(self, rows: IntArray) -> HashArray:

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, Values
 from hybridir_mteb.ranking.shards.pairs import Product, numpy_product
 
-GROUP = 32  # rows whose maximum is taken first
 GROUPS = 4  # for each passage to be found, where the least score that is of interest is looked for
 COUNTED = 128  # rows whose count fits into a byte, in which they are added up
 
@@ -53,19 +52,11 @@ class NumpyTiles:
         return self._multiply(passages, queries, tile)
 
     def reaching(self, tile: npt.NDArray[Any], limits: FloatArray) -> Cells:
-        """Scores of at least the limit of their column; few groups of rows have any."""
-        n, m = tile.shape
-        whole = n // GROUP * GROUP
-        groups = tile[:whole].reshape(-1, GROUP, m)
-        group, column = np.nonzero(np.maximum.reduce(groups, axis=1) >= limits)
-        if len(group) * 4 > n * m // GROUP:
-            return _cells(tile, *np.nonzero(tile >= limits))
-        inside, place = np.nonzero(groups[group, :, column] >= limits[column, None])
-        rows, columns = group[inside] * GROUP + place, column[inside]
-        if whole < n:
-            rest, at = np.nonzero(tile[whole:] >= limits)
-            rows, columns = np.concatenate([rows, rest + whole]), np.concatenate([columns, at])
-        return _cells(tile, rows, columns)
+        """Scores of at least the limit of their column, row by row."""
+        flags = np.greater_equal(tile, limits, out=self._flags_of(*tile.shape))
+        place = np.flatnonzero(flags.reshape(-1))
+        rows = place // tile.shape[1]
+        return _cells(tile, rows, place - rows * tile.shape[1])
 
     def reached(self, tile: npt.NDArray[Any], depth: int) -> Values:
         """(n_columns,) float64: what at least ``depth`` rows of each column reach.
@@ -83,10 +74,7 @@ class NumpyTiles:
     def count(self, tile: npt.NDArray[Any], limits: FloatArray) -> IntArray:
         """How many scores of each of the first ``len(limits)`` columns reach the limit."""
         n, m = len(tile), len(limits)
-        if len(self._flags) < n * m:
-            self._flags = np.empty(n * m, bool)
-        flags = self._flags[: n * m].reshape(n, m)
-        np.greater_equal(tile[:, :m], limits, out=flags)
+        flags = np.greater_equal(tile[:, :m], limits, out=self._flags_of(n, m))
         whole = n // COUNTED * COUNTED
         ones = flags.view(np.uint8)
         parts = np.add.reduce(ones[:whole].reshape(-1, COUNTED, m), axis=1, dtype=np.uint8)
@@ -94,6 +82,12 @@ class NumpyTiles:
         if whole < n:
             found += np.add.reduce(ones[whole:], axis=0, dtype=np.uint8)
         return found
+
+    def _flags_of(self, n: int, m: int) -> npt.NDArray[np.bool_]:
+        """(n, m) room for what is true of a tile."""
+        if len(self._flags) < n * m:
+            self._flags = np.empty(n * m, bool)
+        return self._flags[: n * m].reshape(n, m)
 
     def column(self, tile: npt.NDArray[Any], number: int) -> FloatArray:
         """(n,) scores of one column, copied."""

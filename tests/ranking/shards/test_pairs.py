@@ -6,7 +6,7 @@ import torch
 
 from hybridir_mteb.ranking.arrays import Similarity
 from hybridir_mteb.ranking.shards import pairs as products
-from hybridir_mteb.ranking.shards.pairs import AT_ONCE, PairScorer, slack
+from hybridir_mteb.ranking.shards.pairs import AT_ONCE, PairScorer, are_unit, slack, unit_slack
 from hybridir_mteb.ranking.shards.tiles import NumpyTiles, TorchTiles
 
 
@@ -80,6 +80,29 @@ def test_pairs_that_share_vectors_have_the_scores_of_pairs_that_do_not(similarit
     np.testing.assert_array_equal(
         pairs.scores(of, vectors, place), pairs.scores(of, vectors[place])
     )
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 384, 4096])
+def test_lengths_that_float32_cannot_tell_from_1_are_within_the_bound(dimension):
+    rng = np.random.default_rng(dimension)
+    plain = np.abs(rng.standard_normal((2000, dimension))) + 0.01  # one sign: errors add up
+    apart = dimension * 2.0**-24 * rng.uniform(-3, 3, 2000)
+    scale = (1 + apart) / np.linalg.norm(plain, axis=1)
+    vectors = (plain * scale[:, None]).astype(np.float32)
+    off = np.abs(np.linalg.norm(vectors.astype(np.float64), axis=1) - 1)
+    unit = np.array([are_unit(vectors[at : at + 1]) for at in range(len(vectors))])
+    assert 0 < unit.sum() < len(unit)
+    assert off[unit].max() <= unit_slack(dimension)
+    assert not are_unit(vectors)
+    assert are_unit(vectors[unit])
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [np.eye(3, dtype=np.float16), np.zeros((1, 3), np.float32), np.full((1, 3), 1e30, np.float32)],
+)
+def test_what_is_not_of_length_1_in_float32_is_told(vectors):
+    assert not are_unit(vectors)
 
 
 @pytest.mark.parametrize("tiles", [NumpyTiles(), TorchTiles("cpu")])

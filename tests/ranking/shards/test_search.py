@@ -92,6 +92,10 @@ def values(rng, kind, n, dimension):
     if kind == "near":  # scores differ by about 1e-8 and less, below what float32 can tell
         base = rng.standard_normal(dimension)
         return (base + 1e-7 * rng.integers(-2, 3, (n, dimension))).astype(np.float32)
+    if kind == "unit":  # so near, and of lengths that float32 can hardly tell from 1
+        near = values(rng, "near", n, dimension).astype(np.float64)
+        apart = dimension * 2.0**-26 * rng.uniform(-1, 1, n)
+        return (near * ((1 + apart) / np.linalg.norm(near, axis=1))[:, None]).astype(np.float32)
     lengths = 10.0 ** rng.integers(-4, 5, (n, 1))  # "lengths"
     return (rng.standard_normal((n, dimension)) * lengths).astype(np.float32)
 
@@ -101,7 +105,7 @@ def values(rng, kind, n, dimension):
 @given(data=st.data())
 def test_search_equals_the_float64_reference(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    kind = data.draw(st.sampled_from(["random", "ties", "identical", "near", "lengths"]))
+    kind = data.draw(st.sampled_from(["random", "ties", "identical", "near", "unit", "lengths"]))
     dimension = data.draw(st.sampled_from([1, 2, 5, 33, 130]))
     sizes = data.draw(st.lists(st.integers(1, 60), min_size=1, max_size=3))
     n_queries = data.draw(st.sampled_from([1, 2, 35, 70]))
@@ -132,10 +136,11 @@ def test_search_equals_the_float64_reference(data):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("kind", ["random", "ties", "identical", "near"])
+@pytest.mark.parametrize("kind", ["random", "ties", "identical", "near", "unit"])
 def test_many_passages_in_several_tiles_and_blocks(tmp_path, kind, device):
     rng = np.random.default_rng(1)
     vectors = values(rng, kind, 3000, 24)
+    assert pairs.are_unit(vectors) == (kind == "unit")
     queries = np.concatenate([values(rng, kind, 30, 24), vectors[:10]])
     relevance = relevance_for(rng, 40, 3000)
     folders, ids = pooled(tmp_path, [vectors[:1000], vectors[1000:]], rows=700)
