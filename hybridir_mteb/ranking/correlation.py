@@ -127,19 +127,17 @@ def ranking_and_correlation(
     """
     check_sizes(scorer, relevance, order)
     depth = min(depth, scorer.n_passages)
-    ranks = np.empty(len(relevance.passages), np.int64)
-    top = np.empty((relevance.n_queries, depth), np.int64)
-    best = np.empty((relevance.n_queries, depth), np.float64)
+    ranking = Ranking.nothing(relevance, depth)
 
     def read(query: int, row: ScoreBlock, places: IntArray) -> None:
         entries = slice(relevance.indptr[query], relevance.indptr[query + 1])
-        ranks[entries] = places[relevance.passages[entries]]
+        ranking.ranks[entries] = places[relevance.passages[entries]]
         first = np.flatnonzero(places <= depth)
-        top[query, places[first] - 1] = first
-        best[query] = row[top[query]]
+        ranking.top[query, places[first] - 1] = first
+        ranking.scores[query] = row[ranking.top[query]]
 
     values = _correlations(scorer, items, order, _cuts(scorer, None, None), block_bytes, read)
-    return Ranking(ranks, top, best), values
+    return ranking, values
 
 
 def _correlations(

@@ -80,9 +80,7 @@ def ranks_and_top(
     """As :func:`exact_ranks`, and the best ``depth`` passages, from one pass over the scores."""
     check_sizes(scorer, relevance, order)
     depth = min(depth, scorer.n_passages)
-    ranks = np.empty(len(relevance.passages), np.int64)
-    top = np.empty((relevance.n_queries, depth), np.int64)
-    best = np.empty((relevance.n_queries, depth), np.float64)
+    ranking = Ranking.nothing(relevance, depth)
     step = max(1, block_bytes // (8 * scorer.n_passages))
     query_of = relevance.query_of_entry
     for start in range(0, relevance.n_queries, step):
@@ -96,19 +94,19 @@ def ranks_and_top(
         if not depth and scorer.n_passages <= SMALL_POOL:
             part = slice(relevance.indptr[start], relevance.indptr[stop])
             rows, columns = query_of[part] - start, relevance.passages[part]
-            ranks[part] = _ranks_together(scores, rows, columns, order)
+            ranking.ranks[part] = _ranks_together(scores, rows, columns, order)
             continue
 
         def rank_query(query: int, scores: ScoreBlock = scores, start: int = start) -> None:
             entries = slice(relevance.indptr[query], relevance.indptr[query + 1])
             row = scores[query - start]
-            ranks[entries] = _rank(row, relevance.passages[entries], order)
+            ranking.ranks[entries] = _rank(row, relevance.passages[entries], order)
             if depth:
-                top[query] = best_columns(row, order, depth)
-                best[query] = row[top[query]]
+                ranking.top[query] = best_columns(row, order, depth)
+                ranking.scores[query] = row[ranking.top[query]]
 
         for_each(range(start, stop), rank_query)
-    return Ranking(ranks, top, best)
+    return ranking
 
 
 def for_each(queries: range, work: Callable[[int], None]) -> None:

@@ -56,6 +56,13 @@ class Ranking:
     top: IntArray
     scores: ScoreBlock = field(repr=False)
 
+    @classmethod
+    def nothing(cls, relevance: Relevance, depth: int) -> Ranking:
+        """Nothing found yet, to be filled in."""
+        shape = relevance.n_queries, depth
+        ranks = np.full(len(relevance.passages), NOT_RETRIEVED)
+        return cls(ranks, np.full(shape, NO_ROW), np.full(shape, -np.inf))
+
     def cut(self, relevance: Relevance, lengths: IntArray) -> Ranking:
         """The ranking of a system that returned (n_queries,) ``lengths`` passages of the pool."""
         lost = self.ranks > lengths[relevance.query_of_entry]
@@ -102,9 +109,7 @@ def rank_run(
     check_run(run)
     returned = {passage for query in queries for passage in run.get(query, ())}
     row_of = rows_of(sorted(returned))
-    ranks = np.full(len(judged.relevance.passages), NOT_RETRIEVED)
-    top = np.full((len(queries), depth), NO_ROW)
-    scores = np.full((len(queries), depth), -np.inf)
+    ranking = Ranking.nothing(judged.relevance, depth)
     bounds = judged.relevance.indptr
     for at, query in enumerate(queries):
         found = run.get(query, {})
@@ -115,12 +120,12 @@ def rank_run(
         rows = np.array([row_of[ids[place]] for place in best], np.int64)
         place_of = {row: place for place, row in enumerate(rows.tolist(), 1)}
         entries = slice(bounds[at], bounds[at + 1])
-        ranks[entries] = [
+        ranking.ranks[entries] = [
             place_of.get(row, NOT_RETRIEVED) for row in judged.relevance.passages[entries].tolist()
         ]
         kept = min(depth, len(rows))
-        top[at, :kept], scores[at, :kept] = rows[:kept], values[best][:kept]
-    return Ranking(ranks, top, scores)
+        ranking.top[at, :kept], ranking.scores[at, :kept] = rows[:kept], values[best][:kept]
+    return ranking
 
 
 def _check(query: str, found: Mapping[str, float], row_of: Mapping[str, int]) -> None:
