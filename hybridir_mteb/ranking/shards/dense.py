@@ -29,9 +29,9 @@ from hybridir_mteb.ranking.shards.request import Hits, SearchRequest, deal
 from hybridir_mteb.ranking.shards.tiles import NumpyTiles, Tiles, TorchTiles
 from hybridir_mteb.ranking.shards.top import Top
 
-TILE_ROWS = 512  # with as many queries; a tile takes 1 MiB
+TILE_ROWS = 1024  # with as many queries as below; a tile takes 1 MiB
 FIRST_ROWS = 4096  # in one tile, of which the first floor comes: many make it high
-TILE_QUERIES = 512
+TILE_QUERIES = 256
 FEWEST_QUERIES = 32  # of a thread; matrix products of fewer are slow
 PREPARED = 256  # rows whose float64 copies stay in the cache
 PAIRS_AT_ONCE = 1 << 12  # whose vectors are read together, into memory that is used again
@@ -60,14 +60,13 @@ class DenseSearch:
             n_groups = max(1, min(self._cores, -(-n_queries // FEWEST_QUERIES)))
             columns = min(TILE_QUERIES, -(-n_queries // n_groups))
             self._tile = min(TILE_ROWS * TILE_QUERIES // max(1, columns), rows), columns
-            multiply = quickest_product()
-            tiles: list[Tiles] = [NumpyTiles(multiply) for _ in range(n_groups)]
+            tiles: list[Tiles] = [NumpyTiles(quickest_product()) for _ in range(n_groups)]
         else:
             self._tile = rows, max(1, request.options.block_bytes // (4 * rows))
             tiles = [TorchTiles(device)]
         entries = request.entries(self._rescore)
         self._members = [
-            _Member(self._group(numbers, part, on), self._pairs)
+            _Member(self._group(numbers, part, on), self._pairs, self._tile)
             for on, (numbers, part) in zip(tiles, deal(entries, n_queries, len(tiles)), strict=True)
         ]
 
@@ -140,8 +139,7 @@ class DenseSearch:
             )
 
     def _see(self, block: Block, ready: bool, member: _Member) -> None:
-        n_rows, n_columns = self._tile
-        group = member.group
+        n_rows, group = self._tile[0], member.group
         loaded = group.tiles.load(block.vectors if ready else self._products[: len(block)])
         apart = unit_slack(loaded.shape[1]) if ready else 0.0
         stop = 0
@@ -150,9 +148,8 @@ class DenseSearch:
             at, step = stop, min(n_rows, group.seen) if group.seen else FIRST_ROWS
             stop = min(at + step, len(block))
             longest = 1.0 + apart if self._cosine else float(self._norms[at:stop].max())
-            for column in range(0, len(group.numbers), n_columns):
-                columns = slice(column, min(column + n_columns, len(group.numbers)))
-                tile = group.tiles.product(loaded[at:stop], member.queries[columns])
+            for columns, queries in member.parts:
+                tile = group.tiles.product(loaded[at:stop], queries)
                 off = member.slack(columns, longest, apart)
                 group.see(tile, block.start + at, columns, off, block)
             group.saw(stop - at)
@@ -175,12 +172,20 @@ def rescored(pairs: PairScorer, pools: Pools, query: IntArray, row: IntArray) ->
 
 
 class _Member:
-    """A group with what products need of its queries."""
+    """A group with what products need of its queries.
 
-    def __init__(self, group: QueryGroup, pairs: PairScorer) -> None:
+    Attributes:
+        group: The group.
+        parts: Some of its queries, and these as products take them.
+        lengths: (n,) of all.
+    """
+
+    def __init__(self, group: QueryGroup, pairs: PairScorer, tile: tuple[int, int]) -> None:
         self.group = group
         wide = pairs.queries[group.numbers]
-        self.queries = group.tiles.load(wide.astype(np.float32))
+        queries, (rows, most) = wide.astype(np.float32), tile
+        columns = [slice(at, min(at + most, len(wide))) for at in range(0, len(wide), most)]
+        self.parts = [(own, group.tiles.ready(queries[own], rows)) for own in columns]
         self.lengths: Values = (
             np.ones(len(wide)) if pairs.similarity is Similarity.COSINE else lengths(wide)
         )

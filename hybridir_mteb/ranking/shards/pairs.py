@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from hybridir_mteb.ranking.arrays import (
     Similarity,
     Values,
 )
-from hybridir_mteb.ranking.onednn import available, onednn
+from hybridir_mteb.ranking.onednn import available, laid_out, onednn
 
 AT_ONCE = 1 << 9  # pairs, of which the float64 vectors are in the processor's cache
 
@@ -135,29 +136,50 @@ def unit_slack(dimension: int) -> float:
     return dimension * 2.0**-24 * 1.01
 
 
-# (n, d) and (m, d) float32 -> (n, m) float32; the third is where the result may go.
-Product = Callable[[FloatMatrix, FloatMatrix, FloatMatrix], FloatMatrix]
-
 TRIED = 192  # rows and columns of the product that is tried
 
 
-def numpy_product(passages: FloatMatrix, queries: FloatMatrix, out: FloatMatrix) -> FloatMatrix:
-    """By BLAS."""
-    return np.matmul(passages, queries.T, out=out)
+class Product:
+    """Products of float32 matrices by BLAS, as NumPy has it."""
+
+    name = "blas"
+
+    def ready(self, queries: FloatMatrix, rows: int) -> Any:
+        """(m, dimension) queries as :meth:`of` takes them, with about ``rows`` passages each."""
+        return queries
+
+    def of(self, passages: FloatMatrix, queries: Any, out: FloatMatrix) -> FloatMatrix:
+        """(n, m) float32.
+
+        Args:
+            passages: (n, dimension) float32.
+            queries: From :meth:`ready`.
+            out: (n, m) float32 where the result may go.
+        """
+        return np.matmul(passages, queries.T, out=out)
 
 
-def onednn_product(passages: FloatMatrix, queries: FloatMatrix, out: FloatMatrix) -> FloatMatrix:
-    """By oneDNN, into an array of its own."""
-    with torch.inference_mode():
-        scores: FloatMatrix = onednn(torch.from_numpy(passages), torch.from_numpy(queries)).numpy()
-    return scores
+class OneDnnProduct(Product):
+    """By oneDNN, into an array of its own; queries are laid out for it once."""
+
+    name = "onednn"
+
+    def ready(self, queries: FloatMatrix, rows: int) -> Any:
+        """See :meth:`Product.ready`."""
+        return laid_out(torch.from_numpy(queries), rows)
+
+    def of(self, passages: FloatMatrix, queries: Any, out: FloatMatrix) -> FloatMatrix:
+        """See :meth:`Product.of`."""
+        with torch.inference_mode():
+            scores: FloatMatrix = onednn(torch.from_numpy(passages), queries).numpy()
+        return scores
 
 
 def quickest_product() -> Product:
-    """The product of oneDNN where it helps and rounds no more than it may; else NumPy's."""
+    """The product of oneDNN where it helps and rounds no more than it may; else that of BLAS."""
     # A lower precision that the user has chosen for PyTorch is oneDNN's, too.
     exact = torch.get_float32_matmul_precision() == "highest"
-    return onednn_product if exact and _onednn_is_sound() else numpy_product
+    return OneDnnProduct() if exact and _onednn_is_sound() else Product()
 
 
 @lru_cache(maxsize=1)
@@ -170,7 +192,8 @@ def _onednn_is_sound() -> bool:
     rng = np.random.default_rng(0)
     passages, queries = (rng.standard_normal((TRIED, TRIED), np.float32) for _ in range(2))
     try:
-        found = onednn_product(passages, queries, np.empty(0, np.float32))
+        product = OneDnnProduct()
+        found = product.of(passages, product.ready(queries, TRIED), np.empty(0, np.float32))
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False  # another version of PyTorch
     wide = passages.astype(np.float64), queries.astype(np.float64)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, Values
-from hybridir_mteb.ranking.shards.pairs import Product, numpy_product
+from hybridir_mteb.ranking.shards.pairs import Product
 
 GROUPS = 4  # for each passage to be found, where the least score that is of interest is looked for
 COUNTED = 128  # rows whose count fits into a byte, in which they are added up
@@ -31,11 +31,11 @@ class NumpyTiles:
     """On the processor; one object for each thread.
 
     Args:
-        multiply: The product of two matrices; by default NumPy's.
+        product: Of two matrices; by default that of BLAS.
     """
 
-    def __init__(self, multiply: Product = numpy_product) -> None:
-        self._multiply = multiply
+    def __init__(self, product: Product | None = None) -> None:
+        self._product = product or Product()
         self._scores = np.empty(0, np.float32)
         self._flags = np.empty(0, bool)
 
@@ -43,13 +43,17 @@ class NumpyTiles:
         """The same (n, dimension) float32 vectors: they are where they are needed."""
         return passages
 
-    def product(self, passages: FloatMatrix, queries: FloatMatrix) -> FloatMatrix:
+    def ready(self, queries: FloatMatrix, rows: int) -> Any:
+        """Some queries as :meth:`product` takes them, with tiles of about ``rows`` passages."""
+        return self._product.ready(queries, rows)
+
+    def product(self, passages: FloatMatrix, queries: Any) -> FloatMatrix:
         """(n, m) float32 products of passages and queries; the next call may overwrite them."""
-        size = len(passages) * len(queries)
+        size = len(passages) * queries.shape[0]
         if len(self._scores) < size:
             self._scores = np.empty(size, np.float32)
-        tile = self._scores[:size].reshape(len(passages), len(queries))
-        return self._multiply(passages, queries, tile)
+        tile = self._scores[:size].reshape(len(passages), queries.shape[0])
+        return self._product.of(passages, queries, tile)
 
     def reaching(self, tile: npt.NDArray[Any], limits: FloatArray) -> Cells:
         """Scores of at least the limit of their column, row by row."""
@@ -117,8 +121,12 @@ class TorchTiles:
         """(n, dimension) float32 vectors, copied to the device."""
         return self._torch.from_numpy(passages).to(self._device)
 
+    def ready(self, queries: FloatMatrix, rows: int) -> Any:
+        """Some queries as :meth:`product` takes them."""
+        return self.load(queries)
+
     def product(self, passages: Any, queries: Any) -> Any:
-        """(n, m) float32 products of loaded passages and queries; TF32 would exceed the bound."""
+        """(n, m) float32 products of what is loaded and ready; TF32 would exceed the bound."""
         backend = self._torch.backends.cuda.matmul
         before, backend.allow_tf32 = backend.allow_tf32, False
         try:

@@ -5,8 +5,16 @@ import pytest
 import torch
 
 from hybridir_mteb.ranking.arrays import Similarity
+from hybridir_mteb.ranking.onednn import available, laid_out, onednn
 from hybridir_mteb.ranking.shards import pairs as products
-from hybridir_mteb.ranking.shards.pairs import AT_ONCE, PairScorer, are_unit, slack, unit_slack
+from hybridir_mteb.ranking.shards.pairs import (
+    AT_ONCE,
+    PairScorer,
+    Product,
+    are_unit,
+    slack,
+    unit_slack,
+)
 from hybridir_mteb.ranking.shards.tiles import NumpyTiles, TorchTiles
 
 
@@ -25,8 +33,10 @@ def test_products_are_within_the_bound(shape):
     queries = rng.standard_normal((m, dimension), np.float32)
     exact = passages.astype(np.float64) @ queries.astype(np.float64).T
     most = np.linalg.norm(passages, axis=1)[:, None] * np.linalg.norm(queries, axis=1)
-    for multiply in {products.numpy_product, products.quickest_product()}:
-        found = multiply(passages, queries, np.empty((n, m), np.float32))
+    for product in (Product(), products.quickest_product()):
+        ready = product.ready(queries, n)
+        assert ready.shape[0] == m
+        found = product.of(passages, ready, np.empty((n, m), np.float32))
         assert found.dtype == np.float32
         assert (np.abs(found - exact) <= slack(dimension) * most * 1.001).all()
 
@@ -39,30 +49,45 @@ def test_the_internal_name_is_in_the_version_that_is_pinned():
             "mkldnn::_linear_pointwise(Tensor X, Tensor W, Tensor? B, str attr, Scalar?[] scalars, "
             "str? algorithm) -> Tensor Y"
         )
+        assert str(torch.ops.mkldnn._reorder_linear_weight.default._schema) == (
+            "mkldnn::_reorder_linear_weight(Tensor self, int? batch_size=None) -> Tensor Y"
+        )
+
+
+@pytest.mark.skipif(not available(), reason="PyTorch was built without oneDNN")
+@pytest.mark.parametrize("rows", [1, 7, 512])
+def test_what_is_laid_out_gives_the_same_bits_for_any_number_of_rows(rows):
+    rng = np.random.default_rng(rows)
+    inputs = torch.from_numpy(rng.standard_normal((rows, 384), np.float32))
+    weight = torch.from_numpy(rng.standard_normal((500, 384), np.float32))
+    with torch.inference_mode():
+        ready = laid_out(weight, 512)
+        assert torch.equal(onednn(inputs, ready), onednn(inputs, weight))
 
 
 def test_a_product_that_rounds_more_is_not_used(monkeypatch):
-    def coarse(passages, queries, out):
-        halves = (torch.from_numpy(x).bfloat16().float() for x in (passages, queries))
-        return (next(halves) @ next(halves).T).numpy()
+    def coarse(inputs, weight):
+        return inputs.bfloat16().float() @ weight.bfloat16().float().T
 
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
-    exact = lambda passages, queries, out: passages @ queries.T  # noqa: E731
-    monkeypatch.setattr(products, "onednn_product", exact)
-    assert products.quickest_product() is products.onednn_product
+    monkeypatch.setattr(products, "available", lambda: True)
+    monkeypatch.setattr(products, "laid_out", lambda weight, rows: weight)
+    monkeypatch.setattr(products, "onednn", lambda inputs, weight: inputs @ weight.T)
+    assert products.quickest_product().name == "onednn"
     products._onednn_is_sound.cache_clear()
-    monkeypatch.setattr(products, "onednn_product", coarse)
-    assert products.quickest_product() is products.numpy_product
+    monkeypatch.setattr(products, "onednn", coarse)
+    assert products.quickest_product().name == "blas"
 
 
-def test_a_product_that_is_not_there_is_not_used(monkeypatch):
+@pytest.mark.parametrize("name", ["onednn", "laid_out"])
+def test_a_product_that_is_not_there_is_not_used(monkeypatch, name):
     def missing(*_):
         raise AttributeError("no attribute '_linear_pointwise'")
 
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    monkeypatch.setattr(products, "onednn_product", missing)
-    assert products.quickest_product() is products.numpy_product
+    monkeypatch.setattr(products, "available", lambda: True)
+    monkeypatch.setattr(products, name, missing)
+    assert products.quickest_product().name == "blas"
 
 
 @pytest.mark.parametrize("similarity", Similarity)
@@ -129,7 +154,7 @@ def test_a_precision_that_the_user_lowered_is_not_used():
     before = torch.get_float32_matmul_precision()
     try:
         torch.set_float32_matmul_precision("medium")
-        assert products.quickest_product() is products.numpy_product
+        assert products.quickest_product().name == "blas"
     finally:
         torch.set_float32_matmul_precision(before)
 
