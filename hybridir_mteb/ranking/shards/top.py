@@ -11,9 +11,7 @@ from hybridir_mteb.ranking.arrays import IntArray, Values
 from hybridir_mteb.ranking.shards.shard import HashArray
 
 SLACK = 256  # places beside depth, at least
-PAIRS_AT_ONCE = (
-    1 << 17
-)  # that are scored together, so that vectors are read in their order on the disk
+PAIRS_AT_ONCE = 1 << 16  # scored together: their vectors are read in the order on the disk
 
 Rescore = Callable[[IntArray, IntArray], Values]  # queries, rows -> float64 scores
 

@@ -56,13 +56,15 @@ def test_the_internal_name_is_in_the_version_that_is_pinned():
 
 @pytest.mark.skipif(not available(), reason="PyTorch was built without oneDNN")
 @pytest.mark.parametrize("rows", [1, 7, 512])
-def test_what_is_laid_out_gives_the_same_bits_for_any_number_of_rows(rows):
+def test_what_is_laid_out_is_within_the_bound_for_any_number_of_rows(rows):
     rng = np.random.default_rng(rows)
     inputs = torch.from_numpy(rng.standard_normal((rows, 384), np.float32))
     weight = torch.from_numpy(rng.standard_normal((500, 384), np.float32))
+    most = slack(384) * inputs.norm(dim=1)[:, None] * weight.norm(dim=1)
+    exact = inputs.double() @ weight.double().T
     with torch.inference_mode():
-        ready = laid_out(weight, 512)
-        assert torch.equal(onednn(inputs, ready), onednn(inputs, weight))
+        found = onednn(inputs, laid_out(weight, 512))
+        assert ((found - exact).abs() <= most).all()
 
 
 def test_a_product_that_rounds_more_is_not_used(monkeypatch):
