@@ -203,20 +203,10 @@ class ShardFolder:
         return found
 
     def vectors(self, rows: Rows, out: FloatMatrix | None = None) -> FloatMatrix:
-        """(n, dimension) float32 embeddings of any rows in any order.
-
-        Args:
-            rows: (n,) rows.
-            out: (n, dimension) where they go; by default into an array of their own.
-        """
+        """(n, dimension) float32 embeddings of any rows in any order; in ``out`` if it is given."""
         found = np.empty((len(rows), self.dimension), np.float32) if out is None else out
         for shard, at, places in self._by_shard(rows):
-            stored = np.asarray(shard.vectors())
-            if at[-1] - at[0] == len(at) - 1 and stored.dtype == found.dtype:
-                # At once to their place, as only this mode does; all are inside.
-                np.take(stored, places, axis=0, out=found[at[0] : at[-1] + 1], mode="clip")
-            else:
-                found[at] = stored[places]
+            shard.copy_vectors(places, found, at)
         return found
 
     def rows_of(self, ids: Iterable[str]) -> dict[str, int]:

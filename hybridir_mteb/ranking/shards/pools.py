@@ -64,12 +64,7 @@ class Pools:
         return inside
 
     def vectors(self, rows: IntArray, out: FloatMatrix | None = None) -> FloatMatrix:
-        """(n, dimension) float32 embeddings of any rows.
-
-        Args:
-            rows: (n,) rows.
-            out: (n, dimension) where they go; by default into an array of their own.
-        """
+        """(n, dimension) float32 embeddings of any rows; in ``out`` if it is given."""
         found = np.empty((len(rows), self.dimension), np.float32) if out is None else out
         for folder, at, own in self._by_folder(rows):
             if at[-1] - at[0] == len(at) - 1:

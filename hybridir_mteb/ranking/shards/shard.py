@@ -20,7 +20,7 @@ from hybridir_mteb.files import beside, folder_beside, move_in, sha256_of, tie_k
 from hybridir_mteb.files.record import read_record, write_record
 from hybridir_mteb.files.stamp import Stamp, is_settled, settle, stamp_of
 from hybridir_mteb.files.temporary import done
-from hybridir_mteb.ranking.arrays import FloatArray, IntArray, are_whole
+from hybridir_mteb.ranking.arrays import FloatArray, FloatMatrix, IntArray, are_whole
 
 VECTORS = "vectors.npy"
 IDS = "ids.utf8"
@@ -74,6 +74,15 @@ class Shard:
         """(n, dimension) mapped from the file: for a few rows; let go of it soon."""
         path, shape = self.folder / VECTORS, (len(self), self.dimension)
         return np.memmap(path, self.dtype, mode="r", offset=self.data_offset, shape=shape)
+
+    def copy_vectors(self, places: IntArray, to: FloatMatrix, rows: IntArray) -> None:
+        """Copy the vectors of places in the shard to rows, ascending, of a float32 matrix."""
+        stored = np.asarray(self.vectors())
+        if rows[-1] - rows[0] == len(rows) - 1 and stored.dtype == to.dtype:
+            # At once, as only this mode does; all places are inside.
+            np.take(stored, places, axis=0, out=to[rows[0] : rows[-1] + 1], mode="clip")
+        else:
+            to[rows] = stored[places]
 
     def hashes(self) -> HashArray:
         """(n,) the tie rule's hashes; the smaller is the better."""
