@@ -1,7 +1,8 @@
 """Scores by query beside the results of our tasks: MTEB's cache is asked where those are.
 
 A task is not told where its result goes. MTEB saves after each subset, so what was measured last
-waits for that call, which is wrapped; nothing of it can make a run fail.
+waits for that call, which is wrapped; nothing of it can make a run fail. MTEB writes the result in
+place, piece by piece, where another run may be reading it: here it is written whole.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mteb.cache import ResultCache
+from mteb.results import TaskResult
 
 from hybridir_mteb import paths
 from hybridir_mteb.collections.collection import query_id
 from hybridir_mteb.errors import plain_logger
+from hybridir_mteb.files import replacing
 from hybridir_mteb.measures.builtin import BUILT_IN
 from hybridir_mteb.measures.measure import RankTable, measure_values
 from hybridir_mteb.plugins.guard import alone
@@ -58,7 +62,7 @@ def keep(
     found: tuple[Judgements, RankTable],
     scores: Mapping[str, Any],
 ) -> None:
-    """Have the scores by query of a subset written when MTEB saves its result.
+    """Have the scores by query of a subset written when MTEB saves its result, and that whole.
 
     Args:
         task: The task, its data loaded.
@@ -69,6 +73,7 @@ def keep(
     """
     _waiting.scores = None
     with _never_failing(task.metadata.name):
+        write_whole()
         if paths.by_query_enabled():
             _take_over()
             code = task.subset(asked.subset).query_language
@@ -97,6 +102,22 @@ def _values(
         if isinstance(scores.get(one.name), float)
         for column in [measure_values(one, table).tolist()]
     }
+
+
+def write_whole() -> None:
+    """Have results of MTEB take the place of older ones when they are complete; put in once."""
+    host: Any = TaskResult
+    theirs: Callable[..., None] = host.to_disk
+    if hasattr(theirs, "whole"):
+        return
+
+    @wraps(theirs)
+    def to_disk(result: Any, path: Path) -> None:
+        with replacing(path) as temporary:
+            theirs(result, temporary)
+
+    to_disk.whole = True  # type: ignore[attr-defined]
+    host.to_disk = to_disk
 
 
 def _take_over() -> None:
