@@ -1,8 +1,7 @@
 """Scores by query beside the results of our tasks: MTEB's cache is asked where those are.
 
 A task is not told where its result goes. MTEB saves after each subset, so what was measured last
-waits for that call, which is wrapped; nothing of it can make a run fail. MTEB writes the result in
-place, piece by piece, where another run may be reading it: here it is written whole.
+waits for that call, which is wrapped; nothing of it can make a run fail.
 """
 
 from __future__ import annotations
@@ -10,17 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mteb.cache import ResultCache
-from mteb.results import TaskResult
 
 from hybridir_mteb import paths
+from hybridir_mteb.adapters.mteb.around import go_around
 from hybridir_mteb.collections.collection import query_id
 from hybridir_mteb.errors import plain_logger
-from hybridir_mteb.files import replacing
 from hybridir_mteb.measures.builtin import BUILT_IN
 from hybridir_mteb.measures.measure import RankTable, measure_values
 from hybridir_mteb.plugins.guard import alone
@@ -62,7 +58,7 @@ def keep(
     found: tuple[Judgements, RankTable],
     scores: Mapping[str, Any],
 ) -> None:
-    """Have the scores by query of a subset written when MTEB saves its result, and that whole.
+    """Have the scores by query of a subset written when MTEB saves its result.
 
     Args:
         task: The task, its data loaded.
@@ -73,9 +69,8 @@ def keep(
     """
     _waiting.scores = None
     with _never_failing(task.metadata.name):
-        write_whole()
         if paths.by_query_enabled():
-            _take_over()
+            go_around(ResultCache, "save_to_cache", _save_to_cache)
             code = task.subset(asked.subset).query_language
             _waiting.scores = QueryScores(
                 task.metadata.name,
@@ -104,37 +99,12 @@ def _values(
     }
 
 
-def write_whole() -> None:
-    """Have results of MTEB take the place of older ones when they are complete; put in once."""
-    host: Any = TaskResult
-    theirs: Callable[..., None] = host.to_disk
-    if hasattr(theirs, "whole"):
-        return
-
-    @wraps(theirs)
-    def to_disk(result: Any, path: Path) -> None:
-        with replacing(path) as temporary:
-            theirs(result, temporary)
-
-    to_disk.whole = True  # type: ignore[attr-defined]
-    host.to_disk = to_disk
-
-
-def _take_over() -> None:
-    """Put ours around the method by which MTEB's cache saves a result, once."""
-    host: Any = ResultCache
-    theirs: Callable[..., Any] = host.save_to_cache
-    if hasattr(theirs, "by_query"):
-        return
-
-    @wraps(theirs)
-    def save_to_cache(cache: Any, task_result: Any, *arguments: Any, **options: Any) -> Any:
-        saved = theirs(cache, task_result, *arguments, **options)
-        _write(cache, task_result, arguments, options)
-        return saved
-
-    save_to_cache.by_query = True  # type: ignore[attr-defined]
-    host.save_to_cache = save_to_cache
+def _save_to_cache(
+    theirs: Callable[..., Any], cache: Any, result: Any, *arguments: Any, **options: Any
+) -> Any:
+    saved = theirs(cache, result, *arguments, **options)
+    _write(cache, result, arguments, options)
+    return saved
 
 
 def _write(cache: Any, result: Any, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> None:

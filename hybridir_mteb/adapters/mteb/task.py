@@ -12,6 +12,7 @@ from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.timing import TimingStack
 
+from hybridir_mteb.adapters.mteb.around import write_whole
 from hybridir_mteb.adapters.mteb.corpus import Corpora
 from hybridir_mteb.adapters.mteb.ids import check_passage_ids
 from hybridir_mteb.adapters.mteb.metadata import STREAMED_TEXT, task_metadata
@@ -92,6 +93,7 @@ class CollectionTask(AbsTaskRetrieval):
             self.metadata = task_metadata(self.spec, self.setting, self.context)
         super().__init__(**kwargs)
         follow_results()
+        write_whole()
         self.shard_dtype, self.device = shard_dtype, device
         self._forget()
 

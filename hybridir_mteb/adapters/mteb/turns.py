@@ -9,10 +9,11 @@ less right.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from functools import wraps
 from typing import Any
 
 from mteb.results import TaskResult
+
+from hybridir_mteb.adapters.mteb.around import go_around
 
 
 class Turns:
@@ -44,19 +45,13 @@ class Turns:
 
 
 def follow_results() -> None:
-    """Have MTEB's results tell our tasks what they lack of them; put in place once."""
-    host: Any = TaskResult
-    theirs: Callable[..., Any] = host.get_missing_evaluations
-    if hasattr(theirs, "turns"):
-        return
+    """Have MTEB's results tell our tasks what they lack of them."""
+    go_around(TaskResult, "get_missing_evaluations", _get_missing_evaluations)
 
-    @wraps(theirs)
-    def get_missing_evaluations(result: Any, task: Any) -> Any:
-        missing = theirs(result, task)
-        turns = getattr(task, "turns", None)
-        if isinstance(turns, Turns):
-            turns.lack({name for names in missing.values() for name in names})
-        return missing
 
-    get_missing_evaluations.turns = True  # type: ignore[attr-defined]
-    host.get_missing_evaluations = get_missing_evaluations
+def _get_missing_evaluations(theirs: Callable[..., Any], result: Any, task: Any) -> Any:
+    missing = theirs(result, task)
+    turns = getattr(task, "turns", None)
+    if isinstance(turns, Turns):
+        turns.lack({name for names in missing.values() for name in names})
+    return missing

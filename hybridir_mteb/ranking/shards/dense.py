@@ -60,7 +60,8 @@ class DenseSearch:
             n_groups = max(1, min(self._cores, -(-n_queries // FEWEST_QUERIES)))
             columns = min(TILE_QUERIES, -(-n_queries // n_groups))
             self._tile = min(TILE_ROWS * TILE_QUERIES // max(1, columns), rows), columns
-            tiles: list[Tiles] = [NumpyTiles(quickest_product()) for _ in range(n_groups)]
+            product = quickest_product()
+            tiles: list[Tiles] = [NumpyTiles(product) for _ in range(n_groups)]
         else:
             self._tile = rows, max(1, request.options.block_bytes // (4 * rows))
             tiles = [TorchTiles(device)]

@@ -24,10 +24,15 @@ from hybridir_mteb.ranking.onednn import available, laid_out, onednn
 AT_ONCE = 1 << 9  # pairs, of which the float64 vectors are in the processor's cache
 
 
-def lengths(vectors: FloatArray) -> Values:
-    """(n,) Euclidean norms in float64; the same for a row whatever the others are."""
-    wide = vectors.astype(np.float64)
-    norms: Values = np.sqrt(np.add.reduce(wide * wide, axis=1))
+def lengths(vectors: FloatArray, room: Values | None = None) -> Values:
+    """(n,) Euclidean norms in float64; the same for a row whatever the others are.
+
+    Args:
+        vectors: (n, dimension).
+        room: (n, dimension) float64 for their squares; by default an array of their own.
+    """
+    wide = np.asarray(vectors, np.float64)
+    norms: Values = np.sqrt(np.add.reduce(np.multiply(wide, wide, out=room), axis=1))
     return norms
 
 
@@ -97,8 +102,7 @@ class PairScorer:
         """Write at most ``AT_ONCE`` vectors in float64, normalised for cosine."""
         wide[:] = vectors
         if self.similarity is Similarity.COSINE:
-            squares = np.multiply(wide, wide, out=self._scratch.products[: len(wide)])
-            norms = np.sqrt(np.add.reduce(squares, axis=1))
+            norms = lengths(wide, self._scratch.products[: len(wide)])
             wide /= np.maximum(norms, SMALLEST_NORM)[:, None]
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hybridir_mteb.errors import EmbeddingError
 from hybridir_mteb.ranking.arrays import FloatMatrix, IntArray
 from hybridir_mteb.ranking.shards.folder import ShardFolder
-from hybridir_mteb.ranking.shards.shard import HashArray, Shard, by_number
+from hybridir_mteb.ranking.shards.shard import HashArray, Shard, as_slice, by_number
 
 
 class Pools:
@@ -67,8 +67,8 @@ class Pools:
         """(n, dimension) float32 embeddings of any rows; in ``out`` if it is given."""
         found = np.empty((len(rows), self.dimension), np.float32) if out is None else out
         for folder, at, own in self._by_folder(rows):
-            if at[-1] - at[0] == len(at) - 1:
-                folder.vectors(own, found[at[0] : at[-1] + 1])
+            if (piece := as_slice(at)) is not None:
+                folder.vectors(own, found[piece])
             else:
                 found[at] = folder.vectors(own)
         return found

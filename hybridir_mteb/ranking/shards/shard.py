@@ -78,9 +78,10 @@ class Shard:
     def copy_vectors(self, places: IntArray, to: FloatMatrix, rows: IntArray) -> None:
         """Copy the vectors of places in the shard to rows, ascending, of a float32 matrix."""
         stored = np.asarray(self.vectors())
-        if rows[-1] - rows[0] == len(rows) - 1 and stored.dtype == to.dtype:
+        piece = as_slice(rows)
+        if piece is not None and stored.dtype == to.dtype:
             # At once, as only this mode does; all places are inside.
-            np.take(stored, places, axis=0, out=to[rows[0] : rows[-1] + 1], mode="clip")
+            np.take(stored, places, axis=0, out=to[piece], mode="clip")
         else:
             to[rows] = stored[places]
 
@@ -105,6 +106,12 @@ def by_number(numbers: IntArray) -> Iterator[tuple[int, IntArray]]:
     order = np.argsort(numbers, kind="stable")
     for at in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []:
         yield int(numbers[at[0]]), at
+
+
+def as_slice(rows: IntArray) -> slice | None:
+    """Ascending rows as a slice, if none between them is missing: an array of it is no copy."""
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first == len(rows) - 1 else None
 
 
 def tie_hashes(prefix: str, ids: Sequence[str]) -> HashArray:

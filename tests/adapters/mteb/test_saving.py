@@ -7,7 +7,7 @@ import mteb
 import pytest
 from mteb.results import TaskResult
 
-from hybridir_mteb.adapters.mteb.by_query import write_whole
+from hybridir_mteb.adapters.mteb.around import write_whole
 
 
 def result(score):
